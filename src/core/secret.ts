@@ -1,0 +1,51 @@
+// A string that can't be printed by accident: a workload JWT, a Vault token, a request body that holds one.
+// Every way that JavaScript turns an object into text answers [redacted]; the only way out is reveal(), which is
+// easy to search for. JavaScript strings can't be wiped from memory: this guards outputs, not the heap.
+
+const REDACTED = '[redacted]';
+
+export class Secret {
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** The secret itself. Call it only where it leaves for its destination: a request, a sink's file, an API's reply. */
+  reveal(): string {
+    return this.#text;
+  }
+
+  equals(other: Secret): boolean {
+    return this.#text === other.#text;
+  }
+
+  toString(): string {
+    return REDACTED;
+  }
+
+  toJSON(): string {
+    return REDACTED;
+  }
+
+  [Symbol.toPrimitive](): string {
+    return REDACTED;
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return REDACTED;
+  }
+}
+
+// Three base64url parts that begin like a JOSE header, or a Vault token in today's (hvs. hvb. hvr.) and the old (s. b. r.) form.
+const LOOKS_SECRET = /eyJ[\w-]*(?:\.[\w-]*){1,4}|\bhv[sbr]\.[\w-]{8,}|\b[sbr]\.[A-Za-z0-9]{20,}/g;
+
+/** Removes whatever looks like a JWT or a Vault token from a text of foreign origin, and every one of `known`. */
+export function scrub(text: string, known: readonly Secret[] = []): string {
+  let clean = text;
+  for (const secret of known) {
+    const exact = secret.reveal();
+    if (exact.length >= 8) clean = clean.replaceAll(exact, REDACTED);
+  }
+  return clean.replace(LOOKS_SECRET, REDACTED);
+}

@@ -1,0 +1,90 @@
+// What the user decided, in the units that the code works in: milliseconds, numbers, absolute choices.
+// config.ts makes it from the file and the environment; everything else only reads it.
+
+export interface Settings {
+  readonly exchanges: readonly ExchangeSettings[];
+  readonly api: ApiSettings;
+  readonly ops: OpsSettings;
+  readonly log: { readonly level: LogLevel };
+}
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
+
+/** One identity: a source of workload JWTs, the Vault login that it is exchanged by, and where the Vault token goes. */
+export interface ExchangeSettings {
+  readonly name: string;
+  readonly vault: VaultSettings;
+  readonly source: SourceSettings;
+  readonly login: LoginSettings;
+  readonly expect: ExpectedClaims;
+  readonly onNewJwt: 'login' | 'when-needed';
+  readonly onStop: 'keep' | 'revoke';
+  readonly sinks: readonly SinkSettings[];
+}
+
+export interface VaultSettings {
+  /** scheme://host[:port], without a path and without a trailing slash */
+  readonly address: string;
+  readonly namespace?: string;
+  readonly tls: TlsSettings;
+  /** the hard deadline of one call, connecting included */
+  readonly timeoutMs: number;
+  /** host or host:port to which one redirect from a standby may be followed */
+  readonly redirectHosts: readonly string[];
+  readonly useProxyEnv: boolean;
+}
+
+export interface TlsSettings {
+  readonly caFile?: string;
+  readonly serverName?: string;
+  readonly clientCertFile?: string;
+  readonly clientKeyFile?: string;
+}
+
+export interface LoginSettings {
+  /** the auth method's path without "auth/" and without slashes at its ends; may hold slashes inside */
+  readonly mount: string;
+  readonly role: string;
+  /** the namespace in force for this login: its own, or that of its Vault */
+  readonly namespace?: string;
+}
+
+/** A local check that stops a wrong JWT before it leaves the machine; members that are absent aren't checked. */
+export interface ExpectedClaims {
+  readonly issuer?: string;
+  readonly audience?: string;
+  readonly subject?: string;
+}
+
+export type SourceSettings =
+  | { readonly kind: 'file'; readonly path: string; readonly pollIntervalMs: number }
+  | { readonly kind: 'env'; readonly name: string };
+
+export type SinkSettings = FileSinkSettings;
+
+export interface FileSinkSettings {
+  readonly kind: 'file';
+  readonly path: string;
+  /** permission bits, such as 0o640 */
+  readonly mode: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly format: TokenFormat;
+}
+
+export type TokenFormat = 'raw' | 'json' | 'env';
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ApiSettings {
+  readonly listen: ListenAddress;
+  readonly callerTokenFile?: string;
+}
+
+export interface OpsSettings {
+  readonly listen: ListenAddress;
+  readonly nodeMetrics: boolean;
+}
