@@ -1,7 +1,11 @@
 // What a person or a probe is told of an exchange, derived from its state and never stored.
 // Instants are epoch milliseconds on the wall clock.
 
-import type { ErrorCode } from './errors.ts';
+import { nextCall } from './decide.ts';
+import { type ErrorCode, type Failure, factsOf } from './errors.ts';
+import { expiryMargin } from './schedule.ts';
+import type { HeldToken, Moment, Policy, SinkState, State, Streak } from './state.ts';
+import { isStale } from './workload-jwt.ts';
 
 /** For people only: nothing is ever decided by it. */
 export type Phase = 'waiting-for-jwt' | 'logging-in' | 'active' | 'overdue' | 'expired' | 'stopping';
@@ -9,6 +13,9 @@ export type Phase = 'waiting-for-jwt' | 'logging-in' | 'active' | 'overdue' | 'e
 export interface ExchangeStatus {
   readonly exchange: string;
   readonly phase: Phase;
+  /** an unexpired Vault token is held */
+  readonly authenticated: boolean;
+  /** and every sink has one */
   readonly ready: boolean;
   /** why it isn't ready, one line each; empty when ready */
   readonly reasons: readonly string[];
@@ -19,7 +26,7 @@ export interface ExchangeStatus {
   readonly failure: FailureStatus | undefined;
   readonly sinks: readonly SinkStatus[];
   /** the next planned call to Vault */
-  readonly nextAction: { readonly kind: 'log-in' | 'renew'; readonly at: number } | undefined;
+  readonly nextAction: { readonly kind: 'login' | 'renew'; readonly at: number } | undefined;
 }
 
 export interface JwtStatus {
@@ -27,6 +34,8 @@ export interface JwtStatus {
   readonly subject: string | undefined;
   readonly audience: readonly string[];
   readonly expiresAt: number | undefined;
+  /** past 90 % of its life, and no newer one has come */
+  readonly stale: boolean;
 }
 
 export interface TokenStatus {
@@ -54,4 +63,106 @@ export interface SinkStatus {
   readonly current: boolean;
   readonly writtenAt: number | undefined;
   readonly failure: { readonly code: ErrorCode; readonly title: string; readonly hint: string } | undefined;
+}
+
+/** The token while it may be handed out: it outlives the way to its user. */
+export function servedToken({ token }: State, now: number): HeldToken | undefined {
+  return token !== undefined && now < token.expiresAt - expiryMargin(token.leaseMs) ? token : undefined;
+}
+
+export function describe(policy: Policy, state: State, moment: Moment): ExchangeStatus {
+  // what was kept on the steady clock, as the wall clock shows it now
+  const onWall = (at: number) => Math.round(at + moment.wall - moment.now);
+  const reasons = unreadiness(state, moment.now);
+  const { jwt, token } = state;
+  const next = nextCall(policy, state, moment.now);
+  return {
+    exchange: policy.settings.name,
+    phase: phaseOf(state, moment.now),
+    authenticated: servedToken(state, moment.now) !== undefined,
+    ready: reasons.length === 0,
+    reasons,
+    started: state.started,
+    jwt: jwt && {
+      issuer: jwt.claims.issuer,
+      subject: jwt.claims.subject,
+      audience: jwt.claims.audience,
+      expiresAt: jwt.claims.expiresAt,
+      stale: isStale(jwt.claims, moment.wall),
+    },
+    token: token && {
+      accessor: token.accessor,
+      expiresAt: onWall(token.expiresAt),
+      renewAt: onWall(token.renewAt),
+      policies: token.policies,
+      type: token.type,
+      renewable: token.renewable,
+      ttlMs: token.leaseMs,
+    },
+    failure: latestFailure(state, onWall),
+    sinks: state.sinks.map((sink) => describeSink(sink, token, onWall)),
+    nextAction:
+      next && state.stopping === undefined
+        ? { kind: next.operation, at: onWall(Math.max(next.at, moment.now)) }
+        : undefined,
+  };
+}
+
+function phaseOf(state: State, now: number): Phase {
+  if (state.stopping !== undefined) return 'stopping';
+  if (servedToken(state, now) !== undefined) {
+    return (state.renewalStreak ?? (state.loginStreak && state.token && now >= state.token.renewAt))
+      ? 'overdue'
+      : 'active';
+  }
+  if (state.token !== undefined) return 'expired';
+  return state.jwt === undefined ? 'waiting-for-jwt' : 'logging-in';
+}
+
+function unreadiness(state: State, now: number): string[] {
+  if (servedToken(state, now) === undefined) {
+    const cause = failureInForce(state)?.failure;
+    const what = state.token === undefined ? 'no Vault token yet' : 'the Vault token has expired';
+    return [cause === undefined ? what : `${what}: ${factsOf(cause).title}`];
+  }
+  return state.sinks.flatMap((sink) => {
+    if (sink.failure !== undefined) return [`sink ${sink.id}: ${factsOf(sink.failure.failure).title}`];
+    if (sink.holds === undefined || sink.holds.expiresAt <= now) return [`sink ${sink.id}: not written yet`];
+    return [];
+  });
+}
+
+/** What stands in the way of the next refresh: without a JWT there is nothing to log in with, so that comes first. */
+function failureInForce(
+  state: State,
+): { failure: Failure; since: number; count: number; retryAt?: number } | undefined {
+  const streak: Streak | undefined = state.loginStreak ?? state.renewalStreak;
+  return state.jwt === undefined ? state.reading.failure : (streak ?? state.reading.failure);
+}
+
+function latestFailure(state: State, onWall: (at: number) => number): FailureStatus | undefined {
+  const inForce = failureInForce(state);
+  if (inForce === undefined) return undefined;
+  const { title, hint } = factsOf(inForce.failure);
+  const { code, evidence } = inForce.failure;
+  const retryAt = inForce.retryAt ?? state.reading.nextAt;
+  return {
+    code,
+    title,
+    hint,
+    evidence,
+    since: onWall(inForce.since),
+    attempts: inForce.count,
+    retryAt: Number.isFinite(retryAt) ? onWall(retryAt) : undefined,
+  };
+}
+
+function describeSink(sink: SinkState, token: HeldToken | undefined, onWall: (at: number) => number): SinkStatus {
+  const failure = sink.failure?.failure;
+  return {
+    id: sink.id,
+    current: token !== undefined && sink.holds?.generation === token.generation,
+    writtenAt: sink.writtenAt === undefined ? undefined : onWall(sink.writtenAt),
+    failure: failure && { code: failure.code, title: factsOf(failure).title, hint: factsOf(failure).hint },
+  };
 }

@@ -1,6 +1,11 @@
-// The part of Vault's HTTP API that the daemon speaks: builds the requests, judges the replies.
+// The part of Vault's HTTP API that the daemon speaks: builds the requests, judges the replies. The client carries
+// bytes; what they mean is decided here, so every reply that Vault can give is tested without a network.
+// https://developer.hashicorp.com/vault/api-docs/auth/jwt and .../auth/token
 
-import type { Secret } from './secret.ts';
+import type { Failure } from './errors.ts';
+import { readLoginRefusal, readRenewalRefusal } from './login-refusals.ts';
+import { Secret, scrub } from './secret.ts';
+import type { LoginSettings } from './settings.ts';
 
 export type Operation = 'login' | 'renew' | 'revoke';
 
@@ -23,3 +28,154 @@ export interface VaultReply {
   readonly body: Secret;
   readonly durationMs: number;
 }
+
+/** What Vault granted, by login or renewal. */
+export interface Grant {
+  readonly secret: Secret;
+  /** empty for batch tokens */
+  readonly accessor: string;
+  /** how long the token lives from the moment of asking */
+  readonly leaseMs: number;
+  readonly renewable: boolean;
+  readonly type: string;
+  /** 0: unlimited */
+  readonly numUses: number;
+  readonly policies: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+const TOKEN = /^[\x21-\x7e]{8,8192}$/;
+const TEN_YEARS_SECONDS = 10 * 365 * 86_400;
+const UNSTATED_LEASE_SECONDS = 3600;
+
+export function loginRequest(login: LoginSettings, jwt: Secret): VaultRequest {
+  const mount = login.mount.split('/').map(encodeURIComponent).join('/');
+  const body = new Secret(JSON.stringify({ role: login.role, jwt: jwt.reveal() }));
+  return { operation: 'login', method: 'POST', path: `/v1/auth/${mount}/login`, body, ...inNamespace(login) };
+}
+
+export function renewalRequest(login: LoginSettings, token: Secret): VaultRequest {
+  return {
+    operation: 'renew',
+    method: 'POST',
+    path: '/v1/auth/token/renew-self',
+    token,
+    body: new Secret('{}'),
+    ...inNamespace(login),
+  };
+}
+
+export function revocationRequest(login: LoginSettings, token: Secret): VaultRequest {
+  return { operation: 'revoke', method: 'POST', path: '/v1/auth/token/revoke-self', token, ...inNamespace(login) };
+}
+
+/** Judges a reply to a login or renewal. `sent` are the secrets that went with the request: no evidence may hold them. */
+export function judgeGrant(operation: Operation, reply: VaultReply, sent: readonly Secret[]): Grant | Failure {
+  if (reply.status !== 200) return judgeRefusal(operation, reply, sent);
+  const answer = parseObject(reply.body);
+  const auth = objectOf(answer?.['auth']);
+  if (auth === undefined) {
+    if (objectOf(answer?.['wrap_info']) !== undefined) return { code: 'token_wrapped' };
+    return { code: 'bad_response', evidence: 'status 200 without an "auth" object' };
+  }
+  if (objectOf(auth['mfa_requirement']) !== undefined) return { code: 'mfa_required' };
+  const token = auth['client_token'];
+  if (typeof token !== 'string' || !TOKEN.test(token))
+    return { code: 'bad_response', evidence: 'no usable client_token' };
+  const lease = auth['lease_duration'];
+  if (typeof lease !== 'number' || !Number.isFinite(lease) || lease < 0) {
+    return { code: 'bad_response', evidence: 'no usable lease_duration' };
+  }
+  // A lease of 0 means "no expiry" for a root token, or a role gone wrong: treated as an hour that can't be renewed.
+  const leaseSeconds = lease === 0 ? UNSTATED_LEASE_SECONDS : Math.min(lease, TEN_YEARS_SECONDS);
+  const numUses = typeof auth['num_uses'] === 'number' && auth['num_uses'] > 0 ? auth['num_uses'] : 0;
+  return {
+    secret: new Secret(token),
+    accessor: textOf(auth['accessor']) ?? '',
+    leaseMs: Math.max(1, Math.floor(leaseSeconds * 1000)),
+    renewable: auth['renewable'] === true && lease > 0 && numUses === 0,
+    type: textOf(auth['token_type']) ?? 'service',
+    numUses,
+    policies: textsOf(auth['policies']),
+    warnings: textsOf(answer?.['warnings']).map((warning) => oneLine(warning, [...sent, new Secret(token)])),
+  };
+}
+
+/** Judges a reply to a revocation: undefined when the token is gone. */
+export function judgeRevocation(reply: VaultReply, sent: readonly Secret[]): Failure | undefined {
+  if (reply.status === 204 || reply.status === 200) return undefined;
+  return judgeRefusal('revoke', reply, sent);
+}
+
+function judgeRefusal(operation: Operation, reply: VaultReply, sent: readonly Secret[]): Failure {
+  const words = textsOf(parseObject(reply.body)?.['errors']).join('; ');
+  const evidence = `status ${reply.status}${words === '' ? '' : `, ${oneLine(words, sent)}`}`;
+  const code = codeOf(operation, reply, words);
+  const retryAfterMs = parseRetryAfter(reply);
+  return { code, evidence, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+}
+
+function codeOf(operation: Operation, { status, body }: VaultReply, words: string): Failure['code'] {
+  if (status >= 300 && status < 400) return 'redirect_blocked';
+  if (/namespace.*locked/i.test(words)) return 'vault_locked';
+  const plain = operation === 'login' ? loginCodeOf(status, words) : tokenCodeOf(status, words);
+  if (plain !== undefined) return plain;
+  if (status === 400 && body.reveal().startsWith('Client sent an HTTP request to an HTTPS server'))
+    return 'vault_not_http';
+  if (status === 412) return 'vault_behind';
+  if (status === 429) return 'vault_rate_limited';
+  if (status === 501) return 'vault_uninitialized';
+  if (status === 503 && /sealed/.test(words)) return 'vault_sealed';
+  if (status === 503 && /active|leader/.test(words)) return 'vault_no_leader';
+  if (status >= 500) return 'vault_unavailable';
+  return 'bad_response';
+}
+
+function loginCodeOf(status: number, words: string): Failure['code'] | undefined {
+  // A 400 that carries no word of Vault's comes from something before it.
+  if (status === 400 && words !== '') return readLoginRefusal(words) ?? 'login_refused';
+  if (status === 403) return 'login_forbidden';
+  if (status === 404 || status === 405) return 'mount_missing';
+  return undefined;
+}
+
+/** For renewals, and for the revocation, which is denied for the same reasons. */
+function tokenCodeOf(status: number, words: string): Failure['code'] | undefined {
+  if (status === 400 || status === 500)
+    return readRenewalRefusal(words) ?? (status === 400 && words !== '' ? 'renewal_impossible' : undefined);
+  if (status === 403 || status === 404) return 'renewal_denied';
+  return undefined;
+}
+
+/** Retry-After (RFC 9110 section 10.2.3) in milliseconds, as seconds or as a date against the reply's own Date header. */
+function parseRetryAfter({ headers }: VaultReply): number | undefined {
+  const value = headers['retry-after'];
+  if (value === undefined) return undefined;
+  if (/^\d{1,10}$/.test(value)) return Number(value) * 1000;
+  const wait = Date.parse(value) - Date.parse(headers['date'] ?? '');
+  return Number.isFinite(wait) && wait > 0 ? wait : undefined;
+}
+
+function parseObject(body: Secret): Record<string, unknown> | undefined {
+  try {
+    return objectOf(JSON.parse(body.reveal()));
+  } catch {
+    // the parser's message quotes the body, which may hold a token
+    return undefined;
+  }
+}
+
+const objectOf = (value: unknown): Record<string, unknown> | undefined =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+
+const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+
+const textsOf = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
+
+function oneLine(text: string, secrets: readonly Secret[]): string {
+  const clean = scrub(text, secrets).replace(/\s+/g, ' ').trim();
+  return clean.length > 300 ? `${clean.slice(0, 300)}...` : clean;
+}
+
+const inNamespace = ({ namespace }: LoginSettings) => (namespace === undefined ? {} : { namespace });

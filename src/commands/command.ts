@@ -1,0 +1,49 @@
+// What every command is, and what it gets of the world: only main.ts knows the process.
+
+import type { ParseArgsOptionsConfig } from 'node:util';
+
+export interface Command {
+  /** shown by --help: the first line is the synopsis */
+  readonly help: string;
+  readonly options: ParseArgsOptionsConfig;
+  /** @returns the exit code */
+  run(flags: Flags, io: Io): Promise<number>;
+}
+
+export type Flags = Readonly<Record<string, string | boolean | undefined>>;
+
+export interface Io {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** standard output is a terminal that a person looks at */
+  readonly isTty: boolean;
+  readonly version: string;
+  readonly nodeVersion: string;
+  out(text: string): void;
+  err(text: string): void;
+  onSignal(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR1', handler: () => void): void;
+  /** called with what nobody caught; the process ends after it */
+  onCrash(handler: (error: unknown) => void): void;
+  /** ends the process at once */
+  exit(code: number): void;
+}
+
+/** A mistake on the command line: one line on stderr, exit code 2. */
+export class UsageError extends Error {}
+
+export const CONFIG_OPTION = { config: { type: 'string', short: 'c' } } as const;
+
+/** Parses a `--timeout`: whole seconds, or with a unit as in the config. */
+export function parseTimeout(flags: Flags, fallbackMs: number): number {
+  const text = textFlag(flags, 'timeout');
+  if (text === undefined) return fallbackMs;
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
+  const factor = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match?.[2] ?? 's'] ?? 0;
+  const ms = Number(match?.[1]) * factor;
+  if (!(ms > 0)) throw new UsageError('--timeout must be a duration such as "60s"');
+  return ms;
+}
+
+export function textFlag(flags: Flags, name: string): string | undefined {
+  const value = flags[name];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}

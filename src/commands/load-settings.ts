@@ -1,0 +1,16 @@
+// Where a command's settings come from: the file that --config names, or the environment alone.
+
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { ConfigError, configFromEnvironment, type ParsedConfig, parseConfig } from '../config.ts';
+import { type Flags, type Io, textFlag } from './command.ts';
+
+/** @throws ConfigError with every problem that was found */
+export async function loadSettings(flags: Flags, { env }: Io): Promise<ParsedConfig> {
+  const path = textFlag(flags, 'config');
+  if (path === undefined) return configFromEnvironment(env);
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new ConfigError([`${path}: can't be read (${error.code}); --config names the config file`]);
+  });
+  return parseConfig(text, { fileName: basename(path), env });
+}

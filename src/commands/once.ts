@@ -1,0 +1,57 @@
+// The daemon's own machine, stopped when every exchange has delivered once: for CI jobs and init containers.
+
+import { openSystemClock } from '../clock.ts';
+import { ERRORS } from '../core/errors.ts';
+import type { ExchangeStatus } from '../core/status.ts';
+import { openExchanges } from '../exchanges.ts';
+import { openObserver } from '../observe/observe.ts';
+import { CONFIG_OPTION, type Command, parseTimeout } from './command.ts';
+import { loadSettings } from './load-settings.ts';
+
+const STDERR = 2;
+
+export const command: Command = {
+  help: `vault-token-sidecar once [--config FILE] [--timeout 60s]
+
+Logs in, writes every sink once and ends; its log goes to stderr. The token is left in place whatever on_stop says.
+Exit codes: 0 delivered; 4 Vault refused the login; 5 Vault unreachable; 6 no usable JWT; 7 a sink can't be written; 3 otherwise.`,
+  options: { ...CONFIG_OPTION, timeout: { type: 'string' } },
+  async run(flags, io) {
+    const timeoutMs = parseTimeout(flags, 60_000);
+    const { settings } = await loadSettings(flags, io);
+    const { version, nodeVersion, env } = io;
+    const observer = openObserver({
+      version,
+      nodeVersion,
+      nodeMetrics: false,
+      level: settings.log.level,
+      target: STDERR,
+    });
+    const clock = openSystemClock();
+    const exchanges = openExchanges(settings.exchanges, { clock, observer, env });
+    const timeout = new Promise<'timeout'>(
+      (resolve) => void clock.wakeAt(clock.now() + timeoutMs, () => resolve('timeout')),
+    );
+    const interrupted = new Promise<'interrupted'>((resolve) => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) io.onSignal(signal, () => resolve('interrupted'));
+    });
+    const outcome = await Promise.race([exchanges.started, timeout, interrupted]);
+    const statuses = exchanges.views().map((view) => view.status());
+    await exchanges.close();
+    observer.log.flush();
+    if (outcome === undefined) return 0;
+    const unfinished = statuses.filter(({ started }) => !started);
+    for (const status of unfinished) io.err(`exchange ${status.exchange}: ${whyUnfinished(status)}`);
+    return Math.max(...unfinished.map(exitCodeOf));
+  },
+};
+
+function whyUnfinished({ failure, sinks, reasons }: ExchangeStatus): string {
+  const cause = sinks.find((sink) => sink.failure)?.failure ?? failure;
+  return cause === undefined ? `${reasons[0] ?? 'no token yet'}` : `${cause.title}. ${cause.hint}`;
+}
+
+function exitCodeOf({ failure, sinks }: ExchangeStatus): number {
+  const cause = sinks.find((sink) => sink.failure)?.failure ?? failure;
+  return cause === undefined ? ERRORS.not_ready.exit : ERRORS[cause.code].exit;
+}

@@ -1,0 +1,87 @@
+// The daemon: runs until a signal says otherwise. SIGTERM and SIGINT stop it (a second one at once), SIGHUP rereads the
+// config and keeps the old one if the new is bad, SIGUSR1 asks for fresh logins.
+
+import { ConfigError } from '../config.ts';
+import { ExchangeError } from '../core/errors.ts';
+import { scrub } from '../core/secret.ts';
+import { startDaemon } from '../daemon.ts';
+import { type Observer, openObserver } from '../observe/observe.ts';
+import { CONFIG_OPTION, type Command, type Flags, type Io } from './command.ts';
+import { loadSettings } from './load-settings.ts';
+
+const STDOUT = 1;
+
+export const command: Command = {
+  help: `vault-token-sidecar run [--config FILE]
+
+Keeps a Vault token for each exchange of the config, in its files and on the token API, until it is stopped.
+Without --config one exchange named "default" comes from the environment (VAULT_ADDR, VTS_JWT_FILE, VTS_ROLE, ...).
+
+Signals: SIGTERM, SIGINT stop; SIGHUP rereads the config; SIGUSR1 logs in anew.`,
+  options: CONFIG_OPTION,
+  async run(flags, io) {
+    const stopRequested = onStopSignal(io);
+    const { settings } = await loadSettings(flags, io);
+    const { version, nodeVersion, env } = io;
+    const { nodeMetrics } = settings.ops;
+    const observer = openObserver({ version, nodeVersion, nodeMetrics, level: settings.log.level, target: STDOUT });
+    io.onCrash((error) => {
+      observer.log.write('error', 'crashed', {
+        evidence: error instanceof Error ? scrub(String(error.stack)) : 'not an error',
+      });
+      observer.log.flush();
+    });
+    observer.log.write('info', 'starting', { version, exchanges: settings.exchanges.map(({ name }) => name) });
+    const daemon = await startDaemon({ settings, observer, env, version });
+    io.onSignal('SIGUSR1', daemon.refresh);
+    io.onSignal(
+      'SIGHUP',
+      coalesced(() => reload(daemon, observer, { flags, io })),
+    );
+    await stopRequested;
+    observer.log.write('info', 'stopping');
+    await daemon.stop();
+    return 0;
+  },
+};
+
+/** Resolves at the first signal to stop; a second one ends the process at once. */
+function onStopSignal(io: Io): Promise<void> {
+  return new Promise((resolve) => {
+    let stopping = false;
+    const onSignal = () => {
+      if (stopping) io.exit(0);
+      stopping = true;
+      resolve();
+    };
+    io.onSignal('SIGTERM', onSignal);
+    io.onSignal('SIGINT', onSignal);
+  });
+}
+
+type Reloadable = Pick<Awaited<ReturnType<typeof startDaemon>>, 'reload'>;
+
+async function reload(daemon: Reloadable, observer: Observer, { flags, io }: { flags: Flags; io: Io }): Promise<void> {
+  try {
+    await daemon.reload((await loadSettings(flags, io)).settings);
+    observer.log.write('info', 'config_reloaded');
+  } catch (error) {
+    observer.configRead(false, Date.now());
+    const evidence = error instanceof ConfigError || error instanceof ExchangeError ? error.message : 'internal error';
+    observer.log.write('error', 'config_refused', { evidence: scrub(evidence), hint: 'The config in force stays.' });
+  }
+}
+
+/** Calls while one is under way become one more call after it. */
+function coalesced(action: () => Promise<void>): () => void {
+  let running = false;
+  let again = false;
+  return async function call() {
+    again = running;
+    if (running) return;
+    running = true;
+    await action();
+    running = false;
+    if (again) call();
+  };
+}

@@ -1,0 +1,61 @@
+// Shows the exchanges of the running daemon as a table: phase, time left, what comes next, what failed last and its hint.
+
+import { ERRORS } from '../core/errors.ts';
+import { askOps } from './ask-daemon.ts';
+import { CONFIG_OPTION, type Command } from './command.ts';
+import { table } from './table.ts';
+
+/** The members of /status that the table shows. */
+interface ShownExchange {
+  exchange: string;
+  phase: string;
+  ready: boolean;
+  token?: { expires_at: string } | null;
+  next_action?: { kind: string; at: string } | null;
+  failure?: { title: string; hint: string; evidence?: string | null; attempts: number } | null;
+  sinks: { id: string; failure?: { title: string; hint: string } | null }[];
+}
+
+export const command: Command = {
+  help: `vault-token-sidecar status [--config FILE] [--ops URL] [--json]
+
+Shows what the running sidecar holds and what it will do next. Exit code 3 if an exchange isn't ready.`,
+  options: { ...CONFIG_OPTION, ops: { type: 'string' }, json: { type: 'boolean' } },
+  async run(flags, io) {
+    const { text } = await askOps('/status', flags, io);
+    const { exchanges }: { exchanges: ShownExchange[] } = JSON.parse(text);
+    io.out(flags['json'] === true ? text : tableOf(exchanges));
+    return exchanges.every(({ ready }) => ready) ? 0 : ERRORS.not_ready.exit;
+  },
+};
+
+function tableOf(exchanges: readonly ShownExchange[]): string {
+  const now = Date.now();
+  const rows = exchanges.map(({ exchange, phase, ready, token, next_action: next }) => [
+    exchange,
+    phase,
+    ready ? 'yes' : 'no',
+    token ? timeUntil(token.expires_at, now) : '-',
+    next ? `${next.kind} in ${timeUntil(next.at, now)}` : '-',
+  ]);
+  const troubles = exchanges.flatMap(({ exchange, failure, sinks }) => [
+    ...(failure
+      ? [
+          `${exchange}: ${failure.title}${failure.evidence ? ` (${failure.evidence})` : ''}, ${failure.attempts}x`,
+          `  ${failure.hint}`,
+        ]
+      : []),
+    ...sinks.flatMap((sink) =>
+      sink.failure ? [`${exchange}, ${sink.id}: ${sink.failure.title}`, `  ${sink.failure.hint}`] : [],
+    ),
+  ]);
+  return [table([['EXCHANGE', 'PHASE', 'READY', 'TIME LEFT', 'NEXT'], ...rows]), ...troubles].join('\n');
+}
+
+/** The two largest units: 1h 12m, 45s, 0s when past. */
+function timeUntil(instant: string, now: number): string {
+  const seconds = Math.max(0, Math.round((Date.parse(instant) - now) / 1000));
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
+  if (hours > 0) return `${hours}h ${minutes}m`;
+  return minutes > 0 ? `${minutes}m ${seconds % 60}s` : `${seconds}s`;
+}

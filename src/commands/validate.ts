@@ -1,0 +1,19 @@
+// Checks the config and prints what it means and where each value came from; touches no network.
+
+import { CONFIG_OPTION, type Command } from './command.ts';
+import { loadSettings } from './load-settings.ts';
+import { table } from './table.ts';
+
+export const command: Command = {
+  help: `vault-token-sidecar validate [--config FILE]
+
+Checks the config; prints every value in force and where it came from. Exit code 2 and one line a problem otherwise.`,
+  options: CONFIG_OPTION,
+  async run(flags, io) {
+    const { settings, origins } = await loadSettings(flags, io);
+    io.out(table(origins.map(({ path, value, origin }) => [path, value, origin])));
+    const count = settings.exchanges.length;
+    io.out(`valid: ${count} exchange${count === 1 ? '' : 's'}`);
+    return 0;
+  },
+};

@@ -1,0 +1,47 @@
+// One exchange as a state machine: what happened is recorded, then what is due is decided. Nothing else ever decides.
+// Read state.ts for the facts and events, record.ts and decide.ts for the two halves, schedule.ts for the numbers.
+
+import { fullBucket } from './bucket.ts';
+import { type Decision, decide } from './decide.ts';
+import { record } from './record.ts';
+import { FAILURE_BUDGET } from './schedule.ts';
+import type { ExchangeEvent, HeldToken, Moment, Policy, State } from './state.ts';
+
+/** Takes one event at one moment; returns the state after it, what to do now, and when to come back at the latest. */
+export function step(policy: Policy, state: State, event: ExchangeEvent, moment: Moment): Decision {
+  return decide(policy, record(policy, state, event, moment), moment);
+}
+
+/**
+ * The state before the first event. `inherited` is the token of the same exchange under an earlier config: it is served
+ * until the first login of this one, and never renewed, since it may belong to another Vault.
+ */
+export function initialState(policy: Policy, { now, wall }: Moment, inherited?: HeldToken): State {
+  return {
+    jwt: undefined,
+    reading: { startedAt: undefined, endedAt: Number.NEGATIVE_INFINITY, nextAt: now, failure: undefined },
+    token: inherited && { ...inherited, renewable: false, jwtSerial: 0, renewAt: now },
+    // Seconds since 1970 are more than the logins of any earlier process: the number grows over restarts too.
+    generation: inherited?.generation ?? Math.floor(wall / 1000),
+    call: undefined,
+    attempts: 0,
+    lastCallAt: Number.NEGATIVE_INFINITY,
+    lastLoginAt: Number.NEGATIVE_INFINITY,
+    loginStreak: undefined,
+    renewalStreak: undefined,
+    budget: fullBucket(FAILURE_BUDGET, now),
+    refreshRequested: false,
+    deniedRenewals: 0,
+    sinks: policy.sinks.map((id) => ({
+      id,
+      writing: undefined,
+      holds: undefined,
+      writtenAt: undefined,
+      failure: undefined,
+      checkAt: now,
+    })),
+    started: false,
+    clockOffsetMs: wall - now,
+    stopping: undefined,
+  };
+}

@@ -1,0 +1,53 @@
+// What the jwt auth plugin says when it refuses a login or a renewal, read into error codes. The strings are those of
+// hashicorp/vault-plugin-auth-jwt (path_login.go, claims.go), hashicorp/cap (jwt/jwt.go, keyset.go) and Vault's core.
+// Order matters: the first pattern that fits wins. A 400 is not proof of a wrong config: an issuer that is down is one too.
+
+import type { ErrorCode } from './errors.ts';
+
+type Refusal = readonly [pattern: RegExp, code: ErrorCode];
+
+const LOGIN: readonly Refusal[] = [
+  [/could not load configuration/, 'mount_unconfigured'],
+  [/missing role|role ".*" could not be found/, 'role_missing'],
+  [/role with oidc role_type is not allowed/, 'role_type_oidc'],
+  [/missing token/, 'jwt_refused'],
+  [/issuer did not match the returned issuer|issuer must not be empty|could not parse CA PEM/, 'mount_misconfigured'],
+  [
+    /keyset configuration error|fetching keys|failed to fetch JWKS|JWKS endpoint|JWKS caches|decode keys/,
+    'issuer_unreachable',
+  ],
+  [/error configuring token validator/, 'mount_misconfigured'],
+  [
+    /malformed jwt|error parsing token|token must be signed|multiple signatures|missing kid|Audience|NumericDate/,
+    'jwt_refused',
+  ],
+  [
+    /unexpected algorithm|unsupported signing algorithm|invalid algorithm|unexpected signature algorithm/,
+    'algorithm_refused',
+  ],
+  [/token signature|failed to verify id token|no known key|no key (set )?found|key set/, 'signature_invalid'],
+  [/token is expired/, 'jwt_expired'],
+  [/not yet valid|issued in the future/, 'jwt_not_yet_valid'],
+  [/invalid issuer \(iss\)/, 'issuer_mismatch'],
+  [/invalid subject \(sub\)/, 'subject_mismatch'],
+  [/no audiences bound to the role/, 'audience_unbound'],
+  [/invalid audience \(aud\)/, 'audience_mismatch'],
+  [/no issued at \(iat\)|ambiguous claim/, 'jwt_refused'],
+  [/\bclaims?\b/, 'claims_mismatch'],
+];
+
+const RENEWAL: readonly Refusal[] = [
+  [/past the max TTL|max TTL/, 'renewal_exhausted'],
+  [/does not exist during renewal|failed to validate role|failed to fetch role_name/, 'role_deleted'],
+  [/not renewable|cannot be renewed|invalid lease/, 'renewal_impossible'],
+];
+
+/** Reads Vault's words on a refused login; undefined when nothing known fits. */
+export const readLoginRefusal = (words: string): ErrorCode | undefined => firstMatch(LOGIN, words);
+
+/** Reads Vault's words on a refused renewal; undefined when nothing known fits. */
+export const readRenewalRefusal = (words: string): ErrorCode | undefined => firstMatch(RENEWAL, words);
+
+function firstMatch(refusals: readonly Refusal[], words: string): ErrorCode | undefined {
+  return refusals.find(([pattern]) => pattern.test(words))?.[1];
+}

@@ -1,0 +1,140 @@
+// What an exchange knows, what can happen to it, and what it can ask for. Types only: record.ts writes the facts down,
+// decide.ts asks what is due. State is facts; phases are derived from it for people (status.ts) and never decided by.
+// Instants are milliseconds on the steady clock (see Moment) unless a comment says "wall".
+
+import type { Bucket } from './bucket.ts';
+import type { Failure } from './errors.ts';
+import type { Secret } from './secret.ts';
+import type { ExchangeSettings } from './settings.ts';
+import type { Grant } from './vault-protocol.ts';
+import type { WorkloadJwt } from './workload-jwt.ts';
+
+/** The world's part in one step. */
+export interface Moment {
+  /** epoch milliseconds of a clock that never jumps, and goes on while the machine sleeps */
+  readonly now: number;
+  /** epoch milliseconds of the wall clock: for the JWT's claims and for display */
+  readonly wall: number;
+  /** one draw in [0, 1) */
+  readonly random: number;
+}
+
+/** What decisions depend on, taken from the settings. */
+export interface Policy {
+  readonly settings: ExchangeSettings;
+  /** the sinks' ids, in the order of the settings */
+  readonly sinks: readonly string[];
+}
+
+export interface State {
+  readonly jwt: HeldJwt | undefined;
+  readonly reading: Reading;
+  readonly token: HeldToken | undefined;
+  /** the number of the latest token; grows also over a restart of the process */
+  readonly generation: number;
+  readonly call: Call | undefined;
+  readonly attempts: number;
+  readonly lastCallAt: number;
+  readonly lastLoginAt: number;
+  readonly loginStreak: Streak | undefined;
+  readonly renewalStreak: Streak | undefined;
+  /** what is left to spend on failed calls */
+  readonly budget: Bucket;
+  readonly refreshRequested: boolean;
+  /** tokens in a row whose very first renewal was denied: their policies lack renew-self */
+  readonly deniedRenewals: number;
+  readonly sinks: readonly SinkState[];
+  /** true from the first delivery to every sink on */
+  readonly started: boolean;
+  /** wall clock minus steady clock, as last accepted */
+  readonly clockOffsetMs: number;
+  readonly stopping: Stopping | undefined;
+}
+
+/** The workload JWT in use. The serial tells one from the next without comparing secrets. */
+export interface HeldJwt {
+  readonly serial: number;
+  readonly claims: WorkloadJwt;
+}
+
+export interface Reading {
+  readonly startedAt: number | undefined;
+  readonly endedAt: number;
+  readonly nextAt: number;
+  /** why the latest reading gave no usable JWT; the one held before stays in use */
+  readonly failure: { readonly failure: Failure; readonly since: number; readonly count: number } | undefined;
+}
+
+export interface HeldToken extends Grant {
+  readonly generation: number;
+  /** grows with every grant, renewals included: what a sink compares */
+  readonly revision: number;
+  /** the JWT that it was got with; 0 when it was taken over from an earlier config */
+  readonly jwtSerial: number;
+  readonly grantedAt: number;
+  readonly issuedAt: number;
+  readonly expiresAt: number;
+  readonly firstLeaseMs: number;
+  /** when to renew, or to log in anew where renewal is impossible */
+  readonly renewAt: number;
+  /** when to log in rather than go on trying to renew */
+  readonly loginAt: number;
+  readonly renewed: boolean;
+}
+
+export interface Call {
+  readonly operation: 'login' | 'renew' | 'revoke';
+  readonly attempt: number;
+  readonly startedAt: number;
+  readonly jwtSerial: number;
+}
+
+/** Failures of one operation since its last success. */
+export interface Streak {
+  readonly failure: Failure;
+  readonly since: number;
+  readonly count: number;
+  readonly retryAt: number;
+}
+
+export interface SinkState {
+  readonly id: string;
+  readonly writing: { readonly generation: number; readonly revision: number; readonly expiresAt: number } | undefined;
+  readonly holds: { readonly generation: number; readonly revision: number; readonly expiresAt: number } | undefined;
+  readonly writtenAt: number | undefined;
+  readonly failure: { readonly failure: Failure; readonly count: number } | undefined;
+  /** when to deliver again: a retry, or a look whether somebody deleted or altered it */
+  readonly checkAt: number;
+}
+
+export interface Stopping {
+  readonly since: number;
+  /** taking the token out of the sinks, after its revocation */
+  readonly withdrawal: 'due' | 'running' | 'done';
+}
+
+export type ExchangeEvent =
+  | { readonly type: 'woke' }
+  | { readonly type: 'jwt-hinted' }
+  | { readonly type: 'jwt-read'; readonly secret: Secret; readonly watched: boolean }
+  | { readonly type: 'jwt-unreadable'; readonly failure: Failure; readonly watched: boolean }
+  | { readonly type: 'logged-in'; readonly attempt: number; readonly grant: Grant }
+  | { readonly type: 'login-failed'; readonly attempt: number; readonly failure: Failure }
+  | { readonly type: 'renewed'; readonly attempt: number; readonly grant: Grant }
+  | { readonly type: 'renewal-failed'; readonly attempt: number; readonly failure: Failure }
+  | { readonly type: 'revoked'; readonly attempt: number }
+  | { readonly type: 'revocation-failed'; readonly attempt: number; readonly failure: Failure }
+  | { readonly type: 'delivered'; readonly sink: string; readonly written: boolean }
+  | { readonly type: 'delivery-failed'; readonly sink: string; readonly failure: Failure }
+  | { readonly type: 'withdrawn' }
+  | { readonly type: 'trust-changed' }
+  | { readonly type: 'refresh-requested' }
+  | { readonly type: 'stop-requested' };
+
+export type Effect =
+  | { readonly type: 'read-jwt' }
+  | { readonly type: 'log-in'; readonly attempt: number; readonly jwt: Secret }
+  | { readonly type: 'renew'; readonly attempt: number; readonly token: Secret }
+  | { readonly type: 'revoke'; readonly attempt: number; readonly token: Secret }
+  | { readonly type: 'deliver'; readonly sink: string; readonly token: HeldToken }
+  | { readonly type: 'withdraw' };

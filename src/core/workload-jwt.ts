@@ -1,0 +1,96 @@
+// The workload JWT: decoded, never verified. Vault is the verifier; what is read here serves scheduling and display,
+// and stops a JWT that is plainly the wrong one before it leaves the machine.
+
+import { decodeJwt, decodeProtectedHeader } from 'jose';
+import type { Failure } from './errors.ts';
+import type { Secret } from './secret.ts';
+import type { ExpectedClaims } from './settings.ts';
+
+/** Instants are epoch milliseconds on the issuer's wall clock; an absent one is unknown or not to be believed. */
+export interface WorkloadJwt {
+  readonly secret: Secret;
+  readonly issuer: string | undefined;
+  readonly subject: string | undefined;
+  readonly audience: readonly string[];
+  readonly issuedAt: number | undefined;
+  readonly notBefore: number | undefined;
+  readonly expiresAt: number | undefined;
+}
+
+const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+const YEAR_2001_SECONDS = 1e9;
+const YEAR_2286_SECONDS = 1e10;
+
+/** Decodes a compact JWS (RFC 7519) and compares it with what is expected of it. */
+export function decodeWorkloadJwt(secret: Secret, expected: ExpectedClaims): WorkloadJwt | Failure {
+  const decoded = decodeClaims(secret);
+  if ('code' in decoded) return decoded;
+  const { issuer, subject, audience } = decoded;
+  if (expected.issuer !== undefined && issuer !== expected.issuer) {
+    return { code: 'jwt_wrong_issuer', evidence: difference('iss', expected.issuer, issuer) };
+  }
+  if (expected.audience !== undefined && !audience.includes(expected.audience)) {
+    return { code: 'jwt_wrong_audience', evidence: difference('aud', expected.audience, audience.join(' ')) };
+  }
+  if (expected.subject !== undefined && subject !== expected.subject) {
+    return { code: 'jwt_wrong_subject', evidence: difference('sub', expected.subject, subject) };
+  }
+  return decoded;
+}
+
+/** True when `found` was issued before `held`: somebody put an older file back. */
+export function isOlder(found: WorkloadJwt, held: WorkloadJwt): boolean {
+  if (found.issuedAt !== undefined && held.issuedAt !== undefined && found.issuedAt !== held.issuedAt) {
+    return found.issuedAt < held.issuedAt;
+  }
+  return found.expiresAt !== undefined && held.expiresAt !== undefined && found.expiresAt < held.expiresAt;
+}
+
+export function isExpired(jwt: WorkloadJwt, wall: number): boolean {
+  return jwt.expiresAt !== undefined && jwt.expiresAt <= wall;
+}
+
+/** True when the JWT has lived 90 % of its life: what rotates the file should have done so by now. */
+export function isStale(jwt: WorkloadJwt, wall: number): boolean {
+  const from = jwt.issuedAt ?? jwt.notBefore;
+  if (jwt.expiresAt === undefined) return false;
+  if (from === undefined || from >= jwt.expiresAt) return jwt.expiresAt <= wall;
+  return wall >= from + 0.9 * (jwt.expiresAt - from);
+}
+
+function decodeClaims(secret: Secret): WorkloadJwt | Failure {
+  const text = secret.reveal();
+  const parts = text.split('.').length;
+  if (!COMPACT_JWS.test(text)) {
+    return { code: 'jwt_malformed', evidence: `${parts} part${parts === 1 ? '' : 's'}, or not base64url` };
+  }
+  try {
+    decodeProtectedHeader(text);
+    const claims: Record<string, unknown> = decodeJwt(text);
+    return {
+      secret,
+      issuer: textOf(claims['iss']),
+      subject: textOf(claims['sub']),
+      audience: [claims['aud']].flat().filter((one) => typeof one === 'string'),
+      issuedAt: instantOf(claims['iat']),
+      notBefore: instantOf(claims['nbf']),
+      expiresAt: instantOf(claims['exp']),
+    };
+  } catch {
+    // the decoder's own message may quote the content
+    return { code: 'jwt_malformed', evidence: "its header or payload isn't a JSON object" };
+  }
+}
+
+const textOf = (claim: unknown): string | undefined => (typeof claim === 'string' ? claim : undefined);
+
+/** NumericDate (RFC 7519 section 2) in milliseconds; what can't be a date of this era counts as unknown. */
+function instantOf(claim: unknown): number | undefined {
+  if (typeof claim !== 'number' || !(claim >= YEAR_2001_SECONDS && claim <= YEAR_2286_SECONDS)) return undefined;
+  return Math.floor(claim * 1000);
+}
+
+function difference(claim: string, wanted: string, found: string | undefined): string {
+  const shown = found === undefined || found === '' ? 'none' : JSON.stringify(found.slice(0, 200));
+  return `${claim} is ${shown}, expected ${JSON.stringify(wanted)}`;
+}

@@ -1,0 +1,106 @@
+// The composition root: settings become running exchanges and two listeners. The start and stop order is written here once.
+// Start: the exchanges read and log in at once, the listeners follow; the first token never waits for the web server.
+// Stop: no more HTTP, then the exchanges end, then the log is flushed; all within five seconds.
+
+import { readFile } from 'node:fs/promises';
+import { openSystemClock } from './clock.ts';
+import { ExchangeError } from './core/errors.ts';
+import type { ListenAddress, Settings } from './core/settings.ts';
+import { type Exchanges, openExchanges } from './exchanges.ts';
+import type { Observer } from './observe/observe.ts';
+
+export interface DaemonParts {
+  readonly settings: Settings;
+  readonly observer: Observer;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly version: string;
+}
+
+export interface Daemon {
+  readonly exchanges: Exchanges;
+  /** where the listeners are, as URLs without a trailing slash */
+  readonly api: string;
+  readonly ops: string;
+  reload(settings: Settings): Promise<void>;
+  refresh(): void;
+  stop(): Promise<void>;
+}
+
+/** How long the listeners wait for the first tokens, so that a quick login isn't slowed by loading the web server. */
+const HEAD_START_MS = 1000;
+const STOP_GRACE_MS = 2500;
+
+/** @throws ExchangeError listen_failed */
+export async function startDaemon({ settings, observer, env, version }: DaemonParts): Promise<Daemon> {
+  const clock = openSystemClock();
+  const exchanges = openExchanges(settings.exchanges, { clock, observer, env });
+  observer.configRead(true, clock.wall());
+  await Promise.race([
+    exchanges.started,
+    new Promise<void>((resolve) => void clock.wakeAt(clock.now() + HEAD_START_MS, resolve)),
+  ]);
+
+  const { buildTokenApi } = await import('./http/token-api.ts');
+  const { buildOpsApi } = await import('./http/ops-api.ts');
+  const { closeHttp } = await import('./http/limits.ts');
+  const onRequest = (route: string, code: number) => observer.metrics.apiRequests.inc({ route, code });
+  const { callerTokenFile } = settings.api;
+  const callerToken = callerTokenFile === undefined ? {} : { callerToken: () => readCallerToken(callerTokenFile) };
+  const api = buildTokenApi({
+    exchanges: exchanges.views,
+    listen: settings.api.listen,
+    now: clock.now,
+    onRequest,
+    ...callerToken,
+  });
+  const metrics = () => observer.metrics.render(exchanges.views().map((view) => view.status()));
+  const ops = buildOpsApi({ exchanges: exchanges.views, metrics, version, onRequest });
+  const stop = async () => {
+    await Promise.all([closeHttp(api), closeHttp(ops)]);
+    await exchanges.stop(STOP_GRACE_MS);
+    observer.log.flush();
+  };
+  try {
+    const urls = { api: await listen(api, settings.api.listen), ops: await listen(ops, settings.ops.listen) };
+    observer.log.write('info', 'listening', urls);
+    let listeners = { api: settings.api, ops: settings.ops };
+    return {
+      exchanges,
+      ...urls,
+      async reload(next) {
+        const moved = JSON.stringify(listeners) !== JSON.stringify({ api: next.api, ops: next.ops });
+        if (moved) observer.log.write('warn', 'restart_needed', { hint: 'api and ops take effect at the next start.' });
+        listeners = { api: next.api, ops: next.ops };
+        observer.log.setLevel(next.log.level);
+        await exchanges.apply(next.exchanges);
+        observer.configRead(true, clock.wall());
+      },
+      refresh() {
+        for (const view of exchanges.views()) view.refresh();
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+interface Listener {
+  listen(options: { host: string; port: number }): Promise<string>;
+}
+
+async function listen(app: Listener, { host, port }: ListenAddress): Promise<string> {
+  try {
+    return await app.listen({ host, port });
+  } catch (error) {
+    const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    throw new ExchangeError('listen_failed', `${host}:${port}, ${reason}`);
+  }
+}
+
+/** The secret that callers must show; read at each request, so that it can be rotated. Unreadable means nobody gets in. */
+async function readCallerToken(path: string): Promise<string | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  return text.trim() === '' ? undefined : text.trim();
+}

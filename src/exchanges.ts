@@ -1,0 +1,55 @@
+// The exchanges of one process, by name. Each stands alone, so one that fails doesn't touch the others.
+
+import { isDeepStrictEqual } from 'node:util';
+import type { ExchangeSettings } from './core/settings.ts';
+import type { ExchangeView } from './http/exchange-view.ts';
+import { type ExchangeTools, openServedExchange, type ServedExchange } from './served-exchange.ts';
+
+export interface Exchanges {
+  views(): readonly ExchangeView[];
+  /** Resolves when every exchange has delivered its first token to all its sinks. */
+  readonly started: Promise<void>;
+  /** Makes the exchanges those of `settings`; the ones that are unchanged keep their tokens. */
+  apply(settings: readonly ExchangeSettings[]): Promise<void>;
+  /** Lets each end as its `on_stop` says, within `graceMs`. */
+  stop(graceMs: number): Promise<void>;
+  /** Ends at once and leaves everything as it is. */
+  close(): Promise<void>;
+}
+
+export function openExchanges(settings: readonly ExchangeSettings[], tools: ExchangeTools): Exchanges {
+  const served = new Map<string, ServedExchange>();
+  let tellStarted = () => {};
+  const started = new Promise<void>((resolve) => {
+    tellStarted = resolve;
+  });
+  const onStep = () => {
+    if (served.size === settings.length && [...served.values()].every((one) => one.started())) tellStarted();
+  };
+  const open = (one: ExchangeSettings) => served.set(one.name, openServedExchange(one, tools, onStep));
+
+  for (const one of settings) open(one);
+  return {
+    views: () => [...served.values()],
+    started,
+    async apply(next) {
+      const names = new Set(next.map(({ name }) => name));
+      const gone = [...served.values()].filter(({ name }) => !names.has(name));
+      for (const { name } of gone) served.delete(name);
+      for (const one of next) {
+        const known = served.get(one.name);
+        if (known === undefined) open(one);
+        else if (!isDeepStrictEqual(known.settings(), one)) await known.change(one);
+      }
+      await Promise.all(gone.map((one) => one.stop(GRACE_MS)));
+    },
+    async stop(graceMs) {
+      await Promise.all([...served.values()].map((one) => one.stop(graceMs)));
+    },
+    async close() {
+      await Promise.all([...served.values()].map((one) => one.close()));
+    },
+  };
+}
+
+const GRACE_MS = 3000;

@@ -1,0 +1,101 @@
+// The entry: argv to a command, its outcome to an exit code. The only file that touches the process.
+
+// Node would open its inspector, and with it the whole heap, at SIGUSR1; a listener prevents that from the first moment on.
+process.on('SIGUSR1', () => {});
+process.umask(0o077);
+
+import { parseArgs } from 'node:util';
+import packageJson from '../package.json' with { type: 'json' };
+import { type Command, type Io, UsageError } from './commands/command.ts';
+import { ConfigError } from './config.ts';
+import { ERRORS, ExchangeError } from './core/errors.ts';
+import { scrub } from './core/secret.ts';
+import { unsafeEnvironment } from './refusals.ts';
+
+const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{ command: Command }> }>> = {
+  run: { summary: 'the daemon', load: () => import('./commands/run.ts') },
+  once: { summary: 'log in, write every sink once, end', load: () => import('./commands/once.ts') },
+  validate: {
+    summary: 'check the config and show where each value comes from',
+    load: () => import('./commands/validate.ts'),
+  },
+  schema: { summary: "print the config's JSON Schema", load: () => import('./commands/schema.ts') },
+  status: { summary: 'show what the running daemon holds', load: () => import('./commands/status.ts') },
+  wait: { summary: 'wait until the running daemon is ready', load: () => import('./commands/wait.ts') },
+  token: { summary: 'print the Vault token of the running daemon', load: () => import('./commands/token.ts') },
+  dev: { summary: 'an issuer, a Vault and the sidecar in memory, to look at', load: () => import('./commands/dev.ts') },
+  version: { summary: 'print the version', load: () => import('./commands/version.ts') },
+};
+
+const io: Io = {
+  env: process.env,
+  isTty: process.stdout.isTTY === true,
+  version: packageJson.version,
+  nodeVersion: process.versions.node,
+  out: (text) => void process.stdout.write(`${text}\n`),
+  err: (text) => void process.stderr.write(`${text}\n`),
+  onSignal: (signal, handler) => void process.on(signal, handler),
+  onCrash(handler) {
+    for (const kind of ['uncaughtException', 'unhandledRejection'] as const) {
+      process.on(kind, (error: unknown) => {
+        handler(error);
+        process.exit(ERRORS.internal.exit);
+      });
+    }
+  },
+  exit: (code) => process.exit(code),
+};
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+    io.out(overview());
+    return name === undefined ? ERRORS.config_invalid.exit : 0;
+  }
+  const entry = COMMANDS[name === '--version' ? 'version' : name];
+  if (entry === undefined)
+    throw new UsageError(
+      `unknown command ${JSON.stringify(name.slice(0, 40))}; "vault-token-sidecar --help" lists them`,
+    );
+  const unsafe = unsafeEnvironment(process.env, process.execArgv);
+  if (unsafe !== undefined) throw new UsageError(unsafe);
+  const { command } = await entry.load();
+  const options = { ...command.options, help: { type: 'boolean', short: 'h' } } as const;
+  const { values } = parseArgs({ args: rest, options, strict: true, allowPositionals: false });
+  if (values['help'] === true) {
+    io.out(command.help);
+    return 0;
+  }
+  return command.run(values as Record<string, string | boolean | undefined>, io);
+}
+
+function overview(): string {
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);
+  return [
+    'usage: vault-token-sidecar <command> [flags]',
+    '',
+    ...lines,
+    '',
+    '"vault-token-sidecar <command> --help" tells more.',
+  ].join('\n');
+}
+
+/** One line a problem on stderr, and the exit code that goes with it. */
+function report(error: unknown): number {
+  if (error instanceof ConfigError) {
+    for (const problem of error.problems) io.err(problem);
+    return ERRORS.config_invalid.exit;
+  }
+  if (error instanceof ExchangeError) {
+    io.err(error.message);
+    return ERRORS[error.failure.code].exit;
+  }
+  const isUsage =
+    error instanceof UsageError ||
+    (error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
+  const words = error instanceof Error ? error.message.split('\n')[0] : 'unknown error';
+  io.err(isUsage ? `vault-token-sidecar: ${words}` : `vault-token-sidecar: internal error: ${scrub(words ?? '')}`);
+  return isUsage ? ERRORS.config_invalid.exit : ERRORS.internal.exit;
+}
+
+process.exitCode = await main(process.argv.slice(2)).catch(report);

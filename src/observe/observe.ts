@@ -1,0 +1,171 @@
+// The only place where facts become log lines and metrics. It compares an exchange before and after each step and tells
+// what a person would call news: one line a change of state, and repeated failures summed up once a minute.
+
+import { type Failure, factsOf } from '../core/errors.ts';
+import type { LogLevel } from '../core/settings.ts';
+import type { ExchangeEvent, HeldToken, Moment, Policy, State, Streak } from '../core/state.ts';
+import { describe, type ExchangeStatus } from '../core/status.ts';
+import type { RunnerObserver, VaultCall } from '../runner.ts';
+import { type Log, type LogFields, type LogTarget, openLog } from './log.ts';
+import { type Metrics, type MetricsOptions, openMetrics } from './metrics.ts';
+
+export interface Observer extends RunnerObserver {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  configRead(ok: boolean, wall: number): void;
+}
+
+const SUMMARY_MS = 60_000;
+
+export function openObserver(options: MetricsOptions & { level: LogLevel; target: LogTarget }): Observer {
+  const metrics = openMetrics(options);
+  const log = openLog(options.level, options.target, () => metrics.logLinesDropped.inc());
+  const seen = new Map<string, ExchangeStatus>();
+  const lastTold = new Map<string, { code: string; at: number }>();
+
+  function stepped(policy: Policy, before: State, after: State, event: ExchangeEvent, moment: Moment): void {
+    const exchange = policy.settings.name;
+    const tell = (level: LogLevel, name: string, fields: LogFields = {}) =>
+      log.write(level, name, { exchange, ...fields });
+    const last = seen.get(exchange);
+    const status = describe(policy, after, moment);
+    seen.set(exchange, status);
+    tellOfJwt(tell, before, after, { last, status });
+    tellOfToken(tell, before, after, status);
+    tellOfFailures(tell, exchange, after, { event, moment });
+    tellOfSinks(tell, before, after, event);
+    tellOfReadiness(tell, last, status);
+    count(policy, before, after, event, moment);
+  }
+
+  function tellOfFailures(
+    tell: Tell,
+    exchange: string,
+    after: State,
+    news: { event: ExchangeEvent; moment: Moment },
+  ): void {
+    const { event, moment } = news;
+    const { now, wall } = moment;
+    if (event.type !== 'login-failed' && event.type !== 'renewal-failed') return;
+    const streak = event.type === 'login-failed' ? after.loginStreak : after.renewalStreak;
+    if (streak === undefined) return;
+    const key = `${exchange} ${event.type}`;
+    const told = lastTold.get(key);
+    if (streak.count > 1 && told?.code === streak.failure.code && now - told.at < SUMMARY_MS) return;
+    lastTold.set(key, { code: streak.failure.code, at: now });
+    tell('warn', event.type.replace('-', '_'), {
+      ...failureFields(streak.failure),
+      ...streakFields(streak, wall - now),
+    });
+  }
+
+  function count(policy: Policy, before: State, after: State, event: ExchangeEvent, { wall }: Moment): void {
+    const exchange = policy.settings.name;
+    if (after.jwt?.serial !== before.jwt?.serial) metrics.jwtChanges.inc({ exchange });
+    if ((event.type === 'jwt-read' || event.type === 'jwt-unreadable') && !event.watched) metrics.fallbackPolls.inc();
+    if (event.type === 'logged-in' || event.type === 'renewed') metrics.lastSuccess.set({ exchange }, wall / 1000);
+    if (event.type === 'delivered' && event.written)
+      metrics.sinkWrites.inc({ exchange, sink: event.sink, result: 'ok' });
+    if (event.type === 'delivery-failed') metrics.sinkWrites.inc({ exchange, sink: event.sink, result: 'error' });
+  }
+
+  return {
+    log,
+    metrics,
+    added: ({ settings, sinks }) => metrics.addExchange(settings.name, sinks),
+    stepped,
+    called(policy: Policy, { operation, code, durationMs, clockSkewMs }: VaultCall) {
+      metrics.vaultRequests.inc({ exchange: policy.settings.name, operation, code });
+      metrics.durations.observe({ operation }, durationMs / 1000);
+      if (clockSkewMs !== undefined) metrics.clockSkew.set(Math.round(clockSkewMs / 1000));
+    },
+    configRead(ok, wall) {
+      metrics.configReloaded.set(ok ? 1 : 0);
+      if (ok) metrics.configReloadedAt.set(wall / 1000);
+    },
+  };
+}
+
+type Tell = (level: LogLevel, event: string, fields?: LogFields) => void;
+
+function tellOfJwt(
+  tell: Tell,
+  before: State,
+  after: State,
+  { last, status }: { last: ExchangeStatus | undefined; status: ExchangeStatus },
+): void {
+  if (after.jwt !== undefined && after.jwt.serial !== before.jwt?.serial) {
+    const { issuer, subject, audience, expiresAt } = after.jwt.claims;
+    tell('info', 'jwt_changed', { issuer, subject, audience, jwt_expires_at: iso(expiresAt) });
+  }
+  const failure = after.reading.failure?.failure;
+  if (failure !== undefined && failure.code !== before.reading.failure?.failure.code)
+    tell('warn', 'jwt_unusable', failureFields(failure));
+  if (failure === undefined && before.reading.failure !== undefined) tell('info', 'jwt_usable');
+  if (status.jwt?.stale && !last?.jwt?.stale) {
+    const hint = 'Check what rotates the file; a subPath mount never changes.';
+    tell('warn', 'jwt_not_rotated', { jwt_expires_at: iso(status.jwt.expiresAt), hint });
+  }
+}
+
+function tellOfToken(tell: Tell, before: State, after: State, status: ExchangeStatus): void {
+  const { token } = after;
+  if (token === undefined || token.revision === before.token?.revision) return;
+  const isLogin = token.generation !== before.token?.generation;
+  tell(isLogin ? 'info' : 'debug', isLogin ? 'logged_in' : 'renewed', tokenFields(token, status));
+  for (const warning of token.warnings) tell('warn', 'vault_warning', { warning });
+  if (isLogin && token.numUses > 0) {
+    tell('warn', 'token_uses_limited', {
+      num_uses: token.numUses,
+      hint: "Set the role's token_num_uses to 0: each use by the workload spends one.",
+    });
+  }
+  const streak = before.loginStreak ?? before.renewalStreak;
+  if (streak !== undefined && after.loginStreak === undefined && after.renewalStreak === undefined) {
+    tell('info', 'recovered', { code: streak.failure.code, attempts: streak.count });
+  }
+}
+
+function tellOfSinks(tell: Tell, before: State, after: State, event: ExchangeEvent): void {
+  if (event.type !== 'delivered' && event.type !== 'delivery-failed') return;
+  const old = before.sinks.find(({ id }) => id === event.sink);
+  const sink = after.sinks.find(({ id }) => id === event.sink);
+  if (event.type === 'delivery-failed') {
+    if (event.failure.code !== old?.failure?.failure.code)
+      tell('error', 'sink_failed', { sink: event.sink, ...failureFields(event.failure) });
+    return;
+  }
+  if (old?.failure !== undefined) tell('info', 'sink_recovered', { sink: event.sink });
+  const restored = event.written && old?.holds !== undefined && old.holds.revision === sink?.holds?.revision;
+  if (restored) tell('warn', 'sink_restored', { sink: event.sink, hint: 'Somebody deleted or altered the file.' });
+  else if (event.written) tell('debug', 'sink_written', { sink: event.sink });
+}
+
+function tellOfReadiness(tell: Tell, last: ExchangeStatus | undefined, status: ExchangeStatus): void {
+  if (status.ready && !last?.ready) tell('info', 'ready');
+  if (!status.ready && last?.ready && status.phase !== 'stopping')
+    tell('error', 'not_ready', { reasons: status.reasons });
+}
+
+function failureFields(failure: Failure): LogFields {
+  const { title, hint } = factsOf(failure);
+  return { code: failure.code, title, evidence: failure.evidence, hint };
+}
+
+function streakFields({ count, since, retryAt }: Streak, clockOffset: number): LogFields {
+  return { attempts: count, since: iso(since + clockOffset), retry_at: iso(retryAt + clockOffset) };
+}
+
+function tokenFields(token: HeldToken, status: ExchangeStatus): LogFields {
+  return {
+    accessor: token.accessor,
+    ttl_seconds: token.leaseMs / 1000,
+    renewable: token.renewable,
+    token_type: token.type,
+    policies: token.policies,
+    expires_at: iso(status.token?.expiresAt),
+    next_at: iso(status.nextAction?.at),
+  };
+}
+
+const iso = (at: number | undefined): string | undefined => (at === undefined ? undefined : new Date(at).toISOString());

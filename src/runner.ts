@@ -1,0 +1,198 @@
+// Runs one exchange: an event goes in, the core steps, its effects are started, their results come back as events.
+// Holds the state and the one timer. It decides nothing: what to do and when is the core's word.
+// An effect never rejects: whatever is thrown on its way becomes the matching failure event.
+
+import { isStopped } from './core/decide.ts';
+import { ExchangeError, type Failure } from './core/errors.ts';
+import { initialState, step } from './core/exchange.ts';
+import { type Secret, scrub } from './core/secret.ts';
+import type { Effect, ExchangeEvent, HeldToken, Moment, Policy, State } from './core/state.ts';
+import {
+  type Grant,
+  judgeGrant,
+  judgeRevocation,
+  loginRequest,
+  renewalRequest,
+  revocationRequest,
+  type VaultReply,
+  type VaultRequest,
+} from './core/vault-protocol.ts';
+import type { TokenDocument, TokenSink } from './sinks/sink.ts';
+import type { JwtSource } from './sources/source.ts';
+import type { VaultClient } from './vault/client.ts';
+
+/** Time and chance, handed in so that tests can own them. Instants are epoch milliseconds. */
+export interface Clock {
+  /** never jumps, and goes on while the machine sleeps */
+  now(): number;
+  wall(): number;
+  /** a draw in [0, 1) */
+  random(): number;
+  /** calls `wake` once at `at`, or somewhat later; the answer calls it off */
+  wakeAt(at: number, wake: () => void): () => void;
+}
+
+/** What a runner tells as it goes; observe.ts makes logs and metrics of it. */
+export interface RunnerObserver {
+  added(policy: Policy): void;
+  stepped(policy: Policy, before: State, after: State, event: ExchangeEvent, moment: Moment): void;
+  called(policy: Policy, call: VaultCall): void;
+}
+
+export interface VaultCall {
+  readonly operation: VaultRequest['operation'];
+  readonly code: 'ok' | Failure['code'];
+  readonly durationMs: number;
+  /** the wall clock minus Vault's, by the Date header; undefined if the reply had none */
+  readonly clockSkewMs: number | undefined;
+}
+
+export interface RunnerParts {
+  readonly policy: Policy;
+  readonly source: JwtSource;
+  readonly vault: VaultClient;
+  readonly sinks: readonly TokenSink[];
+  readonly clock: Clock;
+  readonly observer: RunnerObserver;
+  readonly inherited?: HeldToken | undefined;
+}
+
+export interface Runner {
+  readonly policy: Policy;
+  state(): State;
+  post(event: ExchangeEvent): void;
+  /** Resolves when nothing is left to wait for; the caller bounds the time. */
+  stop(): Promise<void>;
+  /** Ends at once: no event is taken any more. */
+  close(): void;
+}
+
+// Timers stop while a machine sleeps: waking this often, the runner notices what it slept through.
+const LONGEST_TIMER_MS = 30_000;
+
+export function startRunner(parts: RunnerParts): Runner {
+  const { policy, clock, observer } = parts;
+  let state = initialState(policy, momentOf(clock), parts.inherited);
+  let cancelTimer = () => {};
+  let closed = false;
+  let onStopped = () => {};
+
+  function post(event: ExchangeEvent): void {
+    if (closed) return;
+    const moment = momentOf(clock);
+    const before = state;
+    const decision = step(policy, before, event, moment);
+    state = decision.state;
+    observer.stepped(policy, before, state, event, moment);
+    cancelTimer();
+    cancelTimer = clock.wakeAt(Math.min(decision.wakeAt, moment.now + LONGEST_TIMER_MS), () => post({ type: 'woke' }));
+    for (const effect of decision.effects) void perform(effect, parts).then(post);
+    if (isStopped(policy, state)) onStopped();
+  }
+
+  post({ type: 'woke' });
+  return {
+    policy,
+    state: () => state,
+    post,
+    async stop() {
+      const stopped = new Promise<void>((resolve) => {
+        onStopped = resolve;
+      });
+      post({ type: 'stop-requested' });
+      await stopped;
+    },
+    close() {
+      closed = true;
+      cancelTimer();
+    },
+  };
+}
+
+export function momentOf(clock: Clock): Moment {
+  return { now: clock.now(), wall: clock.wall(), random: clock.random() };
+}
+
+/** The token as the sinks take it: instants on the wall clock. */
+export function documentOf(token: HeldToken, policy: Policy, clock: Clock): TokenDocument {
+  const offset = clock.wall() - clock.now();
+  const { secret, accessor, renewable, policies } = token;
+  const instants = { issuedAt: token.issuedAt + offset, expiresAt: token.expiresAt + offset };
+  return { exchange: policy.settings.name, secret, accessor, ...instants, renewable, policies };
+}
+
+async function perform(effect: Effect, parts: RunnerParts): Promise<ExchangeEvent> {
+  const { source } = parts;
+  switch (effect.type) {
+    case 'read-jwt':
+      return source.read().then(
+        (secret) => ({ type: 'jwt-read', secret, watched: source.watched }),
+        (error) => ({ type: 'jwt-unreadable', failure: failureOf(error), watched: source.watched }),
+      );
+    case 'log-in': {
+      const outcome = await grant(loginRequest(parts.policy.settings.login, effect.jwt), effect.jwt, parts);
+      if ('code' in outcome) return { type: 'login-failed', attempt: effect.attempt, failure: outcome };
+      return { type: 'logged-in', attempt: effect.attempt, grant: outcome };
+    }
+    case 'renew': {
+      const outcome = await grant(renewalRequest(parts.policy.settings.login, effect.token), effect.token, parts);
+      if ('code' in outcome) return { type: 'renewal-failed', attempt: effect.attempt, failure: outcome };
+      return { type: 'renewed', attempt: effect.attempt, grant: outcome };
+    }
+    case 'revoke': {
+      const request = revocationRequest(parts.policy.settings.login, effect.token);
+      const failure = await call(request, parts, (reply) => judgeRevocation(reply, [effect.token]));
+      if (failure !== undefined) return { type: 'revocation-failed', attempt: effect.attempt, failure };
+      return { type: 'revoked', attempt: effect.attempt };
+    }
+    case 'deliver':
+      return deliver(effect, parts);
+    case 'withdraw':
+      await Promise.allSettled(parts.sinks.map((sink) => sink.remove()));
+      return { type: 'withdrawn' };
+  }
+}
+
+function grant(request: VaultRequest, sent: Secret, parts: RunnerParts): Promise<Grant | Failure> {
+  return call(request, parts, (reply) => judgeGrant(request.operation, reply, [sent]));
+}
+
+/** One call, judged and told of. */
+async function call<T>(
+  request: VaultRequest,
+  parts: RunnerParts,
+  judge: (reply: VaultReply) => T | Failure,
+): Promise<T | Failure> {
+  const startedAt = performance.now();
+  const reply = await parts.vault.send(request).catch(failureOf);
+  const outcome = isFailure(reply) ? reply : judge(reply);
+  const date = isFailure(reply) ? Number.NaN : Date.parse(reply.headers['date'] ?? '');
+  parts.observer.called(parts.policy, {
+    operation: request.operation,
+    code: isFailure(outcome) ? outcome.code : 'ok',
+    durationMs: performance.now() - startedAt,
+    clockSkewMs: Number.isNaN(date) ? undefined : parts.clock.wall() - date,
+  });
+  return outcome;
+}
+
+async function deliver(effect: Effect & { type: 'deliver' }, parts: RunnerParts): Promise<ExchangeEvent> {
+  const sink = parts.sinks.find(({ id }) => id === effect.sink);
+  try {
+    const { written } = (await sink?.deliver(documentOf(effect.token, parts.policy, parts.clock))) ?? {
+      written: false,
+    };
+    return { type: 'delivered', sink: effect.sink, written };
+  } catch (error) {
+    return { type: 'delivery-failed', sink: effect.sink, failure: failureOf(error) };
+  }
+}
+
+const isFailure = (value: object | undefined): value is Failure => value !== undefined && 'code' in value;
+
+/** What was thrown, as a failure; anything but an ExchangeError is a bug, told without risking a secret. */
+function failureOf(error: unknown): Failure {
+  if (error instanceof ExchangeError) return error.failure;
+  const evidence = error instanceof Error ? scrub(`${error.name}: ${error.message}`).slice(0, 200) : 'not an error';
+  return { code: 'internal', evidence };
+}

@@ -1,0 +1,133 @@
+// One exchange as the process serves it: its runner with source, Vault client and sinks, and those who wait for its next
+// token. A reload puts another runner in the same place: the token is served on, and the waiting go on waiting.
+
+import type { ExchangeSettings, TlsSettings } from './core/settings.ts';
+import type { HeldToken, Policy, State } from './core/state.ts';
+import { describe, servedToken } from './core/status.ts';
+import type { ExchangeView } from './http/exchange-view.ts';
+import { type Clock, momentOf, type RunnerObserver, startRunner } from './runner.ts';
+import { openSink } from './sinks/open-sink.ts';
+import { openSource } from './sources/open-source.ts';
+import { watchDirectory } from './sources/watch.ts';
+import { openVaultClient } from './vault/client.ts';
+
+export interface ExchangeTools {
+  readonly clock: Clock;
+  readonly observer: RunnerObserver;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export interface ServedExchange extends ExchangeView {
+  settings(): ExchangeSettings;
+  started(): boolean;
+  /** Goes over to other settings: the old token is served until a login under the new ones. */
+  change(settings: ExchangeSettings): Promise<void>;
+  /** Ends as `on_stop` says, within `graceMs`. */
+  stop(graceMs: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function openServedExchange(first: ExchangeSettings, tools: ExchangeTools, onStep: () => void): ServedExchange {
+  const { clock } = tools;
+  const waiting = new Set<() => void>();
+  let generation: number | undefined;
+  const wakeWaiting = (state: State) => {
+    if (state.token?.generation === generation) return;
+    generation = state.token?.generation;
+    for (const wake of [...waiting]) wake();
+  };
+  const stepped = (state: State) => {
+    wakeWaiting(state);
+    onStep();
+  };
+  let open = openParts(first, tools, { stepped });
+
+  return {
+    name: first.name,
+    settings: () => open.policy.settings,
+    started: () => open.runner.state().started,
+    status: () => describe(open.policy, open.runner.state(), momentOf(clock)),
+    token() {
+      const now = clock.now();
+      const token = servedToken(open.runner.state(), now);
+      if (token === undefined) return undefined;
+      const { secret, accessor, renewable } = token;
+      const expiresInMs = token.expiresAt - now;
+      return {
+        secret,
+        accessor,
+        renewable,
+        generation: token.generation,
+        expiresInMs,
+        expiresAt: clock.wall() + expiresInMs,
+      };
+    },
+    changed(known, signal) {
+      return new Promise((resolve) => {
+        if (signal.aborted || open.runner.state().token?.generation !== known) return resolve();
+        const done = () => {
+          waiting.delete(done);
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        waiting.add(done);
+        signal.addEventListener('abort', done);
+      });
+    },
+    refresh: () => open.runner.post({ type: 'refresh-requested' }),
+    async change(settings) {
+      const inherited = open.runner.state().token;
+      await open.close();
+      open = openParts(settings, tools, { stepped, inherited });
+    },
+    async stop(graceMs) {
+      const deadline = new Promise<void>((resolve) => {
+        clock.wakeAt(clock.now() + graceMs, resolve);
+      });
+      await Promise.race([open.runner.stop(), deadline]);
+      await open.close();
+    },
+    close: () => open.close(),
+  };
+}
+
+interface Beginning {
+  readonly stepped: (state: State) => void;
+  readonly inherited?: HeldToken | undefined;
+}
+
+function openParts(
+  settings: ExchangeSettings,
+  { clock, observer, env }: ExchangeTools,
+  { stepped, inherited }: Beginning,
+) {
+  const sinks = settings.sinks.map(openSink);
+  const policy: Policy = { settings, sinks: sinks.map(({ id }) => id) };
+  const source = openSource(settings.source, env, () => runner.post({ type: 'jwt-hinted' }));
+  const vault = openVaultClient(settings.vault);
+  const watches = trustFiles(settings.vault.tls).map((path) =>
+    watchDirectory(path, () => runner.post({ type: 'trust-changed' })),
+  );
+  const told: RunnerObserver = {
+    ...observer,
+    stepped(...step) {
+      observer.stepped(...step);
+      stepped(step[2]);
+    },
+  };
+  observer.added(policy);
+  const runner = startRunner({ policy, source, vault, sinks, clock, observer: told, inherited });
+  return {
+    policy,
+    runner,
+    async close() {
+      runner.close();
+      await Promise.allSettled([source.close(), vault.close(), ...watches.map((watch) => watch.close())]);
+    },
+  };
+}
+
+/** The files of which a new content may end a TLS failure. The Vault client itself rereads them at each call. */
+function trustFiles({ caFile, clientCertFile, clientKeyFile }: TlsSettings): string[] {
+  return [caFile, clientCertFile, clientKeyFile].filter((path) => path !== undefined);
+}

@@ -1,0 +1,212 @@
+// Every kind of reply that Vault, or something in its place, can give, and what it is taken for.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Secret } from '../../src/core/secret.ts';
+import { judgeGrant, judgeRevocation, loginRequest, type VaultReply } from '../../src/core/vault-protocol.ts';
+
+const JWT = new Secret('eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhcHAifQ.c2lnbmF0dXJl');
+const AUTH = {
+  client_token: 'hvs.CAESIexample',
+  accessor: 'acc',
+  lease_duration: 3600,
+  renewable: true,
+  token_type: 'service',
+  policies: ['app'],
+  num_uses: 0,
+};
+
+const reply = (status: number, body: unknown, headers: Record<string, string> = {}): VaultReply => ({
+  status,
+  headers,
+  body: new Secret(typeof body === 'string' ? body : JSON.stringify(body)),
+  durationMs: 1,
+});
+const loginCode = (status: number, body: unknown): string | undefined =>
+  codeIn(judgeGrant('login', reply(status, body), [JWT]));
+const renewalCode = (status: number, body: unknown): string | undefined =>
+  codeIn(judgeGrant('renew', reply(status, body), [JWT]));
+const codeIn = (outcome: object): string | undefined => ('code' in outcome ? String(outcome.code) : undefined);
+const errors = (...words: string[]) => ({ errors: words });
+
+test('a login is one POST with the role and the JWT', () => {
+  const request = loginRequest({ mount: 'team/jwt 2', role: 'app', namespace: 'ns' }, JWT);
+  assert.equal(request.path, '/v1/auth/team/jwt%202/login');
+  assert.equal(request.namespace, 'ns');
+  assert.deepEqual(JSON.parse(request.body?.reveal() ?? ''), { role: 'app', jwt: JWT.reveal() });
+  assert.ok(!JSON.stringify(request).includes('eyJ'));
+});
+
+test('a plain grant', () => {
+  const grant = judgeGrant('login', reply(200, { auth: AUTH, warnings: ['TTL of "2h" exceeded'] }), [JWT]);
+  assert.ok(!('code' in grant));
+  assert.equal(grant.secret.reveal(), AUTH.client_token);
+  assert.deepEqual(
+    [grant.leaseMs, grant.renewable, grant.policies, grant.warnings],
+    [3_600_000, true, ['app'], ['TTL of "2h" exceeded']],
+  );
+});
+
+test('C19: leases of every odd kind are judged, and none is taken for longer than ten years', () => {
+  const lease = (value: unknown) => {
+    const grant = judgeGrant('login', reply(200, { auth: { ...AUTH, lease_duration: value } }), [JWT]);
+    return 'code' in grant ? grant.code : [grant.leaseMs, grant.renewable];
+  };
+  assert.deepEqual(lease(0), [3_600_000, false]);
+  assert.deepEqual(lease(1.5), [1500, true]);
+  assert.deepEqual(lease(1e18), [315_360_000_000, true]);
+  assert.deepEqual(lease(2_764_800), [2_764_800_000, true]);
+  for (const odd of [-1, null, '3600', undefined, [], {}]) assert.equal(lease(odd), 'bad_response');
+});
+
+test('C21: limited uses make a token one that is not renewed', () => {
+  const grant = judgeGrant('login', reply(200, { auth: { ...AUTH, num_uses: 3 } }), [JWT]);
+  assert.ok(!('code' in grant) && !grant.renewable && grant.numUses === 3);
+});
+
+test('C22: an answer without a token', () => {
+  assert.equal(loginCode(200, { auth: null }), 'bad_response');
+  assert.equal(loginCode(200, { auth: { ...AUTH, client_token: '' } }), 'bad_response');
+  assert.equal(loginCode(200, { auth: null, wrap_info: { token: 'hvs.wrapping' } }), 'token_wrapped');
+  assert.equal(
+    loginCode(200, { auth: { ...AUTH, client_token: '', mfa_requirement: { mfa_request_id: 'x' } } }),
+    'mfa_required',
+  );
+});
+
+test('C23: a token that is no token', () => {
+  for (const token of ['hvs.with\nnewline', 'hvs.with\0nul', 'x'.repeat(100_000), 'hvs.ünïcode', 'short', 7, null]) {
+    assert.equal(loginCode(200, { auth: { ...AUTH, client_token: token } }), 'bad_response');
+  }
+});
+
+test('C24, C27: what is no answer of Vault', () => {
+  for (const body of ['<html>', '', '[]', 'null', '"text"', '{"auth"', '{"auth":[]}'])
+    assert.equal(loginCode(200, body), 'bad_response');
+  assert.equal(renewalCode(204, ''), 'bad_response');
+  assert.equal(loginCode(400, '<html>Bad Request</html>'), 'bad_response');
+  assert.equal(loginCode(400, 'Client sent an HTTP request to an HTTPS server.\n'), 'vault_not_http');
+});
+
+const LOGIN_REFUSALS: readonly (readonly [number, string, string])[] = [
+  [400, 'could not load configuration', 'mount_unconfigured'],
+  [400, 'missing role', 'role_missing'],
+  [400, 'role "app" could not be found', 'role_missing'],
+  [400, 'role with oidc role_type is not allowed', 'role_type_oidc'],
+  [
+    400,
+    'error configuring token validator: keyset configuration error: Get "https://x": dial tcp: lookup x',
+    'issuer_unreachable',
+  ],
+  [
+    400,
+    'error configuring token validator: keyset configuration error: issuer did not match the returned issuer, expected "a" got "b"',
+    'mount_misconfigured',
+  ],
+  [400, 'error configuring token validator: unsupported config type', 'mount_misconfigured'],
+  [
+    400,
+    'error validating token: error verifying token signature: fetching keys oidc: get keys failed',
+    'issuer_unreachable',
+  ],
+  [
+    400,
+    'error validating token: error verifying token signature: failed to verify id token signature',
+    'signature_invalid',
+  ],
+  [400, 'error validating token: error verifying token signature: oidc: malformed jwt: three parts', 'jwt_refused'],
+  [400, 'error validating token: no known key successfully validated the token signature', 'signature_invalid'],
+  [
+    400,
+    'error validating token: invalid algorithm (alg) header parameter: unsupported signing algorithm "HS256"',
+    'algorithm_refused',
+  ],
+  [400, 'error validating token: invalid issuer (iss) claim', 'issuer_mismatch'],
+  [400, 'error validating token: invalid subject (sub) claim', 'subject_mismatch'],
+  [
+    400,
+    'error validating token: invalid audience (aud) claim: audience claim does not match any expected audience',
+    'audience_mismatch',
+  ],
+  [400, 'audience claim found in JWT but no audiences bound to the role', 'audience_unbound'],
+  [400, 'error validating token: invalid expiration time (exp) claim: token is expired', 'jwt_expired'],
+  [400, 'error validating token: invalid not before (nbf) claim: token not yet valid', 'jwt_not_yet_valid'],
+  [400, 'error validating token: invalid issued at (iat) claim: token issued in the future', 'jwt_not_yet_valid'],
+  [
+    400,
+    'error validating token: no issued at (iat), not before (nbf), or expiration time (exp) claims in token',
+    'jwt_refused',
+  ],
+  [400, 'claim "email" not found in token', 'claims_mismatch'],
+  [400, 'error validating claims: claim "ref" does not match any associated bound claim values', 'claims_mismatch'],
+  [400, 'something that no version says yet', 'login_refused'],
+  [403, 'permission denied', 'login_forbidden'],
+  [404, 'no handler for route "auth/jwt/login"', 'mount_missing'],
+  [429, 'request path "auth/jwt/login": rate limit quota exceeded', 'vault_rate_limited'],
+  [500, 'internal error', 'vault_unavailable'],
+  [501, 'Vault is not initialized', 'vault_uninitialized'],
+  [503, 'Vault is sealed', 'vault_sealed'],
+  [503, 'no active Vault instance found', 'vault_no_leader'],
+  [503, 'API access to this namespace has been locked by an administrator', 'vault_locked'],
+  [412, 'required index state not present', 'vault_behind'],
+  [307, '', 'redirect_blocked'],
+];
+
+test('what Vault says when it refuses a login', () => {
+  for (const [status, words, code] of LOGIN_REFUSALS) assert.equal(loginCode(status, errors(words)), code, words);
+});
+
+test('what Vault says when it refuses a renewal', () => {
+  assert.equal(
+    renewalCode(403, errors('2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n')),
+    'renewal_denied',
+  );
+  assert.equal(renewalCode(400, errors('batch tokens cannot be renewed')), 'renewal_impossible');
+  assert.equal(renewalCode(400, errors('lease is not renewable')), 'renewal_impossible');
+  assert.equal(renewalCode(500, errors('past the max TTL, cannot renew')), 'renewal_exhausted');
+  assert.equal(renewalCode(500, errors('role app does not exist during renewal')), 'role_deleted');
+  assert.equal(renewalCode(500, errors('internal error')), 'vault_unavailable');
+  assert.equal(renewalCode(503, errors('Vault is sealed')), 'vault_sealed');
+});
+
+test('a revocation is well with 204', () => {
+  assert.equal(judgeRevocation(reply(204, ''), []), undefined);
+  assert.equal(judgeRevocation(reply(403, errors('permission denied')), [])?.code, 'renewal_denied');
+});
+
+test('C7: Retry-After as seconds, as a date, and as rubbish', () => {
+  const asked = (headers: Record<string, string>) => {
+    const outcome = judgeGrant('login', reply(429, errors('rate limit quota exceeded'), headers), []);
+    return 'code' in outcome ? outcome.retryAfterMs : undefined;
+  };
+  assert.equal(asked({ 'retry-after': '30' }), 30_000);
+  assert.equal(
+    asked({ 'retry-after': 'Tue, 03 Nov 2026 10:00:30 GMT', date: 'Tue, 03 Nov 2026 10:00:00 GMT' }),
+    30_000,
+  );
+  for (const odd of ['-1', 'soon', '', '1e9', 'NaN']) assert.equal(asked({ 'retry-after': odd }), undefined);
+});
+
+test('V5: evidence is one line of Vault words without the secrets that were sent, or anything like one', () => {
+  const outcome = judgeGrant('login', reply(400, errors(`bad\n\tthing ${JWT.reveal()} and hvs.CAESIJabcdefgh`)), [JWT]);
+  assert.ok('code' in outcome);
+  assert.equal(outcome.evidence, 'status 400, bad thing [redacted] and [redacted]');
+});
+
+test('no bytes of any reply make the judge throw, or let its body into the evidence', () => {
+  const body = fc.oneof(
+    fc.string(),
+    fc.json(),
+    fc.string().map((text) => JSON.stringify({ auth: { client_token: text, lease_duration: 5 } })),
+  );
+  fc.assert(
+    fc.property(fc.integer({ min: 100, max: 599 }), body, (status, text) => {
+      for (const operation of ['login', 'renew', 'revoke'] as const) {
+        const outcome = judgeGrant(operation, reply(status, text), [JWT]);
+        if ('code' in outcome) assert.ok((outcome.evidence ?? '').length < 400);
+        else assert.match(outcome.secret.reveal(), /^[\x21-\x7e]{8,8192}$/);
+      }
+    }),
+  );
+});

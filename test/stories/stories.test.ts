@@ -1,0 +1,323 @@
+// The exchange's life in short stories, each with the transcript that a reader can check by eye. Time is a number: the
+// seconds at the left are virtual, counted from the start.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { jwtText } from '../support/jwt-text.ts';
+import { T0, World } from '../support/world.ts';
+
+const HOUR = 3_600_000;
+const jwtOf = (fromMs: number, lifeMs = HOUR): string =>
+  jwtText({ iat: (T0 + fromMs) / 1000, exp: (T0 + fromMs + lifeMs) / 1000 });
+
+function begin(world: World, jwt: World['jwt'] = jwtOf(0)): World {
+  world.jwt = jwt;
+  world.post({ type: 'woke' });
+  return world;
+}
+
+const tail = (world: World, from: number): string[] => world.transcript.slice(from);
+const fails = (world: World): string[] =>
+  world.calls.flatMap(({ outcome }) => (outcome === 'ok' || outcome === undefined ? [] : [outcome]));
+
+test('the plain day: log in, deliver, renew at two thirds, log in with each new JWT', () => {
+  const world = begin(new World());
+  world.pass(0.7 * HOUR);
+  world.writeJwt(jwtOf(0.7 * HOUR));
+  world.pass(0.1 * HOUR);
+  assert.deepEqual(world.transcript, [
+    '0.0s  jwt 1',
+    '0.0s  logged-in',
+    '0.0s  delivered',
+    '2340.0s  renewed',
+    '2520.1s  jwt 2',
+    '2520.1s  logged-in',
+    '2520.1s  delivered',
+  ]);
+});
+
+test('C3: Vault is down at start: up, not ready, and a token soon after Vault comes', () => {
+  const world = new World();
+  world.vault.outage = { code: 'vault_unreachable' };
+  begin(world);
+  world.pass(10 * 60_000);
+  const status = world.status();
+  assert.equal(status.phase, 'logging-in');
+  assert.deepEqual(status.reasons, ["no Vault token yet: Vault can't be reached"]);
+  assert.ok(fails(world).length <= 40, `${fails(world).length} failed calls in ten minutes`);
+  world.vault.outage = undefined;
+  const from = world.transcript.length;
+  world.pass(60_000);
+  assert.equal(world.status().ready, true);
+  assert.match(tail(world, from)[0] ?? '', /logged-in/);
+});
+
+test('C1: Vault is sealed for an hour, the token lives two: it stays served and ready, and Vault is left in peace', () => {
+  const world = new World();
+  world.vault.ttlMs = 2 * HOUR;
+  begin(world, jwtOf(0, 24 * HOUR));
+  world.pass(0.5 * HOUR);
+  world.vault.outage = { code: 'vault_sealed' };
+  for (let quarter = 0; quarter < 4; quarter++) {
+    const before = world.calls.length;
+    world.pass(HOUR / 4);
+    assert.equal(world.status().ready, true);
+    assert.ok(world.calls.length - before <= 40, `${world.calls.length - before} calls in 15 minutes`);
+  }
+  assert.equal(world.status().phase, 'overdue');
+  world.vault.outage = undefined;
+  world.pass(60_000);
+  assert.equal(world.status().phase, 'active');
+});
+
+test('C2: Vault is down longer than the token lives: served until expiry, then honestly not ready, then well again', () => {
+  const world = begin(new World(), jwtOf(0, 24 * HOUR));
+  world.pass(1000);
+  world.vault.outage = { code: 'vault_timeout' };
+  world.pass(HOUR - 11_000);
+  assert.equal(world.status().ready, true);
+  world.pass(20_000);
+  const { phase, ready, reasons } = world.status();
+  assert.deepEqual(
+    { phase, ready, reasons },
+    { phase: 'expired', ready: false, reasons: ["the Vault token has expired: Vault didn't answer in time"] },
+  );
+  world.vault.outage = undefined;
+  world.pass(60_000);
+  assert.equal(world.status().ready, true);
+});
+
+test('C14: the token is revoked under us: the next renewal tells, and the new token is in place within two seconds', () => {
+  const world = begin(new World());
+  world.pass(1000);
+  world.vault.forget();
+  world.pass(HOUR);
+  assert.deepEqual(world.transcript.slice(3), [
+    '2340.0s  renewal-failed renewal_denied',
+    '2341.0s  logged-in',
+    '2341.0s  delivered',
+  ]);
+});
+
+test('C15: the policy lacks renew-self: two logins teach it, then one denied renewal in each lifetime', () => {
+  const world = new World();
+  world.vault.renewalRefusal = { code: 'renewal_denied' };
+  begin(world, jwtOf(0, 24 * HOUR));
+  world.pass(5 * HOUR);
+  const inWindow = (from: number, to: number) =>
+    world.calls.filter(({ at }) => at >= T0 + from * HOUR && at < T0 + to * HOUR).length;
+  assert.ok(inWindow(2, 5) <= 3 * 3, `${inWindow(2, 5)} calls in three lifetimes`);
+  assert.equal(world.status().ready, true);
+});
+
+test('C16: the role is deleted: the renewal fails with 500, one login is tried, and the file keeps the token to its end', () => {
+  const world = begin(new World());
+  world.pass(1000);
+  world.vault.renewalRefusal = { code: 'role_deleted' };
+  world.vault.refusal = { code: 'role_missing' };
+  world.pass(0.99 * HOUR);
+  assert.equal(world.status().ready, true);
+  assert.equal(world.calls.filter(({ operation }) => operation === 'renew').length, 1);
+  assert.ok(fails(world).length <= 15, `${fails(world).length} failed calls`);
+  world.vault.refusal = undefined;
+  world.pass(6 * 60_000);
+  assert.equal(world.status().ready, true);
+});
+
+test('C17: the maximum TTL is reached: the shrinking lease leads to a login before the token ends, without a gap', () => {
+  const world = new World();
+  world.vault.maxTtlMs = 1.9 * HOUR;
+  begin(world, jwtOf(0, 24 * HOUR));
+  for (let minute = 0; minute < 300; minute++) {
+    world.pass(60_000);
+    assert.equal(world.status().ready, true, `minute ${minute}`);
+    assert.ok(
+      world.file && world.vault.isAlive(world.file, world.now),
+      `minute ${minute}: the file holds a live token`,
+    );
+  }
+});
+
+test('C18: a batch token is never renewed, only replaced', () => {
+  const world = new World();
+  world.vault.overrides = { type: 'batch', renewable: false, accessor: '' };
+  begin(world, jwtOf(0, 24 * HOUR));
+  world.pass(10 * HOUR);
+  assert.deepEqual([...new Set(world.calls.map(({ operation }) => operation))], ['login']);
+  assert.ok(world.calls.length <= 17, `${world.calls.length} logins in ten lifetimes`);
+});
+
+test('A1: the JWT is missing at start, then comes: the login follows at once', () => {
+  const world = begin(new World(), { code: 'jwt_missing' });
+  world.pass(60_000);
+  assert.deepEqual(world.status().reasons, ['no Vault token yet: there is no workload JWT']);
+  world.writeJwt(jwtOf(0));
+  world.pass(1000);
+  assert.deepEqual(world.transcript, [
+    '0.0s  jwt-unreadable jwt_missing',
+    '60.1s  jwt 1',
+    '60.1s  logged-in',
+    '60.1s  delivered',
+  ]);
+});
+
+test('A15: an expired JWT is sent once a minute at most, and a new one ends the wait at once', () => {
+  const world = begin(new World(), jwtOf(-2 * HOUR));
+  world.pass(10 * 60_000);
+  assert.ok(world.calls.length >= 8 && world.calls.length <= 11, `${world.calls.length} logins in ten minutes`);
+  const from = world.transcript.length;
+  world.writeJwt(jwtOf(600_000));
+  world.pass(1000);
+  assert.deepEqual(tail(world, from), ['600.1s  jwt 2', '600.1s  logged-in', '600.1s  delivered']);
+});
+
+test('A16: the JWT expires while the token can be renewed: it is renewed on, and the stale JWT is told', () => {
+  const world = begin(new World());
+  world.pass(5 * HOUR);
+  assert.equal(world.calls.filter(({ operation }) => operation === 'login').length, 1);
+  assert.deepEqual([world.status().ready, world.status().jwt?.stale], [true, true]);
+});
+
+test('A22: an older JWT put back is not used while the newer one works', () => {
+  const world = begin(new World(), jwtOf(60_000));
+  world.pass(1000);
+  world.writeJwt(jwtOf(0));
+  world.pass(60_000);
+  assert.equal(world.calls.length, 1);
+});
+
+test('A4, A24: two JWTs within the debounce are one login; one that comes during a login is used right after it', () => {
+  const world = begin(new World({ latencyMs: (effect) => (effect === 'log-in' ? 3000 : 2) }));
+  world.pass(500);
+  world.writeJwt(jwtOf(1000));
+  world.pass(30);
+  world.writeJwt(jwtOf(2000));
+  world.pass(20_000);
+  assert.deepEqual(world.transcript, [
+    '0.0s  jwt 1',
+    '0.6s  jwt 2',
+    '3.0s  logged-in',
+    '3.0s  delivered',
+    '8.0s  logged-in',
+    '8.0s  delivered',
+  ]);
+});
+
+test('F1: the sink is full: not ready and saying so, retried, and whole again when there is space', () => {
+  const world = new World();
+  world.sinkFailure = { code: 'sink_no_space' };
+  begin(world);
+  world.pass(60_000);
+  assert.deepEqual(world.status().reasons, ["sink /vault/token: there is no space for the sink's file"]);
+  assert.equal(world.calls.length, 1, 'a full disk is no reason to call Vault');
+  world.sinkFailure = undefined;
+  world.pass(30_000);
+  assert.equal(world.status().ready, true);
+});
+
+test('F15: a file that somebody deletes is back within ten seconds', () => {
+  const world = begin(new World());
+  world.pass(60_000);
+  world.file = undefined;
+  world.pass(10_000);
+  assert.ok(world.file !== undefined);
+});
+
+test('C10: a role that is not there is asked for ever more slowly, and a reload wakes it', () => {
+  const world = new World();
+  world.vault.refusal = { code: 'role_missing' };
+  begin(world);
+  world.pass(HOUR / 2);
+  const gaps = world.calls.slice(1).map(({ at }, index) => at - (world.calls[index]?.at ?? 0));
+  assert.ok(Math.max(...gaps) <= 300_000 && Math.max(...gaps) >= 150_000, `gaps ${gaps}`);
+  world.vault.refusal = undefined;
+  world.post({ type: 'refresh-requested' });
+  world.pass(5000);
+  assert.equal(world.status().ready, true);
+});
+
+test('C7: Retry-After is honoured, and clamped', () => {
+  const world = new World();
+  world.vault.refusal = { code: 'vault_rate_limited', retryAfterMs: 30_000 };
+  begin(world);
+  world.pass(60_000);
+  assert.equal(world.calls.length, 2);
+  world.vault.refusal = { code: 'vault_rate_limited', retryAfterMs: 1e12 };
+  world.pass(330_000);
+  assert.ok(world.calls.length <= 4, `${world.calls.length} calls`);
+});
+
+test('C21: a token with limited uses spends none of them on itself', () => {
+  const world = new World();
+  world.vault.overrides = { numUses: 3, renewable: false };
+  begin(world, jwtOf(0, 24 * HOUR));
+  world.pass(3 * HOUR);
+  assert.ok(world.calls.every(({ operation }) => operation === 'login'));
+});
+
+test('H1, H2: the wall clock is set: the token is kept by boot time, and renewed once ahead of time', () => {
+  for (const jump of [HOUR, -HOUR]) {
+    const world = begin(new World(), jwtOf(-2 * HOUR, 24 * HOUR));
+    world.pass(60_000);
+    world.wallOffsetMs = jump;
+    world.pass(20_000);
+    assert.deepEqual(
+      world.calls.map(({ operation }) => operation),
+      ['login', 'renew'],
+    );
+    world.pass(0.9 * HOUR);
+    assert.equal(world.calls.length, 3, 'one renewal ahead of time, then by plan');
+    assert.equal(world.status().ready, true);
+  }
+});
+
+test('H4: the machine sleeps for eight hours: on waking the token is known to be dead, and replaced at once', () => {
+  const world = begin(new World(), jwtOf(0, 24 * HOUR));
+  world.pass(60_000);
+  world.now += 8 * HOUR;
+  assert.equal(world.status().ready, false);
+  world.post({ type: 'woke' });
+  world.pass(1000);
+  assert.equal(world.status().ready, true);
+});
+
+test('on_new_jwt "when-needed": the token is renewed on, and a new JWT waits for the next login', () => {
+  const world = begin(new World({ settings: { onNewJwt: 'when-needed' } }));
+  world.pass(1000);
+  world.writeJwt(jwtOf(60_000, 24 * HOUR));
+  world.pass(3 * HOUR);
+  assert.equal(world.calls.filter(({ operation }) => operation === 'login').length, 1);
+  world.vault.forget();
+  world.pass(HOUR);
+  assert.equal(world.calls.filter(({ operation }) => operation === 'login').length, 2);
+});
+
+test('a JWT that is not the expected one never leaves the machine', () => {
+  const world = begin(
+    new World({ settings: { expect: { audience: 'vault' } } }),
+    jwtText({ aud: 'https://elsewhere' }),
+  );
+  world.pass(60_000);
+  assert.equal(world.calls.length, 0);
+  assert.equal(world.status().failure?.evidence, 'aud is "https://elsewhere", expected "vault"');
+});
+
+test('V3: a new JWT that Vault refuses does not keep the old token from being renewed', () => {
+  const world = begin(new World());
+  world.pass(1000);
+  world.vault.refusal = { code: 'audience_mismatch' };
+  world.writeJwt(jwtOf(1000));
+  world.pass(3 * HOUR);
+  assert.equal(world.status().ready, true);
+  assert.ok(world.calls.some(({ operation, outcome }) => operation === 'renew' && outcome === 'ok'));
+});
+
+test('on_stop "revoke": the token is revoked and taken out of the sinks', () => {
+  const world = begin(new World({ settings: { onStop: 'revoke' } }));
+  world.pass(1000);
+  world.post({ type: 'stop-requested' });
+  world.pass(1000);
+  assert.deepEqual(world.transcript.slice(-2), ['1.0s  revoked', '1.0s  withdrawn']);
+  assert.equal(world.file, undefined);
+  assert.equal(world.vault.issued.size, 0);
+});

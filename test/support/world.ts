@@ -1,0 +1,195 @@
+// One exchange's core in a world of its own: virtual time, a model Vault, a JWT file and sinks that are variables.
+// It plays the runner's part (one timer, results as events) and writes down what happens, for stories and simulations.
+
+import type { Failure } from '../../src/core/errors.ts';
+import { initialState, step } from '../../src/core/exchange.ts';
+import { Secret } from '../../src/core/secret.ts';
+import type { ExchangeSettings } from '../../src/core/settings.ts';
+import type { Effect, ExchangeEvent, Moment, Policy, State } from '../../src/core/state.ts';
+import { describe, type ExchangeStatus } from '../../src/core/status.ts';
+import { buildModelVault } from './model-vault.ts';
+
+export const T0 = Date.UTC(2026, 10, 1);
+
+export interface WorldOptions {
+  readonly settings?: Partial<ExchangeSettings>;
+  readonly random?: () => number;
+  readonly latencyMs?: (effect: Effect['type']) => number;
+  /** called after every step */
+  readonly check?: (world: World, before: State, event: ExchangeEvent, wakeAt: number) => void;
+}
+
+interface Planned {
+  readonly at: number;
+  readonly order: number;
+  readonly happen: () => void;
+}
+
+export interface CallRecord {
+  readonly at: number;
+  readonly operation: 'login' | 'renew' | 'revoke';
+  outcome?: string;
+}
+
+export class World {
+  now = T0;
+  /** wall clock minus steady clock */
+  wallOffsetMs = 0;
+  readonly vault = buildModelVault();
+  jwt: string | Failure = { code: 'jwt_missing' };
+  sinkFailure: Failure | undefined;
+  watched = true;
+  /** what a reader of the sink's file finds */
+  file: Secret | undefined;
+  readonly calls: CallRecord[] = [];
+  readonly transcript: string[] = [];
+  readonly policy: Policy;
+  state: State;
+  readonly #options: WorldOptions;
+  #planned: Planned[] = [];
+  #order = 0;
+  #wakeAt = Number.POSITIVE_INFINITY;
+
+  constructor(options: WorldOptions = {}) {
+    this.#options = options;
+    this.policy = { settings: { ...settingsOf(), ...options.settings }, sinks: ['/vault/token'] };
+    this.state = initialState(this.policy, this.moment());
+  }
+
+  moment(): Moment {
+    return { now: this.now, wall: this.now + this.wallOffsetMs, random: this.#options.random?.() ?? 0.5 };
+  }
+
+  status(): ExchangeStatus {
+    return describe(this.policy, this.state, this.moment());
+  }
+
+  /** Puts another JWT in place, as the issuer does; the watcher hints at it. */
+  writeJwt(jwt: string | Failure): void {
+    this.jwt = jwt;
+    if (this.watched) this.post({ type: 'jwt-hinted' });
+  }
+
+  post(event: ExchangeEvent): void {
+    const before = this.state;
+    const moment = this.moment();
+    const { state, effects, wakeAt } = step(this.policy, before, event, moment);
+    this.state = state;
+    this.#wakeAt = wakeAt;
+    this.#options.check?.(this, before, event, wakeAt);
+    this.#tell(before, event);
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  at(at: number, happen: () => void): void {
+    this.#planned.push({ at, order: this.#order++, happen });
+    this.#planned.sort((a, b) => a.at - b.at || a.order - b.order);
+  }
+
+  /** Lets virtual time pass. */
+  pass(ms: number): void {
+    const end = this.now + ms;
+    for (;;) {
+      const planned = this.#planned[0];
+      const next = Math.min(planned?.at ?? Number.POSITIVE_INFINITY, this.#wakeAt);
+      if (next > end) break;
+      this.now = Math.max(this.now, next);
+      if (planned !== undefined && planned.at <= this.#wakeAt) {
+        this.#planned.shift();
+        planned.happen();
+      } else {
+        this.#wakeAt = Number.POSITIVE_INFINITY;
+        this.post({ type: 'woke' });
+      }
+    }
+    this.now = end;
+  }
+
+  note(text: string): void {
+    this.transcript.push(`${((this.now - T0) / 1000).toFixed(1)}s  ${text}`);
+  }
+
+  #perform(effect: Effect): void {
+    const ms = this.#options.latencyMs?.(effect.type) ?? (effect.type === 'read-jwt' ? 1 : 20);
+    const call = callOf(effect, this.now);
+    if (call !== undefined) this.calls.push(call);
+    // a call reaches Vault half way, and its answer comes the other half later
+    this.at(this.now + Math.ceil(ms / 2), () => {
+      const event = this.#outcome(effect);
+      if (call !== undefined) call.outcome = 'failure' in event ? event.failure.code : 'ok';
+      this.at(this.now + Math.floor(ms / 2), () => this.post(event));
+    });
+  }
+
+  #outcome(effect: Effect): ExchangeEvent {
+    switch (effect.type) {
+      case 'read-jwt': {
+        const { jwt, watched } = this;
+        return typeof jwt === 'string'
+          ? { type: 'jwt-read', secret: new Secret(jwt), watched }
+          : { type: 'jwt-unreadable', failure: jwt, watched };
+      }
+      case 'log-in': {
+        const { attempt } = effect;
+        const answer = this.vault.login(effect.jwt, this.now, this.now + this.wallOffsetMs);
+        return 'code' in answer
+          ? { type: 'login-failed', attempt, failure: answer }
+          : { type: 'logged-in', attempt, grant: answer };
+      }
+      case 'renew': {
+        const { attempt } = effect;
+        const answer = this.vault.renew(effect.token, this.now);
+        return 'code' in answer
+          ? { type: 'renewal-failed', attempt, failure: answer }
+          : { type: 'renewed', attempt, grant: answer };
+      }
+      case 'revoke':
+        this.vault.issued.delete(effect.token.reveal());
+        return { type: 'revoked', attempt: effect.attempt };
+      case 'deliver': {
+        if (this.sinkFailure !== undefined)
+          return { type: 'delivery-failed', sink: effect.sink, failure: this.sinkFailure };
+        const written = this.file?.equals(effect.token.secret) !== true;
+        this.file = effect.token.secret;
+        return { type: 'delivered', sink: effect.sink, written };
+      }
+      case 'withdraw':
+        this.file = undefined;
+        return { type: 'withdrawn' };
+    }
+  }
+
+  /** One line for what a person would call news. */
+  #tell(before: State, event: ExchangeEvent): void {
+    const failed = 'failure' in event ? `${event.type} ${event.failure.code}` : undefined;
+    const isNewUnreadable =
+      event.type !== 'jwt-unreadable' || before.reading.failure?.failure.code !== event.failure.code;
+    const news = failed === undefined ? this.#success(before, event) : isNewUnreadable && failed;
+    if (news) this.note(news);
+  }
+
+  #success(before: State, event: ExchangeEvent): string | undefined {
+    if (event.type === 'jwt-read')
+      return this.state.jwt?.serial === before.jwt?.serial ? undefined : `jwt ${this.state.jwt?.serial}`;
+    if (event.type === 'delivered') return event.written ? 'delivered' : undefined;
+    return ['logged-in', 'renewed', 'revoked', 'withdrawn'].includes(event.type) ? event.type : undefined;
+  }
+}
+
+function callOf(effect: Effect, at: number): CallRecord | undefined {
+  if (effect.type === 'log-in') return { at, operation: 'login' };
+  return effect.type === 'renew' || effect.type === 'revoke' ? { at, operation: effect.type } : undefined;
+}
+
+export function settingsOf(): ExchangeSettings {
+  return {
+    name: 'app',
+    vault: { address: 'http://127.0.0.1:8200', tls: {}, timeoutMs: 15_000, redirectHosts: [], useProxyEnv: false },
+    source: { kind: 'file', path: '/jwt/token', pollIntervalMs: 10_000 },
+    login: { mount: 'jwt', role: 'app' },
+    expect: {},
+    onNewJwt: 'login',
+    onStop: 'keep',
+    sinks: [],
+  };
+}
