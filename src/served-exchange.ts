@@ -8,7 +8,7 @@ import type { ExchangeView } from './http/exchange-view.ts';
 import { type Clock, momentOf, type RunnerObserver, startRunner } from './runner.ts';
 import { openSink } from './sinks/open-sink.ts';
 import { openSource } from './sources/open-source.ts';
-import { watchDirectory } from './sources/watch.ts';
+import { watchDirectoryOf } from './sources/watch.ts';
 import { openVaultClient } from './vault/client.ts';
 
 export interface ExchangeTools {
@@ -106,7 +106,7 @@ function openParts(
   const source = openSource(settings.source, env, () => runner.post({ type: 'jwt-hinted' }));
   const vault = openVaultClient(settings.vault);
   const watches = trustFiles(settings.vault.tls).map((path) =>
-    watchDirectory(path, () => runner.post({ type: 'trust-changed' })),
+    watchDirectoryOf(path, () => runner.post({ type: 'trust-changed' })),
   );
   const told: RunnerObserver = {
     ...observer,

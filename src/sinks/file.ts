@@ -1,0 +1,73 @@
+// The Vault token in a file on a shared volume. What is there already and right is left alone, so that the exchange may
+// deliver as often as it likes: a file that somebody deleted, altered or opened to others is put right again.
+
+import { constants, open, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { type ErrorCode, ExchangeError } from '../core/errors.ts';
+import type { FileSinkSettings } from '../core/settings.ts';
+import { type FileSpec, removeAbandoned, replaceFile } from './atomic-write.ts';
+import { renderToken } from './format.ts';
+import type { TokenSink } from './sink.ts';
+
+export function openFileSink(settings: FileSinkSettings): TokenSink {
+  const { path } = settings;
+  let swept = false;
+  return {
+    id: path,
+    async deliver(token) {
+      try {
+        const content = renderToken(settings.format, token);
+        if (await holdsAlready(settings, content)) return { written: false };
+        if (!swept) await removeAbandoned(path);
+        swept = true;
+        await replaceFile(settings, content);
+        return { written: true };
+      } catch (error) {
+        throw sinkError(error, path);
+      }
+    },
+    async remove() {
+      await unlink(path).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw sinkError(error, path);
+      });
+    },
+  };
+}
+
+/** True when content, mode and owner are what they should be. Anything that can't be looked at is replaced. */
+async function holdsAlready({ path, mode, uid, gid }: FileSpec, content: string): Promise<boolean> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
+    () => undefined,
+  );
+  if (handle === undefined) return false;
+  try {
+    const stats = await handle.stat();
+    const owned = (uid ?? stats.uid) === stats.uid && (gid ?? stats.gid) === stats.gid;
+    if (!stats.isFile() || (stats.mode & 0o7777) !== mode || !owned || stats.size !== Buffer.byteLength(content))
+      return false;
+    return (await handle.readFile('utf8')) === content;
+  } finally {
+    await handle.close();
+  }
+}
+
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  ENOSPC: 'sink_no_space',
+  EDQUOT: 'sink_no_space',
+  EFBIG: 'sink_no_space',
+  EROFS: 'sink_denied',
+  EACCES: 'sink_denied',
+  EPERM: 'sink_denied',
+  ENOENT: 'sink_directory_missing',
+  ENOTDIR: 'sink_directory_missing',
+  EISDIR: 'sink_blocked',
+  EBUSY: 'sink_blocked',
+  EXDEV: 'sink_blocked',
+};
+
+function sinkError(error: unknown, path: string): ExchangeError {
+  if (error instanceof ExchangeError) return error;
+  const { code = 'unknown error' } = error as NodeJS.ErrnoException;
+  const where = CODES[code] === 'sink_directory_missing' ? dirname(path) : path;
+  return new ExchangeError(CODES[code] ?? 'sink_failed', `${where}: ${code}`);
+}

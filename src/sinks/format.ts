@@ -1,0 +1,26 @@
+// The Vault token as text: bare, as JSON, or as a line for a shell or an env_file.
+
+import { ExchangeError } from '../core/errors.ts';
+import type { TokenFormat } from '../core/settings.ts';
+import type { TokenDocument } from './sink.ts';
+
+const ONE_PRINTABLE_WORD = /^[\x21-\x7e]{8,8192}$/;
+
+/** @throws ExchangeError sink_failed for a token that no reader could use: nothing but one printable word is published */
+export function renderToken(format: TokenFormat, document: TokenDocument): string {
+  const token = document.secret.reveal();
+  if (!ONE_PRINTABLE_WORD.test(token)) throw new ExchangeError('sink_failed', 'the token is not one printable word');
+  switch (format) {
+    case 'raw':
+      return token;
+    case 'env':
+      return `VAULT_TOKEN=${token}\n`;
+    case 'json': {
+      const { accessor, renewable, policies, exchange } = document;
+      const instants = { expires_at: iso(document.expiresAt), issued_at: iso(document.issuedAt) };
+      return `${JSON.stringify({ token, accessor, ...instants, renewable, policies, exchange }, null, 2)}\n`;
+    }
+  }
+}
+
+const iso = (at: number): string => new Date(Math.round(at / 1000) * 1000).toISOString();

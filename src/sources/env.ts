@@ -1,0 +1,18 @@
+// The workload JWT in an environment variable, as GitLab CI hands out ID tokens: one JWT, which can't change.
+
+import { ExchangeError } from '../core/errors.ts';
+import { Secret } from '../core/secret.ts';
+import type { JwtSource } from './source.ts';
+
+export function openEnvSource(name: string, env: Readonly<Record<string, string | undefined>>): JwtSource {
+  return {
+    watched: true,
+    async read() {
+      const value = env[name];
+      if (value === undefined) throw new ExchangeError('jwt_missing', `environment variable ${name} is not set`);
+      if (value.trim() === '') throw new ExchangeError('jwt_empty', `environment variable ${name}`);
+      return new Secret(value.trim());
+    },
+    async close() {},
+  };
+}

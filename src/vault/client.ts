@@ -1,0 +1,144 @@
+// Carries a request to Vault and brings back the raw reply, whatever it says: judging and retrying belong to the core.
+// One hard deadline for each call, a new connection for each call (they are minutes apart: DNS and certificates are
+// looked at anew), no automatic redirects, and never more than 256 KiB read. No secret goes to a host that isn't allowed.
+
+import { isDeepStrictEqual } from 'node:util';
+import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { ExchangeError } from '../core/errors.ts';
+import { Secret } from '../core/secret.ts';
+import type { VaultSettings } from '../core/settings.ts';
+import type { VaultReply, VaultRequest } from '../core/vault-protocol.ts';
+import { networkFailure } from './network-failure.ts';
+import { readTrust, type Trust } from './trust.ts';
+
+export interface VaultClient {
+  /** @throws ExchangeError with a code of vault_*, redirect_blocked or bad_response */
+  send(request: VaultRequest): Promise<VaultReply>;
+  close(): Promise<void>;
+}
+
+const CONNECT_TIMEOUT_MS = 5000;
+const MOST_BYTES = 256 * 1024;
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+
+export function openVaultClient(settings: VaultSettings): VaultClient {
+  let open: { readonly trust: Trust; readonly agent: Dispatcher } | undefined;
+
+  /** The agent in force; a new one when the TLS files have changed. Bad files leave the old agent where there is one. */
+  async function currentAgent(): Promise<Dispatcher> {
+    const trust = await readTrust(settings.tls).catch((error: unknown) => {
+      if (open === undefined) throw error;
+      return open.trust;
+    });
+    if (open !== undefined && isDeepStrictEqual(open.trust, trust)) return open.agent;
+    void open?.agent.close();
+    open = { trust, agent: buildAgent(settings, trust) };
+    return open.agent;
+  }
+
+  return {
+    async send(request) {
+      const startedAt = performance.now();
+      const agent = await currentAgent();
+      const aborter = new AbortController();
+      let onDeadline = () => {};
+      // undici heeds the signal only once it is connected: the race is what holds the deadline
+      const deadline = new Promise<never>((_resolve, reject) => {
+        onDeadline = () => reject(new ExchangeError('vault_timeout', `no reply within ${settings.timeoutMs / 1000} s`));
+      });
+      const timer = setTimeout(() => {
+        onDeadline();
+        aborter.abort();
+      }, settings.timeoutMs);
+      try {
+        const carry = (url: URL) => exchangeBytes(url, request, { dispatcher: agent, signal: aborter.signal });
+        const reply = await Promise.race([followingOneRedirect(settings, request, carry), deadline]);
+        return { ...reply, durationMs: performance.now() - startedAt };
+      } catch (error) {
+        aborter.abort();
+        throw networkFailure(error);
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+    async close() {
+      await open?.agent.destroy();
+    },
+  };
+}
+
+function buildAgent({ useProxyEnv, tls, timeoutMs }: VaultSettings, trust: Trust): Dispatcher {
+  const options = {
+    pipelining: 0,
+    allowH2: false,
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+    maxResponseSize: MOST_BYTES,
+    maxHeaderSize: 16 * 1024,
+    connect: {
+      ...trust,
+      ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
+      minVersion: 'TLSv1.2' as const,
+      timeout: Math.min(CONNECT_TIMEOUT_MS, timeoutMs),
+      maxCachedSessions: 0,
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: 1000,
+    },
+  };
+  return useProxyEnv ? new EnvHttpProxyAgent(options) : new Agent(options);
+}
+
+type Carry = (url: URL) => Promise<Omit<VaultReply, 'durationMs'>>;
+
+/** A standby may point to the active node: one hop, by hand, to an allowed host, and never from https down to http. */
+async function followingOneRedirect(settings: VaultSettings, request: VaultRequest, carry: Carry) {
+  const url = new URL(request.path, settings.address);
+  const reply = await carry(url);
+  if (!REDIRECTS.has(reply.status)) return reply;
+  const target = redirectTarget(url, reply.headers['location'], settings.redirectHosts);
+  if (reply.status !== 307 && reply.status !== 308)
+    throw new ExchangeError('redirect_blocked', `status ${reply.status} would drop the request's body`);
+  const second = await carry(target);
+  if (REDIRECTS.has(second.status)) throw new ExchangeError('redirect_blocked', 'redirected twice');
+  return second;
+}
+
+function redirectTarget(from: URL, location: string | undefined, allowedHosts: readonly string[]): URL {
+  if (location === undefined || !URL.canParse(location, from.href))
+    throw new ExchangeError('redirect_blocked', 'without a usable Location');
+  const to = new URL(location, from.href);
+  if (to.protocol !== from.protocol)
+    throw new ExchangeError('redirect_blocked', `from ${from.protocol}// to ${to.protocol}//`);
+  const allowed = to.host === from.host || allowedHosts.some((host) => host === to.host || host === to.hostname);
+  if (!allowed) throw new ExchangeError('redirect_blocked', `to host ${to.host.slice(0, 100)}`);
+  return to;
+}
+
+async function exchangeBytes(
+  url: URL,
+  request: VaultRequest,
+  { dispatcher, signal }: { dispatcher: Dispatcher; signal: AbortSignal },
+) {
+  const { namespace, token, body } = request;
+  const reply = await dispatcher.request({
+    origin: url.origin,
+    path: url.pathname + url.search,
+    method: request.method,
+    signal,
+    headers: {
+      accept: 'application/json',
+      'accept-encoding': 'identity',
+      'content-type': 'application/json',
+      'user-agent': 'vault-token-sidecar',
+      'x-vault-request': 'true',
+      ...(namespace === undefined ? {} : { 'x-vault-namespace': namespace }),
+      ...(token === undefined ? {} : { 'x-vault-token': token.reveal() }),
+    },
+    body: body?.reveal() ?? null,
+  });
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(reply.headers)) {
+    if (value !== undefined) headers[name] = Array.isArray(value) ? (value[0] ?? '') : value;
+  }
+  return { status: reply.statusCode, headers, body: new Secret(await reply.body.text()) };
+}
