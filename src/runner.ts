@@ -188,7 +188,7 @@ async function deliver(effect: Effect & { type: 'deliver' }, parts: RunnerParts)
   }
 }
 
-const isFailure = (value: object | undefined): value is Failure => value !== undefined && 'code' in value;
+const isFailure = (value: unknown): value is Failure => typeof value === 'object' && value !== null && 'code' in value;
 
 /** What was thrown, as a failure; anything but an ExchangeError is a bug, told without risking a secret. */
 function failureOf(error: unknown): Failure {

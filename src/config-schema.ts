@@ -1,0 +1,184 @@
+// The config file's one schema: what may stand in it, of which type, and what it means. The published JSON Schema and the
+// strict validation both come from here. Rules that a schema can't say are in config-rules.ts.
+
+import Type, { type Static } from 'typebox';
+
+const strict = { additionalProperties: false } as const;
+const text = (description: string) => Type.String({ minLength: 1, description });
+const path = (description: string) => Type.String({ pattern: '^/.+', description: `${description}; an absolute path` });
+const duration = (description: string, fallback: string) =>
+  Type.Union([Type.String(), Type.Integer()], {
+    description: `${description}: a duration such as "90s" or "1h30m", or whole seconds`,
+    default: fallback,
+  });
+const flag = (description: string) => Type.Boolean({ description, default: false });
+/** Variants have one key each, so that an error names the very field. */
+const oneKey = { ...strict, minProperties: 1, maxProperties: 1 } as const;
+
+const Tls = Type.Object(
+  {
+    ca_file: Type.Optional(path('PEM file with the CAs that Vault may be signed by, in place of the system ones')),
+    server_name: Type.Optional(text("the name in Vault's certificate, where it isn't the host of the address")),
+    client_cert_file: Type.Optional(path('PEM client certificate')),
+    client_key_file: Type.Optional(path('PEM key of the client certificate')),
+  },
+  strict,
+);
+
+const Vault = Type.Object(
+  {
+    address: Type.Optional(text('scheme://host[:port] of Vault')),
+    namespace: Type.Optional(text('Vault Enterprise or OpenBao namespace')),
+    tls: Type.Optional(Tls),
+    timeout: Type.Optional(duration('the hard deadline of one call, connecting included', '15s')),
+    allow_insecure_http: Type.Optional(flag('allow http:// to a host that is not loopback')),
+    redirect_hosts: Type.Optional(
+      Type.Array(text('host or host:port'), { description: 'where a standby may redirect to, once' }),
+    ),
+    use_proxy_env: Type.Optional(flag('go through HTTPS_PROXY and heed NO_PROXY')),
+  },
+  strict,
+);
+
+const Source = Type.Object(
+  {
+    file: Type.Optional(
+      Type.Object(
+        {
+          path: path('the file that holds the workload JWT'),
+          poll_interval: Type.Optional(duration('how often it is read where no event tells of a change', '10s')),
+        },
+        strict,
+      ),
+    ),
+    env: Type.Optional(Type.Object({ name: text('the environment variable that holds the workload JWT') }, strict)),
+  },
+  { ...oneKey, description: 'where the workload JWT comes from: exactly one of file, env' },
+);
+
+const Sink = Type.Object(
+  {
+    file: Type.Optional(
+      Type.Object(
+        {
+          path: path('the file to write'),
+          mode: Type.Optional(
+            Type.String({
+              pattern: '^0?[0-7]{3}$',
+              description: 'permission bits in octal',
+              default: '0600, or 0640 with gid',
+            }),
+          ),
+          uid: Type.Optional(Type.Integer({ minimum: 0, description: 'owner; unset: the sidecar itself' })),
+          gid: Type.Optional(Type.Integer({ minimum: 0, description: 'group; unset: as the directory gives it' })),
+          format: Type.Optional(
+            Type.Enum(['raw', 'json', 'env'], {
+              description: 'the bare token, a JSON document, or a VAULT_TOKEN=... line',
+              default: 'raw',
+            }),
+          ),
+          allow_world_readable: Type.Optional(flag('allow a mode that lets everybody read the token')),
+        },
+        strict,
+      ),
+    ),
+  },
+  { ...oneKey, description: 'where the Vault token goes: exactly one of file' },
+);
+
+const Exchange = Type.Object(
+  {
+    vault: Type.Optional(Vault),
+    source: Source,
+    login: Type.Object(
+      {
+        mount: Type.Optional(text('path of the jwt auth method, without auth/; default jwt')),
+        role: text('the role to log in to'),
+        namespace: Type.Optional(text("namespace of this login, where it isn't the Vault's")),
+      },
+      strict,
+    ),
+    expect: Type.Optional(
+      Type.Object(
+        {
+          issuer: Type.Optional(text('the JWT\'s "iss"')),
+          audience: Type.Optional(text('one value of the JWT\'s "aud"')),
+          subject: Type.Optional(text('the JWT\'s "sub"')),
+        },
+        { ...strict, description: 'stops a wrong JWT before it leaves the machine' },
+      ),
+    ),
+    on_new_jwt: Type.Optional(
+      Type.Enum(['login', 'when-needed'], {
+        description: 'log in with each new JWT, or keep renewing the token',
+        default: 'login',
+      }),
+    ),
+    on_stop: Type.Optional(
+      Type.Enum(['keep', 'revoke'], {
+        description: 'leave the token, or revoke it and remove the files',
+        default: 'keep',
+      }),
+    ),
+    sinks: Type.Optional(Type.Array(Sink)),
+  },
+  strict,
+);
+
+export const ConfigSchema = Type.Object(
+  {
+    $schema: Type.Optional(Type.String()),
+    vault: Type.Optional(Vault),
+    exchanges: Type.Record(Type.String({ pattern: '^[a-z0-9][a-z0-9_-]{0,62}$' }), Exchange, {
+      ...strict,
+      minProperties: 1,
+      description: 'the identities, by name',
+    }),
+    api: Type.Optional(
+      Type.Object(
+        {
+          listen: Type.Optional(Type.String({ description: 'host:port of the token API', default: '127.0.0.1:8275' })),
+          caller_token_file: Type.Optional(
+            Type.String({ description: 'file with a secret that callers must show as a bearer token; empty for none' }),
+          ),
+          allow_non_loopback: Type.Optional(flag('allow a listen address off loopback; needs caller_token_file')),
+        },
+        strict,
+      ),
+    ),
+    ops: Type.Optional(
+      Type.Object(
+        {
+          listen: Type.Optional(
+            Type.String({ description: 'host:port of health, status and metrics', default: '127.0.0.1:8276' }),
+          ),
+          node_metrics: Type.Optional(flag("export Node's own metrics too")),
+        },
+        strict,
+      ),
+    ),
+    log: Type.Optional(
+      Type.Object(
+        {
+          level: Type.Optional(
+            Type.Enum(['trace', 'debug', 'info', 'warn', 'error'], {
+              description: 'the least level that is logged',
+              default: 'info',
+            }),
+          ),
+        },
+        strict,
+      ),
+    ),
+  },
+  { ...strict, title: 'vault-token-sidecar config' },
+);
+
+export type ConfigFile = Static<typeof ConfigSchema>;
+export type VaultFile = Static<typeof Vault>;
+export type ExchangeFile = Static<typeof Exchange>;
+
+/** The JSON Schema (draft 2020-12) as it is published. */
+export function configJsonSchema(): object {
+  return { $schema: 'https://json-schema.org/draft/2020-12/schema', ...ConfigSchema };
+}
