@@ -1,0 +1,44 @@
+// Rules between members: what is fine alone and wrong together.
+
+import { normalize } from 'node:path/posix';
+import { isLoopback } from './config-address.ts';
+import type { ConfigFile } from './config-schema.ts';
+import type { Settings } from './core/settings.ts';
+
+/** @returns one line for each rule that is broken */
+export function crossRules(file: ConfigFile, settings: Settings): string[] {
+  return [...pathRules(settings), ...listenRules(file, settings)];
+}
+
+function pathRules({ exchanges }: Settings): string[] {
+  const problems: string[] = [];
+  const sources = new Map(
+    exchanges.flatMap(({ name, source }) => (source.kind === 'file' ? [[normalize(source.path), name]] : [])),
+  );
+  const taken = new Map<string, string>();
+  for (const { name, sinks } of exchanges) {
+    for (const [index, sink] of sinks.entries()) {
+      const at = `/exchanges/${name}/sinks/${index}/file/path`;
+      const path = normalize(sink.path);
+      const first = taken.get(path);
+      if (sources.has(path)) problems.push(`${at}: is the JWT's file of exchange ${sources.get(path)}`);
+      else if (first !== undefined) problems.push(`${at}: is written by ${first} too`);
+      else if (!/^\/.+\/[^/]+$/.test(path)) problems.push(`${at}: must be a file in a directory of its own, not in /`);
+      taken.set(path, `/exchanges/${name}/sinks/${index}`);
+    }
+  }
+  return problems;
+}
+
+function listenRules(file: ConfigFile, { api, ops }: Settings): string[] {
+  const problems: string[] = [];
+  const guarded = file.api?.allow_non_loopback === true && api.callerTokenFile !== undefined;
+  if (!isLoopback(api.listen.host) && !guarded) {
+    problems.push(
+      '/api/listen: hands out tokens off loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
+    );
+  }
+  const same = api.listen.host === ops.listen.host && api.listen.port === ops.listen.port;
+  if (same && api.listen.port !== 0) problems.push('/ops/listen: is the address of api.listen');
+  return problems;
+}

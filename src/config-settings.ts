@@ -1,0 +1,194 @@
+// From a config file's content that fits the schema to settings in the code's own units, with what the environment adds
+// and the defaults, noting where each value came from. Rules that span several members are in config-rules.ts.
+
+import { type Problem, parseListen, parseVaultAddress } from './config-address.ts';
+import { parseDuration } from './config-duration.ts';
+import type { FromEnvironment } from './config-environment.ts';
+import { crossRules } from './config-rules.ts';
+import type { ConfigFile, ExchangeFile, VaultFile } from './config-schema.ts';
+import type {
+  ExchangeSettings,
+  FileSinkSettings,
+  ListenAddress,
+  Settings,
+  SourceSettings,
+  VaultSettings,
+} from './core/settings.ts';
+
+export interface Origin {
+  readonly path: string;
+  readonly value: string;
+  readonly origin: string;
+}
+
+export interface Built {
+  readonly settings: Settings;
+  readonly origins: readonly Origin[];
+  readonly problems: readonly string[];
+}
+
+interface Notes {
+  readonly origins: Origin[];
+  readonly problems: string[];
+}
+
+export function buildSettings(file: ConfigFile, environment: FromEnvironment): Built {
+  const notes: Notes = { origins: [], problems: [] };
+  const exchanges = Object.entries(file.exchanges).map(([name, one]) =>
+    buildExchange(name, one, { file, environment, notes }),
+  );
+  const settings: Settings = {
+    exchanges,
+    api: {
+      listen: listen('/api/listen', file.api?.listen, '127.0.0.1:8275', notes),
+      ...(file.api?.caller_token_file
+        ? { callerTokenFile: take('/api/caller_token_file', file.api.caller_token_file, '', notes) }
+        : {}),
+    },
+    ops: {
+      listen: listen('/ops/listen', file.ops?.listen, '127.0.0.1:8276', notes),
+      nodeMetrics: take('/ops/node_metrics', file.ops?.node_metrics, false, notes),
+    },
+    log: { level: take('/log/level', file.log?.level, 'info', notes) },
+  };
+  notes.problems.push(...crossRules(file, settings));
+  return { settings, ...notes };
+}
+
+interface Context {
+  readonly file: ConfigFile;
+  readonly environment: FromEnvironment;
+  readonly notes: Notes;
+}
+
+function buildExchange(name: string, one: ExchangeFile, context: Context): ExchangeSettings {
+  const { notes } = context;
+  const at = `/exchanges/${name}`;
+  const vault = buildVault(at, one, context);
+  const namespace = one.login.namespace ?? vault.namespace;
+  const mount = take(`${at}/login/mount`, one.login.mount, 'jwt', notes).replace(/^\/+|\/+$/g, '');
+  if (mount === '' || mount.startsWith('auth/'))
+    notes.problems.push(`${at}/login/mount: must be the mount's path without "auth/", such as "jwt"`);
+  return {
+    name,
+    vault,
+    source: buildSource(`${at}/source`, one.source, notes),
+    login: {
+      mount,
+      role: take(`${at}/login/role`, one.login.role, '', notes),
+      ...(namespace === undefined ? {} : { namespace }),
+    },
+    expect: one.expect ?? {},
+    onNewJwt: take(`${at}/on_new_jwt`, one.on_new_jwt, 'login', notes),
+    onStop: take(`${at}/on_stop`, one.on_stop, 'keep', notes),
+    sinks: (one.sinks ?? []).flatMap((sink, index) =>
+      sink.file ? [buildFileSink(`${at}/sinks/${index}/file`, sink.file, notes)] : [],
+    ),
+  };
+}
+
+/** An exchange with an address of its own takes nothing over: another Vault must not get our namespace or client key. */
+function buildVault(at: string, one: ExchangeFile, { file, environment, notes }: Context): VaultSettings {
+  const alone = one.vault?.address !== undefined;
+  const shared: VaultFile = alone ? {} : merged(environment.vault, file.vault ?? {});
+  const vault = merged(shared, one.vault ?? {});
+  const own = (path: string) =>
+    (path.startsWith('tls/') ? one.vault?.tls?.[path.slice(4) as keyof object] : one.vault?.[path as keyof object]) !==
+    undefined;
+  const inFile = (path: string) =>
+    (path.startsWith('tls/')
+      ? file.vault?.tls?.[path.slice(4) as keyof object]
+      : file.vault?.[path as keyof object]) !== undefined;
+  const place = (path: string) => (own(path) || alone ? `${at}/vault/${path}` : `/vault/${path}`);
+  const note = (path: string, value: string | undefined) => {
+    if (value === undefined) return;
+    const variable = environment.names[path];
+    const origin = own(path) || inFile(path) || variable === undefined ? 'file' : `environment ${variable}`;
+    remember({ path: place(path), value, origin }, notes);
+  };
+  const { tls = {} } = vault;
+  if ((tls.client_cert_file === undefined) !== (tls.client_key_file === undefined)) {
+    notes.problems.push(`${place('tls')}: client_cert_file and client_key_file go together`);
+  }
+  const address =
+    vault.address === undefined
+      ? undefined
+      : orProblem(place('address'), parseVaultAddress(vault.address, vault.allow_insecure_http === true), notes);
+  if (vault.address === undefined)
+    notes.problems.push(`/vault/address: is required, here, in ${at}/vault or as VAULT_ADDR`);
+  note('address', address);
+  note('namespace', vault.namespace);
+  for (const member of ['ca_file', 'server_name', 'client_cert_file', 'client_key_file'] as const)
+    note(`tls/${member}`, tls[member]);
+  return {
+    address: address ?? '',
+    ...(vault.namespace === undefined || vault.namespace === 'root' ? {} : { namespace: vault.namespace }),
+    tls: {
+      ...(tls.ca_file === undefined ? {} : { caFile: tls.ca_file }),
+      ...(tls.server_name === undefined ? {} : { serverName: tls.server_name }),
+      ...(tls.client_cert_file === undefined ? {} : { clientCertFile: tls.client_cert_file }),
+      ...(tls.client_key_file === undefined ? {} : { clientKeyFile: tls.client_key_file }),
+    },
+    timeoutMs: duration(place('timeout'), vault.timeout, '15s', notes),
+    redirectHosts: vault.redirect_hosts ?? [],
+    useProxyEnv: vault.use_proxy_env ?? false,
+  };
+}
+
+const merged = (under: VaultFile, over: VaultFile): VaultFile => ({
+  ...under,
+  ...over,
+  tls: { ...under.tls, ...over.tls },
+});
+
+function buildSource(at: string, source: ExchangeFile['source'], notes: Notes): SourceSettings {
+  if (source.env !== undefined) return { kind: 'env', name: take(`${at}/env/name`, source.env.name, '', notes) };
+  const pollIntervalMs = duration(`${at}/file/poll_interval`, source.file?.poll_interval, '10s', notes);
+  if (pollIntervalMs < 1000 || pollIntervalMs > 3_600_000)
+    notes.problems.push(`${at}/file/poll_interval: must be between 1s and 1h`);
+  return { kind: 'file', path: take(`${at}/file/path`, source.file?.path, '', notes), pollIntervalMs };
+}
+
+type FileSinkFile = NonNullable<NonNullable<ExchangeFile['sinks']>[number]['file']>;
+
+function buildFileSink(at: string, sink: FileSinkFile, notes: Notes): FileSinkSettings {
+  const mode = Number.parseInt(take(`${at}/mode`, sink.mode, sink.gid === undefined ? '0600' : '0640', notes), 8);
+  if ((mode & 0o007) !== 0 && sink.allow_world_readable !== true) {
+    notes.problems.push(
+      `${at}/mode: would let everybody at the token: take the last digit to 0, or set allow_world_readable`,
+    );
+  }
+  return {
+    kind: 'file',
+    path: take(`${at}/path`, sink.path, '', notes),
+    mode,
+    format: take(`${at}/format`, sink.format, 'raw', notes),
+    ...(sink.uid === undefined ? {} : { uid: sink.uid }),
+    ...(sink.gid === undefined ? {} : { gid: sink.gid }),
+  };
+}
+
+function listen(path: string, value: string | undefined, fallback: string, notes: Notes): ListenAddress {
+  return orProblem(path, parseListen(take(path, value, fallback, notes)), notes) ?? { host: '127.0.0.1', port: 0 };
+}
+
+function duration(path: string, value: string | number | undefined, fallback: string, notes: Notes): number {
+  return orProblem(path, parseDuration(take<string | number>(path, value, fallback, notes)), notes) ?? 1000;
+}
+
+function orProblem<T>(path: string, outcome: T | Problem, { problems }: Notes): T | undefined {
+  if (typeof outcome !== 'object' || outcome === null || !('problem' in outcome)) return outcome as T;
+  problems.push(`${path}: ${outcome.problem}`);
+  return undefined;
+}
+
+/** The value in force, remembered with where it came from. */
+function take<T extends string | number | boolean>(path: string, value: T | undefined, fallback: T, notes: Notes): T {
+  remember({ path, value: String(value ?? fallback), origin: value === undefined ? 'default' : 'file' }, notes);
+  return value ?? fallback;
+}
+
+/** A value that several exchanges share is remembered once. */
+function remember(origin: Origin, { origins }: Notes): void {
+  if (!origins.some(({ path }) => path === origin.path)) origins.push(origin);
+}

@@ -1,0 +1,71 @@
+// From the text of a config file, and the environment beside it, to settings. Everything that is wrong is found at once,
+// each as one line with its place. Pure: the file is read by the caller, and the environment is handed in.
+
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { printParseErrorCode, visit } from 'jsonc-parser';
+import { type Environment, environmentConfig, environmentVault } from './config-environment.ts';
+import { describeViolations } from './config-problems.ts';
+import { type ConfigFile, ConfigSchema } from './config-schema.ts';
+import { buildSettings, type Origin } from './config-settings.ts';
+import type { Settings } from './core/settings.ts';
+
+export interface ParsedConfig {
+  readonly settings: Settings;
+  /** each value in force and where it came from, for people */
+  readonly origins: readonly Origin[];
+}
+
+/** The config can't be used; `problems` has one line for each thing to mend. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('; '));
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+// Draft 2020-12, strict: nothing is coerced, nothing silently dropped.
+const validate = new Ajv2020({ allErrors: true, verbose: true, strict: false }).compile<ConfigFile>(ConfigSchema);
+
+/** @throws ConfigError naming every problem */
+export function parseConfig(text: string, { fileName, env }: { fileName: string; env: Environment }): ParsedConfig {
+  const syntax = findSyntaxProblems(text);
+  if (syntax.length > 0) throw new ConfigError(syntax.map((problem) => `${fileName}:${problem}`));
+  const value: unknown = JSON.parse(text);
+  if (!validate(value))
+    throw new ConfigError(describeViolations(validate.errors ?? []).map((line) => `${fileName}: ${line}`));
+  const { settings, origins, problems } = buildSettings(value, environmentVault(env));
+  if (problems.length > 0) throw new ConfigError(problems.map((problem) => `${fileName}: ${problem}`));
+  return { settings, origins };
+}
+
+/** Without a file: one exchange named "default" from the environment. @throws ConfigError naming every problem */
+export function configFromEnvironment(env: Environment): ParsedConfig {
+  const { missing, text } = environmentConfig(env);
+  if (missing.length > 0) throw new ConfigError(missing);
+  return parseConfig(text, { fileName: 'environment', env });
+}
+
+/** Lines of "line:column: what": bad syntax, and keys that stand twice (JSON.parse would silently take the last). */
+function findSyntaxProblems(text: string): string[] {
+  const problems: string[] = [];
+  const keys: Set<string>[] = [];
+  visit(
+    text,
+    {
+      onObjectBegin: () => void keys.push(new Set()),
+      onObjectEnd: () => void keys.pop(),
+      onObjectProperty(name, _offset, _length, line, column) {
+        if (keys.at(-1)?.has(name)) problems.push(`${line + 1}:${column + 1}: duplicate key ${JSON.stringify(name)}`);
+        keys.at(-1)?.add(name);
+      },
+      onError(error, _offset, _length, line, column) {
+        problems.push(`${line + 1}:${column + 1}: not valid JSON (${printParseErrorCode(error)})`);
+      },
+    },
+    { disallowComments: true, allowTrailingComma: false },
+  );
+  return problems.slice(0, 20);
+}
