@@ -42,7 +42,7 @@ export async function startDaemon({ settings, observer, env, version }: DaemonPa
 
   const { buildTokenApi } = await import('./http/token-api.ts');
   const { buildOpsApi } = await import('./http/ops-api.ts');
-  const { closeHttp } = await import('./http/limits.ts');
+  const { closeApp } = await import('./http/limits.ts');
   const onRequest = (route: string, code: number) => observer.metrics.apiRequests.inc({ route, code });
   const { callerTokenFile } = settings.api;
   const callerToken = callerTokenFile === undefined ? {} : { callerToken: () => readCallerToken(callerTokenFile) };
@@ -54,9 +54,10 @@ export async function startDaemon({ settings, observer, env, version }: DaemonPa
     ...callerToken,
   });
   const metrics = () => observer.metrics.render(exchanges.views().map((view) => view.status()));
-  const ops = buildOpsApi({ exchanges: exchanges.views, metrics, version, onRequest });
+  const heartbeatAgeMs = () => clock.now() - exchanges.lastStepAt();
+  const ops = buildOpsApi({ exchanges: exchanges.views, metrics, heartbeatAgeMs, version, now: clock.now, onRequest });
   const stop = async () => {
-    await Promise.all([closeHttp(api), closeHttp(ops)]);
+    await Promise.all([closeApp(api), closeApp(ops)]);
     await exchanges.stop(STOP_GRACE_MS);
     observer.log.flush();
   };

@@ -9,6 +9,8 @@ export interface Exchanges {
   views(): readonly ExchangeView[];
   /** Resolves when every exchange has delivered its first token to all its sinks. */
   readonly started: Promise<void>;
+  /** when any exchange was last stepped, on the steady clock */
+  lastStepAt(): number;
   /** Makes the exchanges those of `settings`; the ones that are unchanged keep their tokens. */
   apply(settings: readonly ExchangeSettings[]): Promise<void>;
   /** Lets each end as its `on_stop` says, within `graceMs`. */
@@ -23,7 +25,9 @@ export function openExchanges(settings: readonly ExchangeSettings[], tools: Exch
   const started = new Promise<void>((resolve) => {
     tellStarted = resolve;
   });
+  let lastStepAt = tools.clock.now();
   const onStep = () => {
+    lastStepAt = tools.clock.now();
     if (served.size === settings.length && [...served.values()].every((one) => one.started())) tellStarted();
   };
   const open = (one: ExchangeSettings) => served.set(one.name, openServedExchange(one, tools, onStep));
@@ -32,6 +36,7 @@ export function openExchanges(settings: readonly ExchangeSettings[], tools: Exch
   return {
     views: () => [...served.values()],
     started,
+    lastStepAt: () => lastStepAt,
     async apply(next) {
       const names = new Set(next.map(({ name }) => name));
       const gone = [...served.values()].filter(({ name }) => !names.has(name));

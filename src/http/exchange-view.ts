@@ -9,7 +9,7 @@ export interface ExchangeView {
   /** the Vault token while it may be served: never an expired one */
   token(): ServedToken | undefined;
   /** resolves when the token's generation differs from `generation`, or when `signal` aborts; never rejects */
-  changed(generation: number, signal: AbortSignal): Promise<void>;
+  changed(generation: number | undefined, signal: AbortSignal): Promise<void>;
   /** asks for a fresh login; returns at once */
   refresh(): void;
 }

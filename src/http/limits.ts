@@ -1,0 +1,78 @@
+// What both listeners share: limits that keep slow, huge and many requests from mattering, fixed error bodies, and a
+// close that ends in time.
+
+import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import { type Bucket, type BucketLimit, fullBucket, readyAt, refilled, spend } from '../core/bucket.ts';
+
+const MOST_CONNECTIONS = 64;
+const REQUEST_RATE: BucketLimit = { capacity: 100, refillPerMs: 50 / 1000 };
+const DRAIN_MS = 2000;
+
+export interface AppOptions {
+  /** milliseconds on any steady clock */
+  readonly now: () => number;
+  /** told of each answer: the route's pattern, never the URL */
+  readonly onRequest?: ((route: string, status: number) => void) | undefined;
+}
+
+/** Answers with fixed texts only: nothing of the request is echoed. */
+export function sendError(
+  reply: FastifyReply,
+  status: number,
+  [error, error_description]: readonly [string, string],
+): FastifyReply {
+  return reply.code(status).type('application/json').send(JSON.stringify({ error, error_description }));
+}
+
+export function openApp({ now, onRequest }: AppOptions): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    exposeHeadRoutes: false,
+    trustProxy: false,
+    bodyLimit: 1,
+    requestTimeout: 5000,
+    keepAliveTimeout: 5000,
+    maxRequestsPerSocket: 100,
+    return503OnClosing: true,
+    http: { maxHeaderSize: 8 * 1024, headersTimeout: 3000, connectionsCheckingInterval: 1000, requireHostHeader: true },
+    routerOptions: { maxParamLength: 100 },
+    frameworkErrors: (_error, _request, reply) =>
+      void sendError(reply as FastifyReply, 400, ['invalid_request', 'The request is not valid.']),
+  });
+  app.server.maxConnections = MOST_CONNECTIONS;
+  app.removeAllContentTypeParsers();
+  let bucket: Bucket = fullBucket(REQUEST_RATE, now());
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    bucket = refilled(bucket, REQUEST_RATE, now());
+    if (bucket.level < 1) {
+      const waitMs = readyAt(bucket, REQUEST_RATE, 1) - now();
+      return sendError(reply.header('retry-after', Math.max(1, Math.ceil(waitMs / 1000))), 429, [
+        'slow_down',
+        'Too many requests.',
+      ]);
+    }
+    bucket = spend(bucket, REQUEST_RATE, { now: now(), cost: 1 });
+  });
+  app.addHook('onResponse', async (request, reply) =>
+    onRequest?.(request.routeOptions.url ?? 'unknown', reply.statusCode),
+  );
+  app.setNotFoundHandler((_request, reply) => sendError(reply, 404, ['not_found', 'There is no such route.']));
+  app.setErrorHandler((error: { statusCode?: number }, _request, reply) => {
+    const status = error.statusCode !== undefined && error.statusCode < 500 ? 400 : 500;
+    return sendError(
+      reply,
+      status,
+      status === 400 ? ['invalid_request', 'The request is not valid.'] : ['server_error', 'Internal error.'],
+    );
+  });
+  return app;
+}
+
+/** Closes a listener: what is under way may end for two seconds, then connections are cut. */
+export async function closeApp(app: FastifyInstance): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS);
+  app.server.closeIdleConnections();
+  await app.close();
+  clearTimeout(cut);
+}

@@ -1,0 +1,74 @@
+// The ops API, for probes, Prometheus and operators: health, status and metrics. Never a token here, so it may listen
+// where kubelet can reach it. Health is a view of what the exchanges hold: Vault's own state never restarts a pod.
+
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { ExchangeStatus } from '../core/status.ts';
+import type { ExchangeView } from './exchange-view.ts';
+import { type AppOptions, openApp, sendError } from './limits.ts';
+import { STATUS_REPLY, statusBody } from './status-body.ts';
+
+const MOST_LAG_MS = 5000;
+const MOST_HEARTBEAT_MS = 60_000;
+const READINESS = {
+  type: 'object',
+  properties: { ready: { type: 'boolean' }, reasons: { type: 'array', items: { type: 'string' } } },
+} as const;
+const READY_REPLY = { schema: { response: { 200: READINESS, 503: READINESS } } };
+
+export interface OpsApiOptions extends AppOptions {
+  readonly exchanges: () => readonly ExchangeView[];
+  readonly metrics: () => Promise<{ contentType: string; body: string }>;
+  /** since the exchanges were last stepped */
+  readonly heartbeatAgeMs: () => number;
+  readonly version: string;
+}
+
+export function buildOpsApi(options: OpsApiOptions): FastifyInstance {
+  const app = openApp(options);
+  const statuses = (): ExchangeStatus[] => options.exchanges().map((view) => view.status());
+
+  app.get('/livez', async (_request, reply) => {
+    const lagMs = await eventLoopLag();
+    const alive = lagMs < MOST_LAG_MS && options.heartbeatAgeMs() < MOST_HEARTBEAT_MS;
+    return reply
+      .code(alive ? 200 : 503)
+      .type('text/plain')
+      .send(alive ? 'ok\n' : 'stuck\n');
+  });
+  app.get('/readyz', READY_REPLY, async (_request, reply) => sendReadiness(reply, statuses()));
+  app.get<{ Params: { exchange: string } }>('/readyz/:exchange', READY_REPLY, async ({ params }, reply) => {
+    const one = statuses().filter(({ exchange }) => exchange === params.exchange);
+    return one.length === 0
+      ? sendError(reply, 404, ['not_found', 'There is no exchange of that name.'])
+      : sendReadiness(reply, one);
+  });
+  app.get('/startupz', async (_request, reply) => {
+    const started = statuses().every((status) => status.started);
+    return reply
+      .code(started ? 200 : 503)
+      .type('text/plain')
+      .send(started ? 'ok\n' : 'waiting for the first delivery\n');
+  });
+  app.get('/metrics', async (_request, reply) => {
+    const { contentType, body } = await options.metrics();
+    return reply.type(contentType).send(body);
+  });
+  app.get('/status', { schema: STATUS_REPLY }, async () => statusBody(options.version, statuses()));
+  return app;
+}
+
+function sendReadiness(reply: FastifyReply, statuses: readonly ExchangeStatus[]): FastifyReply {
+  const several = statuses.length > 1;
+  const reasons = statuses.flatMap(({ exchange, reasons: all }) =>
+    all.map((reason) => (several ? `${exchange}: ${reason}` : reason)),
+  );
+  const ready = reasons.length === 0;
+  return reply.code(ready ? 200 : 503).send({ ready, reasons });
+}
+
+/** How long the event loop takes for one turn now. */
+async function eventLoopLag(): Promise<number> {
+  const from = performance.now();
+  await new Promise((resolve) => setImmediate(resolve));
+  return performance.now() - from;
+}
