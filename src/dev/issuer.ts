@@ -1,0 +1,92 @@
+// An OIDC issuer in memory, over a real loopback socket: discovery document, JWKS, and JWTs with the claims one likes.
+// For the dev command and for tests; nothing of it runs in a daemon.
+
+import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
+import { listenOn, type TlsPair } from './listen.ts';
+
+export interface Issuer {
+  /** where it listens */
+  readonly url: string;
+  /** what its JWTs and its discovery document say; the URL unless set otherwise */
+  readonly issuer: string;
+  /** A signed JWT; `claims` go over sub "app", aud "vault", iat now, exp in `ttlSeconds` (3600). */
+  mint(claims?: JwtWish): Promise<string>;
+  /** A new signing key; the old one stays published if `keepOld`. */
+  rotateKeys(keepOld: boolean): Promise<void>;
+  /** While down every request is answered with 503. */
+  setDown(down: boolean): void;
+  close(): Promise<void>;
+}
+
+export interface JwtWish extends Record<string, unknown> {
+  readonly ttlSeconds?: number;
+}
+
+export interface IssuerOptions {
+  readonly port?: number;
+  readonly issuer?: string;
+  readonly tls?: TlsPair;
+}
+
+interface SigningKey {
+  readonly kid: string;
+  readonly privateKey: CryptoKey;
+  readonly jwk: JWK;
+}
+
+const ALGORITHM = 'ES256';
+
+export async function openIssuer(options: IssuerOptions = {}): Promise<Issuer> {
+  let serial = 0;
+  let down = false;
+  const makeKey = async (): Promise<SigningKey> => {
+    serial += 1;
+    const { privateKey, publicKey } = await generateKeyPair(ALGORITHM);
+    const kid = `dev-${serial}`;
+    return { kid, privateKey, jwk: { ...(await exportJWK(publicKey)), kid, alg: ALGORITHM, use: 'sig' } };
+  };
+  let keys = [await makeKey()];
+
+  const server = await listenOn(options, (request) => {
+    if (down) return { status: 503, body: 'down' };
+    if (request.path === '/.well-known/openid-configuration') {
+      const document = { issuer, jwks_uri: `${server.url}/keys`, id_token_signing_alg_values_supported: [ALGORITHM] };
+      const required = {
+        authorization_endpoint: `${issuer}/none`,
+        response_types_supported: ['id_token'],
+        subject_types_supported: ['public'],
+      };
+      return { status: 200, body: { ...document, ...required } };
+    }
+    if (request.path === '/keys') return { status: 200, body: { keys: keys.map(({ jwk }) => jwk) } };
+    return { status: 404, body: {} };
+  });
+  const issuer = options.issuer ?? server.url;
+
+  return {
+    url: server.url,
+    issuer,
+    async mint({ ttlSeconds = 3600, ...claims } = {}) {
+      const [key] = keys;
+      if (key === undefined) throw new Error('the issuer has no key');
+      const now = Math.floor(Date.now() / 1000);
+      const payload = {
+        iss: issuer,
+        sub: 'app',
+        aud: 'vault',
+        iat: now,
+        exp: now + ttlSeconds,
+        jti: crypto.randomUUID(),
+        ...claims,
+      };
+      return new SignJWT(payload).setProtectedHeader({ alg: ALGORITHM, kid: key.kid, typ: 'JWT' }).sign(key.privateKey);
+    },
+    async rotateKeys(keepOld) {
+      keys = [await makeKey(), ...(keepOld ? keys : [])];
+    },
+    setDown(value) {
+      down = value;
+    },
+    close: () => server.close(),
+  };
+}

@@ -1,0 +1,69 @@
+// The smallest server that the in-memory issuer and Vault need: a request in, a status and a body out, over a real socket.
+
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+
+export interface TlsPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface PlainRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: string;
+}
+
+export interface PlainReply {
+  readonly status: number;
+  /** text goes as it is, anything else as JSON */
+  readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A handler that answers undefined leaves the request hanging. */
+export type Handler = (request: PlainRequest) => PlainReply | undefined | Promise<PlainReply | undefined>;
+
+export interface ListenOptions {
+  readonly port?: number;
+  readonly tls?: TlsPair;
+}
+
+export async function listenOn(
+  { port = 0, tls }: ListenOptions,
+  handle: Handler,
+): Promise<{ url: string; close(): Promise<void> }> {
+  const answer = (request: IncomingMessage, response: ServerResponse) => void respond(request, response, handle);
+  const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  const bound = server.address() as AddressInfo;
+  return {
+    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${bound.port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function respond(request: IncomingMessage, response: ServerResponse, handle: Handler): Promise<void> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const path = new URL(request.url ?? '/', 'http://127.0.0.1').pathname;
+  const reply = await handle({
+    method: request.method ?? 'GET',
+    path,
+    headers: request.headers,
+    body: Buffer.concat(chunks).toString(),
+  });
+  if (reply === undefined) return;
+  const isText = typeof reply.body === 'string';
+  response.writeHead(reply.status, { 'content-type': isText ? 'text/plain' : 'application/json', ...reply.headers });
+  response.end(isText ? reply.body : reply.body === undefined ? '' : JSON.stringify(reply.body));
+}

@@ -1,0 +1,162 @@
+// The in-memory Vault's jwt auth method: the checks of hashicorp/vault-plugin-auth-jwt in its order and with its words,
+// so that what is learnt against it holds against the real one.
+
+import { compactVerify, createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet } from 'jose';
+import { VaultError } from './vault-tokens.ts';
+
+export interface MountConfig {
+  oidc_discovery_url?: string;
+  jwks_url?: string;
+  bound_issuer?: string;
+}
+
+export interface Role {
+  role_type?: string;
+  user_claim?: string;
+  bound_audiences?: readonly string[] | string;
+  bound_subject?: string;
+  bound_claims?: Readonly<Record<string, unknown>>;
+  token_ttl?: number;
+  token_max_ttl?: number;
+  token_explicit_max_ttl?: number;
+  token_period?: number;
+  token_num_uses?: number;
+  token_type?: string;
+  token_policies?: readonly string[];
+  token_no_default_policy?: boolean;
+}
+
+export interface Mount {
+  config: MountConfig | undefined;
+  /** names in lower case, as Vault keeps them */
+  readonly roles: Map<string, Role>;
+  keys: JSONWebKeySet | undefined;
+}
+
+const ASYMMETRIC = /^(?:RS|ES|PS)(?:256|384|512)$|^EdDSA$/;
+const LEEWAY_SECONDS = 60;
+const INVALID = 'error validating token: ';
+
+/** @returns the role by which the JWT may log in. @throws VaultError as the plugin would answer */
+export async function checkLogin(
+  mount: Mount,
+  request: { role?: unknown; jwt?: unknown },
+  wall: number,
+): Promise<{ name: string; role: Role }> {
+  if (mount.config === undefined) throw new VaultError(400, 'could not load configuration');
+  if (typeof request.role !== 'string' || request.role === '') throw new VaultError(400, 'missing role');
+  const name = request.role.toLowerCase();
+  const role = mount.roles.get(name);
+  if (role === undefined) throw new VaultError(400, `role "${name}" could not be found`);
+  if ((role.role_type ?? 'oidc') === 'oidc') throw new VaultError(400, 'role with oidc role_type is not allowed');
+  if (typeof request.jwt !== 'string' || request.jwt === '') throw new VaultError(400, 'missing token');
+  const claims = await verify(mount, mount.config, request.jwt);
+  checkRegisteredClaims(claims, mount.config, { role, wall });
+  checkUser(claims, role);
+  return { name, role };
+}
+
+async function verify(mount: Mount, config: MountConfig, jwt: string): Promise<Record<string, unknown>> {
+  if (jwt.split('.').length !== 3) {
+    throw new VaultError(
+      400,
+      `${INVALID}error verifying token signature: oidc: malformed jwt: go-jose/go-jose: compact JWS format must have three parts`,
+    );
+  }
+  const { alg } = headerOf(jwt);
+  if (!ASYMMETRIC.test(alg)) {
+    throw new VaultError(
+      400,
+      `${INVALID}invalid algorithm (alg) header parameter: unsupported signing algorithm ${JSON.stringify(alg)}`,
+    );
+  }
+  // cached keys first; a signature that they don't explain is a reason to fetch them anew
+  for (const fetched of [false, true]) {
+    if (fetched || mount.keys === undefined) mount.keys = await fetchKeys(config);
+    const verified = await compactVerify(jwt, createLocalJWKSet(mount.keys)).catch(() => undefined);
+    if (verified !== undefined) return JSON.parse(new TextDecoder().decode(verified.payload));
+  }
+  throw new VaultError(400, `${INVALID}error verifying token signature: failed to verify id token signature`);
+}
+
+function headerOf(jwt: string): { alg: string } {
+  try {
+    return { alg: decodeProtectedHeader(jwt).alg ?? '' };
+  } catch {
+    throw new VaultError(
+      400,
+      `${INVALID}error verifying token signature: oidc: malformed jwt: go-jose/go-jose: invalid header`,
+    );
+  }
+}
+
+async function fetchKeys({ oidc_discovery_url: discovery, jwks_url }: MountConfig): Promise<JSONWebKeySet> {
+  let keysUrl = jwks_url;
+  if (discovery !== undefined) {
+    const document = await getJson(
+      `${discovery}/.well-known/openid-configuration`,
+      'error configuring token validator: keyset configuration error',
+    );
+    if (document['issuer'] !== discovery) {
+      const words = `issuer did not match the returned issuer, expected "${discovery}" got "${document['issuer']}"`;
+      throw new VaultError(400, `error configuring token validator: keyset configuration error: ${words}`);
+    }
+    keysUrl = String(document['jwks_uri']);
+  }
+  return (await getJson(
+    keysUrl ?? '',
+    `${INVALID}error verifying token signature: fetching keys oidc: get keys failed`,
+  )) as unknown as JSONWebKeySet;
+}
+
+async function getJson(url: string, words: string): Promise<Record<string, unknown>> {
+  const response = await fetch(url).catch(() => undefined);
+  if (response === undefined) throw new VaultError(400, `${words}: Get "${url}": dial tcp: connection refused`);
+  if (!response.ok) throw new VaultError(400, `${words}: ${response.status}: ${await response.text()}`);
+  return response.json() as Promise<Record<string, unknown>>;
+}
+
+function checkRegisteredClaims(
+  claims: Record<string, unknown>,
+  config: MountConfig,
+  { role, wall }: { role: Role; wall: number },
+): void {
+  const refuse = (words: string) => {
+    throw new VaultError(400, INVALID + words);
+  };
+  const now = wall / 1000;
+  const [iat, nbf, exp] = [claims['iat'], claims['nbf'], claims['exp']].map((claim) =>
+    typeof claim === 'number' ? claim : undefined,
+  );
+  const audiences = [claims['aud'] ?? []].flat();
+  const bound = [role.bound_audiences ?? []].flat();
+  if (iat === undefined && nbf === undefined && exp === undefined) {
+    refuse('no issued at (iat), not before (nbf), or expiration time (exp) claims in token');
+  }
+  if (config.bound_issuer && claims['iss'] !== config.bound_issuer) refuse('invalid issuer (iss) claim');
+  if (role.bound_subject && claims['sub'] !== role.bound_subject) refuse('invalid subject (sub) claim');
+  if (bound.length > 0 && !audiences.some((one) => bound.includes(one as string))) {
+    refuse('invalid audience (aud) claim: audience claim does not match any expected audience');
+  }
+  if (nbf !== undefined && now + LEEWAY_SECONDS < nbf) refuse('invalid not before (nbf) claim: token not yet valid');
+  if (exp !== undefined && now - LEEWAY_SECONDS > exp) refuse('invalid expiration time (exp) claim: token is expired');
+  if (iat !== undefined && now + LEEWAY_SECONDS < iat)
+    refuse('invalid issued at (iat) claim: token issued in the future');
+  if (audiences.length > 0 && bound.length === 0)
+    throw new VaultError(400, 'audience claim found in JWT but no audiences bound to the role');
+}
+
+function checkUser(claims: Record<string, unknown>, role: Role): void {
+  const user = role.user_claim ?? '';
+  if (claims[user] === undefined) throw new VaultError(400, `claim "${user}" not found in token`);
+  if (typeof claims[user] !== 'string') throw new VaultError(400, `claim "${user}" could not be converted to string`);
+  for (const [claim, wanted] of Object.entries(role.bound_claims ?? {})) {
+    if (claims[claim] === undefined) throw new VaultError(400, `error validating claims: claim "${claim}" is missing`);
+    if (![wanted].flat().includes(claims[claim])) {
+      throw new VaultError(
+        400,
+        `error validating claims: claim "${claim}" does not match any associated bound claim values`,
+      );
+    }
+  }
+}
