@@ -113,11 +113,10 @@ export function momentOf(clock: Clock): Moment {
   return { now: clock.now(), wall: clock.wall(), random: clock.random() };
 }
 
-/** The token as the sinks take it: instants on the wall clock. */
-export function documentOf(token: HeldToken, policy: Policy, clock: Clock): TokenDocument {
-  const offset = clock.wall() - clock.now();
+/** The token as the sinks take it: instants on the wall clock, by an offset that stays, so that the text stays too. */
+function documentOf({ token, clockOffsetMs }: Effect & { type: 'deliver' }, policy: Policy): TokenDocument {
   const { secret, accessor, renewable, policies } = token;
-  const instants = { issuedAt: token.issuedAt + offset, expiresAt: token.expiresAt + offset };
+  const instants = { issuedAt: token.issuedAt + clockOffsetMs, expiresAt: token.expiresAt + clockOffsetMs };
   return { exchange: policy.settings.name, secret, accessor, ...instants, renewable, policies };
 }
 
@@ -179,7 +178,7 @@ async function call<T>(
 async function deliver(effect: Effect & { type: 'deliver' }, parts: RunnerParts): Promise<ExchangeEvent> {
   const sink = parts.sinks.find(({ id }) => id === effect.sink);
   try {
-    const { written } = (await sink?.deliver(documentOf(effect.token, parts.policy, parts.clock))) ?? {
+    const { written } = (await sink?.deliver(documentOf(effect, parts.policy))) ?? {
       written: false,
     };
     return { type: 'delivered', sink: effect.sink, written };

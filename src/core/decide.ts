@@ -150,7 +150,7 @@ function deliver(draft: Draft): void {
     if (sink.writing !== undefined) return sink;
     const changed = sink.holds?.revision !== token.revision && sink.failure === undefined;
     if (!changed && !isDue(draft, sink.checkAt)) return sink;
-    draft.effects.push({ type: 'deliver', sink: sink.id, token });
+    draft.effects.push({ type: 'deliver', sink: sink.id, token, clockOffsetMs: draft.state.clockOffsetMs });
     const { generation, revision, expiresAt } = token;
     return { ...sink, writing: { generation, revision, expiresAt } } satisfies SinkState;
   });

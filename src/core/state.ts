@@ -136,5 +136,5 @@ export type Effect =
   | { readonly type: 'log-in'; readonly attempt: number; readonly jwt: Secret }
   | { readonly type: 'renew'; readonly attempt: number; readonly token: Secret }
   | { readonly type: 'revoke'; readonly attempt: number; readonly token: Secret }
-  | { readonly type: 'deliver'; readonly sink: string; readonly token: HeldToken }
+  | { readonly type: 'deliver'; readonly sink: string; readonly token: HeldToken; readonly clockOffsetMs: number }
   | { readonly type: 'withdraw' };

@@ -1,0 +1,138 @@
+// Everything in memory, to look at: an OIDC issuer, a Vault that trusts it, and the sidecar between them, with a JWT that
+// rotates every few seconds. The real daemon runs here on real files and sockets; only its peers are toys.
+
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseConfig } from '../config.ts';
+import { type Daemon, startDaemon } from '../daemon.ts';
+import { type Issuer, openIssuer } from '../dev/issuer.ts';
+import { openDevVault } from '../dev/vault.ts';
+import { openObserver } from '../observe/observe.ts';
+import { type Command, type Io, parseTimeout } from './command.ts';
+
+const ROTATE_MS = 10_000;
+const JWT_TTL_SECONDS = 60;
+const TOKEN_TTL_SECONDS = 12;
+
+export const command: Command = {
+  help: `vault-token-sidecar dev [--timeout 60s]
+
+Runs an OIDC issuer, a Vault and the sidecar in memory and shows what happens, until Ctrl-C or the timeout.`,
+  options: { timeout: { type: 'string' } },
+  async run(flags, io) {
+    const lifeMs = parseTimeout(flags, Number.MAX_SAFE_INTEGER);
+    const stop = new AbortController();
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) io.onSignal(signal, () => stop.abort());
+    if (lifeMs < Number.MAX_SAFE_INTEGER) AbortSignal.timeout(lifeMs).addEventListener('abort', () => stop.abort());
+
+    const directory = await mkdtemp(join(tmpdir(), 'vault-token-sidecar-'));
+    const issuer = await openIssuer();
+    const vault = await openDevVault();
+    vault.trust({
+      issuer: issuer.issuer,
+      role: 'app',
+      settings: { token_ttl: TOKEN_TTL_SECONDS, token_policies: ['app-read'] },
+    });
+    await writeJwt(issuer, directory);
+    const daemon = await startSidecar({ directory, issuer, vaultUrl: vault.url }, io);
+    io.out(whereToLook(directory, { issuer, vaultUrl: vault.url, daemon }));
+    while (!stop.signal.aborted) {
+      await sleep(ROTATE_MS, undefined, { signal: stop.signal }).catch(() => {});
+      if (!stop.signal.aborted) await writeJwt(issuer, directory);
+    }
+    await daemon.stop();
+    await Promise.all([issuer.close(), vault.close()]);
+    await rm(directory, { recursive: true });
+    return 0;
+  },
+};
+
+/** As an issuer's agent does it: a new file, renamed over the old one. */
+async function writeJwt(issuer: Issuer, directory: string): Promise<void> {
+  const jwt = await issuer.mint({ sub: 'system:serviceaccount:default:app', ttlSeconds: JWT_TTL_SECONDS });
+  await writeFile(join(directory, 'jwt.new'), jwt, { mode: 0o600 });
+  await rename(join(directory, 'jwt.new'), join(directory, 'jwt'));
+}
+
+interface Peers {
+  readonly directory: string;
+  readonly issuer: Issuer;
+  readonly vaultUrl: string;
+}
+
+async function startSidecar(
+  { directory, issuer, vaultUrl }: Peers,
+  { version, nodeVersion, out }: Io,
+): Promise<Daemon> {
+  const text = JSON.stringify({
+    vault: { address: vaultUrl },
+    exchanges: {
+      app: {
+        source: { file: { path: join(directory, 'jwt') } },
+        login: { role: 'app' },
+        expect: { issuer: issuer.issuer, audience: 'vault' },
+        sinks: [
+          { file: { path: join(directory, 'token') } },
+          { file: { path: join(directory, 'token.json'), format: 'json' } },
+        ],
+      },
+    },
+    api: { listen: '127.0.0.1:0' },
+    ops: { listen: '127.0.0.1:0' },
+    log: { level: 'debug' },
+  });
+  const { settings } = parseConfig(text, { fileName: 'dev', env: {} });
+  const target = (line: string) => {
+    const told = inWords(JSON.parse(line));
+    if (told !== undefined) out(told);
+  };
+  const observer = openObserver({ version, nodeVersion, nodeMetrics: false, level: 'debug', target });
+  return startDaemon({ settings, observer, env: {}, version });
+}
+
+type LogLine = Readonly<Record<string, unknown>>;
+
+const WORDS: Readonly<Record<string, (line: LogLine) => string>> = {
+  jwt_changed: ({ jwt_expires_at }) =>
+    `issuer   -> JWT      a new workload JWT is in its file, good until ${clock(jwt_expires_at)}`,
+  logged_in: ({ accessor, ttl_seconds }) =>
+    `JWT      -> Vault    logged in: token with accessor ${shorten(accessor)}, for ${ttl_seconds} s`,
+  renewed: ({ accessor, expires_at }) =>
+    `token    -> Vault    renewed: accessor ${shorten(accessor)}, now until ${clock(expires_at)}`,
+  sink_written: ({ sink }) => `token    -> file     ${sink}`,
+  ready: () => 'ready               a live token is held, and in every file',
+};
+
+/** A log line as a newcomer would tell it; what isn't news here stays untold. */
+function inWords(line: LogLine): string | undefined {
+  const { event, time, level } = line;
+  const words =
+    WORDS[String(event)]?.(line) ??
+    (level === 'warn' || level === 'error' ? `${level}: ${event} ${line['title'] ?? ''}` : undefined);
+  return words === undefined ? undefined : `${clock(time)}  ${words}`;
+}
+
+const clock = (instant: unknown): string => String(instant).slice(11, 19);
+const shorten = (accessor: unknown): string => `${String(accessor).slice(0, 8)}...`;
+
+function whereToLook(
+  directory: string,
+  { issuer, vaultUrl, daemon }: { issuer: Issuer; vaultUrl: string; daemon: Daemon },
+): string {
+  return `
+  issuer  ${issuer.url}   writes a JWT to ${join(directory, 'jwt')} every ${ROTATE_MS / 1000} s
+  Vault   ${vaultUrl}   trusts the issuer, grants tokens of ${TOKEN_TTL_SECONDS} s
+  sidecar keeps a Vault token for the exchange "app". Look at it from another terminal:
+
+    cat ${join(directory, 'token')}
+    cat ${join(directory, 'token.json')}
+    curl -s -H 'X-Vault-Request: true' ${daemon.api}/v1/token
+    curl -s -H 'X-Vault-Request: true' '${daemon.api}/v1/token?wait_for_change=true'
+    curl -s ${daemon.ops}/status
+    curl -s ${daemon.ops}/metrics
+
+  Ctrl-C ends it. Times are UTC.
+`;
+}

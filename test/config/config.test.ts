@@ -1,0 +1,263 @@
+// The config as a user gets it wrong: each mistake is one line that names the place and what would be right.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { ConfigError, configFromEnvironment, parseConfig } from '../../src/config.ts';
+import { parseDuration } from '../../src/config-duration.ts';
+import { unsafeEnvironment } from '../../src/refusals.ts';
+
+type Json = Record<string, unknown>;
+
+const APP = {
+  source: { file: { path: '/jwt/token' } },
+  login: { role: 'app' },
+  sinks: [{ file: { path: '/vault/token' } }],
+};
+const BASE = { vault: { address: 'https://vault:8200' }, exchanges: { app: APP } };
+
+const parse = (config: unknown, env: Record<string, string> = {}) =>
+  parseConfig(typeof config === 'string' ? config : JSON.stringify(config), { fileName: 'config.json', env });
+
+function problemsOf(config: unknown, env: Record<string, string> = {}): readonly string[] {
+  try {
+    parse(config, env);
+    return [];
+  } catch (error) {
+    assert.ok(error instanceof ConfigError);
+    return error.problems;
+  }
+}
+
+const withApp = (members: Json): Json => ({ ...BASE, exchanges: { app: { ...APP, ...members } } });
+const withVault = (members: Json): Json => ({ ...BASE, vault: { ...BASE.vault, ...members } });
+const withSink = (members: Json): Json => withApp({ sinks: [{ file: { path: '/vault/token', ...members } }] });
+
+const DURATION = 'must be a duration such as "90s" or "1h30m", or whole seconds';
+
+/** [what is wrong, the config, the exact line] */
+const CASES: readonly (readonly [string, unknown, string])[] = [
+  ['B1: bad syntax', '{\n  "vault": }', 'config.json:2:12: not valid JSON (ValueExpected)'],
+  ['B2: an unknown key', { ...BASE, vautl: {} }, 'config.json: /vautl: unknown key'],
+  [
+    'B2: an unknown key inside',
+    withApp({ login: { role: 'app', rol: 'x' } }),
+    'config.json: /exchanges/app/login/rol: unknown key',
+  ],
+  ['B2: a wrong type', withApp({ login: { role: 7 } }), 'config.json: /exchanges/app/login/role: must be a string'],
+  ['B2: a duplicate key', '{"exchanges": {},\n "exchanges": {}}', 'config.json:2:2: duplicate key "exchanges"'],
+  ['an empty role', withApp({ login: { role: '' } }), 'config.json: /exchanges/app/login/role: must not be empty'],
+  ['a role left out', withApp({ login: {} }), 'config.json: /exchanges/app/login/role: is required'],
+  [
+    'a mount with auth/',
+    withApp({ login: { role: 'app', mount: 'auth/jwt' } }),
+    'config.json: /exchanges/app/login/mount: must be the mount\'s path without "auth/", such as "jwt"',
+  ],
+  ['no exchange', { ...BASE, exchanges: {} }, 'config.json: /exchanges: must name at least one exchange'],
+  [
+    'an exchange with a bad name',
+    { ...BASE, exchanges: { 'My App': APP } },
+    'config.json: /exchanges/My App: a name is lower-case letters, digits, "-" and "_", 63 at most',
+  ],
+  ['no source', withApp({ source: {} }), 'config.json: /exchanges/app/source: must have exactly one of "file", "env"'],
+  [
+    'two sources',
+    withApp({ source: { file: { path: '/a/b' }, env: { name: 'X' } } }),
+    'config.json: /exchanges/app/source: must have exactly one of "file", "env"',
+  ],
+  [
+    'a relative path',
+    withApp({ source: { file: { path: 'token' } } }),
+    'config.json: /exchanges/app/source/file/path: must be an absolute path',
+  ],
+  [
+    'an unknown choice',
+    withApp({ on_stop: 'delete' }),
+    'config.json: /exchanges/app/on_stop: must be one of "keep", "revoke"',
+  ],
+  [
+    'B3: http off loopback',
+    withVault({ address: 'http://vault:8200' }),
+    'config.json: /vault/address: http would send the JWT in the clear: use https, or set allow_insecure_http',
+  ],
+  ['B4: a duration in words', withVault({ timeout: '5 minutes' }), `config.json: /vault/timeout: ${DURATION}`],
+  ['B4: a duration of zero', withVault({ timeout: '0s' }), 'config.json: /vault/timeout: must be longer than zero'],
+  ['B4: a negative duration', withVault({ timeout: -5 }), 'config.json: /vault/timeout: must be longer than zero'],
+  [
+    'B4: a duration beyond reason',
+    withVault({ timeout: 1e12 }),
+    'config.json: /vault/timeout: must be at most 10 years',
+  ],
+  ['B4: a fraction of a second', withVault({ timeout: 1.5 }), `config.json: /vault/timeout: ${DURATION}`],
+  [
+    'a poll interval out of bounds',
+    withApp({ source: { file: { path: '/jwt/token', poll_interval: '2h' } } }),
+    'config.json: /exchanges/app/source/file/poll_interval: must be between 1s and 1h',
+  ],
+  [
+    'B6: a sink that is the source',
+    withSink({ path: '/jwt/../jwt/token' }),
+    "config.json: /exchanges/app/sinks/0/file/path: is the JWT's file of exchange app",
+  ],
+  [
+    'B6: two sinks with one path',
+    withApp({ sinks: [...APP.sinks, ...APP.sinks] }),
+    'config.json: /exchanges/app/sinks/1/file/path: is written by /exchanges/app/sinks/0 too',
+  ],
+  [
+    'B6: a sink in /',
+    withSink({ path: '/token' }),
+    'config.json: /exchanges/app/sinks/0/file/path: must be a file in a directory of its own, not in /',
+  ],
+  [
+    'B7: a mode for everybody',
+    withSink({ mode: '0644' }),
+    'config.json: /exchanges/app/sinks/0/file/mode: would let everybody at the token: take the last digit to 0, or set allow_world_readable',
+  ],
+  [
+    'a mode that is none',
+    withSink({ mode: '640x' }),
+    'config.json: /exchanges/app/sinks/0/file/mode: must be permission bits in octal, such as "0640"',
+  ],
+  [
+    'B8: tokens on every address',
+    { ...BASE, api: { listen: '0.0.0.0:8275' } },
+    'config.json: /api/listen: hands out tokens off loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
+  ],
+  [
+    'B8: off loopback without a caller token',
+    { ...BASE, api: { listen: '[::]:8275', allow_non_loopback: true } },
+    'config.json: /api/listen: hands out tokens off loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
+  ],
+  [
+    'a listen address without a port',
+    { ...BASE, ops: { listen: 'localhost' } },
+    'config.json: /ops/listen: must be host:port, such as "127.0.0.1:8275" or "[::1]:8275"',
+  ],
+  [
+    'one address for both listeners',
+    { ...BASE, ops: { listen: '127.0.0.1:8275' } },
+    'config.json: /ops/listen: is the address of api.listen',
+  ],
+  [
+    'B14: an address with a path',
+    withVault({ address: 'https://vault:8200/v1' }),
+    'config.json: /vault/address: must be scheme://host[:port] alone, without a path or query',
+  ],
+  [
+    'B14: an address with credentials',
+    withVault({ address: 'https://me:secret@vault:8200' }),
+    'config.json: /vault/address: must not hold credentials',
+  ],
+  [
+    'B14: no URL',
+    withVault({ address: 'vault:8200' }),
+    'config.json: /vault/address: must be a URL such as https://vault.example.com:8200',
+  ],
+  [
+    'no address at all',
+    { exchanges: { app: APP } },
+    'config.json: /vault/address: is required, here, in /exchanges/app/vault or as VAULT_ADDR',
+  ],
+  [
+    'a client certificate without its key',
+    withVault({ tls: { client_cert_file: '/a.pem' } }),
+    'config.json: /vault/tls: client_cert_file and client_key_file go together',
+  ],
+];
+
+for (const [name, config, line] of CASES) test(name, () => assert.deepEqual(problemsOf(config), [line]));
+
+test('all problems are told at once', () => {
+  assert.equal(problemsOf({ ...withApp({ login: {}, on_stop: 'x' }), extra: 1 }).length, 3);
+  assert.equal(problemsOf({ ...withVault({ timeout: '0s' }), ops: { listen: 'x' } }).length, 2);
+});
+
+test('the example is valid, and shows every member of the schema', () => {
+  const { settings } = parse(readFileSync('config.example.json', 'utf8'));
+  assert.deepEqual(
+    settings.exchanges.map(({ name }) => name),
+    ['app', 'ci'],
+  );
+});
+
+test('defaults', () => {
+  const { settings } = parse(BASE);
+  const [app] = settings.exchanges;
+  assert.deepEqual(app?.login, { mount: 'jwt', role: 'app' });
+  assert.deepEqual(app?.source, { kind: 'file', path: '/jwt/token', pollIntervalMs: 10_000 });
+  assert.deepEqual(app?.sinks, [{ kind: 'file', path: '/vault/token', mode: 0o600, format: 'raw' }]);
+  assert.deepEqual(
+    [settings.api.listen, settings.ops.listen.port, app?.vault.timeoutMs],
+    [{ host: '127.0.0.1', port: 8275 }, 8276, 15_000],
+  );
+});
+
+test('B14: addresses are normalised; loopback may speak http', () => {
+  for (const [given, taken] of [
+    ['https://vault:8200/', 'https://vault:8200'],
+    ['http://127.0.0.1:8200', 'http://127.0.0.1:8200'],
+    ['https://[::1]:8200', 'https://[::1]:8200'],
+  ]) {
+    assert.equal(parse(withVault({ address: given })).settings.exchanges[0]?.vault.address, taken);
+  }
+});
+
+test('an exchange with a Vault of its own takes nothing over from the shared one', () => {
+  const shared = { address: 'https://vault:8200', namespace: 'team', tls: { ca_file: '/ca.pem' } };
+  const { settings } = parse({ vault: shared, exchanges: { app: { ...APP, vault: { address: 'https://other' } } } });
+  assert.deepEqual(settings.exchanges[0]?.vault.tls, {});
+  assert.equal(settings.exchanges[0]?.login.namespace, undefined);
+});
+
+test('the environment fills what the file leaves out, and says so', () => {
+  const { settings, origins } = parse(
+    { exchanges: { app: APP } },
+    { VAULT_ADDR: 'https://v', BAO_ADDR: 'https://bao', VAULT_NAMESPACE: 'ns' },
+  );
+  assert.equal(settings.exchanges[0]?.vault.address, 'https://bao');
+  assert.equal(settings.exchanges[0]?.login.namespace, 'ns');
+  assert.ok(origins.some(({ path, origin }) => path === '/vault/address' && origin === 'environment BAO_ADDR'));
+  assert.equal(parse(BASE, { VAULT_ADDR: 'https://v' }).settings.exchanges[0]?.vault.address, 'https://vault:8200');
+});
+
+test('without a file: one exchange from the environment, or a line for each variable that is missing', () => {
+  const env = {
+    VAULT_ADDR: 'https://v',
+    VTS_JWT_FILE: '/jwt/token',
+    VTS_ROLE: 'app',
+    VTS_TOKEN_FILE: '/vault/token',
+    VTS_MOUNT: 'k8s',
+  };
+  assert.deepEqual(configFromEnvironment(env).settings.exchanges[0]?.login, { mount: 'k8s', role: 'app' });
+  assert.throws(
+    () => configFromEnvironment({}),
+    (error) => error instanceof ConfigError && error.problems.length === 3,
+  );
+});
+
+test('B15: a process that would leak is refused', () => {
+  assert.match(unsafeEnvironment({ NODE_TLS_REJECT_UNAUTHORIZED: '0' }, []) ?? '', /ca_file/);
+  assert.match(unsafeEnvironment({}, ['--inspect=0.0.0.0:9229']) ?? '', /--inspect would show secrets/);
+  assert.match(unsafeEnvironment({ NODE_OPTIONS: '--tls-keylog=/tmp/x' }, []) ?? '', /--tls-keylog/);
+  assert.match(unsafeEnvironment({ SSLKEYLOGFILE: '/tmp/x' }, []) ?? '', /SSLKEYLOGFILE/);
+  assert.equal(unsafeEnvironment({}, ['--max-semi-space-size=1']), undefined);
+});
+
+test('durations: what is written is what is meant, and nothing is zero, negative or NaN', () => {
+  for (const [text, ms] of [
+    ['90s', 90_000],
+    ['1h30m', 5_400_000],
+    ['1.5h', 5_400_000],
+    ['500ms', 500],
+    [45, 45_000],
+  ] as const)
+    assert.equal(parseDuration(text), ms);
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.double(), fc.integer(), fc.stringMatching(/^\d{1,9}(ms|s|m|h)$/)), (value) => {
+      const outcome = parseDuration(value);
+      assert.ok(typeof outcome === 'object' || (outcome > 0 && outcome <= 315_360_000_000));
+    }),
+  );
+});
