@@ -14,7 +14,16 @@ export function describeViolations(errors: readonly ErrorObject[]): string[] {
   return [...lines.values()];
 }
 
-function describeViolation({ keyword, instancePath, params, message, parentSchema }: ErrorObject): string | undefined {
+function describeViolation({
+  keyword,
+  instancePath,
+  params,
+  message,
+  parentSchema,
+  schemaPath,
+}: ErrorObject): string | undefined {
+  // the branches of a choice: the choice itself has the line that helps
+  if (schemaPath.includes('/anyOf/')) return undefined;
   const place = instancePath === '' ? '/' : instancePath;
   switch (keyword) {
     case 'additionalProperties':

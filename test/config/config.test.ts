@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ConfigError, configFromEnvironment, parseConfig } from '../../src/config.ts';
 import { parseDuration } from '../../src/config-duration.ts';
+import { configJsonSchema } from '../../src/config-schema.ts';
 import { unsafeEnvironment } from '../../src/refusals.ts';
 
 type Json = Record<string, unknown>;
@@ -174,8 +175,16 @@ test('all problems are told at once', () => {
   assert.equal(problemsOf({ ...withVault({ timeout: '0s' }), ops: { listen: 'x' } }).length, 2);
 });
 
+function memberNames(schema: unknown): string[] {
+  if (typeof schema !== 'object' || schema === null) return [];
+  const own = 'properties' in schema ? Object.keys(schema.properties as object) : [];
+  return [...own, ...Object.values(schema).flatMap(memberNames)];
+}
+
 test('the example is valid, and shows every member of the schema', () => {
-  const { settings } = parse(readFileSync('config.example.json', 'utf8'));
+  const example = readFileSync('config.example.json', 'utf8');
+  const { settings } = parse(example);
+  for (const member of memberNames(configJsonSchema())) assert.ok(example.includes(`"${member}":`), member);
   assert.deepEqual(
     settings.exchanges.map(({ name }) => name),
     ['app', 'ci'],

@@ -1,0 +1,141 @@
+// The JWT file in every state that a file can be in: read safely, and its changes hinted at.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { ExchangeError } from '../../src/core/errors.ts';
+import { openEnvSource } from '../../src/sources/env.ts';
+import { openFileSource } from '../../src/sources/file.ts';
+import type { JwtSource } from '../../src/sources/source.ts';
+import { createProjectedVolume } from '../support/kubelet-volume.ts';
+import { until } from '../support/settling.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+async function setUp(t: TestContext, name = 'token') {
+  const directory = await temporaryDirectory(t);
+  const path = join(directory, name);
+  let hints = 0;
+  const source = openFileSource(path, () => {
+    hints += 1;
+  });
+  t.after(() => source.close());
+  return { directory, path, source, hints: () => hints };
+}
+
+const codeOf = (source: JwtSource): Promise<string> =>
+  source.read().then(
+    (secret) => secret.reveal(),
+    (error) => {
+      assert.ok(error instanceof ExchangeError);
+      return error.failure.code;
+    },
+  );
+
+async function watched(source: JwtSource): Promise<void> {
+  await until('the watch is set', async () => {
+    await codeOf(source);
+    return source.watched;
+  });
+}
+
+test('A1, A7, A8: missing, empty, blank, and with blanks around the JWT', async (t) => {
+  const { path, source } = await setUp(t);
+  assert.equal(await codeOf(source), 'jwt_missing');
+  for (const blank of ['', ' \n\t', '\uFEFF']) {
+    await writeFile(path, blank);
+    assert.equal(await codeOf(source), 'jwt_empty');
+  }
+  for (const around of ['a.b.c\n', 'a.b.c\r\n', '\uFEFFa.b.c', '  a.b.c  ']) {
+    await writeFile(path, around);
+    assert.equal(await codeOf(source), 'a.b.c');
+  }
+});
+
+test('A9: a file that is too large is refused after 64 KiB', async (t) => {
+  const { path, source, directory } = await setUp(t);
+  await writeFile(path, '');
+  await truncate(path, 10 * 1024 * 1024);
+  assert.equal(await codeOf(source), 'jwt_too_large');
+  await rm(path);
+  await symlink('/dev/zero', path);
+  assert.equal(await codeOf(source), 'jwt_not_a_file');
+  await writeFile(join(directory, 'other'), 'x');
+});
+
+test('A10: a FIFO, a directory, a socket and a device are refused, and nothing hangs', async (t) => {
+  const { path, source } = await setUp(t);
+  execFileSync('mkfifo', [path]);
+  for (let reading = 0; reading < 8; reading++) assert.equal(await codeOf(source), 'jwt_not_a_file');
+  await rm(path);
+  await mkdir(path);
+  assert.equal(await codeOf(source), 'jwt_not_a_file');
+  await rm(path, { recursive: true });
+  const server = createServer().listen(path);
+  t.after(() => server.close());
+  await until('the socket is there', () => server.listening);
+  assert.equal(await codeOf(source), 'jwt_not_a_file');
+});
+
+test('A11: a dangling link and a loop of links count as missing', async (t) => {
+  const { path, source, directory } = await setUp(t);
+  await symlink(join(directory, 'nowhere'), path);
+  assert.equal(await codeOf(source), 'jwt_missing');
+  await rm(path);
+  await symlink(path, path);
+  assert.equal(await codeOf(source), 'jwt_missing');
+});
+
+test('A2, A17: a parent that comes, goes and is another one: read and watched each time', async (t) => {
+  const directory = await temporaryDirectory(t);
+  let hints = 0;
+  const source = openFileSource(join(directory, 'deep', 'er', 'token'), () => {
+    hints += 1;
+  });
+  t.after(() => source.close());
+  assert.equal(await codeOf(source), 'jwt_missing');
+  assert.equal(source.watched, false);
+  for (const content of ['a.b.1', 'a.b.2']) {
+    await rm(join(directory, 'deep'), { recursive: true, force: true });
+    await mkdir(join(directory, 'deep', 'er'), { recursive: true });
+    await writeFile(join(directory, 'deep', 'er', 'token'), content);
+    assert.equal(await codeOf(source), content);
+    await watched(source);
+  }
+  const before = hints;
+  await writeFile(join(directory, 'deep', 'er', 'token'), 'a.b.3');
+  await until('a hint from the new directory', () => hints > before);
+});
+
+test('A3: a hundred kubelet swaps, each hinted at and each readable', async (t) => {
+  const { directory, source, hints } = await setUp(t);
+  const volume = await createProjectedVolume(directory);
+  await volume.swap('token', 'a.b.0');
+  await watched(source);
+  for (let swap = 1; swap <= 100; swap++) {
+    const before = hints();
+    await volume.swap('token', `a.b.${swap}`);
+    await until(`a hint of swap ${swap}`, () => hints() > before, 2000);
+    assert.equal(await codeOf(source), `a.b.${swap}`);
+  }
+});
+
+test('A5: a file renamed over the old one is hinted at', async (t) => {
+  const { path, source, hints } = await setUp(t);
+  await writeFile(path, 'a.b.1');
+  await watched(source);
+  const before = hints();
+  await writeFile(`${path}.new`, 'a.b.2');
+  await rename(`${path}.new`, path);
+  await until('a hint', () => hints() > before, 2000);
+  await until('the new JWT', async () => (await codeOf(source)) === 'a.b.2');
+});
+
+test('an environment variable: there, missing, blank', async () => {
+  const env = { JWT: ' a.b.c\n', BLANK: ' ' };
+  assert.equal(await codeOf(openEnvSource('JWT', env)), 'a.b.c');
+  assert.equal(await codeOf(openEnvSource('NONE', env)), 'jwt_missing');
+  assert.equal(await codeOf(openEnvSource('BLANK', env)), 'jwt_empty');
+});

@@ -1,0 +1,19 @@
+// Waiting in tests: for a condition, by looking again, up to a limit that is a failure; never for a time.
+
+import assert from 'node:assert/strict';
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** Resolves with what `look` answers as soon as it is neither undefined nor false. */
+export async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+  limitMs = 10_000,
+): Promise<T> {
+  const deadline = performance.now() + limitMs;
+  for (;;) {
+    const seen = await look();
+    if (seen !== undefined && seen !== false) return seen;
+    assert.ok(performance.now() < deadline, `not within ${limitMs} ms: ${what}`);
+    await pause(5);
+  }
+}
