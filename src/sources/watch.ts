@@ -17,7 +17,7 @@ export interface Watch {
 /** Watches the directory of the file at `path`. */
 export function watchDirectoryOf(path: string, onHint: () => void): Watch {
   const directory = dirname(path);
-  let watching: { readonly watcher: FSWatcher; readonly identity: string } | undefined;
+  let watching: { readonly watcher: FSWatcher; readonly identity: string; ready: boolean } | undefined;
   let closed = false;
 
   async function stop(): Promise<void> {
@@ -27,16 +27,23 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
   }
 
   const watch: Watch = {
-    isAlive: () => watching !== undefined,
+    isAlive: () => watching?.ready === true,
     async repair() {
       const identity = await identityOf(directory);
       if (closed || identity === watching?.identity) return;
       await stop();
       if (identity === undefined || closed) return;
-      const watcher = openWatcher(directory, onHint, () => {
-        if (watching?.watcher === watcher) void stop();
+      const opened = { watcher: openWatcher(directory), identity, ready: false };
+      watching = opened;
+      opened.watcher.on('all', onHint).on('ready', () => {
+        // what changed while the watch was being set up was told by nobody
+        opened.ready = true;
+        onHint();
       });
-      watching = { watcher, identity };
+      // an error without a listener would end the process; EMFILE and ENOSPC mean that inotify is exhausted
+      opened.watcher.on('error', () => {
+        if (watching === opened) void stop();
+      });
     },
     async close() {
       closed = true;
@@ -47,14 +54,12 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
   return watch;
 }
 
-function openWatcher(directory: string, onHint: () => void, onFailure: () => void): FSWatcher {
-  const options = { depth: 0, followSymlinks: false, ignoreInitial: true, atomic: false, persistent: true };
-  // an error without a listener would end the process; EMFILE and ENOSPC mean that inotify is exhausted
-  return watch(directory, options).on('all', onHint).on('error', onFailure);
+function openWatcher(directory: string): FSWatcher {
+  return watch(directory, { depth: 0, followSymlinks: false, ignoreInitial: true, atomic: false, persistent: true });
 }
 
-/** Which directory it is, links followed: another one may stand under the same name. */
+/** Which directory it is, links followed: another one may stand under the same name, even with the same inode number. */
 async function identityOf(directory: string): Promise<string | undefined> {
   const stats = await stat(directory).catch(() => undefined);
-  return stats?.isDirectory() ? `${stats.dev}:${stats.ino}` : undefined;
+  return stats?.isDirectory() ? `${stats.dev}:${stats.ino}:${stats.birthtimeMs}` : undefined;
 }
