@@ -36,6 +36,8 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
       const opened = { watcher: openWatcher(directory), identity, ready: false };
       watching = opened;
       opened.watcher.on('all', onHint).on('ready', () => {
+        // comes even where no watch could be set, after the error that says so
+        if (watching !== opened) return;
         // what changed while the watch was being set up was told by nobody
         opened.ready = true;
         onHint();

@@ -139,3 +139,26 @@ test('an environment variable: there, missing, blank', async () => {
   assert.equal(await codeOf(openEnvSource('NONE', env)), 'jwt_missing');
   assert.equal(await codeOf(openEnvSource('BLANK', env)), 'jwt_empty');
 });
+
+const EXHAUSTED = `
+  import { openFileSource } from './src/sources/file.ts';
+  let hints = 0;
+  const source = openFileSource(process.argv[1], () => { hints += 1; });
+  for (let reading = 0; reading < 20; reading++) {
+    await source.read();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  console.log((await source.read()).reveal(), source.watched, hints);
+  process.exit();`;
+
+test('A18: inotify is exhausted: the file is read all the same, and the watch says that it is none', async (t) => {
+  const { path } = await setUp(t);
+  await writeFile(path, 'a.b.c');
+  for (const limit of ['max_inotify_instances', 'max_inotify_watches']) {
+    const script = `echo 0 > /proc/sys/user/${limit} && exec "$0" --input-type=module -e "$1" "$2"`;
+    const output = execFileSync('unshare', ['-Ur', 'sh', '-c', script, process.execPath, EXHAUSTED, path], {
+      encoding: 'utf8',
+    });
+    assert.equal(output.trim(), 'a.b.c false 0');
+  }
+});

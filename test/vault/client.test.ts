@@ -1,0 +1,301 @@
+// The client against peers that answer wrongly, slowly or not at all, over real sockets: every call ends in time with a
+// reply or a failure that says what was wrong, and no secret goes where it must not.
+
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer, type RequestListener } from 'node:http';
+import { createServer as createHttpsServer, type ServerOptions } from 'node:https';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { ExchangeError } from '../../src/core/errors.ts';
+import { Secret } from '../../src/core/secret.ts';
+import type { VaultSettings } from '../../src/core/settings.ts';
+import type { VaultRequest } from '../../src/core/vault-protocol.ts';
+import { openVaultClient, type VaultClient } from '../../src/vault/client.ts';
+import { makeCa } from '../support/certificates.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+const REQUEST: VaultRequest = {
+  operation: 'renew',
+  method: 'POST',
+  path: '/v1/auth/token/renew-self',
+  namespace: 'team',
+  token: new Secret('hvs.CAESIsecret'),
+  body: new Secret('{"jwt":"eyJsecret"}'),
+};
+const TIMEOUT_MS = 400;
+
+function openClient(t: TestContext, address: string, settings: Partial<VaultSettings> = {}): VaultClient {
+  const client = openVaultClient({
+    address,
+    tls: {},
+    timeoutMs: TIMEOUT_MS,
+    redirectHosts: [],
+    useProxyEnv: false,
+    ...settings,
+  });
+  t.after(() => client.close());
+  return client;
+}
+
+/** A failure as "code: evidence", or the status. */
+async function outcome(client: VaultClient): Promise<string> {
+  const startedAt = performance.now();
+  const told = await client.send(REQUEST).then(
+    ({ status }) => String(status),
+    (error) => {
+      assert.ok(error instanceof ExchangeError, String(error));
+      assert.ok(!error.message.includes('secret'));
+      return `${error.failure.code}: ${error.failure.evidence}`;
+    },
+  );
+  assert.ok(performance.now() - startedAt < TIMEOUT_MS + 1000, `${performance.now() - startedAt} ms`);
+  return told;
+}
+
+async function listen<T extends Server>(t: TestContext, server: T): Promise<number> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => sockets.add(socket.on('error', () => {})));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+async function httpPeer(t: TestContext, answer: RequestListener): Promise<string> {
+  return `http://127.0.0.1:${await listen(t, createHttpServer(answer))}`;
+}
+
+async function rawPeer(t: TestContext, onConnection: (socket: Socket) => void): Promise<string> {
+  return `http://127.0.0.1:${await listen(t, createServer(onConnection))}`;
+}
+
+const afterRequest = (act: (socket: Socket) => void) => (socket: Socket) => void socket.once('data', () => act(socket));
+
+test('what is sent: the headers that Vault wants, the token and the body', async (t) => {
+  let seen: { headers: Record<string, unknown>; body: string } | undefined;
+  const address = await httpPeer(t, async (request, response) => {
+    seen = { headers: request.headers, body: Buffer.concat(await request.toArray()).toString() };
+    response.setHeader('x-test', 'yes').end('{"auth":null}');
+  });
+  const reply = await openClient(t, address).send(REQUEST);
+  assert.deepEqual([reply.status, reply.body.reveal(), reply.headers['x-test']], [200, '{"auth":null}', 'yes']);
+  assert.ok(seen);
+  const { 'x-vault-token': token, 'x-vault-namespace': namespace, 'x-vault-request': marker } = seen.headers;
+  assert.deepEqual([token, namespace, marker, seen.body], ['hvs.CAESIsecret', 'team', 'true', '{"jwt":"eyJsecret"}']);
+});
+
+test('D1: nobody listens', async (t) => {
+  const server = createServer();
+  const port = await listen(t, server);
+  await new Promise((resolve) => server.close(resolve));
+  assert.equal(
+    await outcome(openClient(t, `http://127.0.0.1:${port}`)),
+    `vault_unreachable: connect ECONNREFUSED 127.0.0.1:${port}`,
+  );
+});
+
+test('D8: a name that nobody knows', async (t) => {
+  assert.match(
+    await outcome(openClient(t, 'http://vault.invalid:8200', { timeoutMs: 5000 })),
+    /^vault_name_unknown: getaddrinfo E\w+ vault\.invalid$/,
+  );
+});
+
+test('D2, D3: a peer that accepts and never shakes hands', async (t) => {
+  const address = (await rawPeer(t, () => {})).replace('http:', 'https:');
+  assert.match(await outcome(openClient(t, address)), /^vault_timeout/);
+});
+
+test('D4: a peer that never answers', async (t) => {
+  assert.equal(await outcome(openClient(t, await rawPeer(t, () => {}))), 'vault_timeout: no reply within 0.4 s');
+});
+
+test('D5: a peer that drips its answer', async (t) => {
+  const address = await rawPeer(
+    t,
+    afterRequest((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n');
+      const drip = setInterval(() => socket.write('x'), 20);
+      socket.on('close', () => clearInterval(drip));
+    }),
+  );
+  assert.match(await outcome(openClient(t, address)), /^vault_timeout/);
+});
+
+test('D6: resets before, in and after the headers', async (t) => {
+  for (const said of ['', 'HTTP/1.1 20', 'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc']) {
+    const address = await rawPeer(
+      t,
+      afterRequest((socket) => void socket.write(said, () => socket.resetAndDestroy())),
+    );
+    assert.match(await outcome(openClient(t, address)), /^vault_(connection_lost|not_http): /);
+  }
+});
+
+test('C25: an answer that is cut off', async (t) => {
+  const address = await rawPeer(
+    t,
+    afterRequest((socket) => void socket.end('HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{"auth"')),
+  );
+  assert.match(await outcome(openClient(t, address)), /^vault_connection_lost: /);
+});
+
+test('C26: an answer without end, and one that would unfold, are cut at 256 KiB', async (t) => {
+  const endless = await httpPeer(t, (_request, response) => {
+    const chunk = 'x'.repeat(65_536);
+    const pour = () => {
+      while (!response.destroyed && response.write(chunk));
+    };
+    response.on('drain', pour);
+    pour();
+  });
+  assert.equal(await outcome(openClient(t, endless)), 'bad_response: larger than any reply of Vault');
+  const bomb = gzipSync(Buffer.alloc(10_000_000));
+  const gzipped = await httpPeer(t, (request, response) => {
+    assert.equal(request.headers['accept-encoding'], 'identity');
+    response.setHeader('content-encoding', 'gzip').end(bomb);
+  });
+  const reply = await openClient(t, gzipped).send(REQUEST);
+  assert.ok(reply.body.reveal().length < 300_000);
+});
+
+test('D11, E7: a peer that speaks something else', async (t) => {
+  const ssh = await rawPeer(t, (socket) => void socket.write('SSH-2.0-OpenSSH_9.2\r\n'));
+  assert.match(await outcome(openClient(t, ssh)), /^vault_not_http: /);
+  const plain = await httpPeer(t, (_request, response) => void response.end());
+  assert.match(await outcome(openClient(t, plain.replace('http:', 'https:'))), /^vault_not_http: /);
+});
+
+test('C5: redirects go nowhere that is not allowed, and nothing is sent there', async (t) => {
+  let leaked = 0;
+  const foreign = await httpPeer(t, (_request, response) => {
+    leaked += 1;
+    response.end();
+  });
+  const redirecting = (location: string | undefined, status = 307) =>
+    httpPeer(
+      t,
+      (_request, response) => void response.writeHead(status, location === undefined ? {} : { location }).end(),
+    );
+  const host = new URL(foreign).host;
+  assert.equal(await outcome(openClient(t, await redirecting(`${foreign}/v1/x`))), `redirect_blocked: to host ${host}`);
+  assert.equal(
+    await outcome(openClient(t, await redirecting('https://vault/v1/x'))),
+    'redirect_blocked: from http:// to https://',
+  );
+  assert.equal(
+    await outcome(openClient(t, await redirecting(undefined))),
+    'redirect_blocked: without a usable Location',
+  );
+  assert.equal(await outcome(openClient(t, await redirecting('/again'))), 'redirect_blocked: redirected twice');
+  assert.match(await outcome(openClient(t, await redirecting('/v1/x', 302))), /^redirect_blocked: status 302/);
+  assert.equal(leaked, 0);
+});
+
+test('C4: one redirect to an allowed host is followed, with the body', async (t) => {
+  let body = '';
+  const active = await httpPeer(t, async (request, response) => {
+    body = Buffer.concat(await request.toArray()).toString();
+    response.end('{}');
+  });
+  const standby = await httpPeer(
+    t,
+    (_request, response) => void response.writeHead(307, { location: `${active}/v1/x` }).end(),
+  );
+  assert.equal(await outcome(openClient(t, standby, { redirectHosts: [new URL(active).host] })), '200');
+  assert.equal(body, '{"jwt":"eyJsecret"}');
+});
+
+test('D7: a connection that the peer drops between calls is never reused', async (t) => {
+  const address = await httpPeer(t, (_request, response) => {
+    response.on('finish', () => response.socket?.destroy());
+    response.end('{}');
+  });
+  const client = openClient(t, address);
+  for (let call = 0; call < 20; call++) assert.equal(await outcome(client), '200');
+});
+
+test('D12: a proxy in the environment is not used unless it is asked for', async (t) => {
+  process.env['http_proxy'] = 'http://127.0.0.1:1';
+  t.after(() => delete process.env['http_proxy']);
+  const address = await httpPeer(t, (_request, response) => void response.end('{}'));
+  assert.equal(await outcome(openClient(t, address)), '200');
+  assert.notEqual(await outcome(openClient(t, address, { useProxyEnv: true })), '200');
+});
+
+async function tlsPeer(t: TestContext, options: ServerOptions): Promise<string> {
+  return `https://127.0.0.1:${await listen(
+    t,
+    createHttpsServer(options, (_request, response) => void response.end('{}')),
+  )}`;
+}
+
+test('E4: certificates that are unknown, expired, or of another name are refused with the reason', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const ca = makeCa(directory);
+  const caFile = join(directory, 'ca.pem');
+  assert.equal(await outcome(openClient(t, await tlsPeer(t, ca.issue()), { tls: { caFile } })), '200');
+  assert.match(
+    await outcome(openClient(t, await tlsPeer(t, ca.issue()))),
+    /^vault_tls: the certificate is signed by an unknown CA/,
+  );
+  const named = await tlsPeer(t, ca.issue({ name: 'vault.example' }));
+  assert.match(
+    await outcome(openClient(t, named, { tls: { caFile } })),
+    /^vault_tls: the certificate is made out to another name/,
+  );
+  assert.equal(await outcome(openClient(t, named, { tls: { caFile, serverName: 'vault.example' } })), '200');
+});
+
+test('E5: nothing older than TLS 1.2', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const ca = makeCa(directory);
+  const old = { ...ca.issue(), maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
+  assert.match(
+    await outcome(openClient(t, await tlsPeer(t, old), { tls: { caFile: join(directory, 'ca.pem') } })),
+    /^vault_(tls|not_http|connection_lost): /,
+  );
+});
+
+test('E2, E3: a new CA file is used at the next call; a bad one leaves the old trust; at first use it is told', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const [ours, theirs] = [makeCa(directory, 'ours'), makeCa(directory, 'theirs')];
+  const caFile = join(directory, 'trusted.pem');
+  await writeFile(caFile, ours.cert);
+  const address = await tlsPeer(t, theirs.issue());
+  const client = openClient(t, address, { tls: { caFile } });
+  assert.match(await outcome(client), /^vault_tls/);
+  await writeFile(caFile, theirs.cert);
+  assert.equal(await outcome(client), '200');
+  for (const bad of ['', 'garbage', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n']) {
+    await writeFile(caFile, bad);
+    assert.equal(await outcome(client), '200');
+    assert.match(await outcome(openClient(t, address, { tls: { caFile } })), /^vault_tls_files: /);
+  }
+});
+
+test('E6: a client certificate is shown; half a rotated pair keeps the old one', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const ca = makeCa(directory);
+  const address = await tlsPeer(t, { ...ca.issue(), ca: ca.cert, requestCert: true, rejectUnauthorized: true });
+  const tls = {
+    caFile: join(directory, 'ca.pem'),
+    clientCertFile: join(directory, 'client.pem'),
+    clientKeyFile: join(directory, 'client.key'),
+  };
+  const [first, second] = [ca.issue({ name: 'app' }), ca.issue({ name: 'app' })];
+  await writeFile(tls.clientCertFile, first.cert);
+  await writeFile(tls.clientKeyFile, first.key);
+  const client = openClient(t, address, { tls });
+  assert.equal(await outcome(client), '200');
+  await writeFile(tls.clientCertFile, second.cert);
+  assert.equal(await outcome(client), '200');
+  await writeFile(tls.clientKeyFile, second.key);
+  assert.equal(await outcome(client), '200');
+  assert.notEqual(await outcome(openClient(t, address, { tls: { caFile: tls.caFile } })), '200');
+});
