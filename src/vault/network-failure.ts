@@ -44,6 +44,7 @@ const CERTIFICATE: Readonly<Record<string, string>> = {
 
 /** The fields of a network error that can be shown: none of them carries what was sent or received. */
 interface NetworkError {
+  readonly name?: unknown;
   readonly code?: unknown;
   readonly syscall?: unknown;
   readonly address?: unknown;
@@ -58,7 +59,8 @@ export function networkFailure(thrown: unknown): ExchangeError {
   if (thrown instanceof ExchangeError) return thrown;
   const chain = unfold(thrown);
   for (const error of chain) {
-    const code = String(error.code);
+    // undici's parser has a code for most of what it can't read, but not for all
+    const code = error.name === 'HTTPParserError' ? 'HPE_INVALID' : String(error.code);
     const found = readCode(code, error);
     if (found !== undefined) return found;
   }
