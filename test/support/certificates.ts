@@ -45,8 +45,6 @@ export function makeCa(directory: string, name = 'ca'): TestCa {
       const kind = /^[\d.]+$/.test(host) ? 'IP' : 'DNS';
       writeFileSync(join(directory, `${leaf}.ext`), `subjectAltName=${kind}:${host}\n`);
       openssl(directory, 'req', ...newKey, '-keyout', `${leaf}.key`, '-out', `${leaf}.csr`, '-subj', `/CN=${host}`);
-      const dates =
-        days > 0 ? ['-days', String(days)] : ['-not_before', '20200101000000Z', '-not_after', '20200102000000Z'];
       const signed = [
         '-CA',
         `${name}.pem`,

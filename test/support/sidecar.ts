@@ -1,0 +1,82 @@
+// A whole set-up for end-to-end tests: an issuer, a Vault that trusts it, a directory with the JWT, and the daemon in
+// this process, with its log in a variable.
+
+import { rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { parseConfig } from '../../src/config.ts';
+import { type Daemon, startDaemon } from '../../src/daemon.ts';
+import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';
+import { type DevVault, openDevVault } from '../../src/dev/vault.ts';
+import { openObserver } from '../../src/observe/observe.ts';
+import { temporaryDirectory } from './temporary.ts';
+
+export interface Peers {
+  readonly directory: string;
+  readonly issuer: Issuer;
+  readonly vault: DevVault;
+  /** Puts a fresh JWT in place by rename, and answers it. */
+  writeJwt(claims?: Record<string, unknown>): Promise<string>;
+  /** the config of one exchange "app" with the given members over it */
+  config(members?: Record<string, unknown>): Record<string, unknown>;
+}
+
+export async function openPeers(t: TestContext): Promise<Peers> {
+  const directory = await temporaryDirectory(t);
+  const issuer = await openIssuer();
+  const vault = await openDevVault();
+  t.after(() => Promise.all([issuer.close(), vault.close()]));
+  vault.trust({ issuer: issuer.issuer, role: 'app' });
+  return {
+    directory,
+    issuer,
+    vault,
+    async writeJwt(claims) {
+      const jwt = await issuer.mint(claims);
+      await writeFile(join(directory, 'jwt.new'), jwt);
+      await rename(join(directory, 'jwt.new'), join(directory, 'jwt'));
+      return jwt;
+    },
+    config: (members = {}) => ({
+      vault: { address: vault.url },
+      exchanges: {
+        app: {
+          source: { file: { path: join(directory, 'jwt') } },
+          login: { role: 'app' },
+          sinks: [{ file: { path: join(directory, 'token') } }],
+          ...members,
+        },
+      },
+      api: { listen: '127.0.0.1:0' },
+      ops: { listen: '127.0.0.1:0' },
+      log: { level: 'trace' },
+    }),
+  };
+}
+
+export interface RunningDaemon {
+  readonly daemon: Daemon;
+  /** every line logged so far */
+  readonly log: string[];
+  stop(): Promise<void>;
+}
+
+export async function runDaemon(t: TestContext, config: unknown): Promise<RunningDaemon> {
+  const { settings } = parseConfig(JSON.stringify(config), { fileName: 'config.json', env: {} });
+  const log: string[] = [];
+  const observer = openObserver({
+    version: '0',
+    nodeVersion: '0',
+    nodeMetrics: false,
+    level: 'trace',
+    target: (line) => void log.push(line),
+  });
+  const daemon = await startDaemon({ settings, observer, env: {}, version: '0' });
+  let stopped: Promise<void> | undefined;
+  const stop = () => {
+    stopped ??= daemon.stop();
+    return stopped;
+  };
+  t.after(stop);
+  return { daemon, log, stop };
+}
