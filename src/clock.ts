@@ -18,3 +18,12 @@ export function openSystemClock(): Clock {
     },
   };
 }
+
+/** Resolves `ms` from now; cancelled, it never does, and keeps no process alive. */
+export function openDeadline(clock: Clock, ms: number): { readonly reached: Promise<void>; cancel(): void } {
+  let cancel = () => {};
+  const reached = new Promise<void>((resolve) => {
+    cancel = clock.wakeAt(clock.now() + ms, resolve);
+  });
+  return { reached, cancel: () => cancel() };
+}

@@ -3,7 +3,7 @@
 // Stop: no more HTTP, then the exchanges end, then the log is flushed; all within five seconds.
 
 import { readFile } from 'node:fs/promises';
-import { openSystemClock } from './clock.ts';
+import { openDeadline, openSystemClock } from './clock.ts';
 import { ExchangeError } from './core/errors.ts';
 import type { ListenAddress, Settings } from './core/settings.ts';
 import { type Exchanges, openExchanges } from './exchanges.ts';
@@ -35,10 +35,9 @@ export async function startDaemon({ settings, observer, env, version }: DaemonPa
   const clock = openSystemClock();
   const exchanges = openExchanges(settings.exchanges, { clock, observer, env });
   observer.configRead(true, clock.wall());
-  await Promise.race([
-    exchanges.started,
-    new Promise<void>((resolve) => void clock.wakeAt(clock.now() + HEAD_START_MS, resolve)),
-  ]);
+  const headStart = openDeadline(clock, HEAD_START_MS);
+  await Promise.race([exchanges.started, headStart.reached]);
+  headStart.cancel();
 
   const { buildTokenApi } = await import('./http/token-api.ts');
   const { buildOpsApi } = await import('./http/ops-api.ts');

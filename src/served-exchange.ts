@@ -1,6 +1,7 @@
 // One exchange as the process serves it: its runner with source, Vault client and sinks, and those who wait for its next
 // token. A reload puts another runner in the same place: the token is served on, and the waiting go on waiting.
 
+import { openDeadline } from './clock.ts';
 import type { ExchangeSettings, TlsSettings } from './core/settings.ts';
 import type { HeldToken, Policy, State } from './core/state.ts';
 import { describe, servedToken } from './core/status.ts';
@@ -81,10 +82,9 @@ export function openServedExchange(first: ExchangeSettings, tools: ExchangeTools
       open = openParts(settings, tools, { stepped, inherited });
     },
     async stop(graceMs) {
-      const deadline = new Promise<void>((resolve) => {
-        clock.wakeAt(clock.now() + graceMs, resolve);
-      });
-      await Promise.race([open.runner.stop(), deadline]);
+      const deadline = openDeadline(clock, graceMs);
+      await Promise.race([open.runner.stop(), deadline.reached]);
+      deadline.cancel();
       await open.close();
     },
     close: () => open.close(),

@@ -1,6 +1,6 @@
 // The daemon's own machine, stopped when every exchange has delivered once: for CI jobs and init containers.
 
-import { openSystemClock } from '../clock.ts';
+import { openDeadline, openSystemClock } from '../clock.ts';
 import { ERRORS } from '../core/errors.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 import { openExchanges } from '../exchanges.ts';
@@ -29,18 +29,17 @@ Exit codes: 0 delivered; 4 Vault refused the login; 5 Vault unreachable; 6 no us
     });
     const clock = openSystemClock();
     const exchanges = openExchanges(settings.exchanges, { clock, observer, env });
-    const timeout = new Promise<'timeout'>(
-      (resolve) => void clock.wakeAt(clock.now() + timeoutMs, () => resolve('timeout')),
-    );
-    const interrupted = new Promise<'interrupted'>((resolve) => {
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) io.onSignal(signal, () => resolve('interrupted'));
+    const timeout = openDeadline(clock, timeoutMs);
+    const interrupted = new Promise<void>((resolve) => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) io.onSignal(signal, resolve);
     });
-    const outcome = await Promise.race([exchanges.started, timeout, interrupted]);
+    await Promise.race([exchanges.started, timeout.reached, interrupted]);
+    timeout.cancel();
     const statuses = exchanges.views().map((view) => view.status());
     await exchanges.close();
     observer.log.flush();
-    if (outcome === undefined) return 0;
     const unfinished = statuses.filter(({ started }) => !started);
+    if (unfinished.length === 0) return 0;
     for (const status of unfinished) io.err(`exchange ${status.exchange}: ${whyUnfinished(status)}`);
     return Math.max(...unfinished.map(exitCodeOf));
   },

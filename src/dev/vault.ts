@@ -2,9 +2,9 @@
 // login, renew-self, lookup-self, revoke-self, namespaces, sealing, and faults put in by hand. For the dev command and
 // for tests; nothing of it runs in a daemon.
 
-import { randomUUID } from 'node:crypto';
 import { listenOn, type PlainReply, type PlainRequest, type TlsPair } from './listen.ts';
 import { checkLogin, type Mount, type MountConfig, type Role } from './vault-jwt-auth.ts';
+import { grantBody, healthBody, lookupBody } from './vault-replies.ts';
 import { type DevToken, openTokenStore, VaultError } from './vault-tokens.ts';
 
 export interface DevVaultOptions {
@@ -74,18 +74,8 @@ export async function openDevVault({ now = Date.now, ...options }: DevVaultOptio
     const namespace = String(headers['x-vault-namespace'] ?? '').replace(/\/$/, '');
     const token = headers['x-vault-token']?.toString();
     const isWrite = method === 'POST' || method === 'PUT';
-    if (path === '/v1/sys/health')
-      return {
-        status: 200,
-        body: {
-          initialized: true,
-          sealed,
-          standby: false,
-          version: '1.21.1',
-          server_time_utc: Math.floor(now() / 1000),
-        },
-      };
-    if (path === '/v1/auth/token/lookup-self') return lookUp(ownToken(token));
+    if (path === '/v1/sys/health') return { status: 200, body: healthBody(sealed, now()) };
+    if (path === '/v1/auth/token/lookup-self') return { status: 200, body: lookupBody(ownToken(token), now()) };
     if (isWrite && path === '/v1/auth/token/renew-self') return renew(ownToken(token));
     if (isWrite && path === '/v1/auth/token/revoke-self') {
       store.revoke(ownToken(token).token);
@@ -102,7 +92,7 @@ export async function openDevVault({ now = Date.now, ...options }: DevVaultOptio
       role: roleName,
       rules: rulesOf(role),
     });
-    return grant(held, warnings);
+    return { status: 200, body: grantBody(held, warnings, now()) };
   }
 
   /** The policy "default" is what lets a token look after itself. */
@@ -117,51 +107,7 @@ export async function openDevVault({ now = Date.now, ...options }: DevVaultOptio
     const role = mounts.get(`${held.namespace}|${held.mount}`)?.roles.get(held.role);
     if (role === undefined && held.rules.type !== 'batch')
       throw new VaultError(500, `role ${held.role} does not exist during renewal`);
-    return grant(held, store.renew(held));
-  }
-
-  function grant(held: DevToken, warnings: readonly string[]): PlainReply {
-    const auth = {
-      client_token: held.token,
-      accessor: held.accessor,
-      policies: held.rules.policies,
-      token_policies: held.rules.policies,
-      metadata: { role: held.role },
-      lease_duration: Math.round((held.expiresAt - now()) / 1000),
-      renewable: held.rules.type === 'service',
-      entity_id: '',
-      token_type: held.rules.type,
-      orphan: true,
-      mfa_requirement: null,
-      num_uses: held.rules.numUses,
-    };
-    const envelope = {
-      request_id: randomUUID(),
-      lease_id: '',
-      renewable: false,
-      lease_duration: 0,
-      data: null,
-      wrap_info: null,
-    };
-    return { status: 200, body: { ...envelope, warnings: warnings.length === 0 ? null : warnings, auth } };
-  }
-
-  function lookUp(held: DevToken): PlainReply {
-    const ttl = Math.round((held.expiresAt - now()) / 1000);
-    const { accessor, rules } = held;
-    return {
-      status: 200,
-      body: {
-        data: {
-          accessor,
-          ttl,
-          type: rules.type,
-          num_uses: held.usesLeft,
-          policies: rules.policies,
-          renewable: rules.type === 'service',
-        },
-      },
-    };
+    return { status: 200, body: grantBody(held, store.renew(held), now()) };
   }
 
   const server = await listenOn(options, handle);

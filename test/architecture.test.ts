@@ -1,0 +1,164 @@
+// The rules of the house, each with its reason. See src/README.md.
+
+import assert from 'node:assert/strict';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { test } from 'node:test';
+import { ERRORS } from '../src/core/errors.ts';
+
+const FILES = globSync('src/**/*.ts').sort();
+const LONGEST_FILE = 300;
+const LONGEST_FUNCTION = 75;
+
+interface Import {
+  readonly from: string;
+  readonly target: string;
+  readonly typeOnly: boolean;
+}
+
+const textOf = (file: string): string => readFileSync(file, 'utf8');
+const codeOf = (file: string): string => textOf(file).replace(/^\s*(?:\/\/|\/?\*).*$/gm, '');
+
+function importsOf(file: string): Import[] {
+  const found = codeOf(file).matchAll(
+    /import\s+(type\s)?(?:([^;'"]*?)\sfrom\s+)?['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/g,
+  );
+  return [...found].map(([, typeWord, names, statical, dynamic]) => {
+    const specifier = statical ?? dynamic ?? '';
+    const target = specifier.startsWith('.') ? normalize(join(dirname(file), specifier)) : specifier;
+    const allTypes = /^\{(?:\s*type\s[^,}]+,?)+\s*\}$/.test(names?.trim() ?? '');
+    return { from: file, target, typeOnly: typeWord !== undefined || allTypes };
+  });
+}
+
+/** Who may import what; `types` may be imported from there as types only. */
+const LAYERS: readonly { who: RegExp; may: RegExp; types?: RegExp; why: string }[] = [
+  { who: /^src\/core\//, may: /^(src\/core\/|jose$)/, why: 'decisions must be replayable: the core knows no IO' },
+  {
+    who: /^src\/(sources|sinks|vault|http)\//,
+    may: /^(src\/core\/|node:|chokidar$|undici$|fastify$)/,
+    why: 'a leaf is replaced alone',
+  },
+  { who: /^src\/runner\.ts$/, may: /^src\/core\//, types: /^src\/(sources|sinks|vault)\//, why: 'tests hand in fakes' },
+  {
+    who: /^src\/observe\//,
+    may: /^(src\/core\/|src\/observe\/|pino$|prom-client$)/,
+    types: /^src\/runner\.ts$/,
+    why: 'facts come as values',
+  },
+  {
+    who: /^src\/(config|refusals)[\w-]*\.ts$/,
+    may: /^(src\/(core\/|config)|typebox$|ajv|jsonc-parser$|node:path)/,
+    why: 'validation needs no IO',
+  },
+  { who: /^src\/dev\//, may: /^(src\/dev\/|jose$|node:)/, why: 'the toys know nothing of the daemon' },
+];
+
+/** One door for each package. */
+const DOORS: Readonly<Record<string, RegExp>> = {
+  undici: /^src\/vault\/client\.ts$/,
+  chokidar: /^src\/sources\/watch\.ts$/,
+  fastify: /^src\/http\//,
+  'prom-client': /^src\/observe\/metrics\.ts$/,
+  pino: /^src\/observe\/log\.ts$/,
+  jose: /^src\/(core\/workload-jwt\.ts|dev\/.*)$/,
+};
+
+const IMPURE = ['Date.now', 'new Date(', 'Math.random', 'setTimeout', 'process.', 'async ', 'await ', 'node:'];
+
+test('layers: each part imports only what it may', () => {
+  for (const { who, may, types, why } of LAYERS) {
+    const files = FILES.filter((file) => who.test(file));
+    assert.ok(files.length > 0, `${who} names no file any more`);
+    for (const { from, target, typeOnly } of files.flatMap(importsOf)) {
+      const own = dirname(from) === dirname(target) && dirname(from) !== 'src';
+      const ok = own || may.test(target) || (typeOnly && types?.test(target) === true);
+      assert.ok(ok, `${from} imports ${target}: ${why}`);
+    }
+  }
+});
+
+test('doors: each package is imported in one place', () => {
+  for (const [name, door] of Object.entries(DOORS)) {
+    assert.ok(
+      FILES.some((file) => door.test(file)),
+      `${door} names no file any more`,
+    );
+    for (const { from, target } of FILES.flatMap(importsOf))
+      assert.ok(target !== name || door.test(from), `${from} imports ${name}: it has one door`);
+  }
+});
+
+test('the core is pure: no clock, no chance, no waiting', () => {
+  for (const file of FILES.filter((one) => one.startsWith('src/core/'))) {
+    for (const word of IMPURE)
+      assert.ok(!codeOf(file).includes(word), `${file} has "${word}": the caller brings time and chance`);
+  }
+});
+
+test('only main.ts touches the process; only main.ts is imported by nobody', () => {
+  for (const file of FILES.filter((one) => one !== 'src/main.ts')) {
+    assert.ok(!/process\.(env|argv|exit|on\(|stdout|stderr)/.test(codeOf(file)), `${file} touches the process`);
+    assert.ok(
+      importsOf(file).every(({ target }) => target !== 'src/main.ts'),
+      `${file} imports main.ts`,
+    );
+  }
+});
+
+test('timers live in the clock, at the deadline of a call, and where HTTP is closed', () => {
+  const allowed = /^src\/(clock|vault\/client|http\/(limits|token-api)|commands\/(wait|dev|ask-daemon|command))\.ts$/;
+  for (const file of FILES)
+    assert.ok(
+      allowed.test(file) || !/setTimeout|setInterval|AbortSignal\.timeout/.test(codeOf(file)),
+      `${file} has a timer`,
+    );
+});
+
+test('imports make no circle', () => {
+  const done = new Set<string>();
+  const walk = (file: string, path: readonly string[]): void => {
+    assert.ok(!path.includes(file), `a circle: ${[...path, file].join(' -> ')}`);
+    if (done.has(file)) return;
+    for (const { target, typeOnly } of importsOf(file))
+      if (!typeOnly && existsSync(target) && target.endsWith('.ts')) walk(target, [...path, file]);
+    done.add(file);
+  };
+  for (const file of FILES) walk(file, []);
+});
+
+test('budgets: a file and a function are short, and a file opens with what lives in it', () => {
+  for (const file of FILES) {
+    const lines = textOf(file).split('\n');
+    assert.ok(lines.length <= LONGEST_FILE, `${file} has ${lines.length} lines`);
+    assert.match(textOf(file), /^\/\/ /, `${file} opens without a word`);
+    let start = 0;
+    for (const [index, line] of lines.entries()) {
+      if (/^(export )?(async )?function /.test(line)) start = index;
+      if (line === '}')
+        assert.ok(
+          index - start <= LONGEST_FUNCTION || !/function/.test(lines[start] ?? ''),
+          `${file}:${start + 1} is longer than ${LONGEST_FUNCTION} lines`,
+        );
+    }
+  }
+});
+
+test('what is absent stays absent', () => {
+  for (const file of FILES) {
+    assert.ok(
+      !/\b(enum|abstract|namespace) \w+ ?\{|: any\b|<any>|EventEmitter/.test(codeOf(file)),
+      `${file} has what the house does without`,
+    );
+    assert.ok(!/(utils?|helpers?|manager|index)\.ts$/.test(file), `${file}: a name from the field, please`);
+  }
+});
+
+test('every error has a title without an end, and a hint with one; the README lists each', () => {
+  const readme = textOf('README.md');
+  for (const [code, { title, hint }] of Object.entries(ERRORS)) {
+    assert.match(title, /[^.]$/, code);
+    assert.ok(hint.length > 10, code);
+    assert.ok(readme.includes(`\`${code}\``), `README.md doesn't list ${code}`);
+  }
+});

@@ -1,0 +1,222 @@
+// The program as a user starts it: commands, exit codes, signals, and what it says when something is wrong.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { until } from '../support/settling.ts';
+import { openPeers } from '../support/sidecar.ts';
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+const CLEAN_ENV = { PATH: process.env['PATH'] ?? '' };
+
+function cli(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, ['src/main.ts', ...args], { env: { ...CLEAN_ENV, ...env } }, (error, out, err) => {
+      resolve({ code: error === null ? 0 : Number(error.code), out, err });
+    });
+  });
+}
+
+/** A daemon as a process of its own; its log lines are collected. */
+function start(
+  t: TestContext,
+  configFile: string,
+): { child: ChildProcess; log: string[]; event(name: string): Promise<Record<string, unknown>> } {
+  const child = spawn(process.execPath, ['src/main.ts', 'run', '--config', configFile], {
+    env: CLEAN_ENV,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const log: string[] = [];
+  child.stdout?.on('data', (chunk: Buffer) => log.push(...chunk.toString().split('\n').filter(Boolean)));
+  t.after(() => child.kill('SIGKILL'));
+  const event = (name: string) =>
+    until(`the event ${name}`, () => log.map((line) => JSON.parse(line)).find((line) => line.event === name));
+  return { child, log, event };
+}
+
+async function setUp(t: TestContext, members: Record<string, unknown> = {}) {
+  const peers = await openPeers(t);
+  const configFile = join(peers.directory, 'config.json');
+  const write = (config: unknown) => writeFile(configFile, JSON.stringify(config));
+  await write(peers.config(members));
+  return { ...peers, configFile, write };
+}
+
+test('help, version and schema', async () => {
+  const help = await cli(['--help']);
+  assert.equal(help.code, 0);
+  for (const command of ['run', 'once', 'validate', 'schema', 'status', 'wait', 'token', 'dev', 'version']) {
+    assert.ok(help.out.includes(`  ${command}`));
+    assert.match((await cli([command, '--help'])).out, new RegExp(`^vault-token-sidecar ${command}`));
+  }
+  assert.match((await cli(['version'])).out, /^vault-token-sidecar \d+\.\d+\.\d+ \(node \d+/);
+  assert.equal(JSON.parse((await cli(['schema'])).out).title, 'vault-token-sidecar config');
+});
+
+test('usage errors: one line, exit code 2', async () => {
+  for (const [args, line] of [
+    [['rum'], /^vault-token-sidecar: unknown command "rum"; "vault-token-sidecar --help" lists them\n$/],
+    [['run', '--confg', 'x'], /^vault-token-sidecar: Unknown option '--confg'/],
+    [['once', '--timeout', 'soon'], /^vault-token-sidecar: --timeout must be a duration such as "60s"\n$/],
+    [
+      ['run', '--config', '/nowhere.json'],
+      /^\/nowhere.json: can't be read \(ENOENT\); --config names the config file\n$/,
+    ],
+  ] as const) {
+    const { code, err } = await cli(args);
+    assert.equal(code, 2, args.join(' '));
+    assert.match(err, line);
+    assert.equal(err.trim().split('\n').length, 1);
+  }
+  const unset = await cli(['run']);
+  assert.deepEqual(
+    [unset.code, unset.err.split('\n')[0]],
+    [2, 'VTS_JWT_FILE: is required without --config (the file with the workload JWT)'],
+  );
+  assert.equal((await cli(['version'], { NODE_TLS_REJECT_UNAUTHORIZED: '0' })).code, 2);
+});
+
+test('validate: what is in force and where it came from', async (t) => {
+  const { configFile } = await setUp(t);
+  const { code, out } = await cli(['validate', '--config', configFile]);
+  assert.equal(code, 0);
+  assert.match(out, /^\/exchanges\/app\/login\/mount +jwt +default$/m);
+  assert.match(out, /^\/exchanges\/app\/login\/role +app +file$/m);
+  assert.match(out, /^valid: 1 exchange$/m);
+});
+
+test('the example config is valid', async () =>
+  assert.equal((await cli(['validate', '--config', 'config.example.json'])).code, 0));
+
+test('I13, once: delivers and ends; each failure has its exit code and one line that says why', async (t) => {
+  const { configFile, writeJwt, directory, vault, write, config } = await setUp(t, { on_stop: 'revoke' });
+  const once = () => cli(['once', '--config', configFile, '--timeout', '1500ms']);
+  const missing = await once();
+  assert.equal(missing.code, 6);
+  assert.match(missing.err, /^exchange app: there is no workload JWT\. Check that/m);
+  await writeJwt();
+  const fine = await once();
+  assert.deepEqual([fine.code, fine.out], [0, '']);
+  assert.match(await readFile(join(directory, 'token'), 'utf8'), /^hvs\./);
+  assert.equal(vault.alive().length, 1, 'the token is left, whatever on_stop says');
+  await write(config({ login: { role: 'nobody' } }));
+  assert.equal((await once()).code, 4);
+  await write(config({ sinks: [{ file: { path: join(directory, 'none', 'token') } }] }));
+  assert.equal((await once()).code, 7);
+  await write(config());
+  vault.setSealed(true);
+  assert.equal((await once()).code, 5);
+});
+
+test("the guide's CI job: a JWT in the environment, everything else in variables", async (t) => {
+  const { issuer, configFile, write, config } = await setUp(t);
+  await write(config({ source: { env: { name: 'VAULT_ID_TOKEN' } } }));
+  assert.equal(
+    (await cli(['once', '--config', configFile, '--timeout', '5s'], { VAULT_ID_TOKEN: await issuer.mint() })).code,
+    0,
+  );
+});
+
+test('the daemon and the commands that ask it; SIGTERM ends it with 0', async (t) => {
+  const { configFile, writeJwt, directory } = await setUp(t);
+  await writeJwt();
+  const { child, event } = start(t, configFile);
+  const { api, ops } = (await event('listening')) as { api: string; ops: string };
+  assert.equal((await cli(['wait', '--ops', ops, '--timeout', '5s'])).code, 0);
+  const status = await cli(['status', '--ops', ops]);
+  assert.match(
+    status.out,
+    /^EXCHANGE +PHASE +READY +TIME LEFT +NEXT\napp +active +yes +(1h 0m|59m \d+s) +renew in \d+m/,
+  );
+  assert.equal(JSON.parse((await cli(['status', '--ops', ops, '--json'])).out).exchanges[0].exchange, 'app');
+  const token = await cli(['token', '--api', api]);
+  assert.equal(token.out.trim(), await readFile(join(directory, 'token'), 'utf8'));
+  assert.equal((await cli(['token', '--api', api, '--exchange', 'none'])).err, 'There is no exchange of that name.\n');
+  child.kill('SIGTERM');
+  const [code] = await once(child, 'exit');
+  assert.equal(code, 0);
+  const late = await cli(['wait', '--ops', ops, '--timeout', '300ms']);
+  assert.deepEqual([late.code, late.err], [3, `not ready within the time: no sidecar answers at ${ops}\n`]);
+});
+
+test('B10, SIGHUP: a bad config is refused and the old one stays; a good one is taken; SIGUSR1 logs in anew', async (t) => {
+  const { configFile, writeJwt, write, config, vault } = await setUp(t);
+  await writeJwt();
+  const { child, event, log } = start(t, configFile);
+  await event('listening');
+  await write({ exchanges: {} });
+  child.kill('SIGHUP');
+  const refused = await event('config_refused');
+  assert.equal(refused['evidence'], 'config.json: /exchanges: must name at least one exchange');
+  await write(config());
+  child.kill('SIGHUP');
+  await event('config_reloaded');
+  assert.equal(vault.alive().length, 1, 'nothing changed, nothing was logged in again');
+  child.kill('SIGUSR1');
+  await until('a second login', () => log.filter((line) => line.includes('"logged_in"')).length === 2);
+});
+
+test('I4: SIGUSR1 opens no inspector, not even at once', async (t) => {
+  const { configFile } = await setUp(t);
+  const { child, event } = start(t, configFile);
+  await event('starting');
+  child.kill('SIGUSR1');
+  await event('listening');
+  const reached = await new Promise((resolve) => {
+    connect(9229, '127.0.0.1')
+      .on('connect', () => resolve(true))
+      .on('error', () => resolve(false));
+  });
+  assert.equal(reached, false);
+});
+
+test('I1, I2: SIGTERM while Vault hangs ends in time with 0; a second one at once', async (t) => {
+  const { configFile, writeJwt, vault } = await setUp(t, { on_stop: 'revoke' });
+  await writeJwt();
+  vault.setFault(() => undefined);
+  for (const signals of [['SIGTERM'], ['SIGTERM', 'SIGINT']] as const) {
+    const { child, event } = start(t, configFile);
+    await event('listening');
+    const startedAt = performance.now();
+    for (const signal of signals) child.kill(signal);
+    const [code] = await once(child, 'exit');
+    assert.equal(code, 0);
+    assert.ok(performance.now() - startedAt < (signals.length === 1 ? 5000 : 1000));
+  }
+});
+
+test('B9: a port in use is told in one line, exit code 8', async (t) => {
+  const { configFile, write, config, vault } = await setUp(t);
+  const { host } = new URL(vault.url);
+  await write({ ...config(), ops: { listen: host } });
+  const { code, err } = await cli(['run', '--config', configFile]);
+  assert.equal(code, 8);
+  assert.equal(
+    err,
+    `an address can't be listened on: ${host}, EADDRINUSE. Another process may hold the port: change api.listen or ops.listen.\n`,
+  );
+});
+
+test('dev: a newcomer sees the JWT, the login and the file, and where to look', async () => {
+  const { code, out } = await cli(['dev', '--timeout', '1s']);
+  assert.equal(code, 0);
+  for (const told of [
+    /issuer {3}-> JWT/,
+    /JWT {6}-> Vault {4}logged in/,
+    /token {4}-> file/,
+    /curl -s -H 'X-Vault-Request: true' http/,
+    /cat \/.*\/token$/m,
+  ]) {
+    assert.match(out, told);
+  }
+  assert.ok(!/hvs\.|eyJ/.test(out));
+});
