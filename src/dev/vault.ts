@@ -3,9 +3,9 @@
 // for tests; nothing of it runs in a daemon.
 
 import { listenOn, type PlainReply, type PlainRequest, type TlsPair } from './listen.ts';
-import { checkLogin, type Mount, type MountConfig, type Role } from './vault-jwt-auth.ts';
-import { grantBody, healthBody, lookupBody } from './vault-replies.ts';
-import { type DevToken, openTokenStore, VaultError } from './vault-tokens.ts';
+import { answer, type VaultWorld } from './vault-api.ts';
+import type { Mount, MountConfig, Role } from './vault-jwt-auth.ts';
+import { type DevToken, openTokenStore } from './vault-tokens.ts';
 
 export interface DevVaultOptions {
   readonly port?: number;
@@ -40,10 +40,9 @@ export interface LoggedRequest {
 }
 
 export async function openDevVault({ now = Date.now, ...options }: DevVaultOptions = {}): Promise<DevVault> {
-  const mounts = new Map<string, Mount>();
-  const store = openTokenStore(now);
+  const world: VaultWorld = { mounts: new Map(), store: openTokenStore(now), now, sealed: false };
+  const { mounts, store } = world;
   const requests: LoggedRequest[] = [];
-  let sealed = false;
   let fault: Parameters<DevVault['setFault']>[0];
 
   function mountOf(name: string, namespace = ''): Mount {
@@ -54,60 +53,10 @@ export async function openDevVault({ now = Date.now, ...options }: DevVaultOptio
   }
 
   async function handle(request: PlainRequest): Promise<PlainReply | undefined> {
-    const reply = fault === undefined ? await answer(request) : await fault(request);
+    const reply = fault === undefined ? await answer(world, request) : await fault(request);
     if (reply !== undefined)
       requests.push({ at: now(), method: request.method, path: request.path, status: reply.status });
     return reply;
-  }
-
-  async function answer(request: PlainRequest): Promise<PlainReply> {
-    try {
-      if (sealed) throw new VaultError(503, 'Vault is sealed');
-      return (await route(request)) ?? { status: 204, body: undefined };
-    } catch (error) {
-      if (error instanceof VaultError) return { status: error.status, body: { errors: [error.message] } };
-      return { status: 500, body: { errors: ['internal error'] } };
-    }
-  }
-
-  async function route({ method, path, headers, body }: PlainRequest): Promise<PlainReply | undefined> {
-    const namespace = String(headers['x-vault-namespace'] ?? '').replace(/\/$/, '');
-    const token = headers['x-vault-token']?.toString();
-    const isWrite = method === 'POST' || method === 'PUT';
-    if (path === '/v1/sys/health') return { status: 200, body: healthBody(sealed, now()) };
-    if (path === '/v1/auth/token/lookup-self') return { status: 200, body: lookupBody(ownToken(token), now()) };
-    if (isWrite && path === '/v1/auth/token/renew-self') return renew(ownToken(token));
-    if (isWrite && path === '/v1/auth/token/revoke-self') {
-      store.revoke(ownToken(token).token);
-      return undefined;
-    }
-    const [, name] = /^\/v1\/auth\/(.+)\/login$/.exec(path) ?? [];
-    const mount = name === undefined ? undefined : mounts.get(`${namespace}|${decodeURIComponent(name)}`);
-    // an unknown path is one that needs a token, so Vault says the same as to a dead one
-    if (!isWrite || name === undefined || mount === undefined) throw new VaultError(403, 'permission denied');
-    const { name: roleName, role } = await checkLogin(mount, parse(body), now());
-    const { held, warnings } = store.issue({
-      mount: decodeURIComponent(name),
-      namespace,
-      role: roleName,
-      rules: rulesOf(role),
-    });
-    return { status: 200, body: grantBody(held, warnings, now()) };
-  }
-
-  /** The policy "default" is what lets a token look after itself. */
-  function ownToken(token: string | undefined): DevToken {
-    const held = store.use(token);
-    if (!held.rules.policies.includes('default'))
-      throw new VaultError(403, '1 error occurred:\n\t* permission denied\n\n');
-    return held;
-  }
-
-  function renew(held: DevToken): PlainReply {
-    const role = mounts.get(`${held.namespace}|${held.mount}`)?.roles.get(held.role);
-    if (role === undefined && held.rules.type !== 'batch')
-      throw new VaultError(500, `role ${held.role} does not exist during renewal`);
-    return { status: 200, body: grantBody(held, store.renew(held), now()) };
   }
 
   const server = await listenOn(options, handle);
@@ -127,7 +76,7 @@ export async function openDevVault({ now = Date.now, ...options }: DevVaultOptio
     },
     mount: mountOf,
     setSealed(value) {
-      sealed = value;
+      world.sealed = value;
     },
     setFault(value) {
       fault = value;
@@ -137,25 +86,4 @@ export async function openDevVault({ now = Date.now, ...options }: DevVaultOptio
     alive: store.alive,
     close: () => server.close(),
   };
-}
-
-function rulesOf(role: Role): DevToken['rules'] {
-  const own = role.token_policies ?? [];
-  return {
-    ttlSeconds: role.token_ttl ?? 0,
-    maxTtlSeconds: role.token_max_ttl ?? 0,
-    explicitMaxTtlSeconds: role.token_explicit_max_ttl ?? 0,
-    periodSeconds: role.token_period ?? 0,
-    numUses: role.token_num_uses ?? 0,
-    type: role.token_type === 'batch' ? 'batch' : 'service',
-    policies: role.token_no_default_policy === true ? own : ['default', ...own],
-  };
-}
-
-function parse(body: string): Record<string, unknown> {
-  try {
-    return JSON.parse(body);
-  } catch {
-    throw new VaultError(400, 'failed to parse JSON input');
-  }
 }

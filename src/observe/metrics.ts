@@ -20,49 +20,94 @@ export type Metrics = ReturnType<typeof openMetrics>;
 
 export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOptions) {
   const registry = new prometheus.Registry();
+  const { gauges, sinkWrittenAt, ...families } = defineFamilies(registry);
+  families.buildInfo.labels({ version, node_version: nodeVersion }).set(1);
+  for (const operation of OPERATIONS) families.durations.zero({ operation });
+  if (nodeMetrics) prometheus.collectDefaultMetrics({ register: registry });
+
+  function show(status: ExchangeStatus): void {
+    const { exchange, token } = status;
+    gauges.jwtExpiration.set({ exchange }, seconds(status.jwt?.expiresAt));
+    gauges.tokenExpiration.set({ exchange }, seconds(token?.expiresAt));
+    gauges.tokenRenewal.set({ exchange }, seconds(status.nextAction?.at));
+    gauges.tokenTtl.set({ exchange }, seconds(token?.ttlMs));
+    gauges.authenticated.set({ exchange }, status.authenticated ? 1 : 0);
+    gauges.ready.set({ exchange }, status.ready ? 1 : 0);
+    gauges.failures.set({ exchange }, status.failure?.attempts ?? 0);
+    for (const sink of status.sinks) sinkWrittenAt.set({ exchange, sink: sink.id }, seconds(sink.writtenAt));
+  }
+
+  return {
+    ...families,
+    lastSuccess: gauges.lastSuccess,
+
+    /** Starts every label set of an exchange at 0. */
+    addExchange(exchange: string, sinks: readonly string[]): void {
+      for (const gauge of Object.values(gauges)) gauge.inc({ exchange }, 0);
+      families.jwtChanges.inc({ exchange }, 0);
+      for (const operation of OPERATIONS) {
+        for (const code of CODES) families.vaultRequests.inc({ exchange, operation, code }, 0);
+      }
+      for (const sink of sinks) {
+        sinkWrittenAt.inc({ exchange, sink }, 0);
+        for (const result of ['ok', 'error']) families.sinkWrites.inc({ exchange, sink, result }, 0);
+      }
+    },
+
+    /** The text that Prometheus scrapes, with the gauges as the exchanges stand now. */
+    async render(statuses: readonly ExchangeStatus[]): Promise<{ contentType: string; body: string }> {
+      for (const status of statuses) show(status);
+      return { contentType: registry.contentType, body: await registry.metrics() };
+    },
+  };
+}
+
+function defineFamilies(registry: prometheus.Registry) {
   const registers = [registry];
   const gauge = (name: string, help: string, labelNames: string[] = []) =>
     new prometheus.Gauge({ name: PREFIX + name, help, labelNames, registers });
   const counter = (name: string, help: string, labelNames: string[] = []) =>
     new prometheus.Counter({ name: PREFIX + name, help, labelNames, registers });
-
-  gauge('build_info', 'A constant 1, labelled by the versions of the sidecar and of Node.', ['version', 'node_version'])
-    .labels({ version, node_version: nodeVersion })
-    .set(1);
-  const perExchange = {
-    jwtExpiration: gauge('jwt_expiration_timestamp_seconds', 'When the workload JWT expires; 0 if unknown.', [
-      'exchange',
+  const each = ['exchange'];
+  return {
+    buildInfo: gauge('build_info', 'A constant 1, labelled by the versions of the sidecar and of Node.', [
+      'version',
+      'node_version',
     ]),
-    tokenExpiration: gauge('token_expiration_timestamp_seconds', 'When the Vault token expires; 0 if there is none.', [
+    gauges: {
+      jwtExpiration: gauge('jwt_expiration_timestamp_seconds', 'When the workload JWT expires; 0 if unknown.', each),
+      tokenExpiration: gauge(
+        'token_expiration_timestamp_seconds',
+        'When the Vault token expires; 0 if there is none.',
+        each,
+      ),
+      tokenRenewal: gauge(
+        'token_renewal_timestamp_seconds',
+        'When the next call to Vault is planned; 0 if none is.',
+        each,
+      ),
+      tokenTtl: gauge('token_ttl_seconds', 'The lease that Vault granted last.', each),
+      authenticated: gauge('authenticated', 'Whether an unexpired Vault token is held.', each),
+      ready: gauge('ready', 'Whether an unexpired Vault token is held and is in every sink.', each),
+      failures: gauge('consecutive_failures', 'Failures since the last success.', each),
+      lastSuccess: gauge(
+        'last_success_timestamp_seconds',
+        'When Vault last granted a login or renewal; 0 if never.',
+        each,
+      ),
+    },
+    sinkWrittenAt: gauge('sink_last_write_timestamp_seconds', 'When the sink was last written; 0 if never.', [
       'exchange',
+      'sink',
     ]),
-    tokenRenewal: gauge('token_renewal_timestamp_seconds', 'When the next call to Vault is planned; 0 if none is.', [
-      'exchange',
-    ]),
-    tokenTtl: gauge('token_ttl_seconds', 'The lease that Vault granted last.', ['exchange']),
-    authenticated: gauge('authenticated', 'Whether an unexpired Vault token is held.', ['exchange']),
-    ready: gauge('ready', 'Whether an unexpired Vault token is held and is in every sink.', ['exchange']),
-    failures: gauge('consecutive_failures', 'Failures since the last success.', ['exchange']),
-    lastSuccess: gauge('last_success_timestamp_seconds', 'When Vault last granted a login or renewal; 0 if never.', [
-      'exchange',
-    ]),
-  };
-  const sinkWrittenAt = gauge('sink_last_write_timestamp_seconds', 'When the sink was last written; 0 if never.', [
-    'exchange',
-    'sink',
-  ]);
-  const durations = new prometheus.Histogram({
-    name: `${PREFIX}vault_request_duration_seconds`,
-    help: 'How long calls to Vault take.',
-    labelNames: ['operation'],
-    buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
-    registers,
-  });
-  for (const operation of OPERATIONS) durations.zero({ operation });
-  if (nodeMetrics) prometheus.collectDefaultMetrics({ register: registry });
-
-  const metrics = {
-    jwtChanges: counter('jwt_changes_total', 'New workload JWTs seen.', ['exchange']),
+    durations: new prometheus.Histogram({
+      name: `${PREFIX}vault_request_duration_seconds`,
+      help: 'How long calls to Vault take.',
+      labelNames: ['operation'],
+      buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+      registers,
+    }),
+    jwtChanges: counter('jwt_changes_total', 'New workload JWTs seen.', each),
     vaultRequests: counter('vault_requests_total', 'Calls to Vault, by their outcome.', [
       'exchange',
       'operation',
@@ -75,41 +120,7 @@ export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOption
     configReloadedAt: gauge('config_last_reload_success_timestamp_seconds', 'When the config in force was read.'),
     apiRequests: counter('api_requests_total', "Requests to the sidecar's own HTTP routes.", ['route', 'code']),
     logLinesDropped: counter('log_lines_dropped_total', 'Log lines lost because nobody read them.'),
-    lastSuccess: perExchange.lastSuccess,
-    durations,
-
-    /** Starts every label set of an exchange at 0. */
-    addExchange(exchange: string, sinks: readonly string[]): void {
-      for (const one of Object.values(perExchange)) one.inc({ exchange }, 0);
-      metrics.jwtChanges.inc({ exchange }, 0);
-      for (const operation of OPERATIONS) {
-        for (const code of CODES) metrics.vaultRequests.inc({ exchange, operation, code }, 0);
-      }
-      for (const sink of sinks) {
-        sinkWrittenAt.inc({ exchange, sink }, 0);
-        for (const result of ['ok', 'error']) metrics.sinkWrites.inc({ exchange, sink, result }, 0);
-      }
-    },
-
-    /** The text that Prometheus scrapes, with the gauges as the exchanges stand now. */
-    async render(statuses: readonly ExchangeStatus[]): Promise<{ contentType: string; body: string }> {
-      for (const status of statuses) show(status);
-      return { contentType: registry.contentType, body: await registry.metrics() };
-    },
   };
-  return metrics;
-
-  function show(status: ExchangeStatus): void {
-    const { exchange, token } = status;
-    perExchange.jwtExpiration.set({ exchange }, seconds(status.jwt?.expiresAt));
-    perExchange.tokenExpiration.set({ exchange }, seconds(token?.expiresAt));
-    perExchange.tokenRenewal.set({ exchange }, seconds(status.nextAction?.at));
-    perExchange.tokenTtl.set({ exchange }, seconds(token?.ttlMs));
-    perExchange.authenticated.set({ exchange }, status.authenticated ? 1 : 0);
-    perExchange.ready.set({ exchange }, status.ready ? 1 : 0);
-    perExchange.failures.set({ exchange }, status.failure?.attempts ?? 0);
-    for (const sink of status.sinks) sinkWrittenAt.set({ exchange, sink: sink.id }, seconds(sink.writtenAt));
-  }
 }
 
 const seconds = (ms: number | undefined): number => (ms ?? 0) / 1000;
