@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import { type ErrorCode, ExchangeError } from '../core/errors.ts';
 import type { FileSinkSettings } from '../core/settings.ts';
 import { type FileSpec, removeAbandoned, replaceFile } from './atomic-write.ts';
+import { type Place, withPlace } from './directory.ts';
 import { renderToken } from './format.ts';
 import type { TokenSink } from './sink.ts';
 
@@ -17,17 +18,19 @@ export function openFileSink(settings: FileSinkSettings): TokenSink {
     async deliver(token) {
       try {
         const content = renderToken(settings.format, token);
-        if (await holdsAlready(settings, content)) return { written: false };
-        if (!swept) await removeAbandoned(path);
-        swept = true;
-        await replaceFile(settings, content);
-        return { written: true };
+        return await withPlace(path, async (place) => {
+          if (await holdsAlready(place, settings, content)) return { written: false };
+          if (!swept) await removeAbandoned(place);
+          swept = true;
+          await replaceFile(place, settings, content);
+          return { written: true };
+        });
       } catch (error) {
         throw sinkError(error, path);
       }
     },
     async remove() {
-      await unlink(path).catch((error: NodeJS.ErrnoException) => {
+      await withPlace(path, (place) => unlink(place.at(place.name))).catch((error: NodeJS.ErrnoException) => {
         if (error.code !== 'ENOENT') throw sinkError(error, path);
       });
     },
@@ -35,10 +38,9 @@ export function openFileSink(settings: FileSinkSettings): TokenSink {
 }
 
 /** True when content, mode and owner are what they should be. Anything that can't be looked at is replaced. */
-async function holdsAlready({ path, mode, uid, gid }: FileSpec, content: string): Promise<boolean> {
-  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
-    () => undefined,
-  );
+async function holdsAlready(place: Place, { mode, uid, gid }: FileSpec, content: string): Promise<boolean> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const handle = await open(place.at(place.name), flags).catch(() => undefined);
   if (handle === undefined) return false;
   try {
     const stats = await handle.stat();

@@ -30,15 +30,15 @@ async function readText(path: string): Promise<string> {
     const stats = await handle.stat();
     if (!stats.isFile()) throw new ExchangeError('jwt_not_a_file', path);
     const buffer = Buffer.alloc(MOST_BYTES + 1);
-    const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0).catch((error: NodeJS.ErrnoException) => {
-      throw unreadable(path, error);
-    });
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
     if (bytesRead > MOST_BYTES) throw new ExchangeError('jwt_too_large', path);
     // trim() takes the byte order mark away too
     const text = buffer.toString('utf8', 0, bytesRead).trim();
     buffer.fill(0);
     if (text === '') throw new ExchangeError('jwt_empty', path);
     return text;
+  } catch (error) {
+    throw error instanceof ExchangeError ? error : unreadable(path, error as NodeJS.ErrnoException);
   } finally {
     await handle.close();
   }

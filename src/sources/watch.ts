@@ -1,8 +1,8 @@
 // The one door to chokidar: watches a directory, and tells that something in it changed, never what. Events are hints;
 // the truth is read by whoever asked. Kubelet's volumes swap a symlink in the directory, so the directory is watched,
-// not the file, and links are not followed.
+// not the file, and the links in it are not followed.
 
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 
@@ -18,34 +18,44 @@ export interface Watch {
 export function watchDirectoryOf(path: string, onHint: () => void): Watch {
   const directory = dirname(path);
   let watching: { readonly watcher: FSWatcher; readonly identity: string; ready: boolean } | undefined;
+  let repairing: Promise<void> | undefined;
   let closed = false;
 
   async function stop(): Promise<void> {
     const { watcher } = watching ?? {};
     watching = undefined;
-    await watcher?.close();
+    // one that can't be closed is no reason to leave the file unread
+    await watcher?.close().catch(() => {});
+  }
+
+  async function repair(): Promise<void> {
+    const place = await placeOf(directory);
+    if (closed || place?.identity === watching?.identity) return;
+    await stop();
+    if (place === undefined || closed) return;
+    const opened = { watcher: openWatcher(place.paths), identity: place.identity, ready: false };
+    watching = opened;
+    opened.watcher.on('all', onHint).on('ready', () => {
+      // comes even where no watch could be set, after the error that says so
+      if (watching !== opened) return;
+      // what changed while the watch was being set up was told by nobody
+      opened.ready = true;
+      onHint();
+    });
+    // an error without a listener would end the process; EMFILE and ENOSPC mean that inotify is exhausted
+    opened.watcher.on('error', () => {
+      if (watching === opened) void stop();
+    });
   }
 
   const watch: Watch = {
     isAlive: () => watching?.ready === true,
-    async repair() {
-      const identity = await identityOf(directory);
-      if (closed || identity === watching?.identity) return;
-      await stop();
-      if (identity === undefined || closed) return;
-      const opened = { watcher: openWatcher(directory), identity, ready: false };
-      watching = opened;
-      opened.watcher.on('all', onHint).on('ready', () => {
-        // comes even where no watch could be set, after the error that says so
-        if (watching !== opened) return;
-        // what changed while the watch was being set up was told by nobody
-        opened.ready = true;
-        onHint();
+    repair() {
+      // one at a time: of two watchers opened at once, only one would ever be closed
+      repairing ??= repair().finally(() => {
+        repairing = undefined;
       });
-      // an error without a listener would end the process; EMFILE and ENOSPC mean that inotify is exhausted
-      opened.watcher.on('error', () => {
-        if (watching === opened) void stop();
-      });
+      return repairing;
     },
     async close() {
       closed = true;
@@ -56,12 +66,24 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
   return watch;
 }
 
-function openWatcher(directory: string): FSWatcher {
-  return watch(directory, { depth: 0, followSymlinks: false, ignoreInitial: true, atomic: false, persistent: true });
+function openWatcher(paths: readonly string[]): FSWatcher {
+  return watch([...paths], { depth: 0, followSymlinks: false, ignoreInitial: true, atomic: false, persistent: true });
 }
 
-/** Which directory it is, links followed: another one may stand under the same name, even with the same inode number. */
-async function identityOf(directory: string): Promise<string | undefined> {
-  const stats = await stat(directory).catch(() => undefined);
-  return stats?.isDirectory() ? `${stats.dev}:${stats.ino}:${stats.birthtimeMs}` : undefined;
+interface WatchedPlace {
+  /** the directory, and where it is a link, also what the link leads to: either may change */
+  readonly paths: readonly string[];
+  /** which directory it is: another one may stand under the same name, even with the same inode number */
+  readonly identity: string;
+}
+
+async function placeOf(directory: string): Promise<WatchedPlace | undefined> {
+  try {
+    const real = await realpath(directory);
+    const stats = await stat(real);
+    if (!stats.isDirectory()) return undefined;
+    return { paths: [...new Set([directory, real])], identity: `${stats.dev}:${stats.ino}:${stats.birthtimeMs}` };
+  } catch {
+    return undefined;
+  }
 }

@@ -10,6 +10,7 @@ import { ExchangeError } from '../../src/core/errors.ts';
 import { openEnvSource } from '../../src/sources/env.ts';
 import { openFileSource } from '../../src/sources/file.ts';
 import type { JwtSource } from '../../src/sources/source.ts';
+import { runUnprivileged } from '../support/confined.ts';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -55,14 +56,13 @@ test('A1, A7, A8: missing, empty, blank, and with blanks around the JWT', async 
 });
 
 test('A9: a file that is too large is refused after 64 KiB', async (t) => {
-  const { path, source, directory } = await setUp(t);
+  const { path, source } = await setUp(t);
   await writeFile(path, '');
   await truncate(path, 10 * 1024 * 1024);
   assert.equal(await codeOf(source), 'jwt_too_large');
   await rm(path);
   await symlink('/dev/zero', path);
   assert.equal(await codeOf(source), 'jwt_not_a_file');
-  await writeFile(join(directory, 'other'), 'x');
 });
 
 test('A10: a FIFO, a directory, a socket and a device are refused, and nothing hangs', async (t) => {
@@ -86,27 +86,6 @@ test('A11: a dangling link and a loop of links count as missing', async (t) => {
   await rm(path);
   await symlink(path, path);
   assert.equal(await codeOf(source), 'jwt_missing');
-});
-
-test('A2, A17: a parent that comes, goes and is another one: read and watched each time', async (t) => {
-  const directory = await temporaryDirectory(t);
-  let hints = 0;
-  const source = openFileSource(join(directory, 'deep', 'er', 'token'), () => {
-    hints += 1;
-  });
-  t.after(() => source.close());
-  assert.equal(await codeOf(source), 'jwt_missing');
-  assert.equal(source.watched, false);
-  for (const content of ['a.b.1', 'a.b.2']) {
-    await rm(join(directory, 'deep'), { recursive: true, force: true });
-    await mkdir(join(directory, 'deep', 'er'), { recursive: true });
-    await writeFile(join(directory, 'deep', 'er', 'token'), content);
-    assert.equal(await codeOf(source), content);
-    await watched(source);
-  }
-  const before = hints;
-  await writeFile(join(directory, 'deep', 'er', 'token'), 'a.b.3');
-  await until('a hint from the new directory', () => hints > before);
 });
 
 test('A3: a hundred kubelet swaps, each hinted at and each readable', async (t) => {
@@ -140,25 +119,18 @@ test('an environment variable: there, missing, blank', async () => {
   assert.equal(await codeOf(openEnvSource('BLANK', env)), 'jwt_empty');
 });
 
-const EXHAUSTED = `
-  import { openFileSource } from './src/sources/file.ts';
-  let hints = 0;
-  const source = openFileSource(process.argv[1], () => { hints += 1; });
-  for (let reading = 0; reading < 20; reading++) {
-    await source.read();
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  console.log((await source.read()).reveal(), source.watched, hints);
-  process.exit();`;
-
-test('A18: inotify is exhausted: the file is read all the same, and the watch says that it is none', async (t) => {
-  const { path } = await setUp(t);
-  await writeFile(path, 'a.b.c');
-  for (const limit of ['max_inotify_instances', 'max_inotify_watches']) {
-    const script = `echo 0 > /proc/sys/user/${limit} && exec "$0" --input-type=module -e "$1" "$2"`;
-    const output = execFileSync('unshare', ['-Ur', 'sh', '-c', script, process.execPath, EXHAUSTED, path], {
-      encoding: 'utf8',
-    });
-    assert.equal(output.trim(), 'a.b.c false 0');
-  }
+test('A12: a file that may not be read is told so, and read once it may be', async (t) => {
+  const { directory } = await setUp(t);
+  const output = runUnprivileged(
+    directory,
+    `import { chmodSync, writeFileSync } from 'node:fs';
+    import { openFileSource } from './src/sources/file.ts';
+    const source = openFileSource(directory + '/token', () => {});
+    writeFileSync(directory + '/token', 'a.b.c', { mode: 0o000 });
+    const { code, evidence } = await source.read().catch((error) => error.failure);
+    chmodSync(directory + '/token', 0o400);
+    console.log(code, evidence.endsWith(': EACCES'), (await source.read()).reveal());
+    await source.close();`,
+  );
+  assert.equal(output, 'jwt_unreadable true a.b.c');
 });

@@ -1,0 +1,157 @@
+// The token's file on a bad day: killed in the middle, a full or read-only disk, rights that are missing, names planted.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import crypto from 'node:crypto';
+import { once } from 'node:events';
+import { readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Secret } from '../../src/core/secret.ts';
+import { openFileSink } from '../../src/sinks/file.ts';
+import type { TokenDocument, TokenSink } from '../../src/sinks/sink.ts';
+import { runInNamespace, runUnprivileged, withoutNamespaces } from '../support/confined.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+const TOKEN: TokenDocument = {
+  exchange: 'app',
+  secret: new Secret('hvs.CAESIexample'),
+  accessor: 'acc',
+  issuedAt: 0,
+  expiresAt: 3_600_000,
+  renewable: true,
+  policies: [],
+};
+
+const sinkAt = (path: string): TokenSink => openFileSink({ kind: 'file', path, mode: 0o600, format: 'raw' });
+
+const WRITER = `
+  import { openFileSink } from './src/sinks/file.ts';
+  import { Secret } from './src/core/secret.ts';
+  const sink = openFileSink({ kind: 'file', path: process.argv[1], mode: 0o600, format: 'raw' });
+  for (let n = 0; ; n++) {
+    await sink.deliver({ secret: new Secret('hvs.' + String(n % 10).repeat(4000)), policies: [] });
+    if (n === 0) console.log('writing');
+  }`;
+
+test('F10, F11: kill -9 in the middle of writing, readers at full speed: old or new, never partial, never absent', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const path = join(directory, 'token');
+  let readings = 0;
+  for (let kill = 0; kill < 8; kill++) {
+    const writer: ChildProcess = spawn(process.execPath, ['--input-type=module', '-e', WRITER, path], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    assert.ok(writer.stdout);
+    await once(writer.stdout, 'data');
+    for (let reading = 0; reading < 150 + kill * 7; reading++) {
+      assert.match(await readFile(path, 'utf8'), /^hvs\.(\d)\1{3999}$/);
+      readings += 1;
+    }
+    writer.kill('SIGKILL');
+    await once(writer, 'exit');
+    assert.match(await readFile(path, 'utf8'), /^hvs\.(\d)\1{3999}$/);
+  }
+  t.diagnostic(`${readings} readings`);
+});
+
+test('F10: what a killed writer left is swept once it is old, by three at once too, and nothing else is', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const path = join(directory, 'token');
+  const past = new Date(Date.now() - 120_000);
+  const foreign = ['.token.other.tmp', `.token2.${'a'.repeat(24)}.tmp`];
+  const abandoned = Array.from('0123456789abcdef', (digit) => `.token.${digit.repeat(24)}.tmp`);
+  for (const name of [...foreign, ...abandoned]) {
+    await writeFile(join(directory, name), 'x');
+    await utimes(join(directory, name), past, past);
+  }
+  const young = `.token.${'ab'.repeat(12)}.tmp`;
+  await writeFile(join(directory, young), 'x');
+  await Promise.all([1, 2, 3].map(() => sinkAt(path).deliver(TOKEN)));
+  assert.deepEqual((await readdir(directory)).sort(), [...foreign, young, 'token'].sort());
+});
+
+/** What a child needs to deliver a token of `length` equal digits, and to tell what became of it. */
+const IN_CHILD = `
+  import { chmodSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+  import { Secret } from './src/core/secret.ts';
+  import { openFileSink } from './src/sinks/file.ts';
+  const path = directory + '/token';
+  const deliver = (digit, length, more) =>
+    openFileSink({ kind: 'file', path, mode: 0o600, format: 'raw', ...more })
+      .deliver({ secret: new Secret('hvs.' + digit.repeat(length)) })
+      .then(() => 'written', (error) => error.failure.code);
+  const tell = (code) => console.log(code, readFileSync(path, 'utf8').slice(0, 6), readdirSync(directory).sort().join());
+`;
+
+const NAMESPACES = { skip: withoutNamespaces() };
+
+test('F1: a full file system leaves the old file whole and no temporary one', NAMESPACES, async (t) => {
+  const output = runInNamespace(
+    await temporaryDirectory(t),
+    'mount -t tmpfs -o size=16k,mode=0700 none "$1"',
+    `${IN_CHILD}
+    await deliver('1', 4000);
+    try { writeFileSync(directory + '/filler', 'x'.repeat(65536)); } catch {}
+    tell(await deliver('2', 8000));`,
+  );
+  assert.equal(output, 'sink_no_space hvs.11 filler,token');
+});
+
+test('F2: a file system that became read-only keeps the old file', NAMESPACES, async (t) => {
+  const output = runInNamespace(
+    await temporaryDirectory(t),
+    'mount -t tmpfs -o mode=0700 none "$1"; printf hvs.1111 > "$1/token"; mount -o remount,ro "$1"',
+    `${IN_CHILD} tell(await deliver('2', 8));`,
+  );
+  assert.equal(output, 'sink_denied hvs.11 token');
+});
+
+test("F8: a mount point in the target's place is an error", NAMESPACES, async (t) => {
+  const output = runInNamespace(
+    await temporaryDirectory(t),
+    'printf hvs.1111 > "$1/token"; mount --bind "$1/token" "$1/token"',
+    `${IN_CHILD} tell(await deliver('2', 8));`,
+  );
+  assert.equal(output, 'sink_blocked hvs.11 token');
+});
+
+test('F2: a directory that may not be written keeps the old file', async (t) => {
+  const output = runUnprivileged(
+    await temporaryDirectory(t),
+    `${IN_CHILD}
+    await deliver('1', 8);
+    chmodSync(directory, 0o500);
+    tell(await deliver('2', 8));
+    chmodSync(directory, 0o700);`,
+  );
+  assert.equal(output, 'sink_denied hvs.11 token');
+});
+
+test('F14: an owner that may not be given keeps the old file, and leaves none that is half owned', async (t) => {
+  const output = runUnprivileged(
+    await temporaryDirectory(t),
+    `${IN_CHILD}
+    await deliver('1', 8);
+    tell(await deliver('2', 8, { uid: 0, gid: 0 }));`,
+  );
+  assert.equal(output, 'sink_owner hvs.11 token');
+});
+
+test('F9: a link planted under the temporary name is not followed, and the next delivery succeeds', async (t) => {
+  const directory = await temporaryDirectory(t);
+  await writeFile(join(directory, 'victim'), 'precious');
+  await symlink('victim', join(directory, `.token.${'ab'.repeat(12)}.tmp`));
+  const guessed = t.mock.method(crypto, 'randomBytes', () => Buffer.alloc(12, 0xab));
+  syncBuiltinESMExports();
+  t.after(() => {
+    guessed.mock.restore();
+    syncBuiltinESMExports();
+  });
+  const sink = sinkAt(join(directory, 'token'));
+  await assert.rejects(sink.deliver(TOKEN), { failure: { code: 'sink_failed', evidence: `${sink.id}: EEXIST` } });
+  assert.deepEqual(await sink.deliver(TOKEN), { written: true });
+  assert.equal(guessed.mock.callCount(), 2);
+  assert.equal(await readFile(join(directory, 'victim'), 'utf8'), 'precious');
+});

@@ -1,0 +1,118 @@
+// The directory of the JWT file as it comes, goes, is swapped, is a link, or can't be watched: each is noticed.
+
+import assert from 'node:assert/strict';
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { ExchangeError } from '../../src/core/errors.ts';
+import { openFileSource } from '../../src/sources/file.ts';
+import type { JwtSource } from '../../src/sources/source.ts';
+import { watchDirectoryOf } from '../../src/sources/watch.ts';
+import { runInNamespace, withoutNamespaces } from '../support/confined.ts';
+import { until } from '../support/settling.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+const codeOf = (source: JwtSource): Promise<string> =>
+  source.read().then(
+    (secret) => secret.reveal(),
+    (error) => {
+      assert.ok(error instanceof ExchangeError);
+      return error.failure.code;
+    },
+  );
+
+async function watched(source: JwtSource): Promise<void> {
+  await until('the watch is set', async () => {
+    await codeOf(source);
+    return source.watched;
+  });
+}
+
+test('A2, A17: a parent that comes, goes and is another one: read and watched each time', async (t) => {
+  const directory = await temporaryDirectory(t);
+  let hints = 0;
+  const source = openFileSource(join(directory, 'deep', 'er', 'token'), () => {
+    hints += 1;
+  });
+  t.after(() => source.close());
+  assert.equal(await codeOf(source), 'jwt_missing');
+  assert.equal(source.watched, false);
+  for (const content of ['a.b.1', 'a.b.2']) {
+    await rm(join(directory, 'deep'), { recursive: true, force: true });
+    await mkdir(join(directory, 'deep', 'er'), { recursive: true });
+    await writeFile(join(directory, 'deep', 'er', 'token'), content);
+    assert.equal(await codeOf(source), content);
+    await watched(source);
+  }
+  const before = hints;
+  await writeFile(join(directory, 'deep', 'er', 'token'), 'a.b.3');
+  await until('a hint from the new directory', () => hints > before);
+});
+
+test('A17: a parent that is a link: told of what changes behind it, and of where it leads', async (t) => {
+  const directory = await temporaryDirectory(t);
+  for (const name of ['one', 'two']) {
+    await mkdir(join(directory, name));
+    await writeFile(join(directory, name, 'token'), `a.b.${name}`);
+  }
+  await symlink('one', join(directory, 'parent'));
+  let hints = 0;
+  const source = openFileSource(join(directory, 'parent', 'token'), () => {
+    hints += 1;
+  });
+  t.after(() => source.close());
+  for (const name of ['one', 'two']) {
+    const retargeted = hints;
+    await symlink(name, join(directory, 'next'));
+    await rename(join(directory, 'next'), join(directory, 'parent'));
+    if (name === 'two') await until('a hint of the new link', () => hints > retargeted, 2000);
+    assert.equal(await codeOf(source), `a.b.${name}`);
+    await watched(source);
+    const before = hints;
+    await writeFile(join(directory, name, 'new'), `a.b.${name}.2`);
+    await rename(join(directory, name, 'new'), join(directory, name, 'token'));
+    await until('a hint from behind the link', () => hints > before, 2000);
+    await until('the new JWT', async () => (await codeOf(source)) === `a.b.${name}.2`);
+  }
+});
+
+test('repairs at once open one watch, and none is left after the close', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const open = () => process.getActiveResourcesInfo().filter((resource) => resource === 'FSEventWrap').length;
+  const elsewhere = join(directory, 'elsewhere');
+  await mkdir(elsewhere);
+  const watch = watchDirectoryOf(join(elsewhere, 'ca.pem'), () => {});
+  await until('the first watch', () => watch.isAlive());
+  const before = open();
+  await rename(elsewhere, `${elsewhere}.old`);
+  await mkdir(elsewhere);
+  await Promise.all([watch.repair(), watch.repair(), watch.repair()]);
+  await until('the second watch', () => watch.isAlive());
+  assert.equal(open(), before);
+  await watch.close();
+  await until('no watch of ours', () => open() < before);
+});
+
+const EXHAUSTED = `
+  import { writeFileSync } from 'node:fs';
+  import { openFileSource } from './src/sources/file.ts';
+  import { until } from './test/support/settling.ts';
+  let [hints, readings] = [0, 0];
+  const source = openFileSource(directory + '/token', () => { hints += 1; });
+  await until('twenty readings', async () => (await source.read(), ++readings === 20));
+  console.log((await source.read()).reveal(), source.watched, hints);
+  writeFileSync(LIMIT, '128');
+  await until('the watch is back', async () => (await source.read(), source.watched && hints > 0));
+  await source.close();`;
+
+test('A18: inotify is exhausted: the file is read all the same, and the watch is back when it can be', {
+  skip: withoutNamespaces(),
+}, async (t) => {
+  const directory = await temporaryDirectory(t);
+  await writeFile(join(directory, 'token'), 'a.b.c');
+  for (const name of ['max_inotify_instances', 'max_inotify_watches']) {
+    const limit = `/proc/sys/user/${name}`;
+    const output = runInNamespace(directory, `echo 0 > ${limit}`, EXHAUSTED.replace('LIMIT', `'${limit}'`));
+    assert.equal(output, 'a.b.c false 0');
+  }
+});
