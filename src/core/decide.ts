@@ -39,7 +39,7 @@ export function nextCall(
   return { operation, at: Math.max(wanted, state.lastCallAt + CALL_GAP_MS, budgetReadyAt(state.budget)) };
 }
 
-export const isLive = (token: HeldToken | undefined, now: number): token is HeldToken =>
+const isLive = (token: HeldToken | undefined, now: number): token is HeldToken =>
   token !== undefined && token.expiresAt > now;
 
 /** True when a stop has nothing left to wait for. */

@@ -125,7 +125,7 @@ export function factsOf(failure: Failure): ErrorFacts {
 }
 
 /** One line for a person: title, evidence and hint. */
-export function describeFailure(failure: Failure): string {
+function describeFailure(failure: Failure): string {
   const { title, hint } = factsOf(failure);
   return failure.evidence === undefined ? `${title}. ${hint}` : `${title}: ${failure.evidence}. ${hint}`;
 }

@@ -43,7 +43,7 @@ export const loginPoint = (leaseMs: number): number => Math.max(SECOND, leaseMs 
 export const expiryMargin = (leaseMs: number): number => Math.min(5 * SECOND, leaseMs / 10);
 
 /** Half fixed, half random: d/2 + random * d/2 with d = min(cap, 1 s * 2^(count - 1)). */
-export function backoff(count: number, capMs: number, random: number): number {
+function backoff(count: number, capMs: number, random: number): number {
   const whole = Math.min(capMs, SECOND * 2 ** Math.min(count - 1, 30));
   return whole / 2 + (random * whole) / 2;
 }

@@ -24,9 +24,11 @@ export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOption
   families.buildInfo.labels({ version, node_version: nodeVersion }).set(1);
   for (const operation of OPERATIONS) families.durations.zero({ operation });
   if (nodeMetrics) prometheus.collectDefaultMetrics({ register: registry });
+  const lastSuccess = new Map<string, number>();
 
   function show(status: ExchangeStatus): void {
     const { exchange, token } = status;
+    gauges.lastSuccess.set({ exchange }, seconds(lastSuccess.get(exchange)));
     gauges.jwtExpiration.set({ exchange }, seconds(status.jwt?.expiresAt));
     gauges.tokenExpiration.set({ exchange }, seconds(token?.expiresAt));
     gauges.tokenRenewal.set({ exchange }, seconds(status.nextAction?.at));
@@ -39,23 +41,26 @@ export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOption
 
   return {
     ...families,
-    lastSuccess: gauges.lastSuccess,
 
-    /** Starts every label set of an exchange at 0. */
+    /** Starts every counter of an exchange at 0. */
     addExchange(exchange: string, sinks: readonly string[]): void {
-      for (const gauge of Object.values(gauges)) gauge.inc({ exchange }, 0);
       families.jwtChanges.inc({ exchange }, 0);
       for (const operation of OPERATIONS) {
         for (const code of CODES) families.vaultRequests.inc({ exchange, operation, code }, 0);
       }
       for (const sink of sinks) {
-        sinkWrittenAt.inc({ exchange, sink }, 0);
         for (const result of ['ok', 'error']) families.sinkWrites.inc({ exchange, sink, result }, 0);
       }
     },
 
-    /** The text that Prometheus scrapes, with the gauges as the exchanges stand now. */
+    /** @param wall epoch milliseconds of the wall clock */
+    succeeded(exchange: string, wall: number): void {
+      lastSuccess.set(exchange, wall);
+    },
+
+    /** The text that Prometheus scrapes, with the gauges as the exchanges stand now: what a reload took away is gone. */
     async render(statuses: readonly ExchangeStatus[]): Promise<{ contentType: string; body: string }> {
+      for (const gauge of [...Object.values(gauges), sinkWrittenAt]) gauge.reset();
       for (const status of statuses) show(status);
       return { contentType: registry.contentType, body: await registry.metrics() };
     },

@@ -63,7 +63,7 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
     const exchange = policy.settings.name;
     if (after.jwt?.serial !== before.jwt?.serial) metrics.jwtChanges.inc({ exchange });
     if ((event.type === 'jwt-read' || event.type === 'jwt-unreadable') && !event.watched) metrics.fallbackPolls.inc();
-    if (event.type === 'logged-in' || event.type === 'renewed') metrics.lastSuccess.set({ exchange }, wall / 1000);
+    if (event.type === 'logged-in' || event.type === 'renewed') metrics.succeeded(exchange, wall);
     if (event.type === 'delivered' && event.written)
       metrics.sinkWrites.inc({ exchange, sink: event.sink, result: 'ok' });
     if (event.type === 'delivery-failed') metrics.sinkWrites.inc({ exchange, sink: event.sink, result: 'error' });

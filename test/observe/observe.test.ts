@@ -1,0 +1,104 @@
+// Facts become lines and numbers: one line a change of state, repeated failures once a minute, and gauges that are never stale.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { openObserver } from '../../src/observe/observe.ts';
+import { jwtText } from '../support/jwt-text.ts';
+import { T0, World } from '../support/world.ts';
+
+type Line = Readonly<Record<string, unknown>>;
+
+/** A world whose every step is told to an observer. */
+function observedWorld() {
+  const lines: Line[] = [];
+  const target = (line: string) => void lines.push(JSON.parse(line));
+  const observer = openObserver({ version: '1.2.3', nodeVersion: 'v26', nodeMetrics: false, level: 'debug', target });
+  const world: World = new World({
+    check: (self, before, event) => observer.stepped(self.policy, before, self.state, event, self.moment()),
+  });
+  observer.added(world.policy);
+  const told = (event: string) => lines.filter((line) => line['event'] === event);
+  const metric = async (name: string) => {
+    const { body } = await observer.metrics.render([world.status()]);
+    const line = body.split('\n').find((one) => one.startsWith(`vault_token_sidecar_${name} `));
+    return line === undefined ? undefined : Number(line.split(' ').at(-1));
+  };
+  return { world, observer, lines, told, metric };
+}
+
+test('the way to ready is told once, in order', () => {
+  const { world, lines } = observedWorld();
+  world.writeJwt(jwtText({ exp: T0 / 1000 + 3600 }));
+  world.pass(5000);
+  assert.deepEqual(
+    lines.map(({ level, event }) => `${level} ${event}`),
+    ['info jwt_changed', 'info logged_in', 'debug sink_written', 'info ready'],
+  );
+});
+
+test('a failure has code, title, hint and retry_at; it is summed up once a minute, and its end is told', () => {
+  const { world, told } = observedWorld();
+  world.vault.outage = { code: 'vault_sealed' };
+  world.writeJwt(jwtText({ exp: T0 / 1000 + 7200 }));
+  world.pass(10 * 60_000);
+  const failures = told('login_failed');
+  const calls = world.calls.length;
+  assert.ok(failures.length <= 11 && failures.length >= 5, `${failures.length} lines in ten minutes`);
+  assert.ok(calls > failures.length);
+  const [first] = failures;
+  assert.deepEqual([first?.['code'], first?.['title']], ['vault_sealed', 'Vault is sealed']);
+  assert.match(String(first?.['hint']), /unseal/);
+  assert.ok(Date.parse(String(first?.['retry_at'])) > Date.parse(String(first?.['since'])));
+  world.vault.outage = undefined;
+  world.pass(2 * 60_000);
+  assert.deepEqual(
+    told('recovered').map((line) => [line['code'], line['attempts']]),
+    [['vault_sealed', calls]],
+  );
+});
+
+test('another failure is told at once', () => {
+  const { world, told } = observedWorld();
+  world.vault.outage = { code: 'vault_sealed' };
+  world.writeJwt(jwtText({ exp: T0 / 1000 + 7200 }));
+  world.pass(20_000);
+  world.vault.outage = { code: 'role_missing' };
+  world.pass(40_000);
+  assert.deepEqual(
+    told('login_failed').map((line) => line['code']),
+    ['vault_sealed', 'role_missing'],
+  );
+});
+
+test('gauges show what is there at the scrape, also when nothing happened', async () => {
+  const { world, metric } = observedWorld();
+  world.writeJwt(jwtText({ exp: T0 / 1000 + 600 }));
+  world.pass(5000);
+  assert.equal(await metric('ready{exchange="app"}'), 1);
+  assert.equal(await metric('jwt_expiration_timestamp_seconds{exchange="app"}'), T0 / 1000 + 600);
+  assert.ok(((await metric('last_success_timestamp_seconds{exchange="app"}')) ?? 0) >= T0 / 1000);
+  world.vault.outage = { code: 'vault_unreachable' };
+  // no step in between: the expiry alone turns it
+  world.now += 2 * 3_600_000;
+  assert.equal(await metric('ready{exchange="app"}'), 0);
+  assert.equal(await metric('authenticated{exchange="app"}'), 0);
+});
+
+test('an exchange that a reload took away leaves no gauge behind', async () => {
+  const { world, observer, metric } = observedWorld();
+  world.writeJwt(jwtText({ exp: T0 / 1000 + 600 }));
+  world.pass(5000);
+  assert.equal(await metric('ready{exchange="app"}'), 1);
+  const { body } = await observer.metrics.render([]);
+  assert.doesNotMatch(body, /(ready|authenticated|timestamp_seconds)\{exchange="app"/);
+});
+
+test('every counter starts at 0 with every label, and every family has help', async () => {
+  const { observer, world } = observedWorld();
+  const { body } = await observer.metrics.render([world.status()]);
+  assert.match(body, /vault_requests_total\{exchange="app",operation="renew",code="role_deleted"\} 0/);
+  assert.match(body, /sink_writes_total\{exchange="app",sink="\/vault\/token",result="error"\} 0/);
+  assert.match(body, /build_info\{version="1.2.3",node_version="v26"\} 1/);
+  const families = new Set([...body.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));
+  assert.equal(families.size, [...body.matchAll(/^# HELP \S+ \S/gm)].length);
+});

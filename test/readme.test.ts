@@ -1,0 +1,75 @@
+// Every command of the README works: it is run here, against a daemon on ports of its own, or by .ci/run.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { openPeers, runDaemon } from './support/sidecar.ts';
+
+const README = readFileSync('README.md', 'utf8');
+const COMMANDS = [...README.matchAll(/^```sh\n([^`]*)^```$/gm)].flatMap(([, block]) =>
+  (block ?? '').trim().split('\n'),
+);
+const CI = readFileSync('.ci/run', 'utf8').split('\n');
+
+test('npm: what the README says is what CI runs', () => {
+  const said = COMMANDS.flatMap((command) => command.split(' && ')).filter((command) => command.startsWith('npm '));
+  assert.ok(said.length >= 5);
+  // "npm run dev" goes on for ever; the tests of the command line run it for a second
+  for (const command of said.filter((one) => one !== 'npm run dev')) assert.ok(CI.includes(command), command);
+});
+
+test('everything else is run as it stands', async (t) => {
+  const commands = COMMANDS.filter((command) => !command.startsWith('npm '));
+  assert.ok(commands.length >= 18);
+  const { daemon, env, configFile } = await setUp(t);
+  for (const command of commands) {
+    const here = command
+      .replace('/etc/vault-token-sidecar/config.json', configFile)
+      .replace('http://127.0.0.1:8275', daemon.api)
+      .replace('http://127.0.0.1:8276', daemon.ops)
+      .replace('curl -s', 'curl -sS --fail-with-body');
+    const { code, output } = await shell(t, here, env);
+    assert.equal(code, 0, `${command}\n${output}`);
+  }
+});
+
+/** A running daemon, and a shell that finds the program by its name and the daemon by the default way. */
+async function setUp(t: TestContext) {
+  const peers = await openPeers(t);
+  await peers.writeJwt();
+  const { daemon } = await runDaemon(t, peers.config());
+  const configFile = join(peers.directory, 'config.json');
+  await writeFile(
+    configFile,
+    JSON.stringify(peers.config({ sinks: [{ file: { path: join(peers.directory, 'b') } }] })),
+  );
+  const program = join(peers.directory, 'vault-token-sidecar');
+  await writeFile(program, `#!/bin/sh\nexec '${process.execPath}' '${resolve('src/main.ts')}' "$@"\n`);
+  await chmod(program, 0o755);
+  const env = {
+    PATH: `${peers.directory}:${process.env['PATH']}`,
+    VTS_API_LISTEN: new URL(daemon.api).host,
+    VTS_OPS_LISTEN: new URL(daemon.ops).host,
+  };
+  assert.match(await readFile(join(peers.directory, 'token'), 'utf8'), /^hvs\./);
+  return { daemon, env, configFile };
+}
+
+/** The daemon among the commands is stopped as soon as it listens: it must end with 0 then. */
+async function shell(t: TestContext, command: string, env: Record<string, string>) {
+  const child = spawn('sh', ['-c', `exec ${command.replace(/^((?:\w+=\S+ )+)/, 'env $1')}`], { env });
+  t.after(() => child.kill('SIGKILL'));
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      if (output.includes('"event":"listening"')) child.kill('SIGTERM');
+    });
+  }
+  const [code] = await once(child, 'close');
+  return { code, output };
+}
