@@ -1,6 +1,7 @@
 // How the commands that look at a running daemon ask it: over its own HTTP, found by a flag, the config or the defaults.
 
 import { readFile } from 'node:fs/promises';
+import { parseListen } from '../config-address.ts';
 import { ExchangeError } from '../core/errors.ts';
 import type { ListenAddress } from '../core/settings.ts';
 import { type Flags, type Io, textFlag, UsageError } from './command.ts';
@@ -39,18 +40,19 @@ interface Listeners {
 
 /** Without --config the environment's addresses count; the rest of the config isn't asked for. */
 async function listenersOf(flags: Flags, io: Io): Promise<Listeners> {
-  if (textFlag(flags, 'config') === undefined) {
-    const api = parseListen(io.env['VTS_API_LISTEN'], 8275);
-    return { api, ops: parseListen(io.env['VTS_OPS_LISTEN'], 8276) };
-  }
+  if (textFlag(flags, 'config') === undefined)
+    return {
+      api: listenFrom(io, 'VTS_API_LISTEN', '127.0.0.1:8275'),
+      ops: listenFrom(io, 'VTS_OPS_LISTEN', '127.0.0.1:8276'),
+    };
   const { settings } = await loadSettings(flags, io);
   return { api: settings.api.listen, ops: settings.ops.listen, callerTokenFile: settings.api.callerTokenFile };
 }
 
-function parseListen(text: string | undefined, defaultPort: number): ListenAddress {
-  const match = /^(?:\[(.+)\]|([^:]+)):(\d+)$/.exec(text ?? `127.0.0.1:${defaultPort}`);
-  if (match === null) throw new UsageError('VTS_API_LISTEN and VTS_OPS_LISTEN must be host:port');
-  return { host: match[1] ?? match[2] ?? '', port: Number(match[3]) };
+function listenFrom({ env }: Io, variable: string, fallback: string): ListenAddress {
+  const address = parseListen(env[variable] ?? fallback);
+  if ('problem' in address) throw new UsageError(`${variable} ${address.problem}`);
+  return address;
 }
 
 function urlOf({ host, port }: ListenAddress): string {

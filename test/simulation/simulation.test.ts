@@ -176,6 +176,10 @@ function checkStep(seed: number, { world, before, event, wakeAt }: Step): void {
   assert.ok(state.generation >= before.generation, `${where()}: V2, an older token`);
   const served = servedToken(state, now);
   assert.ok(served === undefined || served.expiresAt > now, `${where()}: V1, an expired token is served`);
+  for (const [index, sink] of state.sinks.entries()) {
+    const starts = sink.writing !== undefined && sink.writing !== before.sinks[index]?.writing;
+    assert.ok(!starts || (sink.writing?.expiresAt ?? 0) > now, `${where()}: V1, an expired token is written`);
+  }
   const dropped = before.token !== undefined && before.token.expiresAt > now && state.token === undefined;
   assert.ok(!dropped, `${where()}: V3, a good token was dropped`);
   assert.ok(

@@ -6,11 +6,10 @@ import { mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promise
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { ExchangeError } from '../../src/core/errors.ts';
 import { openEnvSource } from '../../src/sources/env.ts';
 import { openFileSource } from '../../src/sources/file.ts';
-import type { JwtSource } from '../../src/sources/source.ts';
 import { runUnprivileged } from '../support/confined.ts';
+import { codeOf, watched } from '../support/jwt-file.ts';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -24,22 +23,6 @@ async function setUp(t: TestContext, name = 'token') {
   });
   t.after(() => source.close());
   return { directory, path, source, hints: () => hints };
-}
-
-const codeOf = (source: JwtSource): Promise<string> =>
-  source.read().then(
-    (secret) => secret.reveal(),
-    (error) => {
-      assert.ok(error instanceof ExchangeError);
-      return error.failure.code;
-    },
-  );
-
-async function watched(source: JwtSource): Promise<void> {
-  await until('the watch is set', async () => {
-    await codeOf(source);
-    return source.watched;
-  });
 }
 
 test('A1, A7, A8: missing, empty, blank, and with blanks around the JWT', async (t) => {

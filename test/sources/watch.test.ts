@@ -4,29 +4,12 @@ import assert from 'node:assert/strict';
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ExchangeError } from '../../src/core/errors.ts';
 import { openFileSource } from '../../src/sources/file.ts';
-import type { JwtSource } from '../../src/sources/source.ts';
 import { watchDirectoryOf } from '../../src/sources/watch.ts';
 import { runInNamespace, withoutNamespaces } from '../support/confined.ts';
+import { codeOf, watched } from '../support/jwt-file.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
-
-const codeOf = (source: JwtSource): Promise<string> =>
-  source.read().then(
-    (secret) => secret.reveal(),
-    (error) => {
-      assert.ok(error instanceof ExchangeError);
-      return error.failure.code;
-    },
-  );
-
-async function watched(source: JwtSource): Promise<void> {
-  await until('the watch is set', async () => {
-    await codeOf(source);
-    return source.watched;
-  });
-}
 
 test('A2, A17: a parent that comes, goes and is another one: read and watched each time', async (t) => {
   const directory = await temporaryDirectory(t);
