@@ -52,8 +52,21 @@ const Source = Type.Object(
       ),
     ),
     env: Type.Optional(Type.Object({ name: text('the environment variable that holds the workload JWT') }, strict)),
+    vault_identity: Type.Optional(
+      Type.Object(
+        {
+          role: text('the role of identity/oidc/token/<role> in the Vault that issues'),
+          token_file: Type.Optional(path('the file with the Vault token that asks')),
+          exchange: Type.Optional(text('instead of token_file: the exchange whose Vault token asks')),
+          address: Type.Optional(text("scheme://host[:port] of the Vault that issues; unset: that exchange's")),
+          namespace: Type.Optional(text('its namespace')),
+          tls: Type.Optional(Tls),
+        },
+        { ...strict, description: 'another Vault is the issuer' },
+      ),
+    ),
   },
-  { ...oneKey, description: 'where the workload JWT comes from: exactly one of file, env' },
+  { ...oneKey, description: 'where the workload JWT comes from: exactly one of file, env, vault_identity' },
 );
 
 const Sink = Type.Object(

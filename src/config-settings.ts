@@ -1,35 +1,18 @@
 // From a config file's content that fits the schema to settings in the code's own units, with what the environment adds
 // and the defaults, noting where each value came from. Rules that span several members are in config-rules.ts.
 
-import { type Problem, parseListen, parseVaultAddress } from './config-address.ts';
-import { parseDuration } from './config-duration.ts';
+import { parseListen, parseVaultAddress } from './config-address.ts';
 import type { FromEnvironment } from './config-environment.ts';
+import { duration, type Notes, type Origin, orProblem, remember, take } from './config-notes.ts';
 import { crossRules } from './config-rules.ts';
 import type { ConfigFile, ExchangeFile, VaultFile } from './config-schema.ts';
-import type {
-  ExchangeSettings,
-  FileSinkSettings,
-  ListenAddress,
-  Settings,
-  SourceSettings,
-  VaultSettings,
-} from './core/settings.ts';
-
-export interface Origin {
-  readonly path: string;
-  readonly value: string;
-  readonly origin: string;
-}
+import { buildSource, tlsSettings } from './config-source.ts';
+import type { ExchangeSettings, FileSinkSettings, ListenAddress, Settings, VaultSettings } from './core/settings.ts';
 
 export interface Built {
   readonly settings: Settings;
   readonly origins: readonly Origin[];
   readonly problems: readonly string[];
-}
-
-interface Notes {
-  readonly origins: Origin[];
-  readonly problems: string[];
 }
 
 export function buildSettings(file: ConfigFile, environment: FromEnvironment): Built {
@@ -72,7 +55,7 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
   return {
     name,
     vault,
-    source: buildSource(`${at}/source`, one.source, notes),
+    source: buildSource(`${at}/source`, one.source, { notes, vaultOf: (other) => vaultOf(name, other, context) }),
     login: {
       mount,
       role: take(`${at}/login/role`, one.login.role, '', notes),
@@ -85,6 +68,15 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
       sink.file ? [buildFileSink(`${at}/sinks/${index}/file`, sink.file, notes)] : [],
     ),
   };
+}
+
+/** The Vault that exchange `other` logs in to, for an exchange `name` whose source asks there. */
+function vaultOf(name: string, other: string, context: Context): VaultSettings | undefined {
+  const one = context.file.exchanges[other];
+  if (one === undefined || other === name || one.source.vault_identity !== undefined) return undefined;
+  // what is wrong there is told there
+  const vault = buildVault(`/exchanges/${other}`, one, { ...context, notes: { origins: [], problems: [] } });
+  return one.login.namespace === undefined ? vault : { ...vault, namespace: one.login.namespace };
 }
 
 /** An exchange with an address of its own takes nothing over: another Vault must not get our namespace or client key. */
@@ -123,12 +115,7 @@ function buildVault(at: string, one: ExchangeFile, { file, environment, notes }:
   return {
     address: address ?? '',
     ...(vault.namespace === undefined || vault.namespace === 'root' ? {} : { namespace: vault.namespace }),
-    tls: {
-      ...(tls.ca_file === undefined ? {} : { caFile: tls.ca_file }),
-      ...(tls.server_name === undefined ? {} : { serverName: tls.server_name }),
-      ...(tls.client_cert_file === undefined ? {} : { clientCertFile: tls.client_cert_file }),
-      ...(tls.client_key_file === undefined ? {} : { clientKeyFile: tls.client_key_file }),
-    },
+    tls: tlsSettings(tls),
     timeoutMs: duration(place('timeout'), vault.timeout, '15s', notes),
     redirectHosts: vault.redirect_hosts ?? [],
     useProxyEnv: vault.use_proxy_env ?? false,
@@ -140,14 +127,6 @@ const merged = (under: VaultFile, over: VaultFile): VaultFile => ({
   ...over,
   tls: { ...under.tls, ...over.tls },
 });
-
-function buildSource(at: string, source: ExchangeFile['source'], notes: Notes): SourceSettings {
-  if (source.env !== undefined) return { kind: 'env', name: take(`${at}/env/name`, source.env.name, '', notes) };
-  const pollIntervalMs = duration(`${at}/file/poll_interval`, source.file?.poll_interval, '10s', notes);
-  if (pollIntervalMs < 1000 || pollIntervalMs > 3_600_000)
-    notes.problems.push(`${at}/file/poll_interval: must be between 1s and 1h`);
-  return { kind: 'file', path: take(`${at}/file/path`, source.file?.path, '', notes), pollIntervalMs };
-}
 
 type FileSinkFile = NonNullable<NonNullable<ExchangeFile['sinks']>[number]['file']>;
 
@@ -170,25 +149,4 @@ function buildFileSink(at: string, sink: FileSinkFile, notes: Notes): FileSinkSe
 
 function listen(path: string, value: string | undefined, fallback: string, notes: Notes): ListenAddress {
   return orProblem(path, parseListen(take(path, value, fallback, notes)), notes) ?? { host: '127.0.0.1', port: 0 };
-}
-
-function duration(path: string, value: string | number | undefined, fallback: string, notes: Notes): number {
-  return orProblem(path, parseDuration(take<string | number>(path, value, fallback, notes)), notes) ?? 1000;
-}
-
-function orProblem<T>(path: string, outcome: T | Problem, { problems }: Notes): T | undefined {
-  if (typeof outcome !== 'object' || outcome === null || !('problem' in outcome)) return outcome as T;
-  problems.push(`${path}: ${outcome.problem}`);
-  return undefined;
-}
-
-/** The value in force, remembered with where it came from. */
-function take<T extends string | number | boolean>(path: string, value: T | undefined, fallback: T, notes: Notes): T {
-  remember({ path, value: String(value ?? fallback), origin: value === undefined ? 'default' : 'file' }, notes);
-  return value ?? fallback;
-}
-
-/** A value that several exchanges share is remembered once. */
-function remember(origin: Origin, { origins }: Notes): void {
-  if (!origins.some(({ path }) => path === origin.path)) origins.push(origin);
 }

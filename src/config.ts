@@ -4,9 +4,10 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { printParseErrorCode, visit } from 'jsonc-parser';
 import { type Environment, environmentConfig, environmentVault } from './config-environment.ts';
+import type { Origin } from './config-notes.ts';
 import { describeViolations } from './config-problems.ts';
 import { type ConfigFile, ConfigSchema } from './config-schema.ts';
-import { buildSettings, type Origin } from './config-settings.ts';
+import { buildSettings } from './config-settings.ts';
 import type { Settings } from './core/settings.ts';
 
 export interface ParsedConfig {

@@ -19,8 +19,12 @@ export interface Exchanges {
   close(): Promise<void>;
 }
 
-export function openExchanges(settings: readonly ExchangeSettings[], tools: ExchangeTools): Exchanges {
+export function openExchanges(
+  settings: readonly ExchangeSettings[],
+  shared: Omit<ExchangeTools, 'tokenOf'>,
+): Exchanges {
   const served = new Map<string, ServedExchange>();
+  const tools: ExchangeTools = { ...shared, tokenOf: (name) => served.get(name)?.token()?.secret };
   let tellStarted = () => {};
   const started = new Promise<void>((resolve) => {
     tellStarted = resolve;

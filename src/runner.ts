@@ -12,10 +12,11 @@ import {
   judgeGrant,
   judgeRevocation,
   loginRequest,
+  type Operation,
   renewalRequest,
   revocationRequest,
+  type TokenRequest,
   type VaultReply,
-  type VaultRequest,
 } from './core/vault-protocol.ts';
 import type { TokenDocument, TokenSink } from './sinks/sink.ts';
 import type { JwtSource } from './sources/source.ts';
@@ -40,7 +41,7 @@ export interface RunnerObserver {
 }
 
 export interface VaultCall {
-  readonly operation: VaultRequest['operation'];
+  readonly operation: Operation;
   readonly code: 'ok' | Failure['code'];
   readonly durationMs: number;
   /** the wall clock minus Vault's, by the Date header; undefined if the reply had none */
@@ -152,13 +153,13 @@ async function perform(effect: Effect, parts: RunnerParts): Promise<ExchangeEven
   }
 }
 
-function grant(request: VaultRequest, sent: Secret, parts: RunnerParts): Promise<Grant | Failure> {
+function grant(request: TokenRequest, sent: Secret, parts: RunnerParts): Promise<Grant | Failure> {
   return call(request, parts, (reply) => judgeGrant(request.operation, reply, [sent]));
 }
 
 /** One call, judged and told of. */
 async function call<T>(
-  request: VaultRequest,
+  request: TokenRequest,
   parts: RunnerParts,
   judge: (reply: VaultReply) => T | Failure,
 ): Promise<T | Failure> {

@@ -2,6 +2,7 @@
 // token. A reload puts another runner in the same place: the token is served on, and the waiting go on waiting.
 
 import { openDeadline } from './clock.ts';
+import type { Secret } from './core/secret.ts';
 import type { ExchangeSettings, TlsSettings } from './core/settings.ts';
 import type { HeldToken, Policy, State } from './core/state.ts';
 import { describe, servedToken } from './core/status.ts';
@@ -16,6 +17,8 @@ export interface ExchangeTools {
   readonly clock: Clock;
   readonly observer: RunnerObserver;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** the live Vault token of another exchange in this process */
+  readonly tokenOf: (exchange: string) => Secret | undefined;
 }
 
 export interface ServedExchange extends ExchangeView {
@@ -98,12 +101,13 @@ interface Beginning {
 
 function openParts(
   settings: ExchangeSettings,
-  { clock, observer, env }: ExchangeTools,
+  { clock, observer, env, tokenOf }: ExchangeTools,
   { stepped, inherited }: Beginning,
 ) {
   const sinks = settings.sinks.map(openSink);
   const policy: Policy = { settings, sinks: sinks.map(({ id }) => id) };
-  const source = openSource(settings.source, env, () => runner.post({ type: 'jwt-hinted' }));
+  const onHint = () => runner.post({ type: 'jwt-hinted' });
+  const source = openSource(settings.source, { env, onHint, tokenOf, now: clock.now, openVault: openVaultClient });
   const vault = openVaultClient(settings.vault);
   const watches = trustFiles(settings.vault.tls).map((path) =>
     watchDirectoryOf(path, () => runner.post({ type: 'trust-changed' })),

@@ -41,6 +41,8 @@ export const ERRORS = {
   jwt_wrong_issuer: row('new-jwt', 6, 'the workload JWT has another issuer than expected', 'Correct expect.issuer, or have the JWT issued by the right issuer.'),
   jwt_wrong_audience: row('new-jwt', 6, 'the workload JWT is for another audience than expected', 'Ask the issuer for the audience in expect.audience (in Kubernetes: "audience" of the projected token).'),
   jwt_wrong_subject: row('new-jwt', 6, 'the workload JWT has another subject than expected', 'Correct expect.subject, or run the workload under the right account.'),
+  identity_token_missing: row('new-jwt', 6, 'there is no Vault token to ask for an identity token with', 'Check source.vault_identity: its token_file, or the exchange that it names.'),
+  identity_refused: row('new-jwt', 6, "the source Vault refuses an identity token", "The token needs an entity, and read on identity/oidc/token/<role>; the role must exist, its key must allow its client_id."),
 
   // Vault can't be reached, or doesn't serve
   vault_unreachable: row('soon', 5, "Vault can't be reached", 'Check vault.address, the network policy, and that Vault runs.'),

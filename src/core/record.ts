@@ -19,9 +19,12 @@ import {
   UNWATCHED_POLL_MS,
 } from './schedule.ts';
 import type { Secret } from './secret.ts';
+import type { SourceSettings } from './settings.ts';
 import type { Call, ExchangeEvent, HeldToken, Moment, Policy, SinkState, State, Streak } from './state.ts';
 import type { Grant } from './vault-protocol.ts';
 import { decodeWorkloadJwt, isExpired, isOlder } from './workload-jwt.ts';
+
+const IDENTITY_POLL_MS = 5000;
 
 export function record(policy: Policy, before: State, event: ExchangeEvent, moment: Moment): State {
   const after = recordEvent(policy, withClockChecked(before, moment), event, moment);
@@ -119,9 +122,14 @@ function withUnreadableJwt(
 }
 
 function nextPoll(policy: Policy, watched: boolean, { now, random }: Moment): number {
-  const { source } = policy.settings;
-  const interval = source.kind === 'file' ? source.pollIntervalMs : 3_600_000;
+  const interval = readingInterval(policy.settings.source);
   return now + pollDelay(watched ? interval : Math.min(interval, UNWATCHED_POLL_MS), random);
+}
+
+/** A variable never changes; an identity token is kept by its source, so that looking is cheap. */
+function readingInterval(source: SourceSettings): number {
+  if (source.kind === 'file') return source.pollIntervalMs;
+  return source.kind === 'env' ? 3_600_000 : IDENTITY_POLL_MS;
 }
 
 /** Applies `change` when `attempt` is the call in flight, and ends that call. */

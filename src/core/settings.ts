@@ -58,7 +58,17 @@ export interface ExpectedClaims {
 
 export type SourceSettings =
   | { readonly kind: 'file'; readonly path: string; readonly pollIntervalMs: number }
-  | { readonly kind: 'env'; readonly name: string };
+  | { readonly kind: 'env'; readonly name: string }
+  | VaultIdentitySettings;
+
+/** Another Vault as the issuer: its identity tokens are the workload JWTs. */
+export interface VaultIdentitySettings {
+  readonly kind: 'vault-identity';
+  readonly vault: VaultSettings;
+  readonly role: string;
+  /** whose Vault token asks for them: one in a file, or that of another exchange in this process */
+  readonly token: { readonly file: string } | { readonly exchange: string };
+}
 
 export type SinkSettings = FileSinkSettings;
 

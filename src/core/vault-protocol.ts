@@ -5,13 +5,12 @@
 import type { Failure } from './errors.ts';
 import { readLoginRefusal, readRenewalRefusal } from './login-refusals.ts';
 import { Secret, scrub } from './secret.ts';
-import type { LoginSettings } from './settings.ts';
+import type { LoginSettings, VaultIdentitySettings } from './settings.ts';
 
 export type Operation = 'login' | 'renew' | 'revoke';
 
 export interface VaultRequest {
-  readonly operation: Operation;
-  readonly method: 'POST';
+  readonly method: 'GET' | 'POST';
   /** absolute path, percent-encoded, such as /v1/auth/jwt/login */
   readonly path: string;
   readonly namespace?: string;
@@ -19,6 +18,11 @@ export interface VaultRequest {
   readonly token?: Secret;
   /** JSON text */
   readonly body?: Secret;
+}
+
+/** A request of the exchange itself, which is counted by its operation. */
+export interface TokenRequest extends VaultRequest {
+  readonly operation: Operation;
 }
 
 /** What came back, unjudged. Header names are in lower case. */
@@ -48,13 +52,13 @@ const TOKEN = /^[\x21-\x7e]{8,8192}$/;
 const TEN_YEARS_SECONDS = 10 * 365 * 86_400;
 const UNSTATED_LEASE_SECONDS = 3600;
 
-export function loginRequest(login: LoginSettings, jwt: Secret): VaultRequest {
+export function loginRequest(login: LoginSettings, jwt: Secret): TokenRequest {
   const mount = login.mount.split('/').map(encodeURIComponent).join('/');
   const body = new Secret(JSON.stringify({ role: login.role, jwt: jwt.reveal() }));
   return { operation: 'login', method: 'POST', path: `/v1/auth/${mount}/login`, body, ...inNamespace(login) };
 }
 
-export function renewalRequest(login: LoginSettings, token: Secret): VaultRequest {
+export function renewalRequest(login: LoginSettings, token: Secret): TokenRequest {
   return {
     operation: 'renew',
     method: 'POST',
@@ -65,8 +69,27 @@ export function renewalRequest(login: LoginSettings, token: Secret): VaultReques
   };
 }
 
-export function revocationRequest(login: LoginSettings, token: Secret): VaultRequest {
+export function revocationRequest(login: LoginSettings, token: Secret): TokenRequest {
   return { operation: 'revoke', method: 'POST', path: '/v1/auth/token/revoke-self', token, ...inNamespace(login) };
+}
+
+/** For an identity token of another Vault: https://developer.hashicorp.com/vault/api-docs/secret/identity/tokens */
+export function identityRequest({ role, vault }: VaultIdentitySettings, token: Secret): VaultRequest {
+  return { method: 'GET', path: `/v1/identity/oidc/token/${encodeURIComponent(role)}`, token, ...inNamespace(vault) };
+}
+
+/** Judges a reply to a request for an identity token. */
+export function judgeIdentity(
+  reply: VaultReply,
+  sent: readonly Secret[],
+): { readonly jwt: Secret; readonly lifeMs: number } | Failure {
+  const data = objectOf(parseObject(reply.body)?.['data']);
+  const [jwt, ttl] = [data?.['token'], data?.['ttl']];
+  if (reply.status === 200 && typeof jwt === 'string' && typeof ttl === 'number' && ttl > 0)
+    return { jwt: new Secret(jwt), lifeMs: ttl * 1000 };
+  const refusal = judgeRefusal('identity', reply, sent);
+  const refused = reply.status === 400 || reply.status === 403 || reply.status === 404;
+  return refused ? { ...refusal, code: 'identity_refused' } : refusal;
 }
 
 /** Judges a reply to a login or renewal. `sent` are the secrets that went with the request: no evidence may hold them. */
@@ -107,7 +130,7 @@ export function judgeRevocation(reply: VaultReply, sent: readonly Secret[]): Fai
   return judgeRefusal('revoke', reply, sent);
 }
 
-function judgeRefusal(operation: Operation, reply: VaultReply, sent: readonly Secret[]): Failure {
+function judgeRefusal(operation: Operation | 'identity', reply: VaultReply, sent: readonly Secret[]): Failure {
   const words = textsOf(parseObject(reply.body)?.['errors']).join('; ');
   const evidence = `status ${reply.status}${words === '' ? '' : `, ${oneLine(words, sent)}`}`;
   const code = codeOf(operation, reply, words);
@@ -115,11 +138,11 @@ function judgeRefusal(operation: Operation, reply: VaultReply, sent: readonly Se
   return { code, evidence, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 }
 
-function codeOf(operation: Operation, { status, body }: VaultReply, words: string): Failure['code'] {
+function codeOf(operation: Operation | 'identity', { status, body }: VaultReply, words: string): Failure['code'] {
   if (status >= 300 && status < 400) return 'redirect_blocked';
   if (/namespace.*locked/i.test(words)) return 'vault_locked';
   const plain = operation === 'login' ? loginCodeOf(status, words) : tokenCodeOf(status, words);
-  if (plain !== undefined) return plain;
+  if (plain !== undefined && operation !== 'identity') return plain;
   if (status === 400 && body.reveal().startsWith('Client sent an HTTP request to an HTTPS server'))
     return 'vault_not_http';
   if (status === 412) return 'vault_behind';
@@ -178,4 +201,4 @@ function oneLine(text: string, secrets: readonly Secret[]): string {
   return clean.length > 300 ? `${clean.slice(0, 300)}...` : clean;
 }
 
-const inNamespace = ({ namespace }: LoginSettings) => (namespace === undefined ? {} : { namespace });
+const inNamespace = ({ namespace }: { readonly namespace?: string }) => (namespace === undefined ? {} : { namespace });

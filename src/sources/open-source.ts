@@ -1,20 +1,25 @@
 // From settings to a source: the one place that knows every kind.
 
-import type { SourceSettings } from '../core/settings.ts';
+import type { SourceSettings, VaultSettings } from '../core/settings.ts';
 import { openEnvSource } from './env.ts';
 import { openFileSource } from './file.ts';
 import type { JwtSource } from './source.ts';
+import { type IdentityTools, type IdentityVault, openVaultIdentitySource } from './vault-identity.ts';
 
-/** @param onHint called when the JWT may have changed */
-export function openSource(
-  settings: SourceSettings,
-  env: Readonly<Record<string, string | undefined>>,
-  onHint: () => void,
-): JwtSource {
+export interface SourceTools extends Pick<IdentityTools, 'tokenOf' | 'now'> {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly openVault: (settings: VaultSettings) => IdentityVault;
+  /** called when the JWT may have changed */
+  readonly onHint: () => void;
+}
+
+export function openSource(settings: SourceSettings, { env, openVault, onHint, tokenOf, now }: SourceTools): JwtSource {
   switch (settings.kind) {
     case 'file':
       return openFileSource(settings.path, onHint);
     case 'env':
       return openEnvSource(settings.name, env);
+    case 'vault-identity':
+      return openVaultIdentitySource(settings, { vault: openVault(settings.vault), tokenOf, now });
   }
 }

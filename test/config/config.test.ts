@@ -61,11 +61,30 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     { ...BASE, exchanges: { 'My App': APP } },
     'config.json: /exchanges/My App: a name is lower-case letters, digits, "-" and "_", 63 at most',
   ],
-  ['no source', withApp({ source: {} }), 'config.json: /exchanges/app/source: must have exactly one of "file", "env"'],
+  [
+    'no source',
+    withApp({ source: {} }),
+    'config.json: /exchanges/app/source: must have exactly one of "file", "env", "vault_identity"',
+  ],
   [
     'two sources',
     withApp({ source: { file: { path: '/a/b' }, env: { name: 'X' } } }),
-    'config.json: /exchanges/app/source: must have exactly one of "file", "env"',
+    'config.json: /exchanges/app/source: must have exactly one of "file", "env", "vault_identity"',
+  ],
+  [
+    'an identity token from nobody',
+    withApp({ source: { vault_identity: { role: 'r' } } }),
+    'config.json: /exchanges/app/source/vault_identity: must have exactly one of token_file, exchange',
+  ],
+  [
+    'an identity token from nowhere',
+    withApp({ source: { vault_identity: { role: 'r', token_file: '/t' } } }),
+    'config.json: /exchanges/app/source/vault_identity/address: is required with token_file',
+  ],
+  [
+    'an identity token by a token of its own',
+    withApp({ source: { vault_identity: { role: 'r', exchange: 'app' } } }),
+    'config.json: /exchanges/app/source/vault_identity/exchange: must name another exchange, with a source that is no vault_identity',
   ],
   [
     'a relative path',
@@ -187,7 +206,7 @@ test('the example is valid, and shows every member of the schema', () => {
   for (const member of memberNames(configJsonSchema())) assert.ok(example.includes(`"${member}":`), member);
   assert.deepEqual(
     settings.exchanges.map(({ name }) => name),
-    ['app', 'ci'],
+    ['app', 'ci', 'federated', 'chained'],
   );
 });
 

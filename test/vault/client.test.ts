@@ -18,7 +18,6 @@ import { makeCa } from '../support/certificates.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const REQUEST: VaultRequest = {
-  operation: 'renew',
   method: 'POST',
   path: '/v1/auth/token/renew-self',
   namespace: 'team',

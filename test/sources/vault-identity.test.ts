@@ -1,0 +1,101 @@
+// Another Vault as the issuer: asked when a token is due, left alone while one is good and after it refused.
+
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { ExchangeError } from '../../src/core/errors.ts';
+import { Secret } from '../../src/core/secret.ts';
+import type { VaultReply, VaultRequest } from '../../src/core/vault-protocol.ts';
+import { openVaultIdentitySource } from '../../src/sources/vault-identity.ts';
+import { codeOf } from '../support/jwt-file.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+const VAULT = {
+  address: 'http://127.0.0.1:1',
+  namespace: 'team',
+  tls: {},
+  timeoutMs: 1000,
+  redirectHosts: [],
+  useProxyEnv: false,
+};
+
+/** A source with a clock and a Vault that the test sets. */
+async function setUp(t: TestContext) {
+  const file = join(await temporaryDirectory(t), 'token');
+  await writeFile(file, 'hvs.of-the-source\n');
+  const world = { now: 0, minted: 0, refusal: undefined as VaultReply | undefined, asked: [] as VaultRequest[] };
+  const reply = (status: number, body: unknown): VaultReply => ({
+    status,
+    headers: {},
+    durationMs: 1,
+    body: new Secret(JSON.stringify(body)),
+  });
+  const vault = {
+    async send(request: VaultRequest) {
+      world.asked.push(request);
+      if (world.refusal !== undefined) return world.refusal;
+      world.minted += 1;
+      return reply(200, { data: { token: `jwt-${world.minted}`, ttl: 600, client_id: 'c' } });
+    },
+    async close() {},
+  };
+  const source = openVaultIdentitySource(
+    { kind: 'vault-identity', role: 'fed eration', vault: VAULT, token: { file } },
+    { vault, tokenOf: () => undefined, now: () => world.now },
+  );
+  return { file, world, source, reply };
+}
+
+test('one token serves for half its life, then another is asked for', async (t) => {
+  const { world, source } = await setUp(t);
+  assert.equal(await codeOf(source), 'jwt-1');
+  world.now = 299_000;
+  assert.equal(await codeOf(source), 'jwt-1');
+  world.now = 300_000;
+  assert.equal(await codeOf(source), 'jwt-2');
+  const { method, path, namespace, token } = world.asked[0] ?? {};
+  assert.deepEqual(
+    [method, path, namespace, token?.reveal()],
+    ['GET', '/v1/identity/oidc/token/fed%20eration', 'team', 'hvs.of-the-source'],
+  );
+});
+
+test('a refusal keeps the token that is still good, and that Vault is left alone for half a minute', async (t) => {
+  const { world, source, reply } = await setUp(t);
+  await source.read();
+  world.refusal = reply(403, { errors: ['permission denied for hvs.of-the-source'] });
+  world.now = 400_000;
+  for (let look = 0; look < 100; look += 1) assert.equal(await codeOf(source), 'jwt-1');
+  assert.equal(world.asked.length, 2);
+  world.now = 600_000;
+  await assert.rejects(source.read(), (error) => {
+    assert.ok(error instanceof ExchangeError);
+    assert.equal(error.failure.code, 'identity_refused');
+    assert.doesNotMatch(error.message, /hvs/);
+    return true;
+  });
+  world.refusal = undefined;
+  world.now = 629_000;
+  assert.equal(await codeOf(source), 'identity_refused');
+  world.now = 631_000;
+  assert.equal(await codeOf(source), 'jwt-2');
+});
+
+test('a sealed Vault is told as such; a reply without a token is none', async (t) => {
+  const { world, source, reply } = await setUp(t);
+  world.refusal = reply(503, { errors: ['Vault is sealed'] });
+  assert.equal(await codeOf(source), 'vault_sealed');
+  world.refusal = reply(200, { data: {} });
+  world.now = 31_000;
+  assert.equal(await codeOf(source), 'bad_response');
+});
+
+test('without a Vault token to ask with nobody is asked, and it is used as soon as it is there', async (t) => {
+  const { file, world, source } = await setUp(t);
+  await writeFile(file, 'two words');
+  assert.equal(await codeOf(source), 'identity_token_missing');
+  assert.equal(world.asked.length, 0);
+  await writeFile(file, 'hvs.another');
+  assert.equal(await codeOf(source), 'jwt-1');
+});
