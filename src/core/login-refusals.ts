@@ -17,13 +17,14 @@ const LOGIN: readonly Refusal[] = [
     'issuer_unreachable',
   ],
   [/error configuring token validator/, 'mount_misconfigured'],
-  [
-    /malformed jwt|error parsing token|token must be signed|multiple signatures|missing kid|Audience|NumericDate/,
-    'jwt_refused',
-  ],
+  // before "malformed": the plugin calls a JWT of another algorithm so too
   [
     /unexpected algorithm|unsupported signing algorithm|invalid algorithm|unexpected signature algorithm/,
     'algorithm_refused',
+  ],
+  [
+    /malformed jwt|error parsing token|token must be signed|multiple signatures|missing kid|Audience|NumericDate/,
+    'jwt_refused',
   ],
   [/token signature|failed to verify id token|no known key|no key (set )?found|key set/, 'signature_invalid'],
   [/token is expired/, 'jwt_expired'],

@@ -1,21 +1,25 @@
 // The in-memory Vault's HTTP API: from a request to what the real one would answer. VaultError carries a refusal.
 
 import type { PlainReply, PlainRequest } from './listen.ts';
-import { checkLogin, type Mount, type Role } from './vault-jwt-auth.ts';
-import { grantBody, healthBody, lookupBody } from './vault-replies.ts';
+import { type AdminWorld, administer, ROOT_TOKEN } from './vault-admin.ts';
+import { checkLogin, type Role } from './vault-jwt-auth.ts';
+import { grantBody, health, lookupBody, wrappedBody } from './vault-replies.ts';
 import { type DevToken, type TokenStore, VaultError } from './vault-tokens.ts';
 
 /** All that one Vault knows. */
-export interface VaultWorld {
-  /** by "namespace|mount" */
-  readonly mounts: Map<string, Mount>;
-  readonly store: TokenStore;
+export interface VaultWorld extends AdminWorld {
   readonly now: () => number;
-  sealed: boolean;
+  /** when the requests of the running interval of the quota came */
+  recent: readonly number[];
 }
 
 export async function answer(world: VaultWorld, request: PlainRequest): Promise<PlainReply> {
   try {
+    const { path } = request;
+    if (path === '/v1/sys/health') return health(world.sealed, world.now());
+    if (path === '/v1/sys/unseal') world.sealed = false;
+    if (path === '/v1/sys/unseal' || path === '/v1/sys/seal-status')
+      return { status: 200, body: { sealed: world.sealed, initialized: true } };
     if (world.sealed) throw new VaultError(503, 'Vault is sealed');
     return (await route(world, request)) ?? { status: 204, body: undefined };
   } catch (error) {
@@ -28,11 +32,18 @@ async function route(
   world: VaultWorld,
   { method, path, headers, body }: PlainRequest,
 ): Promise<PlainReply | undefined> {
-  const { mounts, store, now, sealed } = world;
+  const { mounts, store, now } = world;
   const namespace = String(headers['x-vault-namespace'] ?? '').replace(/\/$/, '');
-  const token = headers['x-vault-token']?.toString();
+  const token = headers['x-vault-token']?.toString() || undefined;
   const isWrite = method === 'POST' || method === 'PUT';
-  if (path === '/v1/sys/health') return { status: 200, body: healthBody(sealed, now()) };
+  if (token === ROOT_TOKEN)
+    return administer(world, {
+      method,
+      path: path.slice('/v1/'.length),
+      namespace,
+      body: body === '' ? {} : parse(body),
+    });
+  spendQuota(world, path);
   if (path === '/v1/auth/token/lookup-self') return { status: 200, body: lookupBody(ownToken(store, token), now()) };
   if (isWrite && path === '/v1/auth/token/renew-self') return renew(world, ownToken(store, token));
   if (isWrite && path === '/v1/auth/token/revoke-self') {
@@ -50,7 +61,18 @@ async function route(
     role: roleName,
     rules: rulesOf(role),
   });
+  const wrapSeconds = Number.parseInt(headers['x-vault-wrap-ttl']?.toString() ?? '', 10);
+  if (wrapSeconds > 0) return { status: 200, body: wrappedBody(held, wrapSeconds, now()) };
   return { status: 200, body: grantBody(held, warnings, now()) };
+}
+
+function spendQuota(world: VaultWorld, path: string): void {
+  if (world.quota === undefined) return;
+  const { rate, intervalMs } = world.quota;
+  world.recent = world.recent.filter((at) => at > world.now() - intervalMs);
+  if (world.recent.length >= rate)
+    throw new VaultError(429, `request path "${path.slice('/v1/'.length)}": rate limit quota exceeded`);
+  world.recent = [...world.recent, world.now()];
 }
 
 /** The policy "default" is what lets a token look after itself. */
@@ -77,7 +99,7 @@ function rulesOf(role: Role): DevToken['rules'] {
     periodSeconds: role.token_period ?? 0,
     numUses: role.token_num_uses ?? 0,
     type: role.token_type === 'batch' ? 'batch' : 'service',
-    policies: role.token_no_default_policy === true ? own : ['default', ...own],
+    policies: role.token_no_default_policy === true ? own : [...own, 'default'].sort(),
   };
 }
 

@@ -27,14 +27,19 @@ export interface Role {
 }
 
 export interface Mount {
+  readonly type: string;
   config: MountConfig | undefined;
   /** names in lower case, as Vault keeps them */
   readonly roles: Map<string, Role>;
+  /** where the discovery document said that the keys are; asked once, as the plugin does */
+  keysUrl?: string | undefined;
   keys: JSONWebKeySet | undefined;
 }
 
 const ASYMMETRIC = /^(?:RS|ES|PS)(?:256|384|512)$|^EdDSA$/;
 const LEEWAY_SECONDS = 60;
+/** how far apart "nbf" and "exp" are taken to be where one is missing */
+const SPAN_SECONDS = 150;
 const INVALID = 'error validating token: ';
 
 /** @returns the role by which the JWT may log in. @throws VaultError as the plugin would answer */
@@ -65,14 +70,12 @@ async function verify(mount: Mount, config: MountConfig, jwt: string): Promise<R
   }
   const { alg } = headerOf(jwt);
   if (!ASYMMETRIC.test(alg)) {
-    throw new VaultError(
-      400,
-      `${INVALID}invalid algorithm (alg) header parameter: unsupported signing algorithm ${JSON.stringify(alg)}`,
-    );
+    const words = `oidc: malformed jwt: unexpected signature algorithm ${JSON.stringify(alg)}; expected [...]`;
+    throw new VaultError(400, `${INVALID}error verifying token signature: ${words}`);
   }
   // cached keys first; a signature that they don't explain is a reason to fetch them anew
   for (const fetched of [false, true]) {
-    if (fetched || mount.keys === undefined) mount.keys = await fetchKeys(config);
+    if (fetched || mount.keys === undefined) mount.keys = await fetchKeys(mount, config);
     const verified = await compactVerify(jwt, createLocalJWKSet(mount.keys)).catch(() => undefined);
     if (verified !== undefined) return JSON.parse(new TextDecoder().decode(verified.payload));
   }
@@ -90,23 +93,25 @@ function headerOf(jwt: string): { alg: string } {
   }
 }
 
-async function fetchKeys({ oidc_discovery_url: discovery, jwks_url }: MountConfig): Promise<JSONWebKeySet> {
-  let keysUrl = jwks_url;
-  if (discovery !== undefined) {
-    const document = await getJson(
-      `${discovery}/.well-known/openid-configuration`,
-      'error configuring token validator: keyset configuration error',
-    );
-    if (document['issuer'] !== discovery) {
-      const words = `issuer did not match the returned issuer, expected "${discovery}" got "${document['issuer']}"`;
-      throw new VaultError(400, `error configuring token validator: keyset configuration error: ${words}`);
-    }
-    keysUrl = String(document['jwks_uri']);
-  }
+async function fetchKeys(mount: Mount, config: MountConfig): Promise<JSONWebKeySet> {
+  mount.keysUrl ??= config.jwks_url ?? (await checkDiscovery(config));
   return (await getJson(
-    keysUrl ?? '',
+    mount.keysUrl,
     `${INVALID}error verifying token signature: fetching keys oidc: get keys failed`,
   )) as unknown as JSONWebKeySet;
+}
+
+/** @returns where the discovery document says that the keys are. @throws VaultError */
+export async function checkDiscovery({ oidc_discovery_url: discovery = '' }: MountConfig): Promise<string> {
+  const document = await getJson(
+    `${discovery}/.well-known/openid-configuration`,
+    'error configuring token validator: keyset configuration error',
+  );
+  if (document['issuer'] !== discovery) {
+    const words = `issuer did not match the returned issuer, expected "${discovery}" got "${document['issuer']}"`;
+    throw new VaultError(400, `error configuring token validator: keyset configuration error: ${words}`);
+  }
+  return String(document['jwks_uri']);
 }
 
 async function getJson(url: string, words: string): Promise<Record<string, unknown>> {
@@ -125,12 +130,10 @@ function checkRegisteredClaims(
     throw new VaultError(400, INVALID + words);
   };
   const now = wall / 1000;
-  const [iat, nbf, exp] = [claims['iat'], claims['nbf'], claims['exp']].map((claim) =>
-    typeof claim === 'number' ? claim : undefined,
-  );
+  const { iat, nbf, exp } = numericDates(claims);
   const audiences = [claims['aud'] ?? []].flat();
   const bound = [role.bound_audiences ?? []].flat();
-  if (iat === undefined && nbf === undefined && exp === undefined) {
+  if (Number.isNaN(exp)) {
     refuse('no issued at (iat), not before (nbf), or expiration time (exp) claims in token');
   }
   if (config.bound_issuer && claims['iss'] !== config.bound_issuer) refuse('invalid issuer (iss) claim');
@@ -138,12 +141,21 @@ function checkRegisteredClaims(
   if (bound.length > 0 && !audiences.some((one) => bound.includes(one as string))) {
     refuse('invalid audience (aud) claim: audience claim does not match any expected audience');
   }
-  if (nbf !== undefined && now + LEEWAY_SECONDS < nbf) refuse('invalid not before (nbf) claim: token not yet valid');
-  if (exp !== undefined && now - LEEWAY_SECONDS > exp) refuse('invalid expiration time (exp) claim: token is expired');
+  if (now + LEEWAY_SECONDS < nbf) refuse('invalid not before (nbf) claim: token not yet valid');
+  if (now - LEEWAY_SECONDS > exp) refuse('invalid expiration time (exp) claim: token is expired');
   if (iat !== undefined && now + LEEWAY_SECONDS < iat)
     refuse('invalid issued at (iat) claim: token issued in the future');
   if (audiences.length > 0 && bound.length === 0)
     throw new VaultError(400, 'audience claim found in JWT but no audiences bound to the role');
+}
+
+/** What is missing is made of what is there, as hashicorp/cap does; NaN where there is none at all. */
+function numericDates(claims: Record<string, unknown>): { iat: number | undefined; nbf: number; exp: number } {
+  const [iat, nbf, exp] = [claims['iat'], claims['nbf'], claims['exp']].map((claim) =>
+    typeof claim === 'number' ? claim : undefined,
+  );
+  const from = nbf ?? iat ?? (exp ?? Number.NaN) - SPAN_SECONDS;
+  return { iat, nbf: from, exp: exp ?? Math.max(iat ?? from, from) + SPAN_SECONDS };
 }
 
 function checkUser(claims: Record<string, unknown>, role: Role): void {

@@ -1,6 +1,7 @@
 // The in-memory Vault's bodies, in the real one's wire format (sdk/logical/translate_response.go).
 
 import { randomUUID } from 'node:crypto';
+import type { PlainReply } from './listen.ts';
 import type { DevToken } from './vault-tokens.ts';
 
 /** What login and renew-self answer. */
@@ -20,16 +21,33 @@ export function grantBody(held: DevToken, warnings: readonly string[], now: numb
     mfa_requirement: null,
     num_uses: rules.numUses,
   };
-  const envelope = {
-    request_id: randomUUID(),
-    lease_id: '',
-    renewable: false,
-    lease_duration: 0,
-    data: null,
-    wrap_info: null,
-  };
-  return { ...envelope, warnings: warnings.length === 0 ? null : warnings, auth };
+  return { ...envelope(), warnings: warnings.length === 0 ? null : warnings, auth };
 }
+
+/** A token in a wrapping, as X-Vault-Wrap-TTL asks for. */
+export function wrappedBody({ accessor }: DevToken, ttl: number, now: number): object {
+  const wrap_info = {
+    token: `hvs.wrapping-${randomUUID()}`,
+    accessor: randomUUID(),
+    ttl,
+    creation_time: new Date(now).toISOString(),
+    wrapped_accessor: accessor,
+  };
+  return { ...envelope(), wrap_info, warnings: null, auth: null };
+}
+
+export function dataBody(data: object): PlainReply {
+  return { status: 200, body: { ...envelope(), data, warnings: null, auth: null } };
+}
+
+const envelope = () => ({
+  request_id: randomUUID(),
+  lease_id: '',
+  renewable: false,
+  lease_duration: 0,
+  data: null,
+  wrap_info: null,
+});
 
 export function lookupBody({ accessor, rules, expiresAt, usesLeft }: DevToken, now: number): object {
   const ttl = Math.round((expiresAt - now) / 1000);
@@ -37,6 +55,13 @@ export function lookupBody({ accessor, rules, expiresAt, usesLeft }: DevToken, n
   return { data: { accessor, ttl, type, num_uses: usesLeft, policies, renewable: type === 'service' } };
 }
 
-export function healthBody(sealed: boolean, now: number): object {
-  return { initialized: true, sealed, standby: false, version: '1.21.1', server_time_utc: Math.floor(now / 1000) };
+export function health(sealed: boolean, now: number): PlainReply {
+  const body = {
+    initialized: true,
+    sealed,
+    standby: sealed,
+    version: '1.21.1',
+    server_time_utc: Math.floor(now / 1000),
+  };
+  return { status: sealed ? 503 : 200, body };
 }

@@ -94,8 +94,9 @@ export function openTokenStore(now: () => number) {
     },
 
     renew(held: DevToken): string[] {
+      if (held.rules.numUses > 0 && held.usesLeft <= 0) throw new VaultError(400, 'token not found');
       if (held.rules.type === 'batch') throw new VaultError(400, 'batch tokens cannot be renewed');
-      if (capOf(held) <= now()) throw new VaultError(500, 'past the max TTL, cannot renew');
+      if (capOf(held) <= now()) throw new VaultError(500, '1 error occurred:\n\t* past the max TTL, cannot renew\n\n');
       return extend(held);
     },
 

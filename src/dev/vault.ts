@@ -40,14 +40,22 @@ export interface LoggedRequest {
 }
 
 export async function openDevVault({ now = Date.now, ...options }: DevVaultOptions = {}): Promise<DevVault> {
-  const world: VaultWorld = { mounts: new Map(), store: openTokenStore(now), now, sealed: false };
+  const world: VaultWorld = {
+    mounts: new Map(),
+    policies: new Map(),
+    store: openTokenStore(now),
+    now,
+    sealed: false,
+    quota: undefined,
+    recent: [],
+  };
   const { mounts, store } = world;
   const requests: LoggedRequest[] = [];
   let fault: Parameters<DevVault['setFault']>[0];
 
   function mountOf(name: string, namespace = ''): Mount {
     const key = `${namespace}|${name}`;
-    const mount = mounts.get(key) ?? { config: undefined, roles: new Map(), keys: undefined };
+    const mount = mounts.get(key) ?? { type: 'jwt', config: undefined, roles: new Map(), keys: undefined };
     mounts.set(key, mount);
     return mount;
   }

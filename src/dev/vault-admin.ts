@@ -1,0 +1,163 @@
+// What an administrator may do with the in-memory Vault, over the same HTTP API as with the real one: mounts, trust config,
+// roles, policies, a rate limit, revocation, sealing. Refusals are in the real one's words.
+
+import type { PlainReply } from './listen.ts';
+import { checkDiscovery, type Mount, type MountConfig, type Role } from './vault-jwt-auth.ts';
+import { dataBody } from './vault-replies.ts';
+import { type TokenStore, VaultError } from './vault-tokens.ts';
+
+export const ROOT_TOKEN = 'dev-root';
+
+export interface AdminWorld {
+  /** by "namespace|mount" */
+  readonly mounts: Map<string, Mount>;
+  readonly policies: Map<string, string>;
+  readonly store: TokenStore;
+  sealed: boolean;
+  quota: { readonly rate: number; readonly intervalMs: number } | undefined;
+}
+
+export interface AdminRequest {
+  readonly method: string;
+  /** below /v1/ */
+  readonly path: string;
+  readonly namespace: string;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+/** @returns undefined for 204. @throws VaultError */
+export async function administer(world: AdminWorld, request: AdminRequest): Promise<PlainReply | undefined> {
+  for (const [pattern, handle] of ROUTES) {
+    const match = pattern.exec(request.path);
+    if (match !== null) return handle(world, request, match.slice(1).map(decodeURIComponent));
+  }
+  throw new VaultError(404, `no handler for route "${request.path}". route entry not found.`);
+}
+
+type Handle = (
+  world: AdminWorld,
+  request: AdminRequest,
+  names: readonly string[],
+) => PlainReply | undefined | Promise<PlainReply | undefined>;
+
+const ROUTES: readonly (readonly [RegExp, Handle])[] = [
+  [/^sys\/auth$/, listMounts],
+  [/^sys\/auth\/(.+)$/, changeMount],
+  [/^auth\/(.+)\/config$/, changeConfig],
+  [/^auth\/(.+)\/role\/([^/]+)$/, changeRole],
+  [/^sys\/policies\/acl\/([^/]+)$/, changePolicy],
+  [/^sys\/quotas\/rate-limit\/[^/]+$/, changeQuota],
+  [/^auth\/token\/revoke(?:-accessor)?$/, revoke],
+  [/^sys\/seal$/, seal],
+];
+
+function listMounts({ mounts }: AdminWorld, { namespace }: AdminRequest): PlainReply {
+  const here = [...mounts].filter(([key]) => key.startsWith(`${namespace}|`));
+  const shown = here.map(([key, { type }]) => [`${key.slice(namespace.length + 1)}/`, { type }]);
+  return dataBody(Object.fromEntries([['token/', { type: 'token' }], ...shown]));
+}
+
+function changeMount(
+  { mounts }: AdminWorld,
+  { method, namespace, body }: AdminRequest,
+  [name = '']: readonly string[],
+) {
+  const key = `${namespace}|${name}`;
+  if (method === 'DELETE') {
+    mounts.delete(key);
+    return undefined;
+  }
+  if (mounts.has(key)) throw new VaultError(400, `path is already in use at ${name}/`);
+  mounts.set(key, { type: String(body['type']), config: undefined, roles: new Map(), keys: undefined });
+  return undefined;
+}
+
+function mountOf({ mounts }: AdminWorld, { namespace, path }: AdminRequest, name: string): Mount {
+  const mount = mounts.get(`${namespace}|${name}`);
+  if (mount === undefined) throw new VaultError(404, `no handler for route "${path}". route entry not found.`);
+  return mount;
+}
+
+async function changeConfig(world: AdminWorld, request: AdminRequest, [name = '']: readonly string[]) {
+  const mount = mountOf(world, request, name);
+  if (request.method === 'GET') return found(mount.config);
+  const config = request.body as MountConfig;
+  if (config.oidc_discovery_url !== undefined) {
+    await checkDiscovery(config).catch(() => {
+      throw new VaultError(400, 'error checking oidc discovery URL');
+    });
+  }
+  mount.config = config;
+  mount.keys = undefined;
+  mount.keysUrl = undefined;
+  return undefined;
+}
+
+function changeRole(world: AdminWorld, request: AdminRequest, [mountName = '', name = '']: readonly string[]) {
+  const { roles } = mountOf(world, request, mountName);
+  const key = name.toLowerCase();
+  if (request.method === 'GET') return found(roles.get(key));
+  if (request.method === 'DELETE') {
+    roles.delete(key);
+    return undefined;
+  }
+  const role = { ...roles.get(key), ...parseRole(request.body) };
+  if (!role.user_claim) throw new VaultError(400, 'a user claim must be defined on the role');
+  const bound = role.bound_audiences?.length || role.bound_subject || Object.keys(role.bound_claims ?? {}).length;
+  if (role.role_type === 'jwt' && !bound)
+    throw new VaultError(400, 'must have at least one bound constraint when creating/updating a role');
+  roles.set(key, role);
+  return undefined;
+}
+
+const ALIASES: Readonly<Record<string, string>> = {
+  ttl: 'token_ttl',
+  max_ttl: 'token_max_ttl',
+  policies: 'token_policies',
+  period: 'token_period',
+  num_uses: 'token_num_uses',
+};
+const DURATIONS = new Set(['token_ttl', 'token_max_ttl', 'token_explicit_max_ttl', 'token_period']);
+const LISTS = new Set(['bound_audiences', 'token_policies']);
+
+/** Old names, durations in words and lists with commas, as the guide writes them. */
+function parseRole(body: AdminRequest['body']): Role {
+  const members = Object.entries(body).map(([given, value]) => {
+    const name = ALIASES[given] ?? given;
+    if (DURATIONS.has(name)) return [name, secondsOf(value)];
+    if (LISTS.has(name) && typeof value === 'string') return [name, value.split(',')];
+    return [name, value];
+  });
+  return Object.fromEntries(members);
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
+
+function secondsOf(value: unknown): number {
+  const parts = String(value).matchAll(/(\d+)([smh]?)/g);
+  return [...parts].reduce((sum, [, count, unit]) => sum + Number(count) * (UNITS[unit ?? ''] ?? 1), 0);
+}
+
+function changePolicy({ policies }: AdminWorld, { method, body }: AdminRequest, [name = '']: readonly string[]) {
+  const policy = policies.get(name);
+  if (method === 'GET') return found(policy === undefined ? undefined : { name, policy });
+  policies.set(name, String(body['policy']));
+  return undefined;
+}
+
+function changeQuota(world: AdminWorld, { method, body }: AdminRequest): undefined {
+  const intervalMs = 1000 * secondsOf(body['interval'] ?? 1);
+  world.quota = method === 'DELETE' ? undefined : { rate: Number(body['rate']), intervalMs };
+}
+
+function revoke({ store }: AdminWorld, { body }: AdminRequest): undefined {
+  store.revoke(String(body['token'] ?? body['accessor']));
+}
+
+function seal(world: AdminWorld): undefined {
+  world.sealed = true;
+}
+
+function found(data: object | undefined): PlainReply {
+  return data === undefined ? { status: 404, body: { errors: [] } } : dataBody(data);
+}

@@ -1,0 +1,140 @@
+// A real Vault server on loopback, initialised and unsealed, on storage of its own that outlives a restart.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { until } from '../support/settling.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+import { type AdminVault, type Answer, adminOf } from './admin.ts';
+import { findVault } from './find-vault.ts';
+
+export interface RealVaultOptions {
+  /** PEM files; without them it speaks plain HTTP */
+  readonly tls?: { readonly certFile: string; readonly keyFile: string; readonly caFile: string };
+  /** members over the server's config, such as another storage */
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly port?: number;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export interface RealVault extends AdminVault {
+  readonly directory: string;
+  seal(): Promise<void>;
+  unseal(): Promise<void>;
+  /** kill -9: the storage stays */
+  kill(): Promise<void>;
+  /** Starts it again after a kill, and unseals it. */
+  start(): Promise<void>;
+  /** After a kill: starts on empty storage, as another Vault would. */
+  startAnew(): Promise<void>;
+  /** the paths of the requests in the audit log, in order: what Vault really had to do */
+  audited(): readonly string[];
+}
+
+export async function openRealVault(t: TestContext, options: RealVaultOptions = {}): Promise<RealVault> {
+  const directory = await temporaryDirectory(t);
+  const port = options.port ?? (await freePort());
+  const scheme = options.tls === undefined ? 'http' : 'https';
+  const url = `${scheme}://127.0.0.1:${port}`;
+  const audit = join(directory, 'audit.log');
+  await writeFile(join(directory, 'vault.json'), JSON.stringify(serverConfig(directory, { port, url, ...options })));
+  const admin = adminOf(url, options.tls === undefined ? {} : { ca: readFileSync(options.tls.caFile, 'utf8') });
+  let child: ChildProcess | undefined;
+  let unsealKey = '';
+
+  async function launch(): Promise<void> {
+    await mkdir(join(directory, 'storage'), { recursive: true });
+    const spawned = spawn(findVault(), ['server', '-config', join(directory, 'vault.json'), '-log-level=error'], {
+      stdio: 'ignore',
+      env: { ...process.env, ...options.environment },
+    });
+    child = spawned;
+    await until(
+      'Vault answers',
+      () =>
+        admin.call('GET', 'sys/seal-status').then(
+          () => true,
+          () => false,
+        ),
+      30_000,
+    );
+  }
+
+  async function initialise(): Promise<void> {
+    const { body } = await admin.write('sys/init', { secret_shares: 1, secret_threshold: 1 });
+    unsealKey = (body['keys_base64'] as string[])[0] ?? '';
+    admin.root = String(body['root_token']);
+    await vault.unseal();
+    await admin.write('sys/audit/file', { type: 'file', options: { file_path: audit } });
+  }
+
+  const vault: RealVault = Object.assign(admin, {
+    directory,
+    seal: async () => void (await admin.write('sys/seal', {})),
+    async unseal() {
+      await until(
+        'it is unsealed',
+        async () => (await admin.write('sys/unseal', { key: unsealKey })).body['sealed'] === false,
+      );
+      await until('it is active', () => isActive(admin), 30_000);
+    },
+    async kill() {
+      const gone = child && once(child, 'exit');
+      child?.kill('SIGKILL');
+      await gone;
+      child = undefined;
+    },
+    async start() {
+      await launch();
+      await vault.unseal();
+    },
+    async startAnew() {
+      await rm(join(directory, 'storage'), { recursive: true });
+      await launch();
+      await initialise();
+    },
+    audited: () =>
+      readFileSync(audit, 'utf8')
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line))
+        .filter(({ type }) => type === 'request')
+        .map(({ request }) => request.path as string),
+  });
+  t.after(() => vault.kill());
+  await launch();
+  await initialise();
+  return vault;
+}
+
+async function isActive(admin: AdminVault): Promise<boolean> {
+  const answer: Answer = await admin.call('GET', 'sys/health');
+  return answer.status === 200;
+}
+
+function serverConfig(
+  directory: string,
+  { port, url, tls, config }: RealVaultOptions & { port: number; url: string },
+): object {
+  const files = tls === undefined ? { tls_disable: true } : { tls_cert_file: tls.certFile, tls_key_file: tls.keyFile };
+  return {
+    storage: { file: { path: join(directory, 'storage') } },
+    listener: [{ tcp: { address: `127.0.0.1:${port}`, ...files } }],
+    disable_mlock: true,
+    api_addr: url,
+    ...config,
+  };
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
