@@ -50,7 +50,7 @@ export async function openIssuer(options: IssuerOptions = {}): Promise<Issuer> {
   const server = await listenOn(options, (request) => {
     if (down) return { status: 503, body: 'down' };
     if (request.path === '/.well-known/openid-configuration') {
-      const document = { issuer, jwks_uri: `${server.url}/keys`, id_token_signing_alg_values_supported: [ALGORITHM] };
+      const document = { issuer, jwks_uri: `${issuer}/keys`, id_token_signing_alg_values_supported: [ALGORITHM] };
       const required = {
         authorization_endpoint: `${issuer}/none`,
         response_types_supported: ['id_token'],

@@ -1,0 +1,380 @@
+// The scenarios of the user's guide, against a real Vault: trust as the guide writes it, then the sidecar does its part.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createPublicKey, type webcrypto } from 'node:crypto';
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Agent, request } from 'undici';
+import type { Daemon } from '../../src/daemon.ts';
+import { openIssuer } from '../../src/dev/issuer.ts';
+import { createProjectedVolume } from '../support/kubelet-volume.ts';
+import { until } from '../support/settling.ts';
+import { runDaemon } from '../support/sidecar.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+import { openPublisher, type Publisher } from './publisher.ts';
+import { freePort, openRealVault, type RealVault } from './real-vault.ts';
+
+const LISTENERS = { api: { listen: '127.0.0.1:0' }, ops: { listen: '127.0.0.1:0' }, log: { level: 'trace' } };
+
+/** The guide's step 2, with the CA that stands in for the public ones. */
+async function trust(vault: RealVault, { ca }: Publisher, issuer: string, mount = 'jwt'): Promise<void> {
+  await vault.write(`sys/auth/${mount}`, { type: 'jwt' });
+  await vault.write(`auth/${mount}/config`, {
+    oidc_discovery_url: issuer,
+    bound_issuer: issuer,
+    oidc_client_id: '',
+    oidc_client_secret: '',
+    oidc_discovery_ca_pem: ca.cert,
+  });
+}
+
+/** The guide's step 3. */
+const k8sRole = {
+  role_type: 'jwt',
+  user_claim: 'sub',
+  bound_audiences: 'vault',
+  bound_subject: 'system:serviceaccount:default:my-app',
+  policies: 'app-read',
+  ttl: '1h',
+};
+
+/** The claims of a Kubernetes projected service account token. */
+const k8sClaims = (namespace = 'default', name = 'my-app') => ({
+  aud: ['vault'],
+  sub: `system:serviceaccount:${namespace}:${name}`,
+  nbf: Math.floor(Date.now() / 1000),
+  'kubernetes.io': {
+    namespace,
+    node: { name: 'node-1', uid: 'f2a1' },
+    pod: { name: `${name}-5d8`, uid: 'c0de' },
+    serviceaccount: { name, uid: 'beef' },
+  },
+});
+
+async function k8s(t: TestContext) {
+  const publisher = await openPublisher(t);
+  const issuer = await publisher.publish('k8s-prod.oidc.pub');
+  const vault = await openRealVault(t, { environment: publisher.environment });
+  await trust(vault, publisher, 'https://k8s-prod.oidc.pub');
+  await vault.write('auth/jwt/role/k8s-workload', k8sRole);
+  const directory = await temporaryDirectory(t);
+  const writeJwt = async (claims: Record<string, unknown> = k8sClaims(), name = 'jwt') => {
+    await writeFile(join(directory, `${name}.new`), await issuer.mint(claims));
+    await rename(join(directory, `${name}.new`), join(directory, name));
+  };
+  const exchange = (members: Record<string, unknown> = {}) => ({
+    source: { file: { path: join(directory, 'jwt') } },
+    login: { role: 'k8s-workload' },
+    sinks: [{ file: { path: join(directory, 'token') } }],
+    ...members,
+  });
+  const config = (exchanges: Record<string, unknown>) => ({ vault: { address: vault.url }, exchanges, ...LISTENERS });
+  const tokenIn = (name = 'token') => readFile(join(directory, name), 'utf8').catch(() => undefined);
+  const lookUp = async (token: string | undefined) =>
+    (await vault.call('GET', 'auth/token/lookup-self', undefined, { 'x-vault-token': token ?? 'none' })).body[
+      'data'
+    ] as Record<string, unknown>;
+  return { publisher, issuer, vault, directory, writeJwt, exchange, config, tokenIn, lookUp };
+}
+
+/** As /status tells it; asked without HTTP, whose rate is limited. */
+const failureOf = ({ exchanges }: Daemon, name: string) =>
+  exchanges
+    .views()
+    .find((one) => one.name === name)
+    ?.status().failure;
+
+test('S1: one mount for each issuer, and two exchanges on two mounts in one process', async (t) => {
+  const { publisher, vault, directory, writeJwt, exchange, config, tokenIn, lookUp } = await k8s(t);
+  const other = await publisher.publish('k8s-test.oidc.pub');
+  await trust(vault, publisher, 'https://k8s-test.oidc.pub', 'jwt2');
+  await vault.write('auth/jwt2/role/k8s-workload', k8sRole);
+  await writeJwt();
+  await writeFile(join(directory, 'jwt-of-test'), await other.mint(k8sClaims()));
+  await runDaemon(
+    t,
+    config({
+      prod: exchange(),
+      test: exchange({
+        source: { file: { path: join(directory, 'jwt-of-test') } },
+        login: { mount: 'jwt2', role: 'k8s-workload' },
+        sinks: [{ file: { path: join(directory, 'token-of-test') } }],
+      }),
+    }),
+  );
+  await until('both tokens', async () => (await tokenIn()) && (await tokenIn('token-of-test')));
+  assert.equal((await lookUp(await tokenIn()))['path'], 'auth/jwt/login');
+  assert.equal((await lookUp(await tokenIn('token-of-test')))['path'], 'auth/jwt2/login');
+});
+
+test('S2: Vault trusts the published issuer, and no other under its name', async (t) => {
+  const { issuer, vault, directory, exchange, config, tokenIn } = await k8s(t);
+  const data = (await vault.call('GET', 'auth/jwt/config')).body['data'] as Record<string, unknown>;
+  assert.deepEqual(
+    [data['oidc_discovery_url'], data['bound_issuer']],
+    ['https://k8s-prod.oidc.pub', 'https://k8s-prod.oidc.pub'],
+  );
+  const impostor = await openIssuer({ issuer: issuer.issuer });
+  t.after(() => impostor.close());
+  await writeFile(join(directory, 'jwt'), await impostor.mint(k8sClaims()));
+  const { daemon } = await runDaemon(t, config({ app: exchange() }));
+  const failure = await until('the refusal', () => failureOf(daemon, 'app'));
+  assert.equal(failure.code, 'signature_invalid');
+  assert.equal(await tokenIn(), undefined);
+});
+
+test("S3: the role of the guide is the one that Vault keeps, and another namespace's account is refused", async (t) => {
+  const { vault, writeJwt, exchange, config } = await k8s(t);
+  const role = (await vault.call('GET', 'auth/jwt/role/k8s-workload')).body['data'] as Record<string, unknown>;
+  assert.deepEqual(
+    [role['bound_subject'], role['token_policies'], role['token_ttl']],
+    ['system:serviceaccount:default:my-app', ['app-read'], 3600],
+  );
+  await writeJwt(k8sClaims('other'));
+  const { daemon } = await runDaemon(t, config({ app: exchange() }));
+  const failure = await until('the refusal', () => failureOf(daemon, 'app'));
+  assert.equal(failure.code, 'subject_mismatch');
+  assert.match(failure.hint, /bound_subject/);
+});
+
+test('S4: a JWT becomes a token with the policies and the lease of the role, in the file and over HTTP', async (t) => {
+  const { writeJwt, exchange, config, tokenIn, lookUp } = await k8s(t);
+  await writeJwt();
+  const { daemon } = await runDaemon(t, config({ app: exchange() }));
+  const token = await until('a token', () => tokenIn());
+  const { policies, ttl, renewable, creation_ttl } = await lookUp(token);
+  assert.deepEqual(
+    { policies, renewable, creation_ttl },
+    { policies: ['app-read', 'default'], renewable: true, creation_ttl: 3600 },
+  );
+  assert.ok(Number(ttl) > 3500);
+  const answer = await fetch(`${daemon.api}/v1/token`, { headers: { 'x-vault-request': 'true' } });
+  assert.equal(((await answer.json()) as { access_token: string }).access_token, token);
+});
+
+test('S5: a role without audiences, then with another one, is told with the remedy; the remedy works', async (t) => {
+  const { vault, writeJwt, exchange, config, tokenIn } = await k8s(t);
+  await vault.call('DELETE', 'auth/jwt/role/k8s-workload');
+  const { bound_audiences: _, ...unbound } = k8sRole;
+  await vault.write('auth/jwt/role/k8s-workload', unbound);
+  await writeJwt();
+  const { daemon } = await runDaemon(t, config({ app: exchange() }));
+  const first = await until('the refusal', () => failureOf(daemon, 'app'));
+  assert.equal(first.code, 'audience_unbound');
+  await vault.write('auth/jwt/role/k8s-workload', { ...k8sRole, bound_audiences: 'https://vault' });
+  const refresh = () => daemon.refresh();
+  refresh();
+  const second = await until(
+    'the other refusal',
+    () => {
+      const failure = failureOf(daemon, 'app');
+      return failure?.code === 'audience_mismatch' && failure;
+    },
+    20_000,
+  );
+  assert.match(second.hint, /bound_audiences/);
+  await vault.write('auth/jwt/role/k8s-workload', k8sRole);
+  refresh();
+  await until('a token', () => tokenIn(), 20_000);
+});
+
+test("S6: a projected token survives kubelet's swap, and the token reads what its policy allows", async (t) => {
+  const { issuer, vault, directory, exchange, config, tokenIn } = await k8s(t);
+  await vault.write('sys/mounts/secret', { type: 'kv' });
+  await vault.write('secret/app', { password: 'xyzzy' });
+  await vault.write('sys/policies/acl/app-read', { policy: 'path "secret/app" { capabilities = ["read"] }' });
+  const volume = await createProjectedVolume(join(directory, 'volume'));
+  await volume.swap('token', await issuer.mint(k8sClaims()));
+  await runDaemon(t, config({ app: exchange({ source: { file: { path: join(directory, 'volume', 'token') } } }) }));
+  const first = await until('the first token', () => tokenIn());
+  await volume.swap('token', await issuer.mint(k8sClaims()));
+  const second = await until('the second', async () => {
+    const now = await tokenIn();
+    return now !== first && now;
+  });
+  for (const token of [first, second]) {
+    const secret = await vault.call('GET', 'secret/app', undefined, { 'x-vault-token': token });
+    assert.deepEqual(secret.body['data'], { password: 'xyzzy' });
+  }
+});
+
+test('S7: a GitLab job logs in once with its ID token, from the branch that the role names and no other', async (t) => {
+  const publisher = await openPublisher(t);
+  const issuer = await publisher.publish('gitlab.oidc.pub');
+  const vault = await openRealVault(t, { environment: publisher.environment });
+  await trust(vault, publisher, 'https://gitlab.oidc.pub');
+  await vault.write('auth/jwt/role/gitlab-main', {
+    role_type: 'jwt',
+    user_claim: 'sub',
+    bound_audiences: 'https://gitlab.oidc.pub',
+    bound_subject: 'project_path:mygroup/myproject:ref_type:branch:ref:main',
+    policies: 'ci-read',
+    ttl: '15m',
+  });
+  const directory = await temporaryDirectory(t);
+  const configFile = join(directory, 'config.json');
+  const source = { env: { name: 'VAULT_ID_TOKEN' } };
+  const sinks = [{ file: { path: join(directory, 'vault.env'), format: 'env' } }];
+  await writeFile(configFile, JSON.stringify({ exchanges: { ci: { source, login: { role: 'gitlab-main' }, sinks } } }));
+  const idToken = (ref: string) =>
+    issuer.mint({
+      aud: 'https://gitlab.oidc.pub',
+      sub: `project_path:mygroup/myproject:ref_type:branch:ref:${ref}`,
+      namespace_path: 'mygroup',
+      project_path: 'mygroup/myproject',
+      project_id: '42',
+      pipeline_source: 'push',
+      ref,
+      ref_type: 'branch',
+      ref_protected: String(ref === 'main'),
+    });
+  const once = async (ref: string) => {
+    const env = { PATH: process.env['PATH'] ?? '', VAULT_ADDR: vault.url, VAULT_ID_TOKEN: await idToken(ref) };
+    return new Promise<{ code: number; err: string }>((resolve) => {
+      execFile(
+        process.execPath,
+        ['src/main.ts', 'once', '--config', configFile, '--timeout', '3s'],
+        { env },
+        (error, _out, err) => resolve({ code: error === null ? 0 : Number(error.code), err }),
+      );
+    });
+  };
+  const refused = await once('feature');
+  assert.equal(refused.code, 4);
+  assert.match(refused.err, /the JWT's subject isn't the role's/);
+  assert.equal((await once('main')).code, 0);
+  const line = await readFile(join(directory, 'vault.env'), 'utf8');
+  const [, token = ''] = /^VAULT_TOKEN=(hvs\.\S+)\n$/.exec(line) ?? [];
+  const seen = await vault.call('GET', 'auth/token/lookup-self', undefined, { 'x-vault-token': token });
+  assert.deepEqual((seen.body['data'] as { policies: string[] }).policies, ['ci-read', 'default']);
+});
+
+/** Another Vault that issues identity tokens as https://vault-prod.oidc.pub, for the user "app". */
+async function openSourceVault(t: TestContext, publisher: Publisher, directory: string) {
+  const { cert, key } = publisher.ca.issue({ name: 'vault-prod.oidc.pub' });
+  const [certFile, keyFile] = [join(directory, 'source.pem'), join(directory, 'source.key')];
+  await writeFile(certFile, cert);
+  await writeFile(keyFile, key);
+  const port = await freePort();
+  publisher.lead('vault-prod.oidc.pub', port);
+  // one listener for the published name, one for those who ask for tokens
+  const plain = await freePort();
+  const listener = [
+    { tcp: { address: `127.0.0.1:${plain}`, tls_disable: true } },
+    { tcp: { address: `127.0.0.1:${port}`, tls_cert_file: certFile, tls_key_file: keyFile } },
+  ];
+  const source = await openRealVault(t, { port: plain, config: { listener } });
+  await source.write('identity/oidc/config', { issuer: 'https://vault-prod.oidc.pub' });
+  await source.write('identity/oidc/key/federation', { allowed_client_ids: '*', algorithm: 'ES256' });
+  await source.write('identity/oidc/role/federation', { key: 'federation', client_id: 'vault', ttl: '4s' });
+  await source.write('sys/policies/acl/mint', {
+    policy: 'path "identity/oidc/token/federation" { capabilities = ["read"] }',
+  });
+  await source.write('sys/auth/userpass', { type: 'userpass' });
+  await source.write('auth/userpass/users/app', { password: 'p', token_policies: 'mint' });
+  const { body } = await source.write('auth/userpass/login/app', { password: 'p' });
+  const auth = body['auth'] as { client_token: string; entity_id: string };
+  return { source, token: auth.client_token, entity: auth.entity_id };
+}
+
+test("S8: another Vault's identity tokens are the JWTs, minted anew before they end", async (t) => {
+  const publisher = await openPublisher(t);
+  const directory = await temporaryDirectory(t);
+  const { source, token, entity } = await openSourceVault(t, publisher, directory);
+  const vault = await openRealVault(t, { environment: publisher.environment });
+  await trust(vault, publisher, 'https://vault-prod.oidc.pub/v1/identity/oidc');
+  await vault.write('auth/jwt/role/external-vault', {
+    role_type: 'jwt',
+    user_claim: 'sub',
+    bound_audiences: 'vault',
+    bound_subject: entity,
+    policies: 'vault-federation',
+    ttl: '1h',
+  });
+  await writeFile(join(directory, 'source-token'), token);
+  const identity = { address: source.url, token_file: join(directory, 'source-token'), role: 'federation' };
+  const sinks = [{ file: { path: join(directory, 'token') } }];
+  const federated = { source: { vault_identity: identity }, login: { role: 'external-vault' }, sinks };
+  await runDaemon(t, { vault: { address: vault.url }, exchanges: { federated }, ...LISTENERS });
+  const tokenNow = () => readFile(join(directory, 'token'), 'utf8').catch(() => undefined);
+  const first = await until('a token', tokenNow);
+  const seen = await vault.call('GET', 'auth/token/lookup-self', undefined, { 'x-vault-token': first });
+  assert.deepEqual((seen.body['data'] as { policies: string[] }).policies, ['default', 'vault-federation']);
+  await until('another token, of a new identity token', async () => (await tokenNow()) !== first, 20_000);
+  const minted = source.audited().filter((path) => path === 'identity/oidc/token/federation').length;
+  assert.ok(minted >= 2 && minted < 10, `${minted} identity tokens`);
+});
+
+/** An issuer's published keys as PEM. */
+async function fetchKeys(url: string, ca: string): Promise<string[]> {
+  const reply = await request(`${url}/keys`, {
+    dispatcher: new Agent({ connect: { ca, servername: 'k8s-prod.oidc.pub' } }),
+  });
+  const { keys } = (await reply.body.json()) as { keys: webcrypto.JsonWebKey[] };
+  return keys.map((jwk) =>
+    createPublicKey({ key: jwk, format: 'jwk' }).export({ type: 'spki', format: 'pem' }).toString(),
+  );
+}
+
+test('S8: the token that asks may be that of another exchange in the same process', async (t) => {
+  const publisher = await openPublisher(t);
+  const directory = await temporaryDirectory(t);
+  const k8sIssuer = await publisher.publish('k8s-prod.oidc.pub');
+  const { source } = await openSourceVault(t, publisher, directory);
+  const vault = await openRealVault(t, { environment: publisher.environment });
+  await trust(vault, publisher, 'https://vault-prod.oidc.pub/v1/identity/oidc');
+  await vault.write('auth/jwt/role/external-vault', {
+    ...k8sRole,
+    bound_subject: undefined,
+    policies: 'vault-federation',
+  });
+  // the first exchange logs in to the source Vault, which trusts the same issuer by its keys
+  await source.write('sys/auth/jwt', { type: 'jwt' });
+  const keys = await fetchKeys(k8sIssuer.url, publisher.ca.cert);
+  await source.write('auth/jwt/config', { jwt_validation_pubkeys: keys, bound_issuer: k8sIssuer.issuer });
+  await source.write('auth/jwt/role/app', { ...k8sRole, policies: 'mint' });
+  await writeFile(join(directory, 'jwt'), await k8sIssuer.mint(k8sClaims()));
+  const exchanges = {
+    home: { source: { file: { path: join(directory, 'jwt') } }, login: { role: 'app' } },
+    abroad: {
+      source: { vault_identity: { exchange: 'home', role: 'federation' } },
+      vault: { address: vault.url },
+      login: { role: 'external-vault' },
+      sinks: [{ file: { path: join(directory, 'token') } }],
+    },
+  };
+  await runDaemon(t, { vault: { address: source.url }, exchanges, ...LISTENERS });
+  await until('a token', () => readFile(join(directory, 'token'), 'utf8').catch(() => undefined), 20_000);
+});
+
+test('S10: renewed while it may be, replaced at its maximum TTL, by a new JWT, and when it was revoked', async (t) => {
+  const { vault, writeJwt, exchange, config, tokenIn, lookUp } = await k8s(t);
+  await vault.write('auth/jwt/role/k8s-workload', { ...k8sRole, ttl: '4s', max_ttl: '9s' });
+  await writeJwt();
+  const { daemon, log } = await runDaemon(t, config({ app: exchange() }));
+  const count = (path: string) => vault.audited().filter((one) => one === path).length;
+  const first = await until('a token', () => tokenIn());
+  await until('two renewals', () => count('auth/token/renew-self') >= 2, 15_000);
+  assert.equal(await tokenIn(), first, 'the same token all along');
+  const next = async (than: string | undefined) =>
+    until(
+      'another token',
+      async () => {
+        const now = await tokenIn();
+        return now !== than && now;
+      },
+      15_000,
+    );
+  const second = await next(first);
+  assert.equal((await lookUp(second))['path'], 'auth/jwt/login');
+  await writeJwt();
+  const third = await next(second);
+  await vault.write('auth/token/revoke', { token: third });
+  const fourth = await next(third);
+  assert.equal((await lookUp(fourth))['path'], 'auth/jwt/login');
+  assert.ok(log.some((line) => line.includes('renewal_denied')));
+  assert.ok(count('auth/jwt/login') <= 5, `${count('auth/jwt/login')} logins`);
+  assert.equal((await fetch(`${daemon.ops}/readyz`)).status, 200);
+});
