@@ -7,7 +7,7 @@
  * - `soon`: jittered backoff up to a minute: it may pass by itself
  * - `slow`: backoff up to five minutes: somebody must change something, yet Vault's word isn't proof
  * - `new-jwt`: the same JWT at most once a minute: another JWT is what helps
- * - `clock`: within seconds of the JWT's "not before": two clocks differ
+ * - `clock`: as soon as Vault's leeway lets the JWT's "not before" pass: two clocks differ
  * - `log-in`: a renewal that is refused for good: logging in is the remedy
  */
 export type RetryRule = 'soon' | 'slow' | 'new-jwt' | 'clock' | 'log-in';

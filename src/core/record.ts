@@ -141,8 +141,12 @@ function ended(state: State, operation: Call['operation'], attempt: number, chan
 function withLogin(state: State, grant: Grant, moment: Moment): State {
   const same = state.token?.secret.equals(grant.secret) === true;
   const generation = same ? state.generation : state.generation + 1;
+  const plan = granted(state, grant, moment);
+  // the policies of the tokens before lacked renew-self: this one is not asked about
+  const unrenewable = state.deniedRenewals >= 2 ? { renewable: false, renewAt: plan.loginAt } : {};
   const token: HeldToken = {
-    ...granted(state, grant, moment),
+    ...plan,
+    ...unrenewable,
     generation,
     jwtSerial: state.call?.jwtSerial ?? 0,
     issuedAt: moment.now,

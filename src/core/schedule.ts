@@ -48,6 +48,9 @@ function backoff(count: number, capMs: number, random: number): number {
   return whole / 2 + (random * whole) / 2;
 }
 
+/** Vault takes a JWT this long before its "not before" (clock_skew_leeway of a role, 60 s unless set). */
+const CLOCK_LEEWAY_MS = 60 * SECOND;
+
 export interface RetryFacts {
   /** failures in a row, this one included */
   readonly count: number;
@@ -76,7 +79,7 @@ export function retryDelay(failure: Failure, { count, tokenLeftMs, untilValidMs,
         return MINUTE * (1 + random / 10);
       case 'clock':
         return clamp(
-          (untilValidMs ?? 0) + 5 * SECOND,
+          (untilValidMs ?? 0) - CLOCK_LEEWAY_MS + SECOND,
           Math.max(5 * SECOND, backoff(count, MINUTE, random)),
           5 * MINUTE,
         );

@@ -20,7 +20,7 @@ export interface AdminVault {
   write(path: string, body: unknown): Promise<Answer>;
 }
 
-export function adminOf(url: string, connect: { ca?: string } = {}, root = ''): AdminVault {
+export function adminOf(url: string, connect: { ca?: string; servername?: string } = {}, root = ''): AdminVault {
   const dispatcher = new Agent({ connect, pipelining: 0 });
   const admin: AdminVault = {
     url,

@@ -9,26 +9,34 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
-import { type AdminVault, type Answer, adminOf } from './admin.ts';
+import { type AdminVault, adminOf } from './admin.ts';
 import { findVault } from './find-vault.ts';
 
 export interface RealVaultOptions {
   /** PEM files; without them it speaks plain HTTP */
-  readonly tls?: { readonly certFile: string; readonly keyFile: string; readonly caFile: string };
+  readonly tls?: {
+    readonly certFile: string;
+    readonly keyFile: string;
+    readonly caFile: string;
+    readonly name?: string;
+  };
   /** members over the server's config, such as another storage */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly port?: number;
+  /** the leader of the raft cluster that it joins instead of being initialised by itself */
+  readonly joins?: RealVault;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface RealVault extends AdminVault {
   readonly directory: string;
+  unsealKey: string;
   seal(): Promise<void>;
   unseal(): Promise<void>;
   /** kill -9: the storage stays */
   kill(): Promise<void>;
-  /** Starts it again after a kill, and unseals it. */
-  start(): Promise<void>;
+  /** Starts it again after a kill, and unseals it; `ca` where its certificate is of another one now. */
+  start(ca?: string): Promise<void>;
   /** After a kill: starts on empty storage, as another Vault would. */
   startAnew(): Promise<void>;
   /** the paths of the requests in the audit log, in order: what Vault really had to do */
@@ -42,9 +50,12 @@ export async function openRealVault(t: TestContext, options: RealVaultOptions = 
   const url = `${scheme}://127.0.0.1:${port}`;
   const audit = join(directory, 'audit.log');
   await writeFile(join(directory, 'vault.json'), JSON.stringify(serverConfig(directory, { port, url, ...options })));
-  const admin = adminOf(url, options.tls === undefined ? {} : { ca: readFileSync(options.tls.caFile, 'utf8') });
+  const connectWith = (ca?: string) =>
+    options.tls === undefined
+      ? {}
+      : { ca: ca ?? readFileSync(options.tls.caFile, 'utf8'), servername: options.tls.name ?? '127.0.0.1' };
+  const admin = adminOf(url, connectWith());
   let child: ChildProcess | undefined;
-  let unsealKey = '';
 
   async function launch(): Promise<void> {
     await mkdir(join(directory, 'storage'), { recursive: true });
@@ -66,29 +77,37 @@ export async function openRealVault(t: TestContext, options: RealVaultOptions = 
 
   async function initialise(): Promise<void> {
     const { body } = await admin.write('sys/init', { secret_shares: 1, secret_threshold: 1 });
-    unsealKey = (body['keys_base64'] as string[])[0] ?? '';
+    vault.unsealKey = (body['keys_base64'] as string[])[0] ?? '';
     admin.root = String(body['root_token']);
     await vault.unseal();
     await admin.write('sys/audit/file', { type: 'file', options: { file_path: audit } });
   }
 
+  async function joinCluster(leader: RealVault): Promise<void> {
+    await admin.write('sys/storage/raft/join', { leader_api_addr: leader.url });
+    admin.root = leader.root;
+    await vault.unseal();
+  }
+
   const vault: RealVault = Object.assign(admin, {
     directory,
+    unsealKey: options.joins?.unsealKey ?? '',
     seal: async () => void (await admin.write('sys/seal', {})),
     async unseal() {
       await until(
         'it is unsealed',
-        async () => (await admin.write('sys/unseal', { key: unsealKey })).body['sealed'] === false,
+        async () => (await admin.call('POST', 'sys/unseal', { key: vault.unsealKey })).body['sealed'] === false,
       );
-      await until('it is active', () => isActive(admin), 30_000);
+      await until('it serves', () => serves(vault, options.joins !== undefined), 30_000);
     },
     async kill() {
-      const gone = child && once(child, 'exit');
-      child?.kill('SIGKILL');
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+      const gone = once(child, 'exit');
+      child.kill('SIGKILL');
       await gone;
-      child = undefined;
     },
-    async start() {
+    async start(ca?: string) {
+      if (ca !== undefined) Object.assign(vault, { call: adminOf(url, connectWith(ca), vault.root).call });
       await launch();
       await vault.unseal();
     },
@@ -107,13 +126,15 @@ export async function openRealVault(t: TestContext, options: RealVaultOptions = 
   });
   t.after(() => vault.kill());
   await launch();
-  await initialise();
+  if (options.joins === undefined) await initialise();
+  else await joinCluster(options.joins);
   return vault;
 }
 
-async function isActive(admin: AdminVault): Promise<boolean> {
-  const answer: Answer = await admin.call('GET', 'sys/health');
-  return answer.status === 200;
+/** As the active node, or as a standby that forwards to it. */
+async function serves(admin: AdminVault, asStandby: boolean): Promise<boolean> {
+  const { status } = await admin.call('GET', 'sys/health');
+  return status === 200 || (asStandby && status === 429);
 }
 
 function serverConfig(
