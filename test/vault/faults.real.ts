@@ -13,7 +13,7 @@ import { until } from '../support/settling.ts';
 import { runDaemon } from '../support/sidecar.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { type BadProxy, openBadProxy } from './bad-proxy.ts';
-import { freePort, openRealVault, type RealVault, type RealVaultOptions } from './real-vault.ts';
+import { openRealVault, type RealVault, type RealVaultOptions } from './real-vault.ts';
 
 const ROLE = { role_type: 'jwt', user_claim: 'sub', bound_audiences: 'vault', policies: 'app-read', ttl: '10m' };
 /** V8: how long after the end of a fault the next token may take */
@@ -259,16 +259,15 @@ test("E4: a name that isn't in Vault's certificate is refused; server_name, relo
 });
 
 test('a standby serves by forwarding, also after the active node steps down', async (t) => {
-  const raft = async (node: string, path: string) => ({
+  const raft = (node: string, path: string) => ({
     storage: { raft: { path, node_id: node } },
-    cluster_addr: `http://127.0.0.1:${await freePort()}`,
   });
   const other = await temporaryDirectory(t);
   let standby: RealVault | undefined;
   const { vault, writeJwt, tokenNow, another } = await setUp(t, {
-    server: { config: await raft('one', await temporaryDirectory(t)) },
+    server: { config: raft('one', await temporaryDirectory(t)) },
     addressOf: async (leader) => {
-      standby = await openRealVault(t, { config: await raft('two', other), joins: leader });
+      standby = await openRealVault(t, { config: raft('two', other), joins: leader });
       return standby.url;
     },
   });
