@@ -16,6 +16,8 @@ export interface Role {
   bound_audiences?: readonly string[] | string;
   bound_subject?: string;
   bound_claims?: Readonly<Record<string, unknown>>;
+  groups_claim?: string;
+  token_bound_cidrs?: readonly string[] | string;
   token_ttl?: number;
   token_max_ttl?: number;
   token_explicit_max_ttl?: number;
@@ -55,6 +57,9 @@ export async function checkLogin(
   if (role === undefined) throw new VaultError(400, `role "${name}" could not be found`);
   if ((role.role_type ?? 'oidc') === 'oidc') throw new VaultError(400, 'role with oidc role_type is not allowed');
   if (typeof request.jwt !== 'string' || request.jwt === '') throw new VaultError(400, 'missing token');
+  // callers are on loopback, so ranges without it keep them out
+  if (role.token_bound_cidrs !== undefined && !/127\.|::1/.test(String(role.token_bound_cidrs)))
+    throw new VaultError(403, 'permission denied');
   const claims = await verify(mount, mount.config, request.jwt);
   checkRegisteredClaims(claims, mount.config, { role, wall });
   checkUser(claims, role);
@@ -162,6 +167,9 @@ function checkUser(claims: Record<string, unknown>, role: Role): void {
   const user = role.user_claim ?? '';
   if (claims[user] === undefined) throw new VaultError(400, `claim "${user}" not found in token`);
   if (typeof claims[user] !== 'string') throw new VaultError(400, `claim "${user}" could not be converted to string`);
+  const groups = role.groups_claim;
+  if (groups && claims[groups] === undefined)
+    throw new VaultError(400, `failed to fetch groups: "${groups}" claim not found in token`);
   for (const [claim, wanted] of Object.entries(role.bound_claims ?? {})) {
     if (claims[claim] === undefined) throw new VaultError(400, `error validating claims: claim "${claim}" is missing`);
     if (![wanted].flat().includes(claims[claim])) {

@@ -1,5 +1,6 @@
 // From a new JWT in its file to the new Vault token in its: 50 rotations against the in-memory Vault, half of them by
 // rename, half by kubelet's swap, debounce included. Ten exchanges take turns, since one logs in every 5 s at most.
+// With --vault: against a real Vault, beside `vault agent` (against-agent.ts).
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile, rename, writeFile } from 'node:fs/promises';
@@ -12,6 +13,10 @@ const EXCHANGES = 10;
 const ROUNDS = 5;
 const LOGIN_GAP_MS = 5200;
 
+if (process.argv.includes('--vault')) {
+  await import('./against-agent.ts');
+  process.exit();
+}
 const bench = await openBench(EXCHANGES);
 const rotators = await Promise.all(bench.places.map(openRotator));
 for (const rotate of rotators) await rotate(await bench.issuer.mint());

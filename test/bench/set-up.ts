@@ -55,10 +55,10 @@ export async function openBench(count: number) {
 const LIMIT_MS = 15_000;
 
 /** Looks every millisecond until the file holds something else than `before`; answers what. */
-export async function untilChanged(path: string, before: string | undefined): Promise<string> {
-  const deadline = performance.now() + LIMIT_MS;
+export async function untilChanged(path: string, before: string | undefined, limitMs = LIMIT_MS): Promise<string> {
+  const deadline = performance.now() + limitMs;
   for (;;) {
-    if (performance.now() > deadline) throw new Error(`${path} didn't change within ${LIMIT_MS} ms`);
+    if (performance.now() > deadline) throw new Error(`${path} didn't change within ${limitMs} ms`);
     const now = await readFile(path, 'utf8').catch(() => undefined);
     if (now !== undefined && now !== before) return now;
     await new Promise((resolve) => setTimeout(resolve, 1));
@@ -70,4 +70,10 @@ export function figures(samples: readonly number[]): string {
   const at = (share: number) =>
     (sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN).toFixed(0);
   return `n ${sorted.length}  min ${at(0)}  p50 ${at(0.5)}  p95 ${at(0.95)}  max ${at(1)} ms`;
+}
+
+export async function residentMemory(pid: number | undefined): Promise<string> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  const mebibytes = (name: string) => Math.round(Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1024);
+  return `RSS ${mebibytes('VmRSS')} MiB, of it anonymous ${mebibytes('RssAnon')} MiB`;
 }

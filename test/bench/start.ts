@@ -2,10 +2,10 @@
 // of each when idle. Build the bundle first: npm run build.
 
 import { spawn } from 'node:child_process';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { figures, openBench, untilChanged } from './set-up.ts';
+import { figures, openBench, residentMemory, untilChanged } from './set-up.ts';
 
 const RUNS = 10;
 const SETTLE_MS = 2000;
@@ -46,10 +46,4 @@ async function emptyNode(): Promise<number> {
   const child = spawn(process.execPath, ['-e', '0']);
   await new Promise((resolve) => child.once('exit', resolve));
   return performance.now() - startedAt;
-}
-
-async function residentMemory(pid: number | undefined): Promise<string> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  const mebibytes = (name: string) => Math.round(Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1024);
-  return `RSS ${mebibytes('VmRSS')} MiB, of it anonymous ${mebibytes('RssAnon')} MiB`;
 }

@@ -3,9 +3,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 
-export async function temporaryDirectory(t: TestContext): Promise<string> {
+/** Whatever ends one day and calls these then: a test, or a benchmark. */
+export interface Scope {
+  after(done: () => unknown): void;
+}
+
+export async function temporaryDirectory(t: Scope): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'vault-token-sidecar-test-'));
   t.after(() => rm(directory, { recursive: true, force: true }));
   return directory;

@@ -81,6 +81,7 @@ export function testContract(open: OpenVault): void {
     const refused = async (claims: Record<string, unknown>, role?: string) => told(await logIn(claims, role));
     assert.equal(await refused(fine), '200  -> granted');
     assert.equal(await send({ role: 'app', jwt: 'x' }, 'nowhere'), '403 permission denied -> login_forbidden');
+    assert.equal(await send({ jwt: 'x' }), '400 missing role -> role_missing');
     assert.equal(await send({ role: 'app' }), '400 missing token -> jwt_refused');
     assert.equal(await refused(fine, 'other'), '400 role "other" could not be found -> role_missing');
     const invalid = '400 error validating token:';
@@ -124,6 +125,17 @@ export function testContract(open: OpenVault): void {
     );
     await vault.write('auth/jwt/role/user', { ...ROLE, user_claim: 'email' });
     assert.equal(await refused(fine, 'user'), '400 claim "email" not found in token -> claims_mismatch');
+    assert.equal(
+      await refused({ ...fine, email: 7 }, 'user'),
+      '400 claim "email" could not be converted to string -> claims_mismatch',
+    );
+    await vault.write('auth/jwt/role/groups', { ...ROLE, groups_claim: 'groups' });
+    assert.equal(
+      await refused(fine, 'groups'),
+      '400 failed to fetch groups: "groups" claim not found in token -> claims_mismatch',
+    );
+    await vault.write('auth/jwt/role/far', { ...ROLE, token_bound_cidrs: '192.0.2.0/24' });
+    assert.equal(await refused(fine, 'far'), '403 permission denied -> login_forbidden');
     await vault.write('auth/jwt/role/oidc', { user_claim: 'sub', allowed_redirect_uris: 'http://127.0.0.1' });
     assert.equal(await refused(fine, 'oidc'), '400 role with oidc role_type is not allowed -> role_type_oidc');
     const impostor = await openIssuer({ issuer: issuer.issuer });

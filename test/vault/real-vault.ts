@@ -6,9 +6,8 @@ import { readFileSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { until } from '../support/settling.ts';
-import { temporaryDirectory } from '../support/temporary.ts';
+import { type Scope, temporaryDirectory } from '../support/temporary.ts';
 import { type AdminVault, adminOf } from './admin.ts';
 import { findVault } from './find-vault.ts';
 
@@ -43,7 +42,7 @@ export interface RealVault extends AdminVault {
   audited(): readonly string[];
 }
 
-export async function openRealVault(t: TestContext, options: RealVaultOptions = {}): Promise<RealVault> {
+export async function openRealVault(t: Scope, options: RealVaultOptions = {}): Promise<RealVault> {
   const directory = await temporaryDirectory(t);
   const port = options.port ?? (await freePort());
   const scheme = options.tls === undefined ? 'http' : 'https';
