@@ -49,10 +49,11 @@ export async function openRealVault(t: Scope, options: RealVaultOptions = {}): P
   const url = `${scheme}://127.0.0.1:${port}`;
   const audit = join(directory, 'audit.log');
   await writeFile(join(directory, 'vault.json'), JSON.stringify(serverConfig(directory, { port, url, ...options })));
-  const connectWith = (ca?: string) =>
-    options.tls === undefined
-      ? {}
-      : { ca: ca ?? readFileSync(options.tls.caFile, 'utf8'), servername: options.tls.name ?? '127.0.0.1' };
+  const connectWith = (ca?: string) => {
+    if (options.tls === undefined) return {};
+    const { caFile, name } = options.tls;
+    return { ca: ca ?? readFileSync(caFile, 'utf8'), ...(name === undefined ? {} : { servername: name }) };
+  };
   const admin = adminOf(url, connectWith());
   let child: ChildProcess | undefined;
 
