@@ -48,6 +48,7 @@ function describeViolation({
     }
     case 'pattern':
       if (/mode$/.test(instancePath)) return `${place}: must be permission bits in octal, such as "0640"`;
+      if (/server_name$/.test(instancePath)) return `${place}: must be a host name, not an address`;
       return `${place}: must be an absolute path`;
     case 'anyOf':
       return `${place}: must be a duration such as "90s" or "1h30m", or whole seconds`;

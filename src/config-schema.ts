@@ -18,7 +18,13 @@ const oneKey = { ...strict, minProperties: 1, maxProperties: 1 } as const;
 const Tls = Type.Object(
   {
     ca_file: Type.Optional(path('PEM file with the CAs that Vault may be signed by, in place of the system ones')),
-    server_name: Type.Optional(text("the name in Vault's certificate, where it isn't the host of the address")),
+    // TLS knows no address as a server name (RFC 6066 section 3)
+    server_name: Type.Optional(
+      Type.String({
+        pattern: '^(?=.*[A-Za-z])[A-Za-z0-9.-]+$',
+        description: "the name in Vault's certificate, where it isn't the host of the address",
+      }),
+    ),
     client_cert_file: Type.Optional(path('PEM client certificate')),
     client_key_file: Type.Optional(path('PEM key of the client certificate')),
   },

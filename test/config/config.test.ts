@@ -97,6 +97,11 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     'config.json: /exchanges/app/on_stop: must be one of "keep", "revoke"',
   ],
   [
+    'an address as a server name',
+    withVault({ tls: { server_name: '10.0.0.1' } }),
+    'config.json: /vault/tls/server_name: must be a host name, not an address',
+  ],
+  [
     'B3: http off loopback',
     withVault({ address: 'http://vault:8200' }),
     'config.json: /vault/address: http would send the JWT in the clear: use https, or set allow_insecure_http',
