@@ -8,6 +8,7 @@ import {
   DEBOUNCE_MS,
   FAILURE_BUDGET,
   failureCost,
+  IDENTITY_POLL_MS,
   loginPoint,
   pollDelay,
   REPLICATION_MS,
@@ -23,8 +24,6 @@ import type { SourceSettings } from './settings.ts';
 import type { Call, ExchangeEvent, HeldToken, Moment, Policy, SinkState, State, Streak } from './state.ts';
 import type { Grant } from './vault-protocol.ts';
 import { decodeWorkloadJwt, isExpired, isOlder } from './workload-jwt.ts';
-
-const IDENTITY_POLL_MS = 5000;
 
 export function record(policy: Policy, before: State, event: ExchangeEvent, moment: Moment): State {
   const after = recordEvent(policy, withClockChecked(before, moment), event, moment);

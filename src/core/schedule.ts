@@ -18,6 +18,8 @@ export const FRESH_READ_MS = SECOND;
 export const READ_TIMEOUT_MS = 5 * SECOND;
 /** How often the JWT is read where nothing tells of a change. */
 export const UNWATCHED_POLL_MS = 2 * SECOND;
+/** how often a source that asks another Vault is looked at; it asks only when a token is due */
+export const IDENTITY_POLL_MS = 5 * SECOND;
 /** A look at each sink, whether somebody deleted or altered what it holds. */
 export const SINK_CHECK_MS = 10 * SECOND;
 /** What a stop waits for a call in flight, and then for the revocation. */

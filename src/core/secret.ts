@@ -37,6 +37,11 @@ export class Secret {
   }
 }
 
+const ONE_PRINTABLE_WORD = /^[\x21-\x7e]{8,8192}$/;
+
+/** True for what can be a Vault token: one printable word, so that no header, line or reader can take it for more. */
+export const isTokenText = (text: string): boolean => ONE_PRINTABLE_WORD.test(text);
+
 // Three base64url parts that begin like a JOSE header, or a Vault token in today's (hvs. hvb. hvr.) and the old (s. b. r.) form.
 const LOOKS_SECRET = /eyJ[\w-]*(?:\.[\w-]*){1,4}|\bhv[sbr]\.[\w-]{8,}|\b[sbr]\.[A-Za-z0-9]{20,}/g;
 

@@ -4,7 +4,7 @@
 
 import type { Failure } from './errors.ts';
 import { readLoginRefusal, readRenewalRefusal } from './login-refusals.ts';
-import { Secret, scrub } from './secret.ts';
+import { isTokenText, Secret, scrub } from './secret.ts';
 import type { LoginSettings, VaultIdentitySettings } from './settings.ts';
 
 export type Operation = 'login' | 'renew' | 'revoke';
@@ -48,7 +48,6 @@ export interface Grant {
   readonly warnings: readonly string[];
 }
 
-const TOKEN = /^[\x21-\x7e]{8,8192}$/;
 const TEN_YEARS_SECONDS = 10 * 365 * 86_400;
 const UNSTATED_LEASE_SECONDS = 3600;
 
@@ -87,9 +86,7 @@ export function judgeIdentity(
   const [jwt, ttl] = [data?.['token'], data?.['ttl']];
   if (reply.status === 200 && typeof jwt === 'string' && typeof ttl === 'number' && ttl > 0)
     return { jwt: new Secret(jwt), lifeMs: ttl * 1000 };
-  const refusal = judgeRefusal('identity', reply, sent);
-  const refused = reply.status === 400 || reply.status === 403 || reply.status === 404;
-  return refused ? { ...refusal, code: 'identity_refused' } : refusal;
+  return judgeRefusal('identity', reply, sent);
 }
 
 /** Judges a reply to a login or renewal. `sent` are the secrets that went with the request: no evidence may hold them. */
@@ -103,7 +100,7 @@ export function judgeGrant(operation: Operation, reply: VaultReply, sent: readon
   }
   if (objectOf(auth['mfa_requirement']) !== undefined) return { code: 'mfa_required' };
   const token = auth['client_token'];
-  if (typeof token !== 'string' || !TOKEN.test(token))
+  if (typeof token !== 'string' || !isTokenText(token))
     return { code: 'bad_response', evidence: 'no usable client_token' };
   const lease = auth['lease_duration'];
   if (typeof lease !== 'number' || !Number.isFinite(lease) || lease < 0) {
@@ -141,8 +138,8 @@ function judgeRefusal(operation: Operation | 'identity', reply: VaultReply, sent
 function codeOf(operation: Operation | 'identity', { status, body }: VaultReply, words: string): Failure['code'] {
   if (status >= 300 && status < 400) return 'redirect_blocked';
   if (/namespace.*locked/i.test(words)) return 'vault_locked';
-  const plain = operation === 'login' ? loginCodeOf(status, words) : tokenCodeOf(status, words);
-  if (plain !== undefined && operation !== 'identity') return plain;
+  const plain = OWN_CODES[operation](status, words);
+  if (plain !== undefined) return plain;
   if (status === 400 && body.reveal().startsWith('Client sent an HTTP request to an HTTPS server'))
     return 'vault_not_http';
   if (status === 412) return 'vault_behind';
@@ -153,6 +150,14 @@ function codeOf(operation: Operation | 'identity', { status, body }: VaultReply,
   if (status >= 500) return 'vault_unavailable';
   return 'bad_response';
 }
+
+/** What a status means to one kind of request; the rest is the same for all. */
+const OWN_CODES = {
+  login: loginCodeOf,
+  renew: tokenCodeOf,
+  revoke: tokenCodeOf,
+  identity: (status: number) => (status === 400 || status === 403 || status === 404 ? 'identity_refused' : undefined),
+} as const satisfies Record<Operation | 'identity', (status: number, words: string) => Failure['code'] | undefined>;
 
 function loginCodeOf(status: number, words: string): Failure['code'] | undefined {
   // A 400 that carries no word of Vault's comes from something before it.

@@ -1,15 +1,14 @@
 // The Vault token as text: bare, as JSON, or as a line for a shell or an env_file.
 
 import { ExchangeError } from '../core/errors.ts';
+import { isTokenText } from '../core/secret.ts';
 import type { TokenFormat } from '../core/settings.ts';
 import type { TokenDocument } from './sink.ts';
-
-const ONE_PRINTABLE_WORD = /^[\x21-\x7e]{8,8192}$/;
 
 /** @throws ExchangeError sink_failed for a token that no reader could use: nothing but one printable word is published */
 export function renderToken(format: TokenFormat, document: TokenDocument): string {
   const token = document.secret.reveal();
-  if (!ONE_PRINTABLE_WORD.test(token)) throw new ExchangeError('sink_failed', 'the token is not one printable word');
+  if (!isTokenText(token)) throw new ExchangeError('sink_failed', 'the token is not one printable word');
   switch (format) {
     case 'raw':
       return token;

@@ -3,7 +3,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { ExchangeError } from '../core/errors.ts';
-import { Secret } from '../core/secret.ts';
+import { isTokenText, Secret } from '../core/secret.ts';
 import type { VaultIdentitySettings } from '../core/settings.ts';
 import { identityRequest, judgeIdentity, type VaultReply, type VaultRequest } from '../core/vault-protocol.ts';
 import type { JwtSource } from './source.ts';
@@ -71,7 +71,7 @@ async function askingToken({ token }: VaultIdentitySettings, tokenOf: IdentityTo
   const text = await readFile(token.file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new ExchangeError('identity_token_missing', `${token.file}: ${error.code}`);
   });
-  if (!/^[\x21-\x7e]{8,8192}$/.test(text.trim()))
+  if (!isTokenText(text.trim()))
     throw new ExchangeError('identity_token_missing', `${token.file}: holds no Vault token`);
   return new Secret(text.trim());
 }

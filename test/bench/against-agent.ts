@@ -3,12 +3,12 @@
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openIssuer } from '../../src/dev/issuer.ts';
-import { temporaryDirectory } from '../support/temporary.ts';
+import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import { findVault } from '../vault/find-vault.ts';
 import { openRealVault } from '../vault/real-vault.ts';
 import { figures, residentMemory, untilChanged } from './set-up.ts';
@@ -83,8 +83,7 @@ async function setTtl(ttl: string): Promise<void> {
 }
 
 async function writeJwt(): Promise<void> {
-  await writeFile(`${jwtFile}.new`, await issuer.mint());
-  await rename(`${jwtFile}.new`, jwtFile);
+  await replaceByRename(jwtFile, await issuer.mint());
 }
 
 async function startAll(): Promise<ChildProcess[]> {

@@ -3,10 +3,11 @@
 // With --vault: against a real Vault, beside `vault agent` (against-agent.ts).
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
+import { replaceByRename } from '../support/temporary.ts';
 import { type BenchPlace, figures, openBench, untilChanged } from './set-up.ts';
 
 const EXCHANGES = 10;
@@ -49,8 +50,5 @@ async function openRotator({ jwtDirectory }: BenchPlace, index: number): Promise
     const volume = await createProjectedVolume(jwtDirectory);
     return (jwt) => volume.swap('token', jwt);
   }
-  return async (jwt) => {
-    await writeFile(join(jwtDirectory, 'new'), jwt);
-    await rename(join(jwtDirectory, 'new'), join(jwtDirectory, 'token'));
-  };
+  return (jwt) => replaceByRename(join(jwtDirectory, 'token'), jwt);
 }

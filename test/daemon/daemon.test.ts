@@ -4,10 +4,9 @@ import assert from 'node:assert/strict';
 import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parseConfig } from '../../src/config.ts';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
 import { until } from '../support/settling.ts';
-import { openPeers, type Peers, runDaemon } from '../support/sidecar.ts';
+import { openPeers, type Peers, runDaemon, settingsOf } from '../support/sidecar.ts';
 
 const tokenIn = ({ directory }: Peers, name = 'token') =>
   readFile(join(directory, name), 'utf8').catch(() => undefined);
@@ -105,8 +104,6 @@ test('B11: a reload keeps what is unchanged, and serves the old token of what ch
   const config = peers.config();
   const { daemon } = await runDaemon(t, config);
   const first = await tokenIn(peers);
-  const settings = (changed: unknown) =>
-    parseConfig(JSON.stringify(changed), { fileName: 'config.json', env: {} }).settings;
   const tokenOf = (name: string) =>
     daemon.exchanges
       .views()
@@ -115,12 +112,12 @@ test('B11: a reload keeps what is unchanged, and serves the old token of what ch
       ?.secret.reveal();
   const { app } = config['exchanges'] as { app: Record<string, unknown> };
   const added = { ...app, sinks: [{ file: { path: join(peers.directory, 'added') } }] };
-  await daemon.reload(settings({ ...config, exchanges: { app, added } }));
+  await daemon.reload(settingsOf({ ...config, exchanges: { app, added } }));
   await until('the added one', () => tokenIn(peers, 'added'));
   assert.equal(tokenOf('app'), first);
   peers.vault.setSealed(true);
   peers.vault.trust({ issuer: peers.issuer.issuer, role: 'second' });
-  await daemon.reload(settings({ ...config, exchanges: { app: { ...app, login: { role: 'second' } } } }));
+  await daemon.reload(settingsOf({ ...config, exchanges: { app: { ...app, login: { role: 'second' } } } }));
   assert.equal(tokenOf('app'), first, 'served on while the new login fails');
   assert.equal(tokenOf('added'), undefined);
   peers.vault.setSealed(false);

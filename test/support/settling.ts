@@ -1,6 +1,7 @@
 // Waiting in tests: for a condition, by looking again, up to a limit that is a failure; never for a time.
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Resolves with what `look` answers as soon as it is neither undefined nor false. */
@@ -16,4 +17,13 @@ export async function until<T>(
     assert.ok(performance.now() < deadline, `not within ${limitMs} ms: ${what}`);
     await pause(5);
   }
+}
+
+/** Resolves with what the file holds as soon as that is something else than `before`. */
+export function untilChanged(path: string, before: string | undefined, limitMs?: number): Promise<string> {
+  const look = async () => {
+    const now = await readFile(path, 'utf8').catch(() => undefined);
+    return now !== before && now;
+  };
+  return until(`${path} changes`, look, limitMs);
 }

@@ -1,15 +1,15 @@
 // A whole set-up for end-to-end tests: an issuer, a Vault that trusts it, a directory with the JWT, and the daemon in
 // this process, with its log in a variable.
 
-import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { parseConfig } from '../../src/config.ts';
+import type { Settings } from '../../src/core/settings.ts';
 import { type Daemon, startDaemon } from '../../src/daemon.ts';
 import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';
 import { type DevVault, openDevVault } from '../../src/dev/vault.ts';
 import { openObserver } from '../../src/observe/observe.ts';
-import { temporaryDirectory } from './temporary.ts';
+import { replaceByRename, temporaryDirectory } from './temporary.ts';
 
 export interface Peers {
   readonly directory: string;
@@ -33,8 +33,7 @@ export async function openPeers(t: TestContext): Promise<Peers> {
     vault,
     async writeJwt(claims) {
       const jwt = await issuer.mint(claims);
-      await writeFile(join(directory, 'jwt.new'), jwt);
-      await rename(join(directory, 'jwt.new'), join(directory, 'jwt'));
+      await replaceByRename(join(directory, 'jwt'), jwt);
       return jwt;
     },
     config: (members = {}) => ({
@@ -54,6 +53,9 @@ export async function openPeers(t: TestContext): Promise<Peers> {
   };
 }
 
+export const settingsOf = (config: unknown): Settings =>
+  parseConfig(JSON.stringify(config), { fileName: 'config.json', env: {} }).settings;
+
 export interface RunningDaemon {
   readonly daemon: Daemon;
   /** every line logged so far */
@@ -62,7 +64,7 @@ export interface RunningDaemon {
 }
 
 export async function runDaemon(t: TestContext, config: unknown): Promise<RunningDaemon> {
-  const { settings } = parseConfig(JSON.stringify(config), { fileName: 'config.json', env: {} });
+  const settings = settingsOf(config);
   const log: string[] = [];
   const observer = openObserver({
     version: '0',

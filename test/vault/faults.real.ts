@@ -2,16 +2,15 @@
 // next token comes soon after the end of the fault, and Vault is asked no more often than promised.
 
 import assert from 'node:assert/strict';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { parseConfig } from '../../src/config.ts';
 import type { ErrorCode } from '../../src/core/errors.ts';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import { makeCa } from '../support/certificates.ts';
-import { until } from '../support/settling.ts';
-import { runDaemon } from '../support/sidecar.ts';
-import { temporaryDirectory } from '../support/temporary.ts';
+import { until, untilChanged } from '../support/settling.ts';
+import { runDaemon, settingsOf } from '../support/sidecar.ts';
+import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import { type BadProxy, openBadProxy } from './bad-proxy.ts';
 import { openRealVault, type RealVault, type RealVaultOptions } from './real-vault.ts';
 
@@ -43,8 +42,7 @@ async function setUp(
   };
   await trust();
   const writeJwt = async (claims: Record<string, unknown> = {}) => {
-    await writeFile(join(directory, 'jwt.new'), await issuer.mint(claims));
-    await rename(join(directory, 'jwt.new'), join(directory, 'jwt'));
+    await replaceByRename(join(directory, 'jwt'), await issuer.mint(claims));
   };
   await writeJwt(firstJwt);
   const address = addressOf === undefined ? vault.url : await addressOf(vault);
@@ -65,15 +63,7 @@ async function setUp(
   const failure = () => daemon.exchanges.views()[0]?.status().failure;
   const failing = (...codes: ErrorCode[]) =>
     until(codes.join(), () => codes.includes(failure()?.code ?? 'internal') && failure(), 30_000);
-  const another = (than: string | undefined) =>
-    until(
-      'another token',
-      async () => {
-        const now = await tokenNow();
-        return now !== than && now;
-      },
-      RECOVERY_MS,
-    );
+  const another = (than: string | undefined) => untilChanged(join(directory, 'token'), than, RECOVERY_MS);
   const count = (path: string) => vault.audited().filter((one) => one === path).length;
   return { directory, issuer, vault, trust, writeJwt, config, daemon, log, tokenNow, failure, failing, another, count };
 }
@@ -254,7 +244,7 @@ test("E4: a name that isn't in Vault's certificate is refused; server_name, relo
   const { evidence } = await failing('vault_tls');
   assert.match(evidence ?? '', /127\.0\.0\.1|altname|ALTNAME/i);
   const tls = { ca_file: sidecarCa, server_name: name };
-  await daemon.reload(parseConfig(JSON.stringify(config({ tls })), { fileName: 'config.json', env: {} }).settings);
+  await daemon.reload(settingsOf(config({ tls })));
   await until('a token', tokenNow, RECOVERY_MS);
 });
 

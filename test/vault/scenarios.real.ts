@@ -3,16 +3,16 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createPublicKey, type webcrypto } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Agent, request } from 'undici';
 import type { Daemon } from '../../src/daemon.ts';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
-import { until } from '../support/settling.ts';
+import { until, untilChanged } from '../support/settling.ts';
 import { runDaemon } from '../support/sidecar.ts';
-import { temporaryDirectory } from '../support/temporary.ts';
+import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import { openPublisher, type Publisher } from './publisher.ts';
 import { freePort, openRealVault, type RealVault } from './real-vault.ts';
 
@@ -61,8 +61,7 @@ async function k8s(t: TestContext) {
   await vault.write('auth/jwt/role/k8s-workload', k8sRole);
   const directory = await temporaryDirectory(t);
   const writeJwt = async (claims: Record<string, unknown> = k8sClaims(), name = 'jwt') => {
-    await writeFile(join(directory, `${name}.new`), await issuer.mint(claims));
-    await rename(join(directory, `${name}.new`), join(directory, name));
+    await replaceByRename(join(directory, name), await issuer.mint(claims));
   };
   const exchange = (members: Record<string, unknown> = {}) => ({
     source: { file: { path: join(directory, 'jwt') } },
@@ -190,10 +189,7 @@ test("S6: a projected token survives kubelet's swap, and the token reads what it
   await runDaemon(t, config({ app: exchange({ source: { file: { path: join(directory, 'volume', 'token') } } }) }));
   const first = await until('the first token', () => tokenIn());
   await volume.swap('token', await issuer.mint(k8sClaims()));
-  const second = await until('the second', async () => {
-    const now = await tokenIn();
-    return now !== first && now;
-  });
+  const second = await untilChanged(join(directory, 'token'), first);
   for (const token of [first, second]) {
     const secret = await vault.call('GET', 'secret/app', undefined, { 'x-vault-token': token });
     assert.deepEqual(secret.body['data'], { password: 'xyzzy' });
@@ -350,7 +346,7 @@ test('S8: the token that asks may be that of another exchange in the same proces
 });
 
 test('S10: renewed while it may be, replaced at its maximum TTL, by a new JWT, and when it was revoked', async (t) => {
-  const { vault, writeJwt, exchange, config, tokenIn, lookUp } = await k8s(t);
+  const { vault, directory, writeJwt, exchange, config, tokenIn, lookUp } = await k8s(t);
   await vault.write('auth/jwt/role/k8s-workload', { ...k8sRole, ttl: '4s', max_ttl: '9s' });
   await writeJwt();
   const { daemon, log } = await runDaemon(t, config({ app: exchange() }));
@@ -358,15 +354,7 @@ test('S10: renewed while it may be, replaced at its maximum TTL, by a new JWT, a
   const first = await until('a token', () => tokenIn());
   await until('two renewals', () => count('auth/token/renew-self') >= 2, 15_000);
   assert.equal(await tokenIn(), first, 'the same token all along');
-  const next = async (than: string | undefined) =>
-    until(
-      'another token',
-      async () => {
-        const now = await tokenIn();
-        return now !== than && now;
-      },
-      15_000,
-    );
+  const next = (than: string | undefined) => untilChanged(join(directory, 'token'), than, 15_000);
   const second = await next(first);
   assert.equal((await lookUp(second))['path'], 'auth/jwt/login');
   await writeJwt();
