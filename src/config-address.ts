@@ -22,6 +22,14 @@ export function parseVaultAddress(text: string, allowInsecureHttp: boolean): str
   return url.origin;
 }
 
+/** @returns the text itself: an issuer is compared to the letter */
+export function parseIssuerUrl(text: string): string | Problem {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:'))
+    return { problem: 'must be a URL such as https://k8s-prod.oidc.pub' };
+  return url.username !== '' || url.password !== '' ? { problem: 'must not hold credentials' } : text;
+}
+
 /** Parses host:port, with an IPv6 host in brackets. */
 export function parseListen(text: string): ListenAddress | Problem {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);

@@ -48,6 +48,7 @@ function describeViolation({
     }
     case 'pattern':
       if (/mode$/.test(instancePath)) return `${place}: must be permission bits in octal, such as "0640"`;
+      if (/\/setup\/policies/.test(instancePath)) return `${place}: must be a policy's name in lower case`;
       if (/server_name$/.test(instancePath)) return `${place}: must be a host name, not an address`;
       return `${place}: must be an absolute path`;
     case 'anyOf':

@@ -105,6 +105,52 @@ const Sink = Type.Object(
   { ...oneKey, description: 'where the Vault token goes: exactly one of file' },
 );
 
+const Setup = Type.Object(
+  {
+    trust: Type.Optional(
+      Type.Object(
+        {
+          oidc_discovery_url: Type.Optional(
+            text('where the issuer publishes its discovery document; unset: expect.issuer'),
+          ),
+          jwks_url: Type.Optional(text('where its keys are, for an issuer without discovery')),
+          bound_issuer: Type.Optional(text('the "iss" that JWTs must have; unset: expect.issuer')),
+          oidc_discovery_ca_pem: Type.Optional(text("PEM of the CAs that the issuer's certificate may be signed by")),
+        },
+        { ...strict, description: 'auth/<mount>/config' },
+      ),
+    ),
+    role: Type.Optional(
+      Type.Object(
+        {
+          user_claim: Type.Optional(Type.String({ minLength: 1, description: 'names the entity', default: 'sub' })),
+          bound_audiences: Type.Optional(Type.Array(text('an audience'), { description: 'unset: expect.audience' })),
+          bound_subject: Type.Optional(text('unset: expect.subject')),
+          bound_claims: Type.Optional(
+            Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())]), {
+              description: 'claims that the JWT must have, each with its value or values',
+            }),
+          ),
+          bound_claims_type: Type.Optional(
+            Type.Enum(['string', 'glob'], { description: 'how bound_claims are compared', default: 'string' }),
+          ),
+          token_policies: Type.Optional(Type.Array(text('a policy'), { description: 'what the token may do' })),
+          token_ttl: Type.Optional(duration('the lease of a token', '1h')),
+          token_max_ttl: Type.Optional(duration('how long a token can be renewed', "Vault's own")),
+        },
+        { ...strict, description: 'auth/<mount>/role/<role>' },
+      ),
+    ),
+    policies: Type.Optional(
+      Type.Record(Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]*$' }), text('HCL'), {
+        ...strict,
+        description: 'policies to write, by name; unset: they are there already',
+      }),
+    ),
+  },
+  { ...strict, description: 'what "setup" makes in Vault; the daemon has no use for it' },
+);
+
 const Exchange = Type.Object(
   {
     vault: Type.Optional(Vault),
@@ -140,6 +186,7 @@ const Exchange = Type.Object(
       }),
     ),
     sinks: Type.Optional(Type.Array(Sink)),
+    setup: Type.Optional(Setup),
   },
   strict,
 );

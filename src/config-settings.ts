@@ -6,6 +6,7 @@ import type { FromEnvironment } from './config-environment.ts';
 import { duration, type Notes, type Origin, orProblem, remember, take } from './config-notes.ts';
 import { crossRules } from './config-rules.ts';
 import type { ConfigFile, ExchangeFile, VaultFile } from './config-schema.ts';
+import { buildSetup } from './config-setup.ts';
 import { buildSource, tlsSettings } from './config-source.ts';
 import type { ExchangeSettings, FileSinkSettings, ListenAddress, Settings, VaultSettings } from './core/settings.ts';
 
@@ -33,6 +34,9 @@ export function buildSettings(file: ConfigFile, environment: FromEnvironment): B
       nodeMetrics: take('/ops/node_metrics', file.ops?.node_metrics, false, notes),
     },
     log: { level: take('/log/level', file.log?.level, 'info', notes) },
+    setup: Object.fromEntries(
+      Object.entries(file.exchanges).map(([name, one]) => [name, buildSetup(`/exchanges/${name}/setup`, one, notes)]),
+    ),
   };
   notes.problems.push(...crossRules(file, settings));
   return { settings, ...notes };

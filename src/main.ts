@@ -6,7 +6,7 @@ process.umask(0o077);
 
 import { parseArgs } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
-import { type Command, type Io, UsageError } from './commands/command.ts';
+import { type Command, type Flags, type Io, UsageError } from './commands/command.ts';
 import { ConfigError } from './config.ts';
 import { ERRORS, ExchangeError } from './core/errors.ts';
 import { scrub } from './core/secret.ts';
@@ -20,6 +20,14 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{
     load: () => import('./commands/validate.ts'),
   },
   schema: { summary: "print the config's JSON Schema", load: () => import('./commands/schema.ts') },
+  setup: {
+    summary: 'print, or apply, what Vault needs for the exchanges',
+    load: () => import('./commands/setup.ts'),
+  },
+  init: {
+    summary: 'write a config for Kubernetes, GitLab CI or another Vault as the issuer',
+    load: () => import('./commands/init.ts'),
+  },
   status: { summary: 'show what the running daemon holds', load: () => import('./commands/status.ts') },
   wait: { summary: 'wait until the running daemon is ready', load: () => import('./commands/wait.ts') },
   token: { summary: 'print the Vault token of the running daemon', load: () => import('./commands/token.ts') },
@@ -32,6 +40,12 @@ const io: Io = {
   isTty: process.stdout.isTTY === true,
   version: packageJson.version,
   nodeVersion: process.versions.node,
+  async ask(question) {
+    if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) return undefined;
+    const { createInterface } = await import('node:readline/promises');
+    const terminal = createInterface({ input: process.stdin, output: process.stderr });
+    return terminal.question(question).finally(() => terminal.close());
+  },
   out: (text) => void process.stdout.write(`${text}\n`),
   err: (text) => void process.stderr.write(`${text}\n`),
   onSignal: (signal, handler) => void process.on(signal, handler),
@@ -61,12 +75,16 @@ async function main(argv: readonly string[]): Promise<number> {
   if (unsafe !== undefined) throw new UsageError(unsafe);
   const { command } = await entry.load();
   const options = { ...command.options, help: { type: 'boolean', short: 'h' } } as const;
-  const { values } = parseArgs({ args: rest, options, strict: true, allowPositionals: false });
+  const allowPositionals = command.argument !== undefined;
+  const { values, positionals } = parseArgs({ args: rest, options, strict: true, allowPositionals });
   if (values['help'] === true) {
     io.out(command.help);
     return 0;
   }
-  return command.run(values as Record<string, string | boolean | undefined>, io);
+  const [argument, ...more] = positionals;
+  if (command.argument !== undefined && (!command.argument.includes(argument ?? '') || more.length > 0))
+    throw new UsageError(`"${name}" takes one of ${command.argument.join(', ')}`);
+  return command.run({ ...(values as Flags), argument }, io);
 }
 
 function overview(): string {

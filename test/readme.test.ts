@@ -25,14 +25,14 @@ test('npm: what the README says is what CI runs', () => {
 test('everything else is run as it stands', async (t) => {
   const commands = COMMANDS.filter((command) => !command.startsWith('npm '));
   assert.ok(commands.length >= 18);
-  const { daemon, env, configFile } = await setUp(t);
+  const { daemon, configFile, ...where } = await setUp(t);
   for (const command of commands) {
     const here = command
       .replace('/etc/vault-token-sidecar/config.json', configFile)
       .replace('http://127.0.0.1:8275', daemon.api)
       .replace('http://127.0.0.1:8276', daemon.ops)
       .replace('curl -s', 'curl -sS --fail-with-body');
-    const { code, output } = await shell(t, here, env);
+    const { code, output } = await shell(t, here, where);
     assert.equal(code, 0, `${command}\n${output}`);
   }
 });
@@ -42,10 +42,15 @@ async function setUp(t: TestContext) {
   const peers = await openPeers(t);
   await peers.writeJwt();
   const { daemon } = await runDaemon(t, peers.config());
-  const configFile = join(peers.directory, 'config.json');
+  const configFile = join(peers.directory, 'daemon.json');
   await writeFile(
     configFile,
-    JSON.stringify(peers.config({ sinks: [{ file: { path: join(peers.directory, 'b') } }] })),
+    JSON.stringify(
+      peers.config({
+        sinks: [{ file: { path: join(peers.directory, 'b') } }],
+        expect: { issuer: peers.issuer.issuer, audience: 'vault', subject: 'app' },
+      }),
+    ),
   );
   const program = join(peers.directory, 'vault-token-sidecar');
   await writeFile(program, `#!/bin/sh\nexec '${process.execPath}' '${resolve('src/main.ts')}' "$@"\n`);
@@ -56,12 +61,16 @@ async function setUp(t: TestContext) {
     VTS_OPS_LISTEN: new URL(daemon.ops).host,
   };
   assert.match(await readFile(join(peers.directory, 'token'), 'utf8'), /^hvs\./);
-  return { daemon, env, configFile };
+  return { daemon, env, configFile, directory: peers.directory };
 }
 
 /** The daemon among the commands is stopped as soon as it listens: it must end with 0 then. */
-async function shell(t: TestContext, command: string, env: Record<string, string>) {
-  const child = spawn('sh', ['-c', `exec ${command.replace(/^((?:\w+=\S+ )+)/, 'env $1')}`], { env });
+async function shell(
+  t: TestContext,
+  command: string,
+  { env, directory }: { env: Record<string, string>; directory: string },
+) {
+  const child = spawn('sh', ['-c', `exec ${command.replace(/^((?:\w+=\S+ )+)/, 'env $1')}`], { env, cwd: directory });
   t.after(() => child.kill('SIGKILL'));
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {

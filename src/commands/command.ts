@@ -6,6 +6,8 @@ export interface Command {
   /** shown by --help: the first line is the synopsis */
   readonly help: string;
   readonly options: ParseArgsOptionsConfig;
+  /** the choices of the one argument that isn't a flag, where there is one; it comes as the flag "argument" */
+  readonly argument?: readonly string[];
   /** @returns the exit code */
   run(flags: Flags, io: Io): Promise<number>;
 }
@@ -18,6 +20,8 @@ export interface Io {
   readonly isTty: boolean;
   readonly version: string;
   readonly nodeVersion: string;
+  /** Asks the person at the terminal; undefined where there is none. */
+  ask(question: string): Promise<string | undefined>;
   out(text: string): void;
   err(text: string): void;
   onSignal(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR1', handler: () => void): void;

@@ -6,6 +6,8 @@ export interface Settings {
   readonly api: ApiSettings;
   readonly ops: OpsSettings;
   readonly log: { readonly level: LogLevel };
+  /** by exchange; apart from the exchanges, since a change here is none for a running one */
+  readonly setup: Readonly<Record<string, SetupSettings>>;
 }
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
@@ -36,6 +38,8 @@ export interface VaultSettings {
 
 export interface TlsSettings {
   readonly caFile?: string;
+  /** the CAs themselves as PEM, where they don't come from a file */
+  readonly ca?: string;
   readonly serverName?: string;
   readonly clientCertFile?: string;
   readonly clientKeyFile?: string;
@@ -98,3 +102,35 @@ export interface OpsSettings {
   readonly listen: ListenAddress;
   readonly nodeMetrics: boolean;
 }
+
+/** What Vault needs for an exchange beyond what `login` and `expect` say: for `setup` and `doctor`, never for the daemon. */
+export interface SetupSettings {
+  readonly trust: TrustSettings;
+  readonly role: RoleSettings;
+  /** policies to write, by name, in HCL */
+  readonly policies: Readonly<Record<string, string>>;
+}
+
+/** The config of a jwt auth mount: https://developer.hashicorp.com/vault/api-docs/auth/jwt#configure */
+export interface TrustSettings {
+  readonly discoveryUrl?: string;
+  /** instead of discovery */
+  readonly jwksUrl?: string;
+  readonly boundIssuer?: string;
+  /** the CAs by which Vault verifies the issuer's certificate, in place of its system's */
+  readonly caPem?: string;
+}
+
+/** A role of a jwt auth mount: https://developer.hashicorp.com/vault/api-docs/auth/jwt#create-update-role */
+export interface RoleSettings {
+  readonly userClaim: string;
+  readonly boundAudiences?: readonly string[];
+  readonly boundSubject?: string;
+  readonly boundClaims?: BoundClaims;
+  readonly boundClaimsType?: 'string' | 'glob';
+  readonly policies: readonly string[];
+  readonly ttlMs: number;
+  readonly maxTtlMs?: number;
+}
+
+export type BoundClaims = Readonly<Record<string, string | readonly string[]>>;

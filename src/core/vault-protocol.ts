@@ -9,6 +9,9 @@ import type { LoginSettings, VaultIdentitySettings } from './settings.ts';
 
 export type Operation = 'login' | 'renew' | 'revoke';
 
+/** Operations are counted by the daemon; the others are made beside them. */
+type RequestKind = Operation | 'identity' | 'setup';
+
 export interface VaultRequest {
   readonly method: 'GET' | 'POST';
   /** absolute path, percent-encoded, such as /v1/auth/jwt/login */
@@ -127,7 +130,8 @@ export function judgeRevocation(reply: VaultReply, sent: readonly Secret[]): Fai
   return judgeRefusal('revoke', reply, sent);
 }
 
-function judgeRefusal(operation: Operation | 'identity', reply: VaultReply, sent: readonly Secret[]): Failure {
+/** Reads a refusal of any kind of request: what a status and Vault's words mean differs by kind. */
+export function judgeRefusal(operation: RequestKind, reply: VaultReply, sent: readonly Secret[]): Failure {
   const words = textsOf(parseObject(reply.body)?.['errors']).join('; ');
   const evidence = `status ${reply.status}${words === '' ? '' : `, ${oneLine(words, sent)}`}`;
   const code = codeOf(operation, reply, words);
@@ -135,7 +139,7 @@ function judgeRefusal(operation: Operation | 'identity', reply: VaultReply, sent
   return { code, evidence, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 }
 
-function codeOf(operation: Operation | 'identity', { status, body }: VaultReply, words: string): Failure['code'] {
+function codeOf(operation: RequestKind, { status, body }: VaultReply, words: string): Failure['code'] {
   if (status >= 300 && status < 400) return 'redirect_blocked';
   if (/namespace.*locked/i.test(words)) return 'vault_locked';
   const plain = OWN_CODES[operation](status, words);
@@ -157,7 +161,8 @@ const OWN_CODES = {
   renew: tokenCodeOf,
   revoke: tokenCodeOf,
   identity: (status: number) => (status === 400 || status === 403 || status === 404 ? 'identity_refused' : undefined),
-} as const satisfies Record<Operation | 'identity', (status: number, words: string) => Failure['code'] | undefined>;
+  setup: (status: number) => (status >= 400 && status < 410 ? 'setup_refused' : undefined),
+} as const satisfies Record<RequestKind, (status: number, words: string) => Failure['code'] | undefined>;
 
 function loginCodeOf(status: number, words: string): Failure['code'] | undefined {
   // A 400 that carries no word of Vault's comes from something before it.
@@ -184,7 +189,7 @@ function parseRetryAfter({ headers }: VaultReply): number | undefined {
   return Number.isFinite(wait) && wait > 0 ? wait : undefined;
 }
 
-function parseObject(body: Secret): Record<string, unknown> | undefined {
+export function parseObject(body: Secret): Record<string, unknown> | undefined {
   try {
     return objectOf(JSON.parse(body.reveal()));
   } catch {
@@ -193,7 +198,7 @@ function parseObject(body: Secret): Record<string, unknown> | undefined {
   }
 }
 
-const objectOf = (value: unknown): Record<string, unknown> | undefined =>
+export const objectOf = (value: unknown): Record<string, unknown> | undefined =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
 
 const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);

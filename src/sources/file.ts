@@ -18,13 +18,14 @@ export function openFileSource(path: string, onHint: () => void): JwtSource {
     },
     async read() {
       await watch.repair();
-      return new Secret(await readText(path));
+      return readJwtFile(path);
     },
     close: () => watch.close(),
   };
 }
 
-async function readText(path: string): Promise<string> {
+/** @throws ExchangeError as reading the source does */
+export async function readJwtFile(path: string): Promise<Secret> {
   const handle = await openForReading(path);
   try {
     const stats = await handle.stat();
@@ -36,7 +37,7 @@ async function readText(path: string): Promise<string> {
     const text = buffer.toString('utf8', 0, bytesRead).trim();
     buffer.fill(0);
     if (text === '') throw new ExchangeError('jwt_empty', path);
-    return text;
+    return new Secret(text);
   } catch (error) {
     throw error instanceof ExchangeError ? error : unreadable(path, error as NodeJS.ErrnoException);
   } finally {

@@ -14,8 +14,9 @@ export interface Trust {
 }
 
 /** @throws ExchangeError vault_tls_files naming the file */
-export async function readTrust({ caFile, clientCertFile, clientKeyFile }: TlsSettings): Promise<Trust> {
+export async function readTrust({ ca, caFile, clientCertFile, clientKeyFile }: TlsSettings): Promise<Trust> {
   const trust = {
+    ...(ca === undefined ? {} : { ca }),
     ...(caFile === undefined ? {} : { ca: await readPem(caFile, 'CERTIFICATE') }),
     ...(clientCertFile === undefined ? {} : { cert: await readPem(clientCertFile, 'CERTIFICATE') }),
     ...(clientKeyFile === undefined ? {} : { key: await readPem(clientKeyFile, 'PRIVATE KEY') }),

@@ -54,7 +54,19 @@ async function setUp(t: TestContext, members: Record<string, unknown> = {}) {
 test('help, version and schema', async () => {
   const help = await cli(['--help']);
   assert.equal(help.code, 0);
-  for (const command of ['run', 'once', 'validate', 'schema', 'status', 'wait', 'token', 'dev', 'version']) {
+  for (const command of [
+    'run',
+    'once',
+    'validate',
+    'schema',
+    'setup',
+    'init',
+    'status',
+    'wait',
+    'token',
+    'dev',
+    'version',
+  ]) {
     assert.ok(help.out.includes(`  ${command}`));
     assert.match((await cli([command, '--help'])).out, new RegExp(`^vault-token-sidecar ${command}`));
   }

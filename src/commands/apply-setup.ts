@@ -1,0 +1,109 @@
+// Brings a plan about in a real Vault: reads what is there, shows the difference, asks, writes. What is right already is
+// left alone, so a second time changes nothing; nothing is ever deleted.
+
+import { ERRORS, ExchangeError } from '../core/errors.ts';
+import type { PlannedExchange, Step } from '../core/provision.ts';
+import { bodyToWrite, type Change, type Current, changesOf, refusalOf, remarksOn } from '../core/provision-diff.ts';
+import type { Secret } from '../core/secret.ts';
+import { adminRequest, judgeRead, judgeWrite, readRequest } from '../core/vault-admin.ts';
+import { openVaultClient, type VaultClient } from '../vault/client.ts';
+import { type Flags, type Io, UsageError } from './command.ts';
+import { operatorToken } from './operator-token.ts';
+
+interface Difference {
+  readonly step: Step;
+  readonly current: Current;
+  readonly changes: readonly Change[];
+}
+
+/** @returns the exit code. @throws UsageError, ExchangeError setup_refused or vault_* */
+export async function applySetup(
+  steps: readonly Step[],
+  exchanges: readonly PlannedExchange[],
+  { flags, io }: { flags: Flags; io: Io },
+): Promise<number> {
+  const [first] = exchanges;
+  if (first === undefined) return 0;
+  if (new Set(steps.map(({ address }) => address)).size > 1)
+    throw new UsageError('the exchanges log in to several Vaults: name one exchange with --exchange');
+  const token = await operatorToken(first.vault, io);
+  const client = openVaultClient(first.vault);
+  try {
+    const differences: Difference[] = [];
+    for (const step of steps) differences.push(await compare(step, client, token));
+    for (const remark of [
+      ...differences.flatMap(({ step, current }) => remarksOn(step, current)),
+      ...(await missingPolicies(exchanges, client, token)),
+    ])
+      io.err(`warning: ${remark}`);
+    io.out(`Vault at ${first.vault.address}\n${differences.map(describe).join('\n')}`);
+    const refusals = flags['replace'] === true ? [] : differences.flatMap(refusalsOf);
+    if (refusals.length > 0) throw new UsageError(refusals.join('; '));
+    const due = differences.filter(({ changes }) => changes.length > 0);
+    if (due.length === 0) {
+      io.out('nothing to change');
+      return 0;
+    }
+    if (flags['yes'] !== true && !(await isAllowed(io))) return ERRORS.config_invalid.exit;
+    for (const { step, current } of due) {
+      const failure = judgeWrite(step, await client.send(adminRequest(step, token, bodyToWrite(step, current))), token);
+      if (failure !== undefined) throw new ExchangeError(failure.code, failure.evidence);
+    }
+    io.out(`${due.length} of ${steps.length} changed`);
+    return 0;
+  } finally {
+    await client.close();
+  }
+}
+
+async function isAllowed(io: Io): Promise<boolean> {
+  const answer = await io.ask('Do this? [y/N] ');
+  if (answer === undefined) throw new UsageError('nobody to ask: --yes applies without asking');
+  if (/^y(es)?$/i.test(answer.trim())) return true;
+  io.err('nothing was changed');
+  return false;
+}
+
+async function compare(step: Step, client: VaultClient, token: Secret): Promise<Difference> {
+  const read = judgeRead(step, await client.send(readRequest(step, token)), token);
+  if ('code' in read) throw new ExchangeError(read.code, read.evidence);
+  return { step, current: read.current, changes: changesOf(step, read.current) };
+}
+
+const refusalsOf = ({ step, changes, current }: Difference): string[] => {
+  const refusal = refusalOf(step, changes, current);
+  return refusal === undefined ? [] : [refusal];
+};
+
+/** Policies that a role would grant, and that nobody has written; those that may not be read aren't told of. */
+async function missingPolicies(
+  exchanges: readonly PlannedExchange[],
+  client: VaultClient,
+  token: Secret,
+): Promise<string[]> {
+  const warnings: string[] = [];
+  for (const { name, login, setup } of exchanges) {
+    for (const policy of setup.role.policies.filter((one) => one !== 'default' && setup.policies[one] === undefined)) {
+      const place = { kind: 'policy' as const, path: `sys/policies/acl/${policy}`, ...login };
+      const read = judgeRead(place, await client.send(readRequest(place, token)), token);
+      if ('current' in read && read.current === undefined)
+        warnings.push(`exchange ${name}: there is no policy ${policy} (yet): its tokens won't have its rights`);
+    }
+  }
+  return warnings;
+}
+
+function describe({ step, current, changes }: Difference): string {
+  const verb = changes.length === 0 ? 'keep  ' : current === undefined ? 'create' : 'change';
+  const width = Math.max(...changes.map(({ member }) => member.length));
+  const lines = changes.map(
+    ({ member, from, to }) =>
+      `           ${member.padEnd(width)}  ${from === undefined ? '' : `${oneLine(from)} -> `}${oneLine(to)}`,
+  );
+  return [`  ${verb}  ${step.path}`, ...lines].join('\n');
+}
+
+const oneLine = (text: string): string => {
+  const [first = ''] = text.split('\n');
+  return text.includes('\n') ? `${first} ...` : text;
+};

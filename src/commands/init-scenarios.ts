@@ -1,0 +1,173 @@
+// The usual ways to a workload JWT: for each the config, and what is needed beside it and Vault's own setup.
+
+import type { ConfigFile } from '../config-schema.ts';
+
+export interface Scenario {
+  /** the flags that only this scenario has */
+  readonly flags: readonly string[];
+  write(given: Given): { readonly config: ConfigFile; readonly beside: string };
+}
+
+export interface Given {
+  /** where the config is written */
+  readonly file: string;
+  /** @throws UsageError where the flag isn't given */
+  required(flag: string): string;
+  optional(flag: string, fallback: string): string;
+}
+
+export const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  kubernetes: {
+    flags: ['namespace', 'service-account'],
+    write(given) {
+      const [issuer, namespace] = [issuerUrl(given), given.optional('namespace', 'default')];
+      const account = given.required('service-account');
+      const subject = `system:serviceaccount:${namespace}:${account}`;
+      const config = configOf(given, {
+        name: 'app',
+        source: { file: { path: '/var/run/secrets/oidc/token' } },
+        sinks: [{ file: { path: '/vault/token', mode: '0640' } }],
+        expect: { issuer, audience: 'vault', subject },
+        defaults: { role: 'k8s-workload', policy: 'app-read' },
+      });
+      // kubelet asks from outside of the pod
+      return {
+        config: { ...config, ops: { listen: '0.0.0.0:8276' } },
+        beside: podManifest(namespace, account, given.file),
+      };
+    },
+  },
+  gitlab: {
+    flags: ['project', 'ref', 'ref-type'],
+    write(given) {
+      const issuer = issuerUrl(given);
+      const [project, ref, refType] = [
+        given.required('project'),
+        given.optional('ref', 'main'),
+        given.optional('ref-type', 'branch'),
+      ];
+      const config = configOf(given, {
+        name: 'ci',
+        source: { env: { name: 'VAULT_ID_TOKEN' } },
+        sinks: [{ file: { path: '/tmp/vault/vault.env', format: 'env' } }],
+        expect: { issuer, audience: issuer, subject: `project_path:${project}:ref_type:${refType}:ref:${ref}` },
+        defaults: { role: 'gitlab-main', policy: 'ci-read' },
+      });
+      return { config, beside: gitlabJob(issuer, given.file) };
+    },
+  },
+  vault: {
+    flags: ['entity-id', 'source-address'],
+    write(given) {
+      const published = issuerUrl(given);
+      // what Vault puts into "iss" for the issuer of identity/oidc/config
+      const issuer = `${published}/v1/identity/oidc`;
+      const config = configOf(given, {
+        name: 'federated',
+        source: {
+          vault_identity: {
+            address: given.required('source-address'),
+            token_file: '/run/vault-source/token',
+            role: 'federation',
+          },
+        },
+        sinks: [{ file: { path: '/run/vault/token' } }],
+        expect: { issuer, audience: 'vault', subject: given.required('entity-id') },
+        defaults: { role: 'external-vault', policy: 'vault-federation' },
+      });
+      return { config, beside: issuingVault(published, given.required('source-address')) };
+    },
+  },
+};
+
+/** A bare name is one that oidc.pub publishes. */
+function issuerUrl(given: Given): string {
+  const issuer = given.required('issuer');
+  return /^https?:/.test(issuer) ? issuer : `https://${issuer}.oidc.pub`;
+}
+
+type ExchangeFile = ConfigFile['exchanges'][string];
+
+interface Wish extends Required<Pick<ExchangeFile, 'source' | 'sinks' | 'expect'>> {
+  readonly name: string;
+  readonly defaults: { readonly role: string; readonly policy: string };
+}
+
+function configOf(given: Given, { name, source, sinks, expect, defaults }: Wish): ConfigFile {
+  const login = { mount: given.optional('mount', 'jwt'), role: given.optional('role', defaults.role) };
+  const setup = { role: { token_policies: [given.optional('policy', defaults.policy)], token_ttl: '1h' } };
+  return {
+    vault: { address: given.required('vault-address') },
+    exchanges: { [name]: { source, login, expect, sinks, setup } },
+  };
+}
+
+const podManifest = (
+  namespace: string,
+  account: string,
+  file: string,
+): string => `# Kubernetes: the config as a ConfigMap, and the pod
+
+kubectl create configmap vault-token-sidecar --namespace ${namespace} --from-file=config.json=${file}
+
+kubectl apply -f - <<'YAML'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: ${account}
+  namespace: ${namespace}
+spec:
+  serviceAccountName: ${account}
+  securityContext: { runAsNonRoot: true, runAsUser: 65532, fsGroup: 65532 }
+  initContainers:
+    - name: vault-token-sidecar
+      image: vault-token-sidecar:0.1.0
+      restartPolicy: Always
+      args: [run, --config, /etc/vault-token-sidecar/config.json]
+      startupProbe: { httpGet: { path: /startupz, port: 8276 }, periodSeconds: 1, failureThreshold: 120 }
+      livenessProbe: { httpGet: { path: /livez, port: 8276 } }
+      volumeMounts:
+        - { name: config, mountPath: /etc/vault-token-sidecar, readOnly: true }
+        - { name: jwt, mountPath: /var/run/secrets/oidc, readOnly: true }
+        - { name: vault-token, mountPath: /vault }
+  containers:
+    - name: app
+      image: app # yours: it reads /vault/token
+      volumeMounts: [{ name: vault-token, mountPath: /vault, readOnly: true }]
+  volumes:
+    - name: config
+      configMap: { name: vault-token-sidecar }
+    - name: jwt
+      projected: { sources: [{ serviceAccountToken: { path: token, audience: vault, expirationSeconds: 3600 } }] }
+    - name: vault-token
+      emptyDir: { medium: Memory, sizeLimit: 1Mi }
+YAML`;
+
+const gitlabJob = (audience: string, file: string): string => `# GitLab: a job for .gitlab-ci.yml
+#
+# deploy:
+#   id_tokens:
+#     VAULT_ID_TOKEN: { aud: ${audience} }
+#   script:
+#     - mkdir -m 700 /tmp/vault
+#     - vault-token-sidecar once --config ${file}
+#     - export $(cat /tmp/vault/vault.env)
+#     - vault kv get secret/app`;
+
+const issuingVault = (
+  issuer: string,
+  address: string,
+): string => `# the Vault that issues: its issuer, a key, a role, and who may ask
+
+export VAULT_ADDR=${address}
+
+vault write identity/oidc/config issuer=${issuer}
+
+vault write identity/oidc/key/federation allowed_client_ids=vault algorithm=ES256
+
+vault write identity/oidc/role/federation key=federation client_id=vault ttl=10m
+
+# the token in /run/vault-source/token needs an entity and this policy
+vault policy write federation - <<'POLICY'
+path "identity/oidc/token/federation" { capabilities = ["read"] }
+POLICY`;

@@ -1,0 +1,36 @@
+// The Vault token of the person at the keyboard, from where Vault's own CLI takes it. It only goes to the Vault that it is for.
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isTokenText, Secret } from '../core/secret.ts';
+import type { VaultSettings } from '../core/settings.ts';
+import { type Io, UsageError } from './command.ts';
+
+/** @throws UsageError if there is none, or it is for another Vault */
+export async function operatorToken({ address }: VaultSettings, io: Io): Promise<Secret> {
+  const token = await findOperatorToken(io);
+  if (token === undefined)
+    throw new UsageError('no Vault token to work with: log in with "vault login", or set VAULT_TOKEN');
+  if (!isFor(address, io))
+    throw new UsageError(`the Vault token is for VAULT_ADDR, but the exchange logs in to ${address}`);
+  return token;
+}
+
+/** The same where it is a help and no need; undefined if there is none for this Vault. */
+export async function operatorTokenIfAny({ address }: VaultSettings, io: Io): Promise<Secret | undefined> {
+  return isFor(address, io) ? findOperatorToken(io) : undefined;
+}
+
+async function findOperatorToken({ env }: Io): Promise<Secret | undefined> {
+  const home = env['HOME'];
+  const text =
+    env['VAULT_TOKEN'] ||
+    env['BAO_TOKEN'] ||
+    (home === undefined ? '' : await readFile(join(home, '.vault-token'), 'utf8').catch(() => ''));
+  return isTokenText(text.trim()) ? new Secret(text.trim()) : undefined;
+}
+
+function isFor(address: string, { env }: Io): boolean {
+  const given = env['VAULT_ADDR'] || env['BAO_ADDR'];
+  return given === undefined || given === '' || (URL.canParse(given) && new URL(given).origin === address);
+}

@@ -1,0 +1,81 @@
+// Prints what Vault needs for the exchanges of a config, as commands, JSON or HCL; or applies it.
+
+import { ConfigError } from '../config.ts';
+import { type PlannedExchange, planProvision } from '../core/provision.ts';
+import { asHcl, asScript } from '../core/provision-text.ts';
+import type { ExchangeSettings, Settings } from '../core/settings.ts';
+import { decodeWorkloadJwt } from '../core/workload-jwt.ts';
+import { openEnvSource } from '../sources/env.ts';
+import { readJwtFile } from '../sources/file.ts';
+import { applySetup } from './apply-setup.ts';
+import { CONFIG_OPTION, type Command, type Flags, type Io, textFlag, UsageError } from './command.ts';
+import { loadSettings } from './load-settings.ts';
+
+export const command: Command = {
+  help: `vault-token-sidecar setup [--config FILE] [--exchange E] [--json | --hcl | --apply [--yes] [--replace]]
+
+Prints the vault commands that make Vault ready for the exchanges: mount, trust config, policies, role.
+--json      the same as JSON
+--hcl       the same for Terraform's vault provider
+--apply     shows what would change in Vault, asks, and does it, with the token in VAULT_TOKEN or ~/.vault-token; never deletes
+--yes       doesn't ask
+--replace   may point a mount at another issuer than it has`,
+  options: {
+    ...CONFIG_OPTION,
+    exchange: { type: 'string' },
+    json: { type: 'boolean' },
+    hcl: { type: 'boolean' },
+    apply: { type: 'boolean' },
+    yes: { type: 'boolean', short: 'y' },
+    replace: { type: 'boolean' },
+  },
+  async run(flags, io) {
+    const { settings } = await loadSettings(flags, io);
+    const chosen = chosenExchanges(settings, flags);
+    const exchanges = plannedExchanges(chosen, settings, await jwtLives(chosen, io));
+    const { steps, warnings, problems } = planProvision(exchanges);
+    if (problems.length > 0) throw new ConfigError(problems);
+    for (const warning of warnings) io.err(`warning: ${warning}`);
+    if (flags['apply'] === true) return applySetup(steps, exchanges, { flags, io });
+    if (flags['json'] === true) io.out(JSON.stringify({ steps, warnings }, undefined, 2));
+    else io.out(flags['hcl'] === true ? asHcl(steps) : asScript(steps));
+    return 0;
+  },
+};
+
+/** All, or the one that `--exchange` names. @throws UsageError */
+export function chosenExchanges({ exchanges }: Settings, flags: Flags): readonly ExchangeSettings[] {
+  const name = textFlag(flags, 'exchange');
+  if (name === undefined) return exchanges;
+  const chosen = exchanges.filter((one) => one.name === name);
+  if (chosen.length === 0)
+    throw new UsageError(`--exchange must be one of ${exchanges.map((one) => one.name).join(', ')}`);
+  return chosen;
+}
+
+/** @param jwtLives how long the JWTs live, by exchange, in milliseconds */
+export function plannedExchanges(
+  exchanges: readonly ExchangeSettings[],
+  { setup }: Settings,
+  jwtLives: Readonly<Record<string, number>> = {},
+): PlannedExchange[] {
+  return exchanges.flatMap(({ name, vault, login }) => {
+    const [own, life] = [setup[name], jwtLives[name]];
+    if (own === undefined) return [];
+    return [{ name, vault, login, setup: own, ...(life === undefined ? {} : { jwtLifeMs: life }) }];
+  });
+}
+
+/** Of the JWTs that are here already. */
+async function jwtLives(exchanges: readonly ExchangeSettings[], { env }: Io): Promise<Record<string, number>> {
+  const lives: Record<string, number> = {};
+  for (const { name, source } of exchanges) {
+    if (source.kind === 'vault-identity') continue;
+    const reading = source.kind === 'file' ? readJwtFile(source.path) : openEnvSource(source.name, env).read();
+    const text = await reading.catch(() => undefined);
+    const jwt = text === undefined ? undefined : decodeWorkloadJwt(text, {});
+    if (jwt === undefined || 'code' in jwt || jwt.expiresAt === undefined || jwt.issuedAt === undefined) continue;
+    lives[name] = jwt.expiresAt - jwt.issuedAt;
+  }
+  return lives;
+}

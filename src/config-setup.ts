@@ -1,0 +1,43 @@
+// What `setup` makes in Vault for an exchange, as settings: what is left out follows from what the exchange expects.
+
+import { parseIssuerUrl } from './config-address.ts';
+import { duration, type Notes, orProblem } from './config-notes.ts';
+import type { ExchangeFile } from './config-schema.ts';
+import type { SetupSettings } from './core/settings.ts';
+
+const HOUR_MS = 3_600_000;
+
+export function buildSetup(at: string, { setup = {}, expect = {} }: ExchangeFile, notes: Notes): SetupSettings {
+  const { trust = {}, role = {}, policies = {} } = setup;
+  if (trust.jwks_url !== undefined && trust.oidc_discovery_url !== undefined)
+    notes.problems.push(`${at}/trust: must have at most one of oidc_discovery_url, jwks_url`);
+  for (const member of ['oidc_discovery_url', 'jwks_url'] as const) {
+    const url = trust[member];
+    if (url !== undefined) orProblem(`${at}/trust/${member}`, parseIssuerUrl(url), notes);
+  }
+  const discoveryUrl = trust.oidc_discovery_url ?? (trust.jwks_url === undefined ? expect.issuer : undefined);
+  const boundIssuer = trust.bound_issuer ?? expect.issuer ?? discoveryUrl;
+  const audiences = role.bound_audiences ?? (expect.audience === undefined ? undefined : [expect.audience]);
+  const subject = role.bound_subject ?? expect.subject;
+  return {
+    trust: {
+      ...(discoveryUrl === undefined ? {} : { discoveryUrl }),
+      ...(trust.jwks_url === undefined ? {} : { jwksUrl: trust.jwks_url }),
+      ...(boundIssuer === undefined ? {} : { boundIssuer }),
+      ...(trust.oidc_discovery_ca_pem === undefined ? {} : { caPem: trust.oidc_discovery_ca_pem }),
+    },
+    role: {
+      userClaim: role.user_claim ?? 'sub',
+      ...(audiences === undefined ? {} : { boundAudiences: audiences }),
+      ...(subject === undefined ? {} : { boundSubject: subject }),
+      ...(role.bound_claims === undefined ? {} : { boundClaims: role.bound_claims }),
+      ...(role.bound_claims_type === undefined ? {} : { boundClaimsType: role.bound_claims_type }),
+      policies: role.token_policies ?? [],
+      ttlMs: role.token_ttl === undefined ? HOUR_MS : duration(`${at}/role/token_ttl`, role.token_ttl, '1h', notes),
+      ...(role.token_max_ttl === undefined
+        ? {}
+        : { maxTtlMs: duration(`${at}/role/token_max_ttl`, role.token_max_ttl, '1h', notes) }),
+    },
+    policies,
+  };
+}

@@ -1,0 +1,114 @@
+// init: a config that is valid as it stands, what goes with it, and nothing overwritten unasked.
+
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { Flags } from '../../src/commands/command.ts';
+import { command as init } from '../../src/commands/init.ts';
+import { command as setup } from '../../src/commands/setup.ts';
+import { command as validate } from '../../src/commands/validate.ts';
+import { invoke } from '../support/invoke.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+const VAULT = { 'vault-address': 'https://vault.example.com:8200' };
+
+/** [scenario, its flags, the subject, the role and what must stand beside the setup] */
+const SCENARIOS: readonly (readonly [string, Flags, Record<string, unknown>, string, RegExp])[] = [
+  [
+    'kubernetes',
+    { issuer: 'k8s-prod', 'service-account': 'my-app' },
+    { issuer: 'https://k8s-prod.oidc.pub', audience: 'vault', subject: 'system:serviceaccount:default:my-app' },
+    'k8s-workload',
+    /serviceAccountToken: \{ path: token, audience: vault/,
+  ],
+  [
+    'kubernetes',
+    { issuer: 'https://issuer.example/', namespace: 'team', 'service-account': 'my-app', role: 'r', policy: 'p' },
+    { issuer: 'https://issuer.example/', audience: 'vault', subject: 'system:serviceaccount:team:my-app' },
+    'r',
+    /kubectl create configmap vault-token-sidecar --namespace team/,
+  ],
+  [
+    'gitlab',
+    { issuer: 'gitlab', project: 'mygroup/myproject' },
+    {
+      issuer: 'https://gitlab.oidc.pub',
+      audience: 'https://gitlab.oidc.pub',
+      subject: 'project_path:mygroup/myproject:ref_type:branch:ref:main',
+    },
+    'gitlab-main',
+    /VAULT_ID_TOKEN: \{ aud: https:\/\/gitlab\.oidc\.pub \}/,
+  ],
+  [
+    'gitlab',
+    { issuer: 'gitlab', project: 'g/p', 'ref-type': 'tag', ref: 'v1' },
+    {
+      issuer: 'https://gitlab.oidc.pub',
+      audience: 'https://gitlab.oidc.pub',
+      subject: 'project_path:g/p:ref_type:tag:ref:v1',
+    },
+    'gitlab-main',
+    /once --config/,
+  ],
+  [
+    'vault',
+    { issuer: 'vault-prod', 'entity-id': 'e-1', 'source-address': 'https://source.example:8200' },
+    { issuer: 'https://vault-prod.oidc.pub/v1/identity/oidc', audience: 'vault', subject: 'e-1' },
+    'external-vault',
+    /^vault write identity\/oidc\/config issuer=https:\/\/vault-prod\.oidc\.pub$/m,
+  ],
+];
+
+const start = async (t: TestContext) => join(await temporaryDirectory(t), 'my.json');
+
+test('each scenario: a valid config, whose setup is what was printed, and what goes with it', async (t) => {
+  for (const [argument, flags, expected, role, beside] of SCENARIOS) {
+    const config = await start(t);
+    const { code, out, err } = await invoke(init, { argument, config, ...VAULT, ...flags });
+    assert.equal(code, 0, err);
+    assert.equal(err, `wrote ${config}`);
+    const { exchanges } = JSON.parse(await readFile(config, 'utf8')) as {
+      exchanges: Record<string, { expect: unknown; login: { role: string } }>;
+    };
+    const [exchange] = Object.values(exchanges);
+    assert.deepEqual([exchange?.expect, exchange?.login.role], [expected, role]);
+    assert.equal((await invoke(validate, { config })).code, 0);
+    const printed = await invoke(setup, { config });
+    assert.deepEqual([printed.code, printed.err], [0, '']);
+    assert.ok(out.includes(printed.out));
+    assert.match(out, beside);
+  }
+});
+
+test('nothing is overwritten without --force', async (t) => {
+  const config = await start(t);
+  const flags = { argument: 'gitlab', config, issuer: 'gitlab', project: 'g/p', ...VAULT };
+  await writeFile(config, 'mine');
+  const refused = await invoke(init, flags);
+  assert.deepEqual([refused.code, refused.err], [2, `${config} is there already: --force overwrites it`]);
+  assert.equal(await readFile(config, 'utf8'), 'mine');
+  assert.equal((await invoke(init, { ...flags, force: true })).code, 0);
+});
+
+/** [flags, the line] */
+const MISTAKES: readonly (readonly [Flags, RegExp])[] = [
+  [{ argument: 'kubernetes', issuer: 'k8s', ...VAULT }, /^init kubernetes needs --service-account$/],
+  [{ argument: 'gitlab', project: 'g/p', ...VAULT }, /^init gitlab needs --issuer$/],
+  [{ argument: 'gitlab', issuer: 'i', project: 'g/p' }, /^init gitlab needs --vault-address$/],
+  [{ argument: 'gitlab', issuer: 'i', project: 'g/p', namespace: 'n', ...VAULT }, /^init gitlab has no --namespace$/],
+  [
+    { argument: 'gitlab', issuer: 'i', project: 'g/p', 'vault-address': 'vault' },
+    /\/vault\/address: must be a URL such as/,
+  ],
+];
+
+test('a mistake is one line, and writes nothing', async (t) => {
+  for (const [flags, line] of MISTAKES) {
+    const config = await start(t);
+    const { code, err } = await invoke(init, { config, ...flags });
+    assert.equal(code, 2);
+    assert.match(err, line);
+    await assert.rejects(readFile(config), { code: 'ENOENT' });
+  }
+});

@@ -1,0 +1,43 @@
+// Runs a command in this process, as main.ts would: flags and an environment in, an exit code and what was printed out.
+
+import type { Command, Flags, Io } from '../../src/commands/command.ts';
+import { ConfigError } from '../../src/config.ts';
+import { ERRORS, ExchangeError } from '../../src/core/errors.ts';
+
+export interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface Surroundings {
+  readonly env?: Readonly<Record<string, string>>;
+  /** what the person at the terminal answers; without one there is none */
+  readonly answer?: string;
+}
+
+export async function invoke(
+  command: Command,
+  flags: Flags,
+  { env = {}, answer }: Surroundings = {},
+): Promise<Outcome> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const io: Io = {
+    env,
+    isTty: false,
+    version: '0',
+    nodeVersion: '0',
+    ask: async () => answer,
+    out: (text) => void out.push(text),
+    err: (text) => void err.push(text),
+    onSignal() {},
+    onCrash() {},
+    exit() {},
+  };
+  const code = await command.run(flags, io).catch((error: Error) => {
+    err.push(...(error instanceof ConfigError ? error.problems : [error.message]));
+    return error instanceof ExchangeError ? ERRORS[error.failure.code].exit : ERRORS.config_invalid.exit;
+  });
+  return { code, out: out.join('\n'), err: err.join('\n') };
+}
