@@ -7,8 +7,9 @@ import type { SetupSettings } from './core/settings.ts';
 
 const HOUR_MS = 3_600_000;
 
-export function buildSetup(at: string, { setup = {}, expect = {} }: ExchangeFile, notes: Notes): SetupSettings {
-  const { trust = {}, role = {}, policies = {} } = setup;
+export function buildSetup(at: string, { setup, expect = {} }: ExchangeFile, notes: Notes): SetupSettings {
+  const stated = setup !== undefined;
+  const { trust = {}, role = {}, policies = {} } = setup ?? {};
   if (trust.jwks_url !== undefined && trust.oidc_discovery_url !== undefined)
     notes.problems.push(`${at}/trust: must have at most one of oidc_discovery_url, jwks_url`);
   for (const member of ['oidc_discovery_url', 'jwks_url'] as const) {
@@ -20,6 +21,7 @@ export function buildSetup(at: string, { setup = {}, expect = {} }: ExchangeFile
   const audiences = role.bound_audiences ?? (expect.audience === undefined ? undefined : [expect.audience]);
   const subject = role.bound_subject ?? expect.subject;
   return {
+    stated,
     trust: {
       ...(discoveryUrl === undefined ? {} : { discoveryUrl }),
       ...(trust.jwks_url === undefined ? {} : { jwksUrl: trust.jwks_url }),

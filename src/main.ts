@@ -20,6 +20,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{
     load: () => import('./commands/validate.ts'),
   },
   schema: { summary: "print the config's JSON Schema", load: () => import('./commands/schema.ts') },
+  doctor: {
+    summary: 'explain why a login fails, or that all is well',
+    load: () => import('./commands/doctor.ts'),
+  },
   setup: {
     summary: 'print, or apply, what Vault needs for the exchanges',
     load: () => import('./commands/setup.ts'),

@@ -2,19 +2,15 @@
 // left alone, so a second time changes nothing; nothing is ever deleted.
 
 import { ERRORS, ExchangeError } from '../core/errors.ts';
+import type { Difference } from '../core/evidence.ts';
 import type { PlannedExchange, Step } from '../core/provision.ts';
-import { bodyToWrite, type Change, type Current, changesOf, refusalOf, remarksOn } from '../core/provision-diff.ts';
+import { bodyToWrite, changesOf, refusalOf, remarksOn } from '../core/provision-diff.ts';
 import type { Secret } from '../core/secret.ts';
-import { adminRequest, judgeRead, judgeWrite, readRequest } from '../core/vault-admin.ts';
+import { adminRequest, judgeWrite } from '../core/vault-admin.ts';
 import { openVaultClient, type VaultClient } from '../vault/client.ts';
+import { readCurrent } from '../vault/operator.ts';
 import { type Flags, type Io, UsageError } from './command.ts';
 import { operatorToken } from './operator-token.ts';
-
-interface Difference {
-  readonly step: Step;
-  readonly current: Current;
-  readonly changes: readonly Change[];
-}
 
 /** @returns the exit code. @throws UsageError, ExchangeError setup_refused or vault_* */
 export async function applySetup(
@@ -65,15 +61,16 @@ async function isAllowed(io: Io): Promise<boolean> {
 }
 
 async function compare(step: Step, client: VaultClient, token: Secret): Promise<Difference> {
-  const read = judgeRead(step, await client.send(readRequest(step, token)), token);
-  if ('code' in read) throw new ExchangeError(read.code, read.evidence);
-  return { step, current: read.current, changes: changesOf(step, read.current) };
+  const current = await readCurrent(step, client, token);
+  return { step, current, changes: changesOf(step, current) };
 }
 
 const refusalsOf = ({ step, changes, current }: Difference): string[] => {
   const refusal = refusalOf(step, changes, current);
   return refusal === undefined ? [] : [refusal];
 };
+
+const UNREADABLE = {};
 
 /** Policies that a role would grant, and that nobody has written; those that may not be read aren't told of. */
 async function missingPolicies(
@@ -85,8 +82,8 @@ async function missingPolicies(
   for (const { name, login, setup } of exchanges) {
     for (const policy of setup.role.policies.filter((one) => one !== 'default' && setup.policies[one] === undefined)) {
       const place = { kind: 'policy' as const, path: `sys/policies/acl/${policy}`, ...login };
-      const read = judgeRead(place, await client.send(readRequest(place, token)), token);
-      if ('current' in read && read.current === undefined)
+      const seen = await readCurrent(place, client, token).catch(() => UNREADABLE);
+      if (seen === undefined)
         warnings.push(`exchange ${name}: there is no policy ${policy} (yet): its tokens won't have its rights`);
     }
   }

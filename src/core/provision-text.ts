@@ -88,13 +88,13 @@ function textOf(name: string, value: StepValue): string {
 }
 
 /** Seconds as Vault's users write them: 3600 is 1h, 5400 is 90m. */
-export function secondsAsText(seconds: number): string {
+function secondsAsText(seconds: number): string {
   if (seconds % 3600 === 0 && seconds > 0) return `${seconds / 3600}h`;
   return seconds % 60 === 0 && seconds > 0 ? `${seconds / 60}m` : `${seconds}s`;
 }
 
 /** A word for a POSIX shell: as it is where nothing in it is special, else in quotes. */
-function quoted(word: string): string {
+export function quoted(word: string): string {
   if (/^[\w@%+:,./-]+$/.test(word) || word === '') return word;
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }

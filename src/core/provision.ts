@@ -48,7 +48,6 @@ export function planProvision(exchanges: readonly PlannedExchange[]): Plan {
   return { steps, warnings: exchanges.flatMap(warningsOf), problems };
 }
 
-export const mountPath = ({ mount }: LoginSettings): string => `sys/auth/${mount}`;
 export const trustPath = ({ mount }: LoginSettings): string => `auth/${mount}/config`;
 export const rolePath = ({ mount, role }: LoginSettings): string => `auth/${mount}/role/${role}`;
 
@@ -59,7 +58,7 @@ function stepsOf({ name, vault, login, setup }: PlannedExchange): Step[] {
     {
       ...at,
       kind: 'mount',
-      path: mountPath(login),
+      path: `sys/auth/${login.mount}`,
       body: { type: 'jwt' },
       why: 'the JWT auth method, one mount for each issuer',
     },

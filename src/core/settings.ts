@@ -105,6 +105,8 @@ export interface OpsSettings {
 
 /** What Vault needs for an exchange beyond what `login` and `expect` say: for `setup` and `doctor`, never for the daemon. */
 export interface SetupSettings {
+  /** false: nothing but what follows from `expect` and the defaults */
+  readonly stated: boolean;
   readonly trust: TrustSettings;
   readonly role: RoleSettings;
   /** policies to write, by name, in HCL */

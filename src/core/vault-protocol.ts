@@ -75,6 +75,11 @@ export function revocationRequest(login: LoginSettings, token: Secret): TokenReq
   return { operation: 'revoke', method: 'POST', path: '/v1/auth/token/revoke-self', token, ...inNamespace(login) };
 }
 
+/** What an application does first with its token. */
+export function lookupRequest(login: LoginSettings, token: Secret): VaultRequest {
+  return { method: 'GET', path: '/v1/auth/token/lookup-self', token, ...inNamespace(login) };
+}
+
 /** For an identity token of another Vault: https://developer.hashicorp.com/vault/api-docs/secret/identity/tokens */
 export function identityRequest({ role, vault }: VaultIdentitySettings, token: Secret): VaultRequest {
   return { method: 'GET', path: `/v1/identity/oidc/token/${encodeURIComponent(role)}`, token, ...inNamespace(vault) };

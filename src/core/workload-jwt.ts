@@ -58,6 +58,20 @@ export function isStale(jwt: WorkloadJwt, wall: number): boolean {
   return wall >= from + 0.9 * (jwt.expiresAt - from);
 }
 
+/** All that the JWT says, for people to compare; undefined where it is none. */
+export function readJwt(
+  secret: Secret,
+):
+  | { readonly claims: Readonly<Record<string, unknown>>; readonly algorithm: string; readonly keyId: string }
+  | undefined {
+  try {
+    const { alg = '', kid = '' } = decodeProtectedHeader(secret.reveal());
+    return { claims: decodeJwt(secret.reveal()), algorithm: String(alg), keyId: String(kid) };
+  } catch {
+    return undefined;
+  }
+}
+
 function decodeClaims(secret: Secret): WorkloadJwt | Failure {
   const text = secret.reveal();
   const parts = text.split('.').length;

@@ -13,6 +13,8 @@ export interface Issuer {
   mint(claims?: JwtWish): Promise<string>;
   /** A new signing key; the old one stays published if `keepOld`. */
   rotateKeys(keepOld: boolean): Promise<void>;
+  /** Makes the discovery document say another name. */
+  rename(published: string): void;
   /** While down every request is answered with 503. */
   setDown(down: boolean): void;
   close(): Promise<void>;
@@ -39,6 +41,7 @@ const ALGORITHM = 'ES256';
 export async function openIssuer(options: IssuerOptions = {}): Promise<Issuer> {
   let serial = 0;
   let down = false;
+  let published = '';
   const makeKey = async (): Promise<SigningKey> => {
     serial += 1;
     const { privateKey, publicKey } = await generateKeyPair(ALGORITHM);
@@ -50,7 +53,11 @@ export async function openIssuer(options: IssuerOptions = {}): Promise<Issuer> {
   const server = await listenOn(options, (request) => {
     if (down) return { status: 503, body: 'down' };
     if (request.path === '/.well-known/openid-configuration') {
-      const document = { issuer, jwks_uri: `${issuer}/keys`, id_token_signing_alg_values_supported: [ALGORITHM] };
+      const document = {
+        issuer: published,
+        jwks_uri: `${issuer}/keys`,
+        id_token_signing_alg_values_supported: [ALGORITHM],
+      };
       const required = {
         authorization_endpoint: `${issuer}/none`,
         response_types_supported: ['id_token'],
@@ -62,6 +69,7 @@ export async function openIssuer(options: IssuerOptions = {}): Promise<Issuer> {
     return { status: 404, body: {} };
   });
   const issuer = options.issuer ?? server.url;
+  published = issuer;
 
   return {
     url: server.url,
@@ -83,6 +91,9 @@ export async function openIssuer(options: IssuerOptions = {}): Promise<Issuer> {
     },
     async rotateKeys(keepOld) {
       keys = [await makeKey(), ...(keepOld ? keys : [])];
+    },
+    rename(other) {
+      published = other;
     },
     setDown(value) {
       down = value;

@@ -101,7 +101,11 @@ function changeRole(world: AdminWorld, request: AdminRequest, [mountName = '', n
     roles.delete(key);
     return undefined;
   }
-  const role = { ...roles.get(key), ...parseRole(request.body) };
+  const role: Role = { ...roles.get(key), role_type: 'oidc', ...parseRole(request.body) };
+  if (role.role_type === 'oidc' && !role.allowed_redirect_uris?.length)
+    throw new VaultError(400, "'allowed_redirect_uris' must be set if 'role_type' is 'oidc' or unspecified.");
+  if (role.token_max_ttl && (role.token_ttl ?? 0) > role.token_max_ttl)
+    throw new VaultError(400, "'token_ttl' cannot be greater than 'token_max_ttl'");
   if (!role.user_claim) throw new VaultError(400, 'a user claim must be defined on the role');
   const bound = role.bound_audiences?.length || role.bound_subject || Object.keys(role.bound_claims ?? {}).length;
   if (role.role_type === 'jwt' && !bound)
@@ -120,12 +124,14 @@ const ALIASES: Readonly<Record<string, string>> = {
 const DURATIONS = new Set(['token_ttl', 'token_max_ttl', 'token_explicit_max_ttl', 'token_period']);
 const LISTS = new Set(['bound_audiences', 'token_policies']);
 
-/** Old names, durations in words and lists with commas, as the guide writes them. */
+/** Old names, durations in words, lists with commas and all values as text, as the command line writes them. */
 function parseRole(body: AdminRequest['body']): Role {
   const members = Object.entries(body).map(([given, value]) => {
     const name = ALIASES[given] ?? given;
     if (DURATIONS.has(name)) return [name, secondsOf(value)];
-    if (LISTS.has(name) && typeof value === 'string') return [name, value.split(',')];
+    if (LISTS.has(name) && typeof value === 'string') return [name, value.split(',').filter(Boolean)];
+    if (name === 'token_num_uses') return [name, Number(value)];
+    if (name === 'token_no_default_policy') return [name, String(value) === 'true'];
     return [name, value];
   });
   return Object.fromEntries(members);

@@ -2,7 +2,7 @@
 
 import type { PlainReply, PlainRequest } from './listen.ts';
 import { type AdminWorld, administer, ROOT_TOKEN } from './vault-admin.ts';
-import { checkLogin, type Role } from './vault-jwt-auth.ts';
+import { checkLogin, type Mount, type Role } from './vault-jwt-auth.ts';
 import { grantBody, health, lookupBody, wrappedBody } from './vault-replies.ts';
 import { type DevToken, type TokenStore, VaultError } from './vault-tokens.ts';
 
@@ -53,7 +53,8 @@ async function route(
   const [, name] = /^\/v1\/auth\/(.+)\/login$/.exec(path) ?? [];
   const mount = name === undefined ? undefined : mounts.get(`${namespace}|${decodeURIComponent(name)}`);
   // an unknown path is one that needs a token, so Vault says the same as to a dead one
-  if (!isWrite || name === undefined || mount === undefined) throw new VaultError(403, 'permission denied');
+  if (!isWrite || name === undefined || mount === undefined || !isJwtMount(mount))
+    throw new VaultError(403, 'permission denied');
   const { name: roleName, role } = await checkLogin(mount, parse(body), now());
   const { held, warnings } = store.issue({
     mount: decodeURIComponent(name),
@@ -65,6 +66,8 @@ async function route(
   if (wrapSeconds > 0) return { status: 200, body: wrappedBody(held, wrapSeconds, now()) };
   return { status: 200, body: grantBody(held, warnings, now()) };
 }
+
+const isJwtMount = ({ type }: Mount): boolean => type === 'jwt' || type === 'oidc';
 
 function spendQuota(world: VaultWorld, path: string): void {
   if (world.quota === undefined) return;

@@ -11,7 +11,9 @@ export interface MountConfig {
 }
 
 export interface Role {
+  /** "oidc" unless said, at each write */
   role_type?: string;
+  allowed_redirect_uris?: readonly string[] | string;
   user_claim?: string;
   bound_audiences?: readonly string[] | string;
   bound_subject?: string;
@@ -58,7 +60,7 @@ export async function checkLogin(
   if ((role.role_type ?? 'oidc') === 'oidc') throw new VaultError(400, 'role with oidc role_type is not allowed');
   if (typeof request.jwt !== 'string' || request.jwt === '') throw new VaultError(400, 'missing token');
   // callers are on loopback, so ranges without it keep them out
-  if (role.token_bound_cidrs !== undefined && !/127\.|::1/.test(String(role.token_bound_cidrs)))
+  if (role.token_bound_cidrs?.length && !/127\.|::1/.test(String(role.token_bound_cidrs)))
     throw new VaultError(403, 'permission denied');
   const claims = await verify(mount, mount.config, request.jwt);
   checkRegisteredClaims(claims, mount.config, { role, wall });

@@ -19,7 +19,7 @@ const ABANDONED_MS = 60_000;
 /** @throws NodeJS.ErrnoException, or ExchangeError sink_* where the code alone would not say enough */
 export async function replaceFile(place: Place, spec: FileSpec, content: string): Promise<void> {
   const target = place.at(place.name);
-  const temporary = place.at(`.${place.name}.${randomBytes(12).toString('hex')}.tmp`);
+  const temporary = temporaryIn(place);
   try {
     await writeNew(temporary, spec, content);
     await refuseObstacle(target, place.name);
@@ -31,6 +31,19 @@ export async function replaceFile(place: Place, spec: FileSpec, content: string)
   }
   await place.sync();
 }
+
+/** Goes as far as replacing could, but for the rename. @throws as replaceFile does */
+export async function tryReplacing(place: Place, spec: FileSpec): Promise<void> {
+  const temporary = temporaryIn(place);
+  try {
+    await writeNew(temporary, spec, '');
+    await refuseObstacle(place.at(place.name), place.name);
+  } finally {
+    await unlink(temporary).catch(() => {});
+  }
+}
+
+const temporaryIn = ({ at, name }: Place): string => at(`.${name}.${randomBytes(12).toString('hex')}.tmp`);
 
 /** Removes the temporary files that a killed process left. At best: another instance may be sweeping too. */
 export async function removeAbandoned(place: Place): Promise<void> {

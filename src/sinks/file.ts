@@ -5,7 +5,7 @@ import { constants, open, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type ErrorCode, ExchangeError } from '../core/errors.ts';
 import type { FileSinkSettings } from '../core/settings.ts';
-import { type FileSpec, removeAbandoned, replaceFile } from './atomic-write.ts';
+import { type FileSpec, removeAbandoned, replaceFile, tryReplacing } from './atomic-write.ts';
 import { type Place, withPlace } from './directory.ts';
 import { renderToken } from './format.ts';
 import type { TokenSink } from './sink.ts';
@@ -28,6 +28,11 @@ export function openFileSink(settings: FileSinkSettings): TokenSink {
       } catch (error) {
         throw sinkError(error, path);
       }
+    },
+    async check() {
+      await withPlace(path, (place) => tryReplacing(place, settings)).catch((error: unknown) => {
+        throw sinkError(error, path);
+      });
     },
     async remove() {
       await withPlace(path, (place) => unlink(place.at(place.name))).catch((error: NodeJS.ErrnoException) => {

@@ -143,7 +143,7 @@ test('a difference is shown and mended, and what others have set stays', async (
     default_role: 'people',
     jwt_supported_algs: ['ES256'],
   });
-  await admin.write('auth/jwt/role/app', { token_max_ttl: '4h', bound_subject: 'other' });
+  await admin.write('auth/jwt/role/app', { role_type: 'jwt', token_max_ttl: '4h', bound_subject: 'other' });
   await write({ setup: { role: { token_policies: ['app-read'] } } });
   const { out, err, code } = await run({ apply: true, yes: true });
   assert.equal(code, 0, err);

@@ -1,0 +1,36 @@
+// Doctor's findings as a person reads them: what is wrong, why one thinks so, what to do, and below it what follows from it.
+
+import type { Finding } from '../core/diagnosis.ts';
+
+export interface Report {
+  /** such as "exchange app" */
+  readonly about: string;
+  readonly findings: readonly Finding[];
+  /** what is well */
+  readonly facts: readonly string[];
+}
+
+const COLOURS = { error: 31, warning: 33, ok: 32, command: 36 } as const;
+const INDENT = ' '.repeat(11);
+
+export function renderReports(reports: readonly Report[], isColoured: boolean): string {
+  const paint = (kind: keyof typeof COLOURS, text: string) =>
+    isColoured ? `\u001b[${COLOURS[kind]}m${text}\u001b[0m` : text;
+  const label = (kind: 'error' | 'warning' | 'ok') => `  ${paint(kind, kind.padEnd(7))}  `;
+
+  function lines({ severity, title, code, evidence, remedy, command, consequences }: Finding): string[] {
+    return [
+      `${label(severity)}${title} (${code})`,
+      ...(evidence === undefined ? [] : [`${INDENT}${evidence}`]),
+      `${INDENT}${remedy}`,
+      ...(command === undefined ? [] : command.split('\n').map((line) => `${INDENT}  ${paint('command', line)}`)),
+      ...consequences.flatMap((one) => [`${INDENT}hence: ${one.title} (${one.code})`]),
+    ];
+  }
+
+  return reports
+    .map(({ about, findings, facts }) =>
+      [about, ...findings.flatMap(lines), ...facts.map((fact) => `${label('ok')}${fact}`)].join('\n'),
+    )
+    .join('\n\n');
+}

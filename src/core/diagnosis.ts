@@ -1,0 +1,259 @@
+// From evidence to findings, the cause first: a finding whose cause was found too is folded under it.
+
+import { CAUSES, type DiagnosisFacts, diagnosisOf, type FindingCode } from './diagnosis-codes.ts';
+import { commandFor } from './diagnosis-commands.ts';
+import type { Failure } from './errors.ts';
+import type { Evidence, ListenerFacts } from './evidence.ts';
+import { isExpired, isStale } from './workload-jwt.ts';
+
+export interface Finding extends Pick<DiagnosisFacts, 'title' | 'exit'> {
+  readonly code: FindingCode;
+  readonly severity: 'error' | 'warning';
+  readonly evidence?: string;
+  readonly remedy: string;
+  /** to paste into a shell; undefined where the remedy is no command */
+  readonly command?: string;
+  /** the codes that explain this one, where they were found too */
+  readonly depends_on: readonly FindingCode[];
+  /** what this one explains */
+  readonly consequences: readonly Finding[];
+}
+
+export type Raw = Omit<Finding, 'consequences'>;
+
+/** Errors first, in the order in which a login goes; empty when all is well. */
+export function diagnose(evidence: Evidence): readonly Finding[] {
+  return fold([
+    ...jwtFindings(evidence),
+    ...vaultFindings(evidence),
+    ...issuerFindings(evidence),
+    ...loginFindings(evidence),
+    ...tokenFindings(evidence),
+    ...setupFindings(evidence),
+    ...evidence.sinks.flatMap(({ failure }) => (failure === undefined ? [] : [found(failure, evidence)])),
+  ]);
+}
+
+export function diagnoseListeners(listeners: readonly ListenerFacts[]): readonly Finding[] {
+  return fold(
+    listeners.flatMap(({ key, address, state }) => {
+      if (state === 'free' || state === 'ours') return [];
+      const why = state === 'taken' ? 'another process has it' : "this machine doesn't have it, or it isn't allowed";
+      return [plain({ code: 'listen_failed', evidence: `${key} ${address}: ${why}` })];
+    }),
+  );
+}
+
+/** Config problems, one finding each. */
+export const diagnoseConfig = (problems: readonly string[]): readonly Finding[] =>
+  problems.map((evidence) => ({ ...plain({ code: 'config_invalid', evidence }), consequences: [] }));
+
+/** A failure, or what only doctor knows. */
+interface Observation {
+  readonly code: FindingCode;
+  readonly evidence?: string;
+  readonly severity?: 'error' | 'warning';
+}
+
+function plain({ code, evidence, severity = 'error' }: Observation): Raw {
+  const { title, hint, exit } = diagnosisOf(code);
+  const shown = evidence === undefined ? {} : { evidence };
+  return { code, severity, title, ...shown, remedy: hint, exit, depends_on: CAUSES[code] ?? [] };
+}
+
+function found(observation: Observation, evidence: Evidence): Raw {
+  const command = commandFor(observation.code, evidence, observation.evidence);
+  return { ...plain(observation), ...(command === undefined ? {} : { command }) };
+}
+
+function jwtFindings(evidence: Evidence): Raw[] {
+  const { jwt, file, wall } = evidence;
+  const findings: Raw[] = [];
+  if (jwt?.failure !== undefined) findings.push(found(withOwner(jwt.failure, evidence), evidence));
+  if (file?.isMount)
+    findings.push(found({ code: 'jwt_never_changes', evidence: file.path, severity: rotting(evidence) }, evidence));
+  if (jwt?.seen === undefined) return findings;
+  if (isStale(jwt.seen, wall)) {
+    const changed = file === undefined ? '' : `; the file last changed ${ago(wall - file.modifiedAt)} ago`;
+    findings.push(
+      found(
+        { code: 'jwt_unrotated', evidence: `${lifeLeft(jwt.seen.expiresAt, wall)}${changed}`, severity: 'warning' },
+        evidence,
+      ),
+    );
+  }
+  const life = lifeOf(evidence);
+  if (life !== undefined && life > DAY_MS)
+    findings.push(found({ code: 'jwt_long_lived', evidence: `it lives ${ago(life)}`, severity: 'warning' }, evidence));
+  return findings;
+}
+
+/** A file that can't change is an error as soon as its JWT has ended. */
+function rotting({ jwt, wall }: Evidence): 'error' | 'warning' {
+  return jwt?.seen !== undefined && isExpired(jwt.seen, wall) ? 'error' : 'warning';
+}
+
+function withOwner(failure: Failure, { file }: Evidence): Failure {
+  if (failure.code !== 'jwt_unreadable' || file === undefined) return failure;
+  return { ...failure, evidence: `${failure.evidence}; it belongs to ${file.owner}, the sidecar is ${file.self}` };
+}
+
+function vaultFindings(evidence: Evidence): Raw[] {
+  const { health, login, certificate } = evidence;
+  const findings: Raw[] = [];
+  const failure = health?.failure ?? (login?.failure?.code.startsWith('vault_') ? login.failure : undefined);
+  if (failure !== undefined) {
+    const names = certificate === undefined ? '' : `; it is made out to ${certificate.names}, by ${certificate.issuer}`;
+    const more = failure.code === 'vault_tls' ? names : '';
+    findings.push(found({ ...failure, evidence: `${failure.evidence ?? ''}${more}` }, evidence));
+  }
+  const skewMs = health?.seen?.skewMs ?? 0;
+  if (Math.abs(skewMs) > TOLERATED_SKEW_MS) {
+    const by = `${ago(Math.abs(skewMs))} ${skewMs > 0 ? 'ahead of' : 'behind'} Vault's`;
+    const harmful = login?.failure?.code === 'jwt_expired' || login?.failure?.code === 'jwt_not_yet_valid';
+    findings.push(
+      found({ code: 'clock_wrong', evidence: `ours is ${by}`, severity: harmful ? 'error' : 'warning' }, evidence),
+    );
+  }
+  return findings;
+}
+
+const BY_ISSUER: ReadonlySet<FindingCode> = new Set([
+  'signature_invalid',
+  'issuer_unreachable',
+  'mount_misconfigured',
+  'mount_unconfigured',
+  'jwt_refused',
+]);
+
+/** What is wrong with the issuer as seen from here matters as far as Vault sees it too. */
+function issuerFindings(evidence: Evidence): Raw[] {
+  const { issuer, login } = evidence;
+  if (issuer === undefined || issuer.state === 'verified') return [];
+  const severity = login === undefined || BY_ISSUER.has(login.failure?.code ?? 'internal') ? 'error' : 'warning';
+  const see = (code: FindingCode, words: string) => [found({ code, evidence: words, severity }, evidence)];
+  switch (issuer.state) {
+    case 'unreachable':
+      return see('issuer_unreachable_here', `${issuer.url}: ${issuer.words}`);
+    case 'unpublished':
+      return see('issuer_unpublished', `${issuer.url}: ${issuer.words}`);
+    case 'renamed':
+      return see('issuer_renamed', `${issuer.url} says that it is ${JSON.stringify(issuer.published)}`);
+    case 'key-missing':
+      return see('issuer_key_missing', `key ${JSON.stringify(issuer.keyId)} isn't at ${issuer.url}`);
+    case 'forged':
+      return see('issuer_signature', `key ${JSON.stringify(issuer.keyId)} of ${issuer.url} doesn't fit`);
+  }
+}
+
+function loginFindings(evidence: Evidence): Raw[] {
+  const { login, mount, issuer } = evidence;
+  const failure = login?.failure;
+  if (failure === undefined || failure.code.startsWith('vault_')) return [];
+  if ((failure.code === 'login_forbidden' || failure.code === 'mount_missing') && mount?.answers === false)
+    return [missingMount(failure, evidence)];
+  const seenHere = issuer?.state === 'verified' && BY_ISSUER.has(failure.code) ? '; from here all is well with it' : '';
+  const claims = compared(failure, evidence);
+  return [found({ ...failure, evidence: `${failure.evidence ?? ''}${claims}${seenHere}` }, evidence)];
+}
+
+function missingMount(failure: Failure, evidence: Evidence): Raw {
+  const { settings, mount } = evidence;
+  const { elsewhere } = mount ?? {};
+  const looked = `nothing answers at auth/${settings.login.mount}${inWords(settings.login.namespace)}`;
+  const finding = found({ code: 'mount_missing', evidence: `${failure.evidence}; ${looked}` }, evidence);
+  if (elsewhere === undefined) return finding;
+  const { command: _, ...rest } = finding;
+  const namespace = elsewhere.namespace === '' ? 'no namespace' : `namespace ${elsewhere.namespace}`;
+  return {
+    ...rest,
+    remedy: `It answers at mount ${elsewhere.mount} with ${namespace}: correct login.mount and login.namespace.`,
+  };
+}
+
+const inWords = (namespace: string | undefined): string =>
+  namespace === undefined ? '' : ` in namespace ${namespace}`;
+
+/** The JWT's side of what Vault refuses without telling. */
+function compared({ code }: Failure, { jwt }: Evidence): string {
+  if (jwt?.seen === undefined) return '';
+  const { audience, subject, issuer } = jwt.seen;
+  if (code === 'audience_mismatch' || code === 'audience_unbound') return `; the JWT's aud is ${audience.join(' ')}`;
+  if (code === 'subject_mismatch') return `; the JWT's sub is ${subject ?? 'missing'}`;
+  if (code === 'issuer_mismatch') return `; the JWT's iss is ${issuer ?? 'missing'}`;
+  return '';
+}
+
+function tokenFindings(evidence: Evidence): Raw[] {
+  const { login, lookup, renewal } = evidence;
+  const grant = login?.seen;
+  if (grant === undefined) return [];
+  const warn = (code: FindingCode, words: string) => found({ code, evidence: words, severity: 'warning' }, evidence);
+  const findings: Raw[] = [];
+  if (grant.type === 'batch') findings.push(warn('token_batch', 'token type batch'));
+  if (grant.numUses > 0) findings.push(warn('token_uses_limited', `${grant.numUses} uses`));
+  if (renewal?.failure !== undefined && grant.renewable)
+    findings.push(found({ ...renewal.failure, severity: 'warning' }, evidence));
+  if (lookup?.failure !== undefined && grant.numUses === 0)
+    findings.push(warn('lookup_denied', lookup.failure.evidence ?? ''));
+  const capped = grant.warnings.find((warning) => /capped|exceeded/.test(warning));
+  if (capped !== undefined) findings.push(warn('token_capped', capped));
+  const life = lifeOf(evidence);
+  if (life !== undefined && grant.leaseMs > life)
+    findings.push(warn('token_outlives_jwt', `the lease is ${ago(grant.leaseMs)}, the JWT lives ${ago(life)}`));
+  if (grant.policies.every((policy) => policy === 'default')) findings.push(warn('token_powerless', 'policy default'));
+  return findings;
+}
+
+function setupFindings(evidence: Evidence): Raw[] {
+  const { differences = [] } = evidence;
+  const role = differences.find(({ step }) => step.kind === 'role')?.current;
+  const findings: Raw[] = [];
+  if (role !== undefined && !role['bound_subject'] && Object.keys(role['bound_claims'] ?? {}).length === 0)
+    findings.push(found({ code: 'role_trusts_all', severity: 'warning' }, evidence));
+  const words = differences.flatMap(({ step, changes }) =>
+    changes.map(({ member, from, to }) => `${step.path} ${member} ${from ?? 'unset'} -> ${to.split('\n')[0]}`),
+  );
+  if (words.length > 0)
+    findings.push(found({ code: 'setup_differs', evidence: words.join('; '), severity: 'warning' }, evidence));
+  return findings;
+}
+
+function fold(raw: readonly Raw[]): readonly Finding[] {
+  const findings = raw.filter((one, index) => raw.findIndex((other) => isSame(one, other)) === index);
+  const causeOf = (finding: Raw) =>
+    findings.find(({ code }) => code !== finding.code && finding.depends_on.includes(code));
+  const grow = (finding: Raw): Finding => ({
+    ...finding,
+    consequences: findings.filter((one) => causeOf(one) === finding).map(grow),
+  });
+  const roots = findings.filter((finding) => causeOf(finding) === undefined).map(grow);
+  const rank = ({ severity }: Finding) => (severity === 'error' ? 0 : 1);
+  return roots.sort((a, b) => rank(a) - rank(b));
+}
+
+/** The same code twice is one finding, but for places of which there are several. */
+const isSame = (one: Raw, other: Raw): boolean =>
+  one.code === other.code && (one.evidence === other.evidence || !/^(sink_|listen_)/.test(one.code));
+
+const DAY_MS = 86_400_000;
+/** the leeway of Vault's own check (clock_skew_leeway of a role) */
+const TOLERATED_SKEW_MS = 60_000;
+
+function lifeOf({ jwt }: Evidence): number | undefined {
+  const { issuedAt, expiresAt } = jwt?.seen ?? {};
+  return issuedAt === undefined || expiresAt === undefined ? undefined : expiresAt - issuedAt;
+}
+
+function lifeLeft(expiresAt: number | undefined, wall: number): string {
+  if (expiresAt === undefined) return 'it never ends';
+  return expiresAt <= wall ? `it ended ${ago(wall - expiresAt)} ago` : `it ends in ${ago(expiresAt - wall)}`;
+}
+
+/** The largest unit, rounded: 45 s, 12 min, 3 h, 2 d. */
+export function ago(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
+}

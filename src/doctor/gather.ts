@@ -1,0 +1,188 @@
+// Gathers what there is to know about one exchange, by the daemon's own source, client and sinks. No failure ends it:
+// each is evidence. What isn't known in time is left out.
+
+import { ExchangeError, type Failure } from '../core/errors.ts';
+import type { Evidence, Seen } from '../core/evidence.ts';
+import { planProvision } from '../core/provision.ts';
+import { changesOf } from '../core/provision-diff.ts';
+import type { Secret } from '../core/secret.ts';
+import type { ExchangeSettings, SetupSettings, VaultSettings } from '../core/settings.ts';
+import { HEALTH_REQUEST, judgeHealth } from '../core/vault-health.ts';
+import {
+  type Grant,
+  judgeGrant,
+  judgeRevocation,
+  loginRequest,
+  lookupRequest,
+  renewalRequest,
+  revocationRequest,
+} from '../core/vault-protocol.ts';
+import { decodeWorkloadJwt, readJwt } from '../core/workload-jwt.ts';
+import { openSink } from '../sinks/open-sink.ts';
+import { openSource } from '../sources/open-source.ts';
+import { openVaultClient, type VaultClient } from '../vault/client.ts';
+import { readCurrent } from '../vault/operator.ts';
+import { readCertificate } from './certificate.ts';
+import { inspectIssuer } from './issuer.ts';
+import { inspectFile } from './jwt-file.ts';
+import { probeMount } from './mount.ts';
+
+export interface Gathering {
+  /** what is known so far */
+  readonly evidence: Evidence;
+  /** the Vault token of the one login, for those whose source asks with it; undefined if there is none */
+  readonly token: Promise<Secret | undefined>;
+  /** Resolves when all is known; never rejects. */
+  readonly done: Promise<void>;
+  /** Revokes the token, and closes all. */
+  close(): Promise<void>;
+}
+
+export interface GatheringTools {
+  readonly setup: SetupSettings;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly operatorToken: Promise<Secret | undefined>;
+  /** of another exchange, once it has logged in */
+  readonly tokenOf: (exchange: string) => Promise<Secret | undefined>;
+}
+
+type Draft = { -readonly [Member in keyof Evidence]: Evidence[Member] };
+
+/** One gathering under way. */
+interface Gatherer {
+  readonly settings: ExchangeSettings;
+  readonly tools: GatheringTools;
+  readonly client: VaultClient;
+  readonly draft: Draft;
+}
+
+/** The longest that a call may take: an unanswered one must leave time for the others. */
+const CALL_MS = 5000;
+
+const quick = (vault: VaultSettings): VaultSettings => ({ ...vault, timeoutMs: Math.min(vault.timeoutMs, CALL_MS) });
+
+export function gather(settings: ExchangeSettings, tools: GatheringTools): Gathering {
+  const client = openVaultClient(quick(settings.vault));
+  const draft: Draft = { settings, setup: tools.setup, wall: Date.now(), sinks: [] };
+  const gatherer: Gatherer = { settings, tools, client, draft };
+  const jwt = readWorkloadJwt(gatherer);
+  const grant = jwt.then((text) => (text === undefined ? undefined : logIn(gatherer, text)));
+  const done = Promise.allSettled([
+    grant.then((granted) => (granted === undefined ? undefined : tryRights(gatherer, granted))),
+    jwt.then(async (text) => {
+      if (text !== undefined) draft.issuer = await inspectIssuer(text, tools.setup.trust, CALL_MS);
+    }),
+    inspectVault(gatherer),
+    inspectSinks(gatherer),
+    inspectSetup(gatherer),
+  ]).then(() => {});
+  return {
+    evidence: draft,
+    token: grant.then(
+      (granted) => granted?.secret,
+      () => undefined,
+    ),
+    done,
+    async close() {
+      const held = draft.login?.seen;
+      if (held !== undefined && held.type !== 'batch')
+        await client.send(revocationRequest(settings.login, held.secret)).catch(() => {});
+      await client.close();
+    },
+  };
+}
+
+/** @returns undefined where there is none, or none that the daemon would use */
+async function readWorkloadJwt({ settings, tools, draft }: Gatherer): Promise<Secret | undefined> {
+  const { source } = settings;
+  if (source.kind === 'file') draft.file = await inspectFile(source.path);
+  const asking =
+    source.kind === 'vault-identity' && 'exchange' in source.token
+      ? await tools.tokenOf(source.token.exchange)
+      : undefined;
+  const opened = openSource(source, {
+    env: tools.env,
+    openVault: (vault) => openVaultClient(quick(vault)),
+    onHint() {},
+    tokenOf: () => asking,
+    now: () => performance.now(),
+  });
+  const read = await seen(() => opened.read()).finally(() => opened.close());
+  if (read.seen === undefined) {
+    draft.jwt = read;
+    return undefined;
+  }
+  const outcome = decodeWorkloadJwt(read.seen, settings.expect);
+  draft.jwt = 'code' in outcome ? { failure: outcome } : { seen: outcome };
+  draft.claims = readJwt(read.seen)?.claims;
+  return 'code' in outcome ? undefined : read.seen;
+}
+
+async function logIn({ settings, client, draft }: Gatherer, jwt: Secret): Promise<Grant | undefined> {
+  draft.login = await seen(async () =>
+    judged(judgeGrant('login', await client.send(loginRequest(settings.login, jwt)), [jwt])),
+  );
+  return draft.login.seen;
+}
+
+async function tryRights({ settings: { login }, client, draft }: Gatherer, { secret }: Grant): Promise<void> {
+  const tryLookup = async () => {
+    const failure = judgeRevocation(await client.send(lookupRequest(login, secret)), [secret]);
+    if (failure !== undefined) throw new ExchangeError(failure.code, failure.evidence);
+    return true as const;
+  };
+  const tryRenewal = async () => {
+    judged(judgeGrant('renew', await client.send(renewalRequest(login, secret)), [secret]));
+    return true as const;
+  };
+  [draft.lookup, draft.renewal] = await Promise.all([seen(tryLookup), seen(tryRenewal)]);
+}
+
+async function inspectVault({ settings, client, draft }: Gatherer): Promise<void> {
+  draft.health = await seen(async () => {
+    const health = judgeHealth(await client.send(HEALTH_REQUEST), Date.now());
+    if (health.seen === undefined) throw new ExchangeError(health.failure.code, health.failure.evidence);
+    return health.seen;
+  });
+  if (draft.health.failure?.code === 'vault_tls') draft.certificate = await readCertificate(settings.vault, CALL_MS);
+  if (draft.health.seen !== undefined) draft.mount = await probeMount(client, settings);
+}
+
+async function inspectSinks({ settings: { sinks }, draft }: Gatherer): Promise<void> {
+  draft.sinks = await Promise.all(
+    sinks.map(openSink).map(async (sink) => {
+      const { failure } = await seen(() => sink.check());
+      return { id: sink.id, ...(failure === undefined ? {} : { failure }) };
+    }),
+  );
+}
+
+/** Only with an operator's token. */
+async function inspectSetup({ settings, tools, client, draft }: Gatherer): Promise<void> {
+  const { setup } = tools;
+  const operatorToken = await tools.operatorToken;
+  if (operatorToken === undefined) return;
+  const { steps, problems } = planProvision([{ ...settings, setup }]);
+  const isPlanned = setup.stated && problems.length === 0;
+  draft.differences = await Promise.all(
+    steps.map(async (step) => {
+      const current = await readCurrent(step, client, operatorToken);
+      return { step, current, changes: isPlanned ? changesOf(step, current) : [] };
+    }),
+  );
+}
+
+async function seen<T>(look: () => Promise<T>): Promise<Seen<T>> {
+  try {
+    return { seen: await look() };
+  } catch (error) {
+    if (error instanceof ExchangeError) return { failure: error.failure };
+    throw error;
+  }
+}
+
+/** A grant, or a throw of the failure. */
+function judged(outcome: Grant | Failure): Grant {
+  if ('code' in outcome) throw new ExchangeError(outcome.code, outcome.evidence);
+  return outcome;
+}

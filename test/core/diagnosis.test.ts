@@ -1,0 +1,96 @@
+// The diagnosis by itself: what follows from what, and the evidence that needs rights or mounts to be seen for real.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { diagnose } from '../../src/core/diagnosis.ts';
+import { CAUSES, type FindingCode } from '../../src/core/diagnosis-codes.ts';
+import type { Evidence } from '../../src/core/evidence.ts';
+import { Secret } from '../../src/core/secret.ts';
+import { decodeWorkloadJwt } from '../../src/core/workload-jwt.ts';
+import { inspectFile } from '../../src/doctor/jwt-file.ts';
+import { runInNamespace, runUnprivileged, withoutNamespaces } from '../support/confined.ts';
+import { jwtText } from '../support/jwt-text.ts';
+import { settingsOf } from '../support/sidecar.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+const WALL = 1_800_000_000_000;
+const SETTINGS = settingsOf({
+  vault: { address: 'https://vault:8200' },
+  exchanges: { app: { source: { file: { path: '/jwt/token' } }, login: { role: 'app' } } },
+});
+const FILE = { path: '/jwt/token', modifiedAt: WALL, owner: '0:0, mode 600', isMount: false, self: '65532:65532' };
+
+function evidenceOf(members: Partial<Evidence>): Evidence {
+  const [settings, setup] = [SETTINGS.exchanges[0], SETTINGS.setup['app']];
+  assert.ok(settings !== undefined && setup !== undefined);
+  return { settings, setup, wall: WALL, sinks: [], ...members };
+}
+
+const jwtEnding = (inSeconds: number): Evidence['jwt'] => {
+  const [iat, exp] = [WALL / 1000 - 3600, WALL / 1000 + inSeconds];
+  const jwt = decodeWorkloadJwt(new Secret(jwtText({ iat, exp })), {});
+  return 'code' in jwt ? { failure: jwt } : { seen: jwt };
+};
+
+test('no finding is its own cause, however many steps away', () => {
+  const visit = (code: FindingCode, path: readonly FindingCode[]): void => {
+    assert.ok(!path.includes(code), `${[...path, code].join(' -> ')}`);
+    for (const cause of CAUSES[code] ?? []) visit(cause, [...path, code]);
+  };
+  for (const code of Object.keys(CAUSES)) visit(code as FindingCode, []);
+});
+
+test("a JWT that can't be read: whose it is, and who we are", () => {
+  const [finding] = diagnose(
+    evidenceOf({ file: FILE, jwt: { failure: { code: 'jwt_unreadable', evidence: '/jwt/token: EACCES' } } }),
+  );
+  assert.equal(finding?.code, 'jwt_unreadable');
+  assert.equal(finding?.evidence, '/jwt/token: EACCES; it belongs to 0:0, mode 600, the sidecar is 65532:65532');
+});
+
+test('a file that is a mount of its own: a warning while its JWT is good, then the cause of its end', () => {
+  const isMount = { ...FILE, isMount: true };
+  const [early] = diagnose(evidenceOf({ file: isMount, jwt: jwtEnding(3600) }));
+  assert.deepEqual([early?.code, early?.severity], ['jwt_never_changes', 'warning']);
+  const login = { failure: { code: 'jwt_expired' as const, evidence: 'status 400' } };
+  const [late, ...others] = diagnose(evidenceOf({ file: isMount, jwt: jwtEnding(-60), login }));
+  assert.deepEqual([late?.code, late?.severity], ['jwt_never_changes', 'error']);
+  assert.deepEqual(
+    late?.consequences.map(({ code }) => code),
+    ['jwt_unrotated', 'jwt_expired'],
+  );
+  assert.deepEqual(others, []);
+});
+
+test('what is wrong with the issuer only from here is a warning', () => {
+  const issuer = { state: 'unreachable' as const, url: 'https://k8s-prod.oidc.pub', words: 'ECONNREFUSED' };
+  const login = { failure: { code: 'role_missing' as const } };
+  const codes = diagnose(evidenceOf({ issuer, login, jwt: jwtEnding(3600) })).map((one) => [one.code, one.severity]);
+  assert.deepEqual(codes, [
+    ['role_missing', 'error'],
+    ['issuer_unreachable_here', 'warning'],
+  ]);
+});
+
+const INSPECT = `
+  import { inspectFile } from './src/doctor/jwt-file.ts';
+  console.log(JSON.stringify(await inspectFile(directory + '/a b')));`;
+
+test('a subPath mount is seen, by a name with a blank too', { skip: withoutNamespaces() }, async (t) => {
+  const directory = await temporaryDirectory(t);
+  const shell = `cd "$1"; touch other "a b"; mount --bind other "a b"; cd - > /dev/null`;
+  assert.equal(JSON.parse(runInNamespace(directory, shell, INSPECT)).isMount, true);
+  assert.equal((await inspectFile(`${directory}/other`))?.isMount, false);
+  assert.equal(await inspectFile(`${directory}/none`), undefined);
+});
+
+test('a file of another user is seen with its owner', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const facts = runUnprivileged(
+    directory,
+    `import { writeFileSync } from 'node:fs';
+    writeFileSync(directory + '/a b', '', { mode: 0o600 });${INSPECT}`,
+  );
+  const { owner, self } = JSON.parse(facts) as { owner: string; self: string };
+  assert.equal(owner, `${self}, mode 600`);
+});

@@ -1,0 +1,634 @@
+// Set-ups that are each broken in one place, with the finding that must come first. Where it has a command, pasting it mends
+// the set-up; else the remedy is done here by hand.
+
+import { createHmac } from 'node:crypto';
+import { chmod, mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { openIssuer } from '../../src/dev/issuer.ts';
+import type { PlainReply } from '../../src/dev/listen.ts';
+import { replaceByRename } from '../support/temporary.ts';
+import type { BrokenSetup, Clinic } from './clinic.ts';
+
+const MINUTE_SECONDS = 60;
+const nowSeconds = () => Math.floor(Date.now() / 1000);
+const writeJwt = ({ writeJwt: write }: Clinic) => write();
+const base64url = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+const fault = (reply: PlainReply | undefined) => (clinic: Clinic) => clinic.memory?.vault.setFault(() => reply);
+const noFault = (clinic: Clinic) => clinic.memory?.vault.setFault(undefined);
+const redo = async (clinic: Clinic) => {
+  await clinic.admin.call('DELETE', 'auth/jwt/role/app');
+  await clinic.writeRole(ROLE);
+};
+const ROLE = {
+  role_type: 'jwt',
+  user_claim: 'sub',
+  bound_audiences: 'vault',
+  bound_subject: 'system:serviceaccount:default:app',
+  token_policies: 'app-read',
+  token_ttl: '1h',
+};
+const { bound_audiences: _audiences, ...UNBOUND_AUDIENCE } = ROLE;
+const { bound_subject: _subject, ...UNBOUND_SUBJECT } = ROLE;
+
+/** The role as it would be without what is missing. */
+const roleIs = (members: Record<string, unknown>) => async (clinic: Clinic) => {
+  await clinic.admin.call('DELETE', 'auth/jwt/role/app');
+  await clinic.writeRole(members);
+};
+
+const CONFIG: readonly BrokenSetup[] = [
+  {
+    name: 'a Vault address with a path',
+    code: 'config_invalid',
+    breaks: ({ config, admin }) => {
+      config.vault.address = `${admin.url}/v1`;
+    },
+    mends: ({ config, admin }) => {
+      config.vault.address = admin.url;
+    },
+    says: /\/vault\/address: must be scheme:\/\/host\[:port\] alone/,
+  },
+  {
+    name: 'a key that is misspelt',
+    code: 'config_invalid',
+    breaks: ({ app }) => {
+      app.login = { rol: 'app' };
+    },
+    mends: ({ app }) => {
+      app.login = { role: 'app' };
+    },
+    says: /\/exchanges\/app\/login\/rol: unknown key/,
+  },
+];
+
+const JWT: readonly BrokenSetup[] = [
+  { name: 'no JWT', code: 'jwt_missing', breaks: ({ here }) => rm(here('jwt')), mends: writeJwt },
+  {
+    name: 'a directory instead of the JWT',
+    code: 'jwt_not_a_file',
+    breaks: async ({ here }) => {
+      await rm(here('jwt'));
+      await mkdir(here('jwt'));
+    },
+    mends: async (clinic) => {
+      await rmdir(clinic.here('jwt'));
+      await clinic.writeJwt();
+    },
+  },
+  { name: 'an empty JWT', code: 'jwt_empty', breaks: ({ here }) => writeFile(here('jwt'), '\n'), mends: writeJwt },
+  {
+    name: 'a JWT without its signature',
+    code: 'jwt_malformed',
+    breaks: async (clinic) => {
+      const jwt = await clinic.writeJwt();
+      await replaceByRename(clinic.here('jwt'), jwt.slice(0, jwt.lastIndexOf('.')));
+    },
+    mends: writeJwt,
+    says: /2 parts/,
+  },
+  {
+    name: 'a JWT that was cut in its signature',
+    code: 'issuer_signature',
+    breaks: async (clinic) => replaceByRename(clinic.here('jwt'), (await clinic.writeJwt()).slice(0, -8)),
+    mends: writeJwt,
+  },
+  {
+    name: 'something else, large',
+    code: 'jwt_too_large',
+    breaks: ({ here }) => writeFile(here('jwt'), 'x'.repeat(70_000)),
+    mends: writeJwt,
+  },
+  {
+    name: 'a trailing slash in the expected issuer',
+    code: 'jwt_wrong_issuer',
+    breaks: ({ app }) => {
+      app.expect.issuer += '/';
+    },
+    mends: ({ app, issuer }) => {
+      app.expect.issuer = issuer.issuer;
+    },
+  },
+  {
+    name: 'a JWT for another audience',
+    code: 'jwt_wrong_audience',
+    breaks: ({ writeJwt: write }) => write({ aud: 'https://kubernetes.default.svc' }),
+    mends: writeJwt,
+    says: /aud is "https:\/\/kubernetes\.default\.svc", expected "vault"/,
+  },
+  {
+    name: "another namespace's account",
+    code: 'jwt_wrong_subject',
+    breaks: ({ writeJwt: write }) => write({ sub: 'system:serviceaccount:team:app' }),
+    mends: writeJwt,
+    says: /sub is "system:serviceaccount:team:app"/,
+  },
+  {
+    name: 'a variable that is not set',
+    code: 'jwt_missing',
+    breaks: ({ app }) => {
+      app.source = { env: { name: 'NO_SUCH_JWT' } };
+    },
+    mends: ({ app, here }) => {
+      app.source = { file: { path: here('jwt') } };
+    },
+    says: /NO_SUCH_JWT is not set/,
+  },
+  {
+    name: 'no token to ask another Vault with',
+    code: 'identity_token_missing',
+    breaks: ({ app, admin, here }) => {
+      app.source = { vault_identity: { address: admin.url, token_file: here('none'), role: 'r' } };
+    },
+    mends: ({ app, here }) => {
+      app.source = { file: { path: here('jwt') } };
+    },
+  },
+  {
+    name: 'an expired JWT',
+    code: 'jwt_expired',
+    breaks: ({ writeJwt: write }) =>
+      write({ iat: nowSeconds() - 70 * MINUTE_SECONDS, exp: nowSeconds() - 10 * MINUTE_SECONDS }),
+    mends: writeJwt,
+  },
+  {
+    name: 'a JWT of tomorrow',
+    code: 'jwt_not_yet_valid',
+    breaks: ({ writeJwt: write }) => write({ nbf: nowSeconds() + 10 * MINUTE_SECONDS }),
+    mends: writeJwt,
+  },
+  {
+    name: "Vault's clock five minutes behind",
+    code: 'clock_wrong',
+    memory: true,
+    breaks: ({ memory }) => memory?.setSkew(-5 * MINUTE_SECONDS * 1000),
+    mends: ({ memory }) => memory?.setSkew(0),
+    says: /ours is 5 min ahead of Vault's[\s\S]*hence: the workload JWT isn't valid yet/,
+  },
+  {
+    name: 'a JWT signed by HS256',
+    code: 'algorithm_refused',
+    breaks: async ({ issuer, here }) => {
+      const claims = { iss: issuer.issuer, aud: 'vault', sub: 'system:serviceaccount:default:app' };
+      const times = { iat: nowSeconds(), exp: nowSeconds() + 3600 };
+      const signed = `${base64url({ alg: 'HS256', typ: 'JWT' })}.${base64url({ ...claims, ...times })}`;
+      await replaceByRename(here('jwt'), `${signed}.${createHmac('sha256', 'k').update(signed).digest('base64url')}`);
+    },
+    mends: writeJwt,
+  },
+];
+
+const ISSUER: readonly BrokenSetup[] = [
+  {
+    name: 'a trailing slash in bound_issuer',
+    code: 'issuer_mismatch',
+    breaks: ({ admin, issuer }) =>
+      admin.write('auth/jwt/config', { oidc_discovery_url: issuer.issuer, bound_issuer: `${issuer.issuer}/` }),
+    says: /the JWT's iss is http/,
+  },
+  {
+    name: 'a discovery document of another issuer',
+    code: 'issuer_renamed',
+    memory: true,
+    breaks: ({ issuer, memory }) => {
+      issuer.rename('https://other.oidc.pub');
+      forgetKeys(memory);
+    },
+    mends: ({ issuer }) => issuer.rename(issuer.issuer),
+    says: /says that it is "https:\/\/other\.oidc\.pub"\n[\s\S]*hence: the auth mount's trust config doesn't work/,
+  },
+  {
+    name: 'keys that were changed after the JWT was signed',
+    code: 'issuer_key_missing',
+    breaks: ({ issuer }) => issuer.rotateKeys(false),
+    mends: writeJwt,
+    memory: true,
+  },
+  {
+    name: 'a key that was never published',
+    code: 'issuer_key_missing',
+    breaks: async ({ issuer, here }) => {
+      const other = await openIssuer({ issuer: issuer.issuer });
+      await other.rotateKeys(false);
+      await replaceByRename(here('jwt'), await other.mint({ sub: 'system:serviceaccount:default:app' }));
+      await other.close();
+    },
+    mends: writeJwt,
+    says: /hence: Vault can't verify the JWT's signature/,
+  },
+  {
+    name: "another's JWT under the issuer's name",
+    code: 'issuer_signature',
+    breaks: async ({ issuer, here }) => {
+      const other = await openIssuer({ issuer: issuer.issuer });
+      await replaceByRename(here('jwt'), await other.mint({ sub: 'system:serviceaccount:default:app' }));
+      await other.close();
+    },
+    mends: writeJwt,
+  },
+  {
+    name: 'an issuer that is not published',
+    code: 'issuer_unpublished',
+    breaks: async ({ app, issuer, admin, writeJwt: write }) => {
+      await admin.call('DELETE', 'sys/auth/jwt');
+      await admin.write('sys/auth/jwt', { type: 'jwt' });
+      app.expect.issuer = `${issuer.issuer}/private`;
+      await write({ iss: `${issuer.issuer}/private` });
+    },
+    mends: async ({ app, issuer, admin, writeJwt: write, writeRole }) => {
+      app.expect.issuer = issuer.issuer;
+      await write();
+      await admin.write('auth/jwt/config', { oidc_discovery_url: issuer.issuer, bound_issuer: issuer.issuer });
+      await writeRole(ROLE);
+    },
+    says: /status 404[\s\S]*hence: the auth mount trusts no issuer yet/,
+  },
+  {
+    name: 'an issuer that is down',
+    code: 'issuer_unreachable_here',
+    memory: true,
+    breaks: ({ issuer, memory }) => {
+      issuer.setDown(true);
+      forgetKeys(memory);
+    },
+    mends: ({ issuer }) => issuer.setDown(false),
+    says: /hence: Vault can't fetch the issuer's keys/,
+  },
+  {
+    name: 'an issuer that Vault alone cannot reach',
+    code: 'issuer_unreachable',
+    memory: true,
+    breaks: ({ memory, issuer }) => {
+      const mount = memory?.vault.mount('jwt');
+      if (mount !== undefined) mount.config = { jwks_url: 'http://127.0.0.1:1/keys', bound_issuer: issuer.issuer };
+      forgetKeys(memory);
+    },
+    mends: ({ admin, issuer }) =>
+      admin.write('auth/jwt/config', { oidc_discovery_url: issuer.issuer, bound_issuer: issuer.issuer }),
+    says: /from here all is well with it/,
+  },
+  {
+    name: "Vault trusts another issuer's keys",
+    code: 'signature_invalid',
+    breaks: async ({ admin, issuer }) => {
+      const other = await openIssuer();
+      await admin.write('auth/jwt/config', { jwks_url: `${other.url}/keys`, bound_issuer: issuer.issuer });
+      // Vault fetches them at the first login: they must be there then
+      others.push(other);
+    },
+    says: /from here all is well with it/,
+  },
+];
+
+const others: { close(): Promise<void> }[] = [];
+export const closeOthers = () => Promise.all(others.splice(0).map((one) => one.close()));
+
+function forgetKeys(memory: Clinic['memory']): void {
+  const mount = memory?.vault.mount('jwt');
+  if (mount === undefined) return;
+  mount.keys = undefined;
+  mount.keysUrl = undefined;
+}
+
+const MOUNT: readonly BrokenSetup[] = [
+  {
+    name: 'no mount',
+    code: 'mount_missing',
+    breaks: ({ admin }) => admin.call('DELETE', 'sys/auth/jwt'),
+    says: /nothing answers at auth\/jwt/,
+  },
+  {
+    name: 'a mount of another name',
+    code: 'mount_missing',
+    breaks: ({ app }) => {
+      app.login.mount = 'jwt2';
+    },
+    mends: ({ app }) => {
+      app.login.mount = 'jwt';
+    },
+    says: /It answers at mount jwt with no namespace: correct login\.mount/,
+  },
+  {
+    name: 'a mount in no namespace',
+    code: 'mount_missing',
+    memory: true,
+    breaks: ({ app }) => {
+      app.login.namespace = 'team-a';
+    },
+    mends: ({ app }) => {
+      app.login.namespace = undefined;
+    },
+    says: /in namespace team-a[\s\S]*It answers at mount jwt with no namespace/,
+  },
+  {
+    name: 'a mount of another type',
+    code: 'mount_missing',
+    breaks: async ({ admin }) => {
+      await admin.call('DELETE', 'sys/auth/jwt');
+      await admin.write('sys/auth/jwt', { type: 'userpass' });
+    },
+    mends: async ({ admin, issuer, writeRole }) => {
+      await admin.call('DELETE', 'sys/auth/jwt');
+      await admin.write('sys/auth/jwt', { type: 'jwt' });
+      await admin.write('auth/jwt/config', { oidc_discovery_url: issuer.issuer, bound_issuer: issuer.issuer });
+      await writeRole(ROLE);
+    },
+  },
+  {
+    name: 'a mount that trusts nobody',
+    code: 'mount_unconfigured',
+    breaks: async ({ admin, writeRole }) => {
+      await admin.call('DELETE', 'sys/auth/jwt');
+      await admin.write('sys/auth/jwt', { type: 'jwt' });
+      await writeRole(ROLE);
+    },
+  },
+];
+
+const ROLES: readonly BrokenSetup[] = [
+  { name: 'no role', code: 'role_missing', breaks: ({ admin }) => admin.call('DELETE', 'auth/jwt/role/app') },
+  {
+    name: 'a role for people',
+    code: 'role_type_oidc',
+    breaks: roleIs({ ...ROLE, role_type: 'oidc', allowed_redirect_uris: 'http://127.0.0.1/callback' }),
+  },
+  {
+    name: 'a role without an audience',
+    code: 'audience_unbound',
+    breaks: roleIs(UNBOUND_AUDIENCE),
+    says: /aud is vault/,
+  },
+  { name: 'a role for another audience', code: 'audience_mismatch', breaks: roleIs({ ...ROLE, bound_audiences: 'x' }) },
+  {
+    name: 'a role for another namespace',
+    code: 'subject_mismatch',
+    breaks: roleIs({ ...ROLE, bound_subject: 'system:serviceaccount:team:app' }),
+    says: /the JWT's sub is system:serviceaccount:default:app/,
+  },
+  {
+    name: 'a bound claim of another value',
+    code: 'claims_mismatch',
+    breaks: async (clinic) => {
+      await clinic.writeJwt({ ref: 'main' });
+      await clinic.writeRole({ bound_claims: { ref: 'release' } });
+    },
+  },
+  {
+    name: 'a bound claim that is missing',
+    code: 'claims_mismatch',
+    breaks: roleIs({ ...ROLE, bound_claims: { ref: 'main' } }),
+    mends: ({ writeJwt: write }) => write({ ref: 'main' }),
+    says: /claim "ref" is missing/,
+  },
+  { name: 'a user claim that is missing', code: 'claims_mismatch', breaks: roleIs({ ...ROLE, user_claim: 'email' }) },
+  { name: 'groups that are missing', code: 'claims_mismatch', breaks: roleIs({ ...ROLE, groups_claim: 'teams' }) },
+  {
+    name: 'a role for other machines',
+    code: 'login_forbidden',
+    breaks: roleIs({ ...ROLE, token_bound_cidrs: '10.9.0.0/16' }),
+    mends: redo,
+    says: /token_bound_cidrs/,
+  },
+];
+
+const standby = { initialized: true, sealed: false, standby: true, version: '1.21.1' };
+
+const VAULT: readonly BrokenSetup[] = [
+  {
+    name: 'nothing at the address',
+    code: 'vault_unreachable',
+    breaks: ({ config }) => {
+      config.vault.address = 'https://127.0.0.1:1';
+    },
+    mends: addressAgain,
+  },
+  {
+    name: 'a host that nobody knows',
+    code: 'vault_name_unknown',
+    breaks: ({ config }) => {
+      config.vault.address = 'https://vault.invalid:8200';
+    },
+    mends: addressAgain,
+  },
+  {
+    name: 'a Vault that hangs',
+    code: 'vault_timeout',
+    memory: true,
+    breaks: (clinic) => {
+      clinic.config.vault.timeout = '500ms';
+      return fault(undefined)(clinic);
+    },
+    mends: noFault,
+  },
+  {
+    name: 'a sealed Vault',
+    code: 'vault_sealed',
+    breaks: ({ admin }) => admin.call('PUT', 'sys/seal'),
+    mends: (clinic) => (clinic.unseal === undefined ? clinic.paste('vault operator unseal') : clinic.unseal()),
+    says: /vault operator unseal/,
+  },
+  {
+    name: 'a Vault that was never initialised',
+    code: 'vault_uninitialized',
+    memory: true,
+    breaks: fault({ status: 501, body: { initialized: false, sealed: true } }),
+    mends: noFault,
+  },
+  {
+    name: 'no active node',
+    code: 'vault_no_leader',
+    memory: true,
+    breaks: fault({ status: 503, body: { errors: ['no active Vault instance found'] } }),
+    mends: noFault,
+  },
+  {
+    name: 'a standby that redirects',
+    code: 'redirect_blocked',
+    memory: true,
+    breaks: ({ memory }) =>
+      memory?.vault.setFault(({ path }) =>
+        path === '/v1/sys/health'
+          ? { status: 429, body: standby }
+          : { status: 307, body: '', headers: { location: 'http://127.0.0.2:8200/v1' } },
+      ),
+    mends: noFault,
+    says: /to host 127\.0\.0\.2:8200/,
+  },
+  {
+    name: 'a rate limit',
+    code: 'vault_rate_limited',
+    memory: true,
+    breaks: fault({ status: 429, body: { errors: ['request path "auth/jwt/login": rate limit quota exceeded'] } }),
+    mends: noFault,
+  },
+  {
+    name: "a portal in Vault's place",
+    code: 'bad_response',
+    memory: true,
+    breaks: fault({ status: 200, body: '<html>Welcome</html>' }),
+    mends: noFault,
+  },
+  {
+    name: 'a CA that is not known',
+    code: 'vault_tls',
+    tls: true,
+    breaks: ({ config }) => {
+      config.vault.tls = {};
+    },
+    mends: trustAgain,
+    says: /signed by an unknown CA .*made out to IP Address:127\.0\.0\.1, by ca/,
+  },
+  {
+    name: 'a certificate for another name',
+    code: 'vault_tls',
+    tls: true,
+    breaks: ({ config }) => {
+      config.vault.tls.server_name = 'vault.example.com';
+    },
+    mends: trustAgain,
+    says: /made out to another name/,
+  },
+  {
+    name: 'http on https',
+    code: 'vault_not_http',
+    tls: true,
+    real: true,
+    breaks: ({ config, admin }) => {
+      config.vault.address = admin.url.replace('https', 'http');
+    },
+    mends: addressAgain,
+  },
+  {
+    name: 'https on http',
+    code: 'vault_not_http',
+    breaks: ({ config, admin }) => {
+      config.vault.address = admin.url.replace('http:', 'https:');
+    },
+    mends: addressAgain,
+  },
+  {
+    name: 'a CA file that is missing',
+    code: 'vault_tls_files',
+    tls: true,
+    breaks: ({ config, here }) => {
+      config.vault.tls.ca_file = here('none.pem');
+    },
+    mends: trustAgain,
+  },
+];
+
+function addressAgain({ config, admin }: Clinic): void {
+  config.vault.address = admin.url;
+}
+
+function trustAgain({ config, caFile }: Clinic): void {
+  config.vault.tls = { ca_file: caFile };
+}
+
+const TOKEN: readonly BrokenSetup[] = [
+  {
+    name: 'a token that may not renew itself',
+    code: 'renewal_denied',
+    breaks: ({ writeRole }) => writeRole({ token_no_default_policy: true }),
+  },
+  {
+    name: 'a ttl above the maximum',
+    code: 'token_capped',
+    breaks: ({ writeRole }) => writeRole({ token_ttl: '1000h' }),
+  },
+  { name: 'batch tokens', code: 'token_batch', breaks: ({ writeRole }) => writeRole({ token_type: 'batch' }) },
+  {
+    name: 'a token for three requests',
+    code: 'token_uses_limited',
+    breaks: ({ writeRole }) => writeRole({ token_num_uses: 3 }),
+  },
+  {
+    name: 'a token that outlives its JWT',
+    code: 'token_outlives_jwt',
+    breaks: ({ writeRole }) => writeRole({ token_ttl: '4h' }),
+    mends: ({ writeRole }) => writeRole({ token_ttl: '1h' }),
+  },
+  {
+    name: 'a JWT for a week',
+    code: 'jwt_long_lived',
+    breaks: ({ writeJwt: write }) => write({ ttlSeconds: 7 * 86_400 }),
+    mends: writeJwt,
+  },
+  {
+    name: 'a JWT that nobody renews',
+    code: 'jwt_unrotated',
+    breaks: ({ writeJwt: write }) => write({ iat: nowSeconds() - 3500, exp: nowSeconds() + 100 }),
+    mends: writeJwt,
+  },
+  {
+    name: 'a token without a policy',
+    code: 'token_powerless',
+    breaks: ({ writeRole }) => writeRole({ token_policies: [] }),
+    mends: ({ writeRole }) => writeRole({ token_policies: ['app-read'] }),
+  },
+  {
+    name: 'a role for every subject',
+    code: 'role_trusts_all',
+    operator: true,
+    breaks: roleIs(UNBOUND_SUBJECT),
+  },
+  {
+    name: 'a role that is not as the setup says',
+    code: 'setup_differs',
+    operator: true,
+    breaks: ({ writeRole }) => writeRole({ token_ttl: '10m' }),
+    mends: ({ writeRole }) => writeRole({ token_ttl: '1h' }),
+    says: /auth\/jwt\/role\/app token_ttl 600 -> 3600/,
+  },
+];
+
+const OWN: readonly BrokenSetup[] = [
+  { name: 'no directory for the sink', code: 'sink_directory_missing', breaks: ({ here }) => rmdir(here('sink')) },
+  {
+    name: 'a sink in a directory that all may write to',
+    code: 'sink_directory_unsafe',
+    breaks: ({ here }) => chmod(here('sink'), 0o777),
+  },
+  {
+    name: "a directory in the sink's place",
+    code: 'sink_blocked',
+    breaks: ({ here }) => mkdir(here('sink/token')),
+    mends: ({ here }) => rmdir(here('sink/token')),
+  },
+  {
+    name: 'a sink on a read-only file system',
+    code: 'sink_denied',
+    breaks: ({ app }) => {
+      app.sinks[0].file.path = '/sys/vault-token';
+    },
+    mends: ({ app, here }) => {
+      app.sinks[0].file.path = here('sink/token');
+    },
+  },
+  ...(['api', 'ops'] as const).map(
+    (listener): BrokenSetup => ({
+      name: `the port of ${listener}.listen is taken`,
+      code: 'listen_failed',
+      breaks: async ({ config }) => {
+        const server = await new Promise<Server>((resolve) => {
+          const opened = createServer().listen(0, '127.0.0.1', () => resolve(opened));
+        });
+        const { port } = server.address() as { port: number };
+        config[listener].listen = `127.0.0.1:${port}`;
+        others.push({ close: async () => void server.close() });
+      },
+      mends: closeOthers,
+      says: /another process has it/,
+    }),
+  ),
+];
+
+export const BROKEN_SETUPS: readonly BrokenSetup[] = [
+  ...CONFIG,
+  ...JWT,
+  ...ISSUER,
+  ...MOUNT,
+  ...ROLES,
+  ...VAULT,
+  ...TOKEN,
+  ...OWN,
+];

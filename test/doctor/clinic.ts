@@ -1,0 +1,156 @@
+// A set-up that works, to be broken in one place: an issuer, a Vault with its mount and role, a JWT, a config. And doctor.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import type { TestContext } from 'node:test';
+import { command as doctor } from '../../src/commands/doctor.ts';
+import { type Report, renderReports } from '../../src/commands/doctor-report.ts';
+import { command as setup } from '../../src/commands/setup.ts';
+import type { Finding } from '../../src/core/diagnosis.ts';
+import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';
+import type { DevVault } from '../../src/dev/vault.ts';
+import { invoke } from '../support/invoke.ts';
+import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
+import type { AdminVault } from '../vault/admin.ts';
+
+/** A Vault to be treated: the real one, or the one in memory with its faults. */
+export interface Patient {
+  readonly admin: AdminVault;
+  /** a program that takes the CLI's commands */
+  readonly cli: string;
+  readonly caFile?: string;
+  readonly memory?: { readonly vault: DevVault; setSkew(ms: number): void };
+  unseal?(): Promise<void>;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the config is what a user may write, wrong as it may be
+export type FreeConfig = any;
+
+export interface Clinic extends Patient {
+  readonly directory: string;
+  readonly issuer: Issuer;
+  readonly config: FreeConfig;
+  /** the exchange of the config */
+  readonly app: FreeConfig;
+  readonly here: (name: string) => string;
+  writeJwt(claims?: Record<string, unknown>): Promise<string>;
+  /** Changes the role that was set up. */
+  writeRole(members: Record<string, unknown>): Promise<void>;
+  /** exit code and findings of doctor, the first one first */
+  examine(env?: Record<string, string>): Promise<{ code: number; findings: readonly Finding[]; text: string }>;
+  /** Runs a command as it was printed. */
+  paste(command: string): Promise<void>;
+}
+
+const POLICY = 'path "secret/app" { capabilities = ["read"] }';
+
+/** Everything in order. */
+export async function openClinic(t: TestContext, patient: Patient): Promise<Clinic> {
+  const directory = await temporaryDirectory(t);
+  const here = (name: string) => join(directory, name);
+  const issuer = await openIssuer();
+  t.after(() => issuer.close());
+  const { admin, caFile } = patient;
+  const app: FreeConfig = {
+    source: { file: { path: here('jwt') } },
+    login: { role: 'app' },
+    expect: { issuer: issuer.issuer, audience: 'vault', subject: 'system:serviceaccount:default:app' },
+    sinks: [{ file: { path: here('sink/token') } }],
+    setup: { role: { token_policies: ['app-read'] }, policies: { 'app-read': POLICY } },
+  };
+  const config: FreeConfig = {
+    vault: { address: admin.url, ...(caFile === undefined ? {} : { tls: { ca_file: caFile } }) },
+    exchanges: { app },
+    api: { listen: '127.0.0.1:0' },
+    ops: { listen: '127.0.0.1:0' },
+  };
+  const writeConfig = () => writeFile(here('config.json'), JSON.stringify(config));
+  await mkdir(here('sink'), { mode: 0o750 });
+  await mkdir(here('bin'));
+  await writeFile(here('bin/vault'), `#!/bin/sh\nexec '${patient.cli}' "$@"\n`);
+  await chmod(here('bin/vault'), 0o755);
+  await writeConfig();
+  const clinic: Clinic = {
+    ...patient,
+    directory,
+    issuer,
+    config,
+    app,
+    here,
+    async writeJwt(claims = {}) {
+      const jwt = await issuer.mint({ sub: 'system:serviceaccount:default:app', ...claims });
+      await replaceByRename(here('jwt'), jwt);
+      return jwt;
+    },
+    async writeRole(members) {
+      await admin.write('auth/jwt/role/app', { role_type: 'jwt', ...members });
+    },
+    async examine(env = {}) {
+      await writeConfig();
+      const { out, code } = await invoke(doctor, { config: here('config.json'), json: true }, { env });
+      assert.doesNotMatch(out, /eyJ|hv[sb]\./);
+      const { reports } = JSON.parse(out) as { reports: Report[] };
+      return { code, text: renderReports(reports, false), findings: reports.flatMap(({ findings }) => findings) };
+    },
+    async paste(command) {
+      const env = { PATH: `${here('bin')}:${process.env['PATH']}`, VAULT_ADDR: admin.url, VAULT_TOKEN: admin.root };
+      const child = spawn('sh', ['-ec', command], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+      const [words, [status]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+      assert.equal(status, 0, `${command}\n${words}`);
+    },
+  };
+  await clinic.writeJwt();
+  const done = await invoke(
+    setup,
+    { config: here('config.json'), apply: true, yes: true, replace: true },
+    { env: { VAULT_TOKEN: admin.root } },
+  );
+  assert.equal(done.code, 0, done.err);
+  return clinic;
+}
+
+/** Breaks, asks doctor, does what it says, and asks again. */
+export async function treat(clinic: Clinic, broken: BrokenSetup): Promise<void> {
+  const env = broken.operator === true ? { VAULT_TOKEN: clinic.admin.root } : {};
+  const healthy = await clinic.examine(env);
+  assert.deepEqual(healthy.findings, [], 'the set-up is in order before');
+  await broken.breaks(clinic);
+  const { findings, code, text: shown } = await clinic.examine(env);
+  const [first] = findings;
+  assert.equal(first?.code, broken.code, shown);
+  if (broken.says !== undefined) assert.match(shown, broken.says);
+  assert.equal(code, first?.severity === 'error' ? first.exit : 0);
+  if (broken.mends === undefined) {
+    assert.ok(first?.command, `${broken.code} has a command`);
+    await clinic.paste(first.command);
+  } else await broken.mends(clinic);
+  const after = await clinic.examine(env);
+  assert.deepEqual(
+    after.findings.filter(({ severity, code: left }) => severity === 'error' || left === broken.code),
+    [],
+    after.text,
+  );
+  assert.equal(after.code, 0);
+}
+
+export interface BrokenSetup {
+  readonly name: string;
+  /** of the finding that must come first */
+  readonly code: string;
+  readonly breaks: (clinic: Clinic) => unknown;
+  /** the remedy, where it is no command to paste */
+  readonly mends?: (clinic: Clinic) => unknown;
+  /** what the text must say besides */
+  readonly says?: RegExp;
+  /** only the in-memory Vault can be made to do this */
+  readonly memory?: true;
+  /** only a real Vault does this */
+  readonly real?: true;
+  readonly tls?: true;
+  /** with an operator's token at hand */
+  readonly operator?: true;
+}

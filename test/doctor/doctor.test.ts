@@ -1,0 +1,134 @@
+// Doctor on set-ups that are broken in one place: the first line names the cause, and its remedy mends it.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { command as doctor } from '../../src/commands/doctor.ts';
+import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';
+import { openDevVault } from '../../src/dev/vault.ts';
+import { ROOT_TOKEN } from '../../src/dev/vault-admin.ts';
+import { makeCa } from '../support/certificates.ts';
+import { invoke } from '../support/invoke.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+import { adminOf } from '../vault/admin.ts';
+import { BROKEN_SETUPS, closeOthers } from './broken-setups.ts';
+import { openClinic, type Patient, treat } from './clinic.ts';
+
+/** The Vault in memory. */
+async function openPatient(t: TestContext, withTls: boolean): Promise<Patient> {
+  let skewMs = 0;
+  const directory = await temporaryDirectory(t);
+  const ca = withTls ? makeCa(directory) : undefined;
+  const tls = ca?.issue();
+  const vault = await openDevVault({ now: () => Date.now() + skewMs, ...(tls === undefined ? {} : { tls }) });
+  t.after(() => vault.close());
+  if (ca !== undefined) await writeFile(join(directory, 'ca.pem'), ca.cert);
+  const connect = ca === undefined ? {} : { ca: ca.cert };
+  return {
+    admin: adminOf(vault.url, connect, ROOT_TOKEN),
+    cli: resolve('test/support/vault-cli.mjs'),
+    ...(ca === undefined ? {} : { caFile: join(directory, 'ca.pem') }),
+    memory: {
+      vault,
+      setSkew(ms) {
+        skewMs = ms;
+      },
+    },
+  };
+}
+
+async function openIssuerAs(t: TestContext, issuer: string): Promise<Issuer> {
+  const opened = await openIssuer({ issuer });
+  t.after(() => opened.close());
+  return opened;
+}
+
+test('each broken set-up is explained by its cause, and mended by its remedy', async (t) => {
+  let explained = 0;
+  const shown = BROKEN_SETUPS.filter(({ real }) => real === undefined);
+  for (const broken of shown) {
+    await t.test(broken.name, async (one) => {
+      one.after(closeOthers);
+      await treat(await openClinic(one, await openPatient(one, broken.tls === true)), broken);
+      explained += 1;
+    });
+  }
+  t.diagnostic(`explained ${explained} of ${shown.length}`);
+});
+
+test('all is well: it says so, leaves no token behind, and nothing in the sink', async (t) => {
+  const patient = await openPatient(t, false);
+  const clinic = await openClinic(t, patient);
+  const { code, text } = await clinic.examine({ VAULT_TOKEN: ROOT_TOKEN });
+  assert.equal(code, 0);
+  const url = clinic.admin.url;
+  assert.equal(
+    text,
+    `exchange app
+  ok       a JWT of ${clinic.issuer.issuer} for vault, subject system:serviceaccount:default:app, ends in 60 min
+  ok       its signature fits the keys at ${clinic.issuer.issuer}/keys
+  ok       Vault 1.21.1 at ${url}, clocks 0 s apart
+  ok       auth/jwt lets it in as app: a service token for 60 min, renewable, policies app-read default
+  ok       ${clinic.here('sink/token')} can be written`,
+  );
+  assert.deepEqual(patient.memory?.vault.alive(), []);
+  assert.deepEqual(await readdir(clinic.here('sink')), []);
+});
+
+test('an exchange whose JWT is minted by the token of another: both are looked at', async (t) => {
+  const patient = await openPatient(t, false);
+  const { config, examine } = await openClinic(t, patient);
+  config.exchanges.chained = {
+    source: { vault_identity: { exchange: 'app', role: 'federation' } },
+    login: { role: 'external' },
+  };
+  const { findings, code } = await examine();
+  assert.deepEqual(
+    findings.map(({ code: found }) => found),
+    ['identity_refused'],
+  );
+  assert.equal(code, 6);
+  assert.deepEqual(patient.memory?.vault.alive(), []);
+});
+
+test('when everything hangs it ends within 20 seconds all the same, and says so', async (t) => {
+  const { config, app, here, examine } = await openClinic(t, await openPatient(t, false));
+  const silent = createServer(() => {}).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const sockets = new Set<{ destroy(): void }>();
+  silent.on('connection', (socket) => sockets.add(socket));
+  t.after(() => {
+    silent.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  const { port } = silent.address() as { port: number };
+  const [hanging, hangingUrl] = [`127.0.0.1:${port}`, `http://127.0.0.1:${port}`];
+  config.vault.address = hangingUrl;
+  app.expect.issuer = hangingUrl;
+  await writeFile(here('jwt'), await (await openIssuerAs(t, hangingUrl)).mint({ sub: app.expect.subject }));
+  config.exchanges.chained = {
+    source: { vault_identity: { exchange: 'app', role: 'federation' } },
+    login: { role: 'external' },
+  };
+  config.ops.listen = hanging;
+  const startedAt = performance.now();
+  const { findings, code } = await examine();
+  assert.ok(performance.now() - startedAt < 20_000);
+  assert.equal(code, 5);
+  assert.equal(findings[0]?.code, 'vault_timeout');
+});
+
+test('one exchange of several, by name; an unknown one is refused', async (t) => {
+  const { config, app, here } = await openClinic(t, await openPatient(t, false));
+  config.exchanges.other = { ...app, login: { role: 'none' }, sinks: [] };
+  await writeFile(here('config.json'), JSON.stringify(config));
+  const flags = { config: here('config.json') };
+  assert.equal((await invoke(doctor, { ...flags, exchange: 'app' })).code, 0);
+  const other = await invoke(doctor, { ...flags, exchange: 'other' });
+  assert.equal(other.code, 4);
+  assert.match(other.out, /^exchange other\n {2}error {4}the role doesn't exist \(role_missing\)$/m);
+  assert.equal((await invoke(doctor, { ...flags, exchange: 'x' })).err, '--exchange must be one of app, other');
+});
