@@ -7,7 +7,7 @@ import { createServer, type Server } from 'node:net';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import type { PlainReply } from '../../src/dev/listen.ts';
 import { replaceByRename } from '../support/temporary.ts';
-import type { BrokenSetup, Clinic } from './clinic.ts';
+import { type BrokenSetup, type Clinic, closePeers } from './clinic.ts';
 
 const MINUTE_SECONDS = 60;
 const nowSeconds = () => Math.floor(Date.now() / 1000);
@@ -269,18 +269,15 @@ const ISSUER: readonly BrokenSetup[] = [
   {
     name: "Vault trusts another issuer's keys",
     code: 'signature_invalid',
-    breaks: async ({ admin, issuer }) => {
+    breaks: async ({ admin, issuer, peers }) => {
       const other = await openIssuer();
       await admin.write('auth/jwt/config', { jwks_url: `${other.url}/keys`, bound_issuer: issuer.issuer });
       // Vault fetches them at the first login: they must be there then
-      others.push(other);
+      peers.push(other);
     },
     says: /from here all is well with it/,
   },
 ];
-
-const others: { close(): Promise<void> }[] = [];
-export const closeOthers = () => Promise.all(others.splice(0).map((one) => one.close()));
 
 function forgetKeys(memory: Clinic['memory']): void {
   const mount = memory?.vault.mount('jwt');
@@ -608,15 +605,15 @@ const OWN: readonly BrokenSetup[] = [
     (listener): BrokenSetup => ({
       name: `the port of ${listener}.listen is taken`,
       code: 'listen_failed',
-      breaks: async ({ config }) => {
+      breaks: async ({ config, peers }) => {
         const server = await new Promise<Server>((resolve) => {
           const opened = createServer().listen(0, '127.0.0.1', () => resolve(opened));
         });
         const { port } = server.address() as { port: number };
         config[listener].listen = `127.0.0.1:${port}`;
-        others.push({ close: async () => void server.close() });
+        peers.push({ close: async () => void server.close() });
       },
-      mends: closeOthers,
+      mends: closePeers,
       says: /another process has it/,
     }),
   ),

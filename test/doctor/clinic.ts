@@ -36,6 +36,8 @@ export interface Clinic extends Patient {
   readonly config: FreeConfig;
   /** the exchange of the config */
   readonly app: FreeConfig;
+  /** whoever else takes part, closed in the end */
+  readonly peers: { close(): Promise<void> }[];
   readonly here: (name: string) => string;
   writeJwt(claims?: Record<string, unknown>): Promise<string>;
   /** Changes the role that was set up. */
@@ -80,6 +82,7 @@ export async function openClinic(t: TestContext, patient: Patient): Promise<Clin
     issuer,
     config,
     app,
+    peers: [],
     here,
     async writeJwt(claims = {}) {
       const jwt = await issuer.mint({ sub: 'system:serviceaccount:default:app', ...claims });
@@ -103,6 +106,7 @@ export async function openClinic(t: TestContext, patient: Patient): Promise<Clin
       assert.equal(status, 0, `${command}\n${words}`);
     },
   };
+  t.after(() => closePeers(clinic));
   await clinic.writeJwt();
   const done = await invoke(
     setup,
@@ -112,6 +116,8 @@ export async function openClinic(t: TestContext, patient: Patient): Promise<Clin
   assert.equal(done.code, 0, done.err);
   return clinic;
 }
+
+export const closePeers = ({ peers }: Clinic) => Promise.all(peers.splice(0).map((one) => one.close()));
 
 /** Breaks, asks doctor, does what it says, and asks again. */
 export async function treat(clinic: Clinic, broken: BrokenSetup): Promise<void> {

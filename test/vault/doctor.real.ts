@@ -3,7 +3,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { BROKEN_SETUPS, closeOthers } from '../doctor/broken-setups.ts';
+import { BROKEN_SETUPS } from '../doctor/broken-setups.ts';
 import { openClinic, type Patient, treat } from '../doctor/clinic.ts';
 import { makeCa } from '../support/certificates.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -30,7 +30,6 @@ test('each broken set-up is explained by its cause, and mended by its remedy', a
   let explained = 0;
   for (const broken of shown) {
     await t.test(broken.name, async (one) => {
-      one.after(closeOthers);
       const vault = broken.tls === true ? secure : plain;
       const patient = patientOf(vault, broken.tls === true ? files.caFile : undefined);
       // what the one before left behind
