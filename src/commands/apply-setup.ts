@@ -33,7 +33,10 @@ export async function applySetup(
     ])
       io.err(`warning: ${remark}`);
     io.out(`Vault at ${first.vault.address}\n${differences.map(describe).join('\n')}`);
-    const refusals = flags['replace'] === true ? [] : differences.flatMap(refusalsOf);
+    const mayReplace = flags['replace'] === true;
+    const refusals = differences.flatMap(
+      ({ step, changes, current }) => refusalOf(step, changes, { current, mayReplace }) ?? [],
+    );
     if (refusals.length > 0) throw new UsageError(refusals.join('; '));
     const due = differences.filter(({ changes }) => changes.length > 0);
     if (due.length === 0) {
@@ -64,11 +67,6 @@ async function compare(step: Step, client: VaultClient, token: Secret): Promise<
   const current = await readCurrent(step, client, token);
   return { step, current, changes: changesOf(step, current) };
 }
-
-const refusalsOf = ({ step, changes, current }: Difference): string[] => {
-  const refusal = refusalOf(step, changes, current);
-  return refusal === undefined ? [] : [refusal];
-};
 
 const UNREADABLE = {};
 

@@ -13,6 +13,8 @@ export interface Report {
 const COLOURS = { error: 31, warning: 33, ok: 32, command: 36 } as const;
 const INDENT = ' '.repeat(11);
 
+const inTurn = (finding: Finding): Finding[] => [finding, ...finding.consequences.flatMap(inTurn)];
+
 export function renderReports(reports: readonly Report[], isColoured: boolean): string {
   const paint = (kind: keyof typeof COLOURS, text: string) =>
     isColoured ? `\u001b[${COLOURS[kind]}m${text}\u001b[0m` : text;
@@ -24,7 +26,7 @@ export function renderReports(reports: readonly Report[], isColoured: boolean): 
       ...(evidence === undefined ? [] : [`${INDENT}${evidence}`]),
       `${INDENT}${remedy}`,
       ...(command === undefined ? [] : command.split('\n').map((line) => `${INDENT}  ${paint('command', line)}`)),
-      ...consequences.flatMap((one) => [`${INDENT}hence: ${one.title} (${one.code})`]),
+      ...consequences.flatMap(inTurn).map((one) => `${INDENT}hence: ${one.title} (${one.code})`),
     ];
   }
 

@@ -10,9 +10,8 @@ import { inspectListeners } from '../doctor/listeners.ts';
 import { askOps } from './ask-daemon.ts';
 import { CONFIG_OPTION, type Command, type Flags, type Io } from './command.ts';
 import { type Report, renderReports } from './doctor-report.ts';
-import { loadSettings } from './load-settings.ts';
+import { chosenExchanges, loadSettings } from './load-settings.ts';
 import { operatorTokenIfAny } from './operator-token.ts';
-import { chosenExchanges } from './setup.ts';
 
 /** What isn't known by then is left out: with the revocation after it all ends within 20 s. */
 const GATHERING_MS = 14_000;

@@ -3,7 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { ConfigError, configFromEnvironment, type ParsedConfig, parseConfig } from '../config.ts';
-import { type Flags, type Io, textFlag } from './command.ts';
+import type { ExchangeSettings, Settings } from '../core/settings.ts';
+import { type Flags, type Io, textFlag, UsageError } from './command.ts';
 
 /** @throws ConfigError with every problem that was found */
 export async function loadSettings(flags: Flags, { env }: Io): Promise<ParsedConfig> {
@@ -13,4 +14,14 @@ export async function loadSettings(flags: Flags, { env }: Io): Promise<ParsedCon
     throw new ConfigError([`${path}: can't be read (${error.code}); --config names the config file`]);
   });
   return parseConfig(text, { fileName: basename(path), env });
+}
+
+/** All, or the one that `--exchange` names. @throws UsageError */
+export function chosenExchanges({ exchanges }: Settings, flags: Flags): readonly ExchangeSettings[] {
+  const name = textFlag(flags, 'exchange');
+  if (name === undefined) return exchanges;
+  const chosen = exchanges.filter((one) => one.name === name);
+  if (chosen.length === 0)
+    throw new UsageError(`--exchange must be one of ${exchanges.map((one) => one.name).join(', ')}`);
+  return chosen;
 }

@@ -8,8 +8,8 @@ import { decodeWorkloadJwt } from '../core/workload-jwt.ts';
 import { openEnvSource } from '../sources/env.ts';
 import { readJwtFile } from '../sources/file.ts';
 import { applySetup } from './apply-setup.ts';
-import { CONFIG_OPTION, type Command, type Flags, type Io, textFlag, UsageError } from './command.ts';
-import { loadSettings } from './load-settings.ts';
+import { CONFIG_OPTION, type Command, type Io } from './command.ts';
+import { chosenExchanges, loadSettings } from './load-settings.ts';
 
 export const command: Command = {
   help: `vault-token-sidecar setup [--config FILE] [--exchange E] [--json | --hcl | --apply [--yes] [--replace]]
@@ -42,16 +42,6 @@ Prints the vault commands that make Vault ready for the exchanges: mount, trust 
     return 0;
   },
 };
-
-/** All, or the one that `--exchange` names. @throws UsageError */
-export function chosenExchanges({ exchanges }: Settings, flags: Flags): readonly ExchangeSettings[] {
-  const name = textFlag(flags, 'exchange');
-  if (name === undefined) return exchanges;
-  const chosen = exchanges.filter((one) => one.name === name);
-  if (chosen.length === 0)
-    throw new UsageError(`--exchange must be one of ${exchanges.map((one) => one.name).join(', ')}`);
-  return chosen;
-}
 
 /** @param jwtLives how long the JWTs live, by exchange, in milliseconds */
 export function plannedExchanges(

@@ -152,10 +152,17 @@ function loginFindings(evidence: Evidence): Raw[] {
   if (failure === undefined || failure.code.startsWith('vault_')) return [];
   if ((failure.code === 'login_forbidden' || failure.code === 'mount_missing') && mount?.answers === false)
     return [missingMount(failure, evidence)];
-  const seenHere = issuer?.state === 'verified' && BY_ISSUER.has(failure.code) ? '; from here all is well with it' : '';
-  const claims = compared(failure, evidence);
-  return [found({ ...failure, evidence: `${failure.evidence ?? ''}${claims}${seenHere}` }, evidence)];
+  const isFineHere = issuer?.state === 'verified' && BY_ISSUER.has(failure.code);
+  const words = `${failure.evidence ?? ''}${compared(failure, evidence)}`;
+  const finding = found(
+    { ...failure, evidence: isFineHere ? `${words}; from here all is well with it` : words },
+    evidence,
+  );
+  return [isFineHere && failure.code === 'signature_invalid' ? { ...finding, remedy: OTHER_KEYS } : finding];
 }
+
+const OTHER_KEYS =
+  "The mount trusts other keys than the issuer's: give the exchange a mount of its own, or turn this one to its issuer if nobody else logs in by it.";
 
 function missingMount(failure: Failure, evidence: Evidence): Raw {
   const { settings, mount } = evidence;

@@ -25,19 +25,28 @@ export function changesOf(step: Step, current: Current): Change[] {
   });
 }
 
-/** Why these changes may not be made unasked; undefined if they may. */
-export function refusalOf(step: Step, changes: readonly Change[], current: Current): string | undefined {
+/** Why these changes may not be made; undefined if they may. `mayReplace`: another issuer may be put in the place of one. */
+export function refusalOf(
+  { kind, path, body, exchange }: Step,
+  changes: readonly Change[],
+  { current, mayReplace }: { current: Current; mayReplace: boolean },
+): string | undefined {
   const [first] = changes;
   if (first === undefined || current === undefined) return undefined;
-  if (step.kind === 'mount')
-    return `${step.path.slice('sys/'.length)} is of type ${first.from}: give exchange ${step.exchange} another mount`;
-  if (step.kind !== 'trust') return undefined;
-  if (current['oidc_client_id'])
-    return `${step.path} serves OIDC logins of people too: give exchange ${step.exchange} another mount`;
-  const other = changes.find(({ member, from }) => IDENTITY.has(member) && from !== undefined);
-  if (other === undefined) return undefined;
-  return `${step.path} has ${other.member} ${other.from}: give exchange ${step.exchange} another mount, or --replace it`;
+  if (kind === 'mount')
+    return `${path.slice('sys/'.length)} is of type ${first.from}: give exchange ${exchange} another mount`;
+  if (kind !== 'trust') return undefined;
+  if (normalised(current['oidc_client_id']) !== '')
+    return `${path} serves OIDC logins of people too: give exchange ${exchange} another mount`;
+  const held = KEY_SOURCES.find((member) => normalised(current[member]) !== '' && body[member] === undefined);
+  const other = changes.find(({ member, from }) => IDENTITY.has(member) && from !== undefined)?.member ?? held;
+  if (other === undefined || mayReplace) return undefined;
+  const shown = normalised(current[other]).slice(0, 100);
+  return `${path} has ${other} ${shown}: give exchange ${exchange} another mount, or --replace it`;
 }
+
+/** Only one of them can be set; a write drops the others. */
+const KEY_SOURCES = ['oidc_discovery_url', 'jwks_url', 'jwks_pairs', 'jwt_validation_pubkeys'] as const;
 
 /**
  * What is written for the changes to come about. Vault keeps the members of a role that aren't named, but forgets those of

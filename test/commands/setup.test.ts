@@ -171,11 +171,13 @@ test('a mount is not turned to another issuer, unless told to; nor one of anothe
     /auth\/jwt\/config has oidc_discovery_url .*: give exchange app another mount, or --replace it/,
   );
   assert.equal((await run({ apply: true, yes: true, replace: true })).code, 0);
+  await admin.write('auth/jwt/config', { jwt_validation_pubkeys: ['-----BEGIN'], bound_issuer: other.issuer });
+  assert.match((await run({ apply: true, yes: true })).err, /has jwt_validation_pubkeys -----BEGIN: give exchange/);
   await admin.write('auth/jwt/config', { oidc_client_id: 'people' });
-  assert.match((await run({ apply: true, yes: true })).err, /serves OIDC logins of people too/);
+  assert.match((await run({ apply: true, yes: true, replace: true })).err, /serves OIDC logins of people too/);
   await admin.write('sys/auth/other', { type: 'userpass' });
   await write({ login: { mount: 'other', role: 'app' } });
-  assert.match((await run({ apply: true, yes: true })).err, /auth\/other is of type userpass/);
+  assert.match((await run({ apply: true, yes: true, replace: true })).err, /auth\/other is of type userpass/);
 });
 
 /** [what the setup says, the warning] */
