@@ -21,6 +21,8 @@ export interface Daemon {
   /** where the listeners are, as URLs without a trailing slash */
   readonly api: string;
   readonly ops: string;
+  /** whether the exchanges are stepped */
+  isTurning(): boolean;
   reload(settings: Settings): Promise<void>;
   refresh(): void;
   stop(): Promise<void>;
@@ -29,6 +31,8 @@ export interface Daemon {
 /** How long the listeners wait for the first tokens, so that a quick login isn't slowed by loading the web server. */
 const HEAD_START_MS = 1000;
 const STOP_GRACE_MS = 2500;
+/** An exchange is stepped at least every 30 s; one that hasn't been for this long never will be. */
+const MOST_HEARTBEAT_MS = 60_000;
 
 /** @throws ExchangeError listen_failed */
 export async function startDaemon({ settings, observer, env, version }: DaemonParts): Promise<Daemon> {
@@ -53,8 +57,8 @@ export async function startDaemon({ settings, observer, env, version }: DaemonPa
     ...callerToken,
   });
   const metrics = () => observer.metrics.render(exchanges.views().map((view) => view.status()));
-  const heartbeatAgeMs = () => clock.now() - exchanges.lastStepAt();
-  const ops = buildOpsApi({ exchanges: exchanges.views, metrics, heartbeatAgeMs, version, now: clock.now, onRequest });
+  const isTurning = () => clock.now() - exchanges.lastStepAt() < MOST_HEARTBEAT_MS;
+  const ops = buildOpsApi({ exchanges: exchanges.views, metrics, isTurning, version, now: clock.now, onRequest });
   const stop = async () => {
     await Promise.all([closeApp(api), closeApp(ops)]);
     await exchanges.stop(STOP_GRACE_MS);
@@ -67,6 +71,7 @@ export async function startDaemon({ settings, observer, env, version }: DaemonPa
     return {
       exchanges,
       ...urls,
+      isTurning,
       async reload(next) {
         const moved = JSON.stringify(listeners) !== JSON.stringify({ api: next.api, ops: next.ops });
         if (moved) observer.log.write('warn', 'restart_needed', { hint: 'api and ops take effect at the next start.' });

@@ -8,6 +8,8 @@ import { DIAGNOSES } from '../src/core/diagnosis-codes.ts';
 import { ERRORS } from '../src/core/errors.ts';
 
 const FILES = globSync('src/**/*.ts').sort();
+/** the programs: the sidecar, and the image's health check */
+const ENTRIES = ['src/main.ts', 'src/healthcheck.ts'];
 const LONGEST_FILE = 300;
 const LONGEST_FUNCTION = 75;
 
@@ -97,23 +99,31 @@ test('the core is pure: no clock, no chance, no waiting', () => {
   }
 });
 
-test('only main.ts touches the process; only main.ts is imported by nobody', () => {
-  for (const file of FILES.filter((one) => one !== 'src/main.ts')) {
+test('only the entries touch the process; only they are imported by nobody', () => {
+  for (const file of FILES.filter((one) => !ENTRIES.includes(one))) {
     assert.ok(!/process\.(env|argv|exit|on\(|stdout|stderr)/.test(codeOf(file)), `${file} touches the process`);
     assert.ok(
-      importsOf(file).every(({ target }) => target !== 'src/main.ts'),
-      `${file} imports main.ts`,
+      importsOf(file).every(({ target }) => !ENTRIES.includes(target)),
+      `${file} imports an entry`,
     );
   }
 });
 
 test('timers live in the clock, at the deadline of a call, and where HTTP is closed', () => {
-  const allowed = /^src\/(clock|vault\/client|http\/(limits|token-api)|commands\/(wait|dev|ask-daemon|command))\.ts$/;
+  const allowed = /^src\/(clock|healthcheck|vault\/client|http\/(limits|token-api)|commands\/(wait|dev|ask-daemon|command))\.ts$/;
   for (const file of FILES)
     assert.ok(
       allowed.test(file) || !/setTimeout|setInterval|AbortSignal\.timeout/.test(codeOf(file)),
       `${file} has a timer`,
     );
+});
+
+test('the health check stands on node:net alone', () => {
+  assert.deepEqual(
+    importsOf('src/healthcheck.ts').map(({ target }) => target),
+    ['node:net'],
+    'every run of it is charged to the sidecar',
+  );
 });
 
 test('imports make no circle', () => {

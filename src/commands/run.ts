@@ -1,11 +1,13 @@
 // The daemon: runs until a signal says otherwise. SIGTERM and SIGINT stop it (a second one at once), SIGHUP rereads the
 // config and keeps the old one if the new is bad, SIGUSR1 asks for fresh logins.
 
+import { openSystemClock } from '../clock.ts';
 import { ConfigError } from '../config.ts';
 import { ExchangeError } from '../core/errors.ts';
 import { scrub } from '../core/secret.ts';
-import { startDaemon } from '../daemon.ts';
+import { type Daemon, startDaemon } from '../daemon.ts';
 import { type Observer, openObserver } from '../observe/observe.ts';
+import type { Systemd } from '../systemd.ts';
 import { CONFIG_OPTION, type Command, type Flags, type Io } from './command.ts';
 import { loadSettings } from './load-settings.ts';
 
@@ -38,8 +40,10 @@ Signals: SIGTERM, SIGINT stop; SIGHUP rereads the config; SIGUSR1 logs in anew.`
       'SIGHUP',
       coalesced(() => reload(daemon, observer, { flags, io })),
     );
+    const systemd = env['NOTIFY_SOCKET'] ? await reportToSystemd(daemon, observer, env) : undefined;
     await stopRequested;
     observer.log.write('info', 'stopping');
+    systemd?.stopping();
     await daemon.stop();
     return 0;
   },
@@ -59,9 +63,24 @@ function onStopSignal(io: Io): Promise<void> {
   });
 }
 
-type Reloadable = Pick<Awaited<ReturnType<typeof startDaemon>>, 'reload'>;
+async function reportToSystemd(daemon: Daemon, { log }: Observer, env: Io['env']): Promise<Systemd> {
+  const { openSystemd } = await import('../systemd.ts');
+  const systemd = openSystemd({
+    clock: openSystemClock(),
+    env,
+    statuses: () => daemon.exchanges.views().map((view) => view.status()),
+    isAlive: daemon.isTurning,
+    onUnheard: (evidence) =>
+      log.write('error', 'systemd_unheard', {
+        evidence,
+        hint: 'A unit of Type=notify needs the program systemd-notify, and NotifyAccess=all.',
+      }),
+  });
+  daemon.exchanges.started.then(systemd.look);
+  return systemd;
+}
 
-async function reload(daemon: Reloadable, observer: Observer, { flags, io }: { flags: Flags; io: Io }): Promise<void> {
+async function reload(daemon: Daemon, observer: Observer, { flags, io }: { flags: Flags; io: Io }): Promise<void> {
   try {
     await daemon.reload((await loadSettings(flags, io)).settings);
     observer.log.write('info', 'config_reloaded');

@@ -8,7 +8,6 @@ import { type AppOptions, openApp, sendError } from './limits.ts';
 import { STATUS_REPLY, statusBody } from './status-body.ts';
 
 const MOST_LAG_MS = 5000;
-const MOST_HEARTBEAT_MS = 60_000;
 const READINESS = {
   type: 'object',
   properties: { ready: { type: 'boolean' }, reasons: { type: 'array', items: { type: 'string' } } },
@@ -18,8 +17,8 @@ const READY_REPLY = { schema: { response: { 200: READINESS, 503: READINESS } } }
 export interface OpsApiOptions extends AppOptions {
   readonly exchanges: () => readonly ExchangeView[];
   readonly metrics: () => Promise<{ contentType: string; body: string }>;
-  /** since the exchanges were last stepped */
-  readonly heartbeatAgeMs: () => number;
+  /** whether the exchanges are stepped */
+  readonly isTurning: () => boolean;
   readonly version: string;
 }
 
@@ -29,7 +28,7 @@ export function buildOpsApi(options: OpsApiOptions): FastifyInstance {
 
   app.get('/livez', async (_request, reply) => {
     const lagMs = await eventLoopLag();
-    const alive = lagMs < MOST_LAG_MS && options.heartbeatAgeMs() < MOST_HEARTBEAT_MS;
+    const alive = lagMs < MOST_LAG_MS && options.isTurning();
     return reply
       .code(alive ? 200 : 503)
       .type('text/plain')

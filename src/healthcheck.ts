@@ -1,0 +1,32 @@
+// The image's health check, a program of its own: asks the ops listener whether every exchange is ready. It stands on
+// node:net alone, since each run is paid for by the sidecar's memory limit: an HTTP client would double it.
+//
+// usage: healthcheck.mjs [HOST:PORT]; without one VTS_OPS_LISTEN, or where the ops listener is by default.
+
+import { connect } from 'node:net';
+
+const TIMEOUT_MS = 3000;
+
+const listen = process.argv[2] ?? process.env['VTS_OPS_LISTEN'] ?? '127.0.0.1:8276';
+const [, listening = '', port = ''] = /^\[?([^\]]*)\]?:(\d+)$/.exec(listen) ?? [];
+const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[listening] ?? listening;
+
+function end(problem?: string): void {
+  if (problem !== undefined) process.stderr.write(`not ready: ${problem}\n`);
+  process.exit(problem === undefined ? 0 : 1);
+}
+
+if (port === '') end(`${JSON.stringify(listen)} is not HOST:PORT`);
+let answer = '';
+const socket = connect({ host, port: Number(port) }, () =>
+  socket.end(`GET /readyz HTTP/1.1\r\nhost: ${listen}\r\nconnection: close\r\n\r\n`),
+);
+socket.setTimeout(TIMEOUT_MS, () => end(`no answer from ${listen} within ${TIMEOUT_MS / 1000} s`));
+socket.on('error', () => end(`nothing answers at ${listen}`));
+socket.on('data', (chunk) => {
+  answer += chunk.toString('latin1');
+});
+socket.on('end', () => {
+  const [head = '', body = ''] = answer.split('\r\n\r\n');
+  end(/^HTTP\/1\.1 200 /.test(head) ? undefined : body.trim() || 'no answer');
+});

@@ -1,0 +1,31 @@
+// The image's health check, run as the container engine runs it.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { test } from 'node:test';
+import { until } from './support/settling.ts';
+import { openPeers, runDaemon } from './support/sidecar.ts';
+
+const check = (args: readonly string[], env: Record<string, string> = {}) =>
+  new Promise<{ code: number; err: string }>((resolve) => {
+    execFile(process.execPath, ['src/healthcheck.ts', ...args], { env }, (error, _out, err) =>
+      resolve({ code: error === null ? 0 : Number(error.code), err }),
+    );
+  });
+
+test('it fails with the reason until the sidecar is ready, then passes', async (t) => {
+  const peers = await openPeers(t);
+  const { daemon } = await runDaemon(t, peers.config());
+  const { host, port } = new URL(daemon.ops);
+  const waiting = await check([host]);
+  assert.equal(waiting.code, 1);
+  assert.match(waiting.err, /^not ready: .*no Vault token yet: there is no workload JWT.*\n$/);
+  await peers.writeJwt();
+  await until('it is ready', async () => (await check([host])).code === 0);
+  assert.deepEqual(await check([], { VTS_OPS_LISTEN: `0.0.0.0:${port}` }), { code: 0, err: '' });
+});
+
+test('it fails in one line where nothing answers', async () => {
+  assert.deepEqual(await check(['127.0.0.1:1']), { code: 1, err: 'not ready: nothing answers at 127.0.0.1:1\n' });
+  assert.deepEqual(await check(['8276']), { code: 1, err: 'not ready: "8276" is not HOST:PORT\n' });
+});
