@@ -7,23 +7,32 @@ import { readFileSync } from 'node:fs';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { programOf, README_COMMANDS, readmeCommands } from './support/readme.ts';
 import { openPeers, runDaemon } from './support/sidecar.ts';
 
-const README = readFileSync('README.md', 'utf8');
-const COMMANDS = [...README.matchAll(/^```sh\n([^`]*)^```$/gm)].flatMap(([, block]) =>
-  (block ?? '').trim().split('\n'),
-);
 const CI = readFileSync('.ci/run', 'utf8').split('\n');
 
+/** Programs of the platforms, and which suite runs the commands that call them. */
+const ELSEWHERE: Readonly<Record<string, string>> = {};
+
 test('npm: what the README says is what CI runs', () => {
-  const said = COMMANDS.flatMap((command) => command.split(' && ')).filter((command) => command.startsWith('npm '));
+  const said = readmeCommands('npm').flatMap((command) => command.split(' && '));
   assert.ok(said.length >= 5);
   // "npm run dev" goes on for ever; the tests of the command line run it for a second
   for (const command of said.filter((one) => one !== 'npm run dev')) assert.ok(CI.includes(command), command);
 });
 
+test("the platforms' commands are run by the suites of the deployments", () => {
+  for (const command of README_COMMANDS.filter((one) => programOf(one) in ELSEWHERE)) {
+    const suite = ELSEWHERE[programOf(command)] ?? '';
+    assert.match(readFileSync(suite, 'utf8'), new RegExp(`readmeCommands\\([^)]*'${programOf(command)}'`), suite);
+  }
+});
+
 test('everything else is run as it stands', async (t) => {
-  const commands = COMMANDS.filter((command) => !command.startsWith('npm '));
+  const commands = README_COMMANDS.filter(
+    (command) => programOf(command) !== 'npm' && !(programOf(command) in ELSEWHERE),
+  );
   assert.ok(commands.length >= 18);
   const { daemon, configFile, ...where } = await setUp(t);
   for (const command of commands) {

@@ -9,7 +9,9 @@ function main(): number {
   try {
     binary = findVault();
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+    process.stderr.write(
+      `no Vault server (VAULT_BIN can name one): ${error instanceof Error ? error.message : error}\n`,
+    );
     return process.env['VAULT_OPTIONAL'] === '1' ? 0 : 1;
   }
   process.stdout.write(spawnSync(binary, ['version'], { encoding: 'utf8' }).stdout);
