@@ -48,6 +48,7 @@ export function environmentConfig(env: Environment): { readonly missing: readonl
     VTS_JWT_FILE = '',
     VTS_ROLE = '',
     VTS_TOKEN_FILE = '',
+    VTS_TOKEN_MODE,
     VTS_MOUNT,
     VTS_API_LISTEN,
     VTS_OPS_LISTEN,
@@ -58,7 +59,7 @@ export function environmentConfig(env: Environment): { readonly missing: readonl
       default: {
         source: { file: { path: VTS_JWT_FILE } },
         login: { role: VTS_ROLE, mount: VTS_MOUNT || undefined },
-        sinks: [{ file: { path: VTS_TOKEN_FILE } }],
+        sinks: [{ file: { path: VTS_TOKEN_FILE, mode: VTS_TOKEN_MODE || undefined } }],
       },
     },
     api: { listen: VTS_API_LISTEN || undefined },

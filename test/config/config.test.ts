@@ -262,8 +262,11 @@ test('without a file: one exchange from the environment, or a line for each vari
     VTS_ROLE: 'app',
     VTS_TOKEN_FILE: '/vault/token',
     VTS_MOUNT: 'k8s',
+    VTS_TOKEN_MODE: '0640',
   };
-  assert.deepEqual(configFromEnvironment(env).settings.exchanges[0]?.login, { mount: 'k8s', role: 'app' });
+  const [exchange] = configFromEnvironment(env).settings.exchanges;
+  assert.deepEqual(exchange?.login, { mount: 'k8s', role: 'app' });
+  assert.equal(exchange?.sinks[0]?.mode, 0o640);
   assert.throws(
     () => configFromEnvironment({}),
     (error) => error instanceof ConfigError && error.problems.length === 3,

@@ -3,7 +3,7 @@
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
@@ -11,17 +11,21 @@ export const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cac
 
 /** A program of a published Go module, at exactly that version, such as helm.sh/helm/v4/cmd/helm. */
 export function goInstall(pkg: string, version: string): string {
-  return made(`${basename(pkg)}-${version}`, (unfinished) => {
+  // the last part may be a major version: Go names the program after what stands before it
+  const name = basename(pkg.replace(/\/v\d+$/, ''));
+  return made(`${name}-${version}`, (unfinished) => {
     const bin = `${unfinished}.bin`;
     go(['install', `${pkg}@${version}`], { env: { ...process.env, GOBIN: bin, GOFLAGS: '-ldflags=-s' } });
-    renameSync(join(bin, basename(pkg)), unfinished);
+    renameSync(join(bin, name), unfinished);
+    rmSync(bin, { recursive: true });
   });
 }
 
 /** A program that a module of ours depends on as a tool, or is: `directory` has its go.mod and go.sum, which pin all. */
 export function goBuild(directory: string, pkg: string, flags: readonly string[] = []): string {
   const name = basename(pkg) === '.' ? basename(directory) : basename(pkg);
-  return made(`${name}-${digest(join(directory, 'go.sum'))}`, (unfinished) =>
+  const sources = globSync(join(directory, '*.go')).sort();
+  return made(`${name}-${digest(join(directory, 'go.sum'), ...sources)}`, (unfinished) =>
     go(['build', '-ldflags=-s -w', ...flags, '-o', unfinished, pkg], { cwd: directory }),
   );
 }
