@@ -1,0 +1,18 @@
+{{- define "vault-token-sidecar.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- /* The release's name, with the chart's where it isn't in it anyway; short enough for the suffixes. */ -}}
+{{- define "vault-token-sidecar.fullname" -}}
+{{- $name := include "vault-token-sidecar.name" . }}
+{{- $both := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
+{{- .Values.fullnameOverride | default $both | trunc 53 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "vault-token-sidecar.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
+app.kubernetes.io/name: {{ include "vault-token-sidecar.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}

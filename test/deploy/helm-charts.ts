@@ -1,0 +1,86 @@
+// The charts as helm renders them, and a chart of somebody else's that uses the library.
+
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Scope, temporaryDirectory } from '../support/temporary.ts';
+import { goInstall } from '../support/tools.ts';
+import type { Pod } from './kubernetes-pod.ts';
+import { kubeconform } from './kubernetes-schemas.ts';
+import { decodeStrictly } from './monitoring-prometheus.ts';
+
+export const CHART = 'deploy/helm/vault-token-sidecar';
+export const LIBRARY = 'deploy/helm/vault-token-sidecar-lib';
+const CONSUMER = 'test/deploy/helm-consumer';
+
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly data?: Readonly<Record<string, string>>;
+  readonly spec?: unknown;
+}
+
+export type Values = Readonly<Record<string, unknown>>;
+
+export interface Helm {
+  /** for a shell in which `helm` is this one */
+  readonly environment: NodeJS.ProcessEnv;
+  /** What it prints. @throws Error with its complaint */
+  run(...args: readonly string[]): string;
+  /** What it makes of a chart, of which every object is held to its schema or type. @throws Error with what is wrong */
+  template(chart: string, values?: Values): readonly Manifest[];
+}
+
+/** @param base what else stands in its environment, such as KUBECONFIG */
+export async function openHelm(t: Scope, base: NodeJS.ProcessEnv = process.env): Promise<Helm> {
+  const directory = await temporaryDirectory(t);
+  symlinkSync(goInstall('helm.sh/helm/v4/cmd/helm', 'v4.3.1'), join(directory, 'helm'));
+  const own = { HELM_CACHE_HOME: directory, HELM_CONFIG_HOME: directory, HELM_DATA_HOME: directory };
+  const environment = { ...base, ...own, PATH: `${directory}:${base['PATH']}` };
+  const run = (...args: readonly string[]): string => {
+    const options = { env: environment, encoding: 'utf8', maxBuffer: 2 ** 24 } as const;
+    const { status, stdout, stderr } = spawnSync('helm', args, options);
+    if (status !== 0) throw new Error(`helm ${args.join(' ')}: ${stdout}${stderr}`);
+    return stdout;
+  };
+  return {
+    environment,
+    run,
+    template(chart, values = {}) {
+      const file = join(directory, 'values.json');
+      writeFileSync(file, JSON.stringify(values));
+      const text = run('template', 'release', chart, '--namespace', 'somewhere', '--values', file);
+      const manifests = decodeStrictly<Manifest>(text);
+      if (manifests.length > 0) {
+        writeFileSync(join(directory, 'rendered.yaml'), text);
+        kubeconform(join(directory, 'rendered.yaml'));
+      }
+      return manifests;
+    },
+  };
+}
+
+/** The directory of a copy of the consumer's chart, with its dependency fetched. */
+export async function consumerChart(t: Scope, helm: Helm): Promise<string> {
+  const directory = await temporaryDirectory(t);
+  const chart = join(directory, CONSUMER);
+  for (const part of [LIBRARY, CONSUMER]) {
+    mkdirSync(join(directory, part), { recursive: true });
+    cpSync(part, join(directory, part), { recursive: true });
+  }
+  helm.run('dependency', 'update', chart);
+  return chart;
+}
+
+/** The pod of the one Deployment among them. */
+export function podIn(manifests: readonly Manifest[]): Pod {
+  const deployment = manifests.find(({ kind }) => kind === 'Deployment');
+  if (deployment === undefined) throw new Error('there is no Deployment');
+  return (deployment.spec as { template: Pod }).template;
+}

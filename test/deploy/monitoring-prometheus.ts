@@ -1,0 +1,96 @@
+// A real Prometheus with rules of ours, scraping what a test starts, and the questions that tests put to it; promtool,
+// which comes with it; and the decoder beside this file for what others than Kubernetes define.
+
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { until } from '../support/settling.ts';
+import { type Scope, temporaryDirectory } from '../support/temporary.ts';
+import { debian, goBuild } from '../support/tools.ts';
+import { freePort } from '../vault/real-vault.ts';
+
+export interface Target {
+  /** URL of an ops listener */
+  readonly ops: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface Series {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly value: readonly [number, string];
+}
+
+export interface Alert {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+export type Prometheus = Awaited<ReturnType<typeof openPrometheus>>;
+
+/** It scrapes and evaluates every second, as the job that the alerts expect. */
+export async function openPrometheus(t: Scope, rulesFile: string, targets: readonly Target[]) {
+  debian('prometheus');
+  const directory = await temporaryDirectory(t);
+  const address = `127.0.0.1:${await freePort()}`;
+  const config = {
+    global: { scrape_interval: '1s', evaluation_interval: '1s' },
+    rule_files: [resolve(rulesFile)],
+    scrape_configs: [
+      {
+        job_name: 'vault-token-sidecar',
+        static_configs: targets.map(({ ops, labels }) => ({ targets: [new URL(ops).host], labels })),
+      },
+    ],
+  };
+  // JSON is YAML
+  await writeFile(join(directory, 'prometheus.yml'), JSON.stringify(config));
+  const files = [`--config.file=${directory}/prometheus.yml`, `--storage.tsdb.path=${directory}/data`];
+  const child = spawn('prometheus', [...files, `--web.listen-address=${address}`, '--log.level=error'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const gone = once(child, 'exit');
+  t.after(() => child.kill('SIGKILL') && gone);
+
+  async function get<T>(path: string, query: Readonly<Record<string, string>> = {}): Promise<T> {
+    const reply = await fetch(`http://${address}/api/v1/${path}?${new URLSearchParams(query)}`);
+    const { status, error, data } = (await reply.json()) as { status: string; error?: string; data: T };
+    assert.equal(status, 'success', `${path} ${JSON.stringify(query)}: ${error}`);
+    return data;
+  }
+
+  const ready = () => fetch(`http://${address}/-/ready`).then(({ ok }) => ok);
+  await until('Prometheus is ready', () => ready().catch(() => false), 30_000);
+  return {
+    async query(expression: string): Promise<readonly Series[]> {
+      return (await get<{ result: readonly Series[] }>('query', { query: expression })).result;
+    },
+    /** the values that a label has in the series that a selector names */
+    labelValues: (label: string, selector: string) =>
+      get<readonly string[]>(`label/${label}/values`, { 'match[]': selector }),
+    /** those whose expression is true, whether for long enough or not yet */
+    alerts: async () => (await get<{ alerts: readonly Alert[] }>('alerts')).alerts,
+  };
+}
+
+/** What promtool said, and whether it found all well. */
+export function promtool(args: readonly string[], input?: string): { readonly ok: boolean; readonly output: string } {
+  debian('prometheus');
+  const { status, stdout, stderr } = spawnSync('promtool', args, { encoding: 'utf8', input });
+  return { ok: status === 0, output: stdout + stderr };
+}
+
+/**
+ * Decodes YAML documents, strictly where Kubernetes has no schema: the Prometheus operator's objects and dashboards.
+ * @throws Error with what is wrong
+ */
+export function decodeStrictly<T>(documents: string): readonly T[] {
+  const program = goBuild(join(import.meta.dirname, 'modules/monitoring'), '.');
+  const { status, stdout, stderr } = spawnSync(program, { encoding: 'utf8', input: documents, maxBuffer: 2 ** 24 });
+  if (status !== 0) throw new Error(stderr);
+  return stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as T);
+}

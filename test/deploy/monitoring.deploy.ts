@@ -1,0 +1,185 @@
+// deploy/monitoring: the alerts by promtool, and on a real Prometheus that scrapes a healthy and a broken sidecar; there too
+// the dashboard's queries. So every metric and label that they name is one that the sidecar really has.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { readmeCommands } from '../support/readme.ts';
+import { until } from '../support/settling.ts';
+import { openPeers, runDaemon } from '../support/sidecar.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+import { debian } from '../support/tools.ts';
+import { PANELS, plain, VARIABLES } from './monitoring-dashboard.ts';
+import { decodeStrictly, openPrometheus, type Prometheus, promtool } from './monitoring-prometheus.ts';
+
+const HERE = 'deploy/monitoring';
+const RULES = readFileSync(`${HERE}/alerts.yaml`, 'utf8');
+const ALERTS = [...RULES.matchAll(/- alert: (\w+)/g)].map(([, name = '']) => name);
+
+test("the README's commands: the rules are well-formed and pass their tests", async (t) => {
+  debian('prometheus');
+  const commands = readmeCommands('promtool');
+  assert.ok(commands.some((command) => command.includes('test rules')));
+  for (const command of commands) {
+    await t.test(command, () => {
+      const { status, stdout, stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8' });
+      assert.equal(status, 0, stdout + stderr);
+    });
+  }
+});
+
+test('each alert is tested firing and silent: one that never fires, and one that always does, are noticed', async (t) => {
+  const directory = await temporaryDirectory(t);
+  await writeFile(join(directory, 'alerts_test.yaml'), readFileSync(`${HERE}/alerts_test.yaml`));
+  assert.equal(ALERTS.length, 7);
+  for (const name of ALERTS) {
+    const rule = new RegExp(`(- alert: ${name}\n[^]*?expr: )[^]*?(\n +for: )`);
+    assert.match(RULES, rule);
+    const complaints = async (expression: string) => {
+      await writeFile(join(directory, 'alerts.yaml'), RULES.replace(rule, `$1${expression}$2`));
+      const { output } = promtool(['test', 'rules', join(directory, 'alerts_test.yaml')]);
+      return output.split('alertname: ').filter((one) => one.startsWith(`${name},`));
+    };
+    assert.match((await complaints('vector(1) > 2')).join(), /got:\[\]/, `${name} firing`);
+    assert.match((await complaints('vector(1)')).join(), /exp:\[\]/, `${name} silent`);
+  }
+});
+
+test('each alert leads to its paragraph in the README', () => {
+  const headings = [...readFileSync('README.md', 'utf8').matchAll(/^#+ (.+)$/gm)];
+  const anchors = headings.map(([, heading = '']) => heading.toLowerCase().replaceAll(' ', '-'));
+  const links = [...RULES.matchAll(/runbook_url: (\S+)$/gm)].map(([, link = '']) => new URL(link));
+  assert.deepEqual(
+    links.map(({ hash }) => hash.slice(1)),
+    ALERTS.map((name) => name.toLowerCase()),
+  );
+  for (const { origin, pathname, hash } of links) {
+    assert.equal(origin + pathname, 'https://github.com/oidc-pub/vault-token-sidecar');
+    assert.ok(anchors.includes(hash.slice(1)), hash);
+  }
+});
+
+test('the dashboard is one that Grafana takes, on any data source', () => {
+  const text = readFileSync(`${HERE}/dashboard.json`, 'utf8');
+  const [dashboard] = decodeStrictly<Record<string, unknown>>(text);
+  const { id, uid, schemaVersion, editable } = dashboard ?? {};
+  assert.deepEqual({ id, uid, editable }, { id: null, uid: 'vault-token-sidecar', editable: false });
+  assert.ok(Number(schemaVersion) >= 39);
+  assert.throws(() => decodeStrictly(text.replace('"steps"', '"stepz"')), /thresholds\.stepz is unknown/);
+  const ids = [...text.matchAll(/"id": (\d+)/g)].map(([, panel]) => panel);
+  assert.equal(new Set(ids).size, ids.length);
+  const sources = [...text.matchAll(/"datasource": (.+?),?\n/g)].map(([, source]) => source);
+  assert.ok(sources.length >= 20);
+  assert.deepEqual([...new Set(sources)], [`{ "type": "prometheus", "uid": "\${datasource}" }`]);
+});
+
+test('on a real Prometheus', async (t) => {
+  const healthy = await startSidecar(t, 3600);
+  const broken = await startSidecar(t, 4);
+  const prometheus = await openPrometheus(t, `${HERE}/alerts.yaml`, [
+    { ops: healthy.ops, labels: { namespace: 'test', pod: 'healthy' } },
+    { ops: broken.ops, labels: { namespace: 'test', pod: 'broken' } },
+  ]);
+  const scraped = async () => (await prometheus.labelValues('pod', 'vault_token_sidecar_ready')).length === 2;
+  await until('both are scraped', scraped);
+
+  await t.test('promtool has nothing to say against the metrics', async () => {
+    const metrics = await (await fetch(`${healthy.ops}/metrics`)).text();
+    assert.match(metrics, /^vault_token_sidecar_build_info/m);
+    assert.deepEqual(promtool(['check', 'metrics'], metrics), { ok: true, output: '' });
+  });
+
+  await t.test('all that can break is told, and where; of the healthy one nothing', async () => {
+    await broken.breakAll();
+    const expected = ALERTS.filter((name) => name !== 'VaultTokenSidecarDown').sort();
+    const missing = async () => {
+      const names = await raised(prometheus);
+      return expected.filter((name) => !names.includes(name));
+    };
+    await until('every alert', async () => (await missing()).length === 0, 60_000).catch(async (error) => {
+      throw new Error(`not raised: ${await missing()}`, { cause: error });
+    });
+    assert.deepEqual(await raised(prometheus), expected);
+    for (const { labels, annotations } of await prometheus.alerts()) {
+      const { summary = '', description = '' } = annotations;
+      assert.equal(labels['pod'], 'broken');
+      assert.match(summary, 'exchange' in labels ? /\bapp\b.*\bbroken\b/ : /\bbroken\b/);
+      // what a template names and an alert hasn't leaves a gap
+      for (const text of [summary, description]) assert.match(text, /^[\w/](?!.*( {2}|<no value>)).*\.$/);
+    }
+  });
+
+  for (const { label, name, selector } of VARIABLES) {
+    await t.test(`dashboard, to choose from: ${name}`, async () => {
+      const expected = {
+        job: ['vault-token-sidecar'],
+        namespace: ['test'],
+        pod: ['broken', 'healthy'],
+        exchange: ['app'],
+      }[name];
+      const all = { job: '.*', namespace: '.*', pod: '.*', exchange: '.*' };
+      assert.deepEqual(await prometheus.labelValues(label, plain(selector, all)), expected);
+    });
+  }
+  for (const { title, targets } of PANELS) {
+    await t.test(`dashboard: ${title}`, async () => {
+      assert.ok(targets.length > 0);
+      const here = { job: 'vault-token-sidecar', namespace: 'test', pod: 'broken', exchange: 'app' };
+      for (const { expr, legendFormat = '' } of targets) {
+        const answer = await prometheus.query(plain(expr, here));
+        assert.ok(answer.length > 0, expr);
+        for (const [, label = ''] of legendFormat.matchAll(/{{(\w+)}}/g)) {
+          assert.ok(
+            answer.every(({ metric }) => metric[label]),
+            `${label} of ${expr}`,
+          );
+        }
+      }
+    });
+  }
+
+  await t.test('a sidecar that is gone is told', async () => {
+    await broken.stop();
+    const told = async () => (await raised(prometheus)).includes('VaultTokenSidecarDown');
+    await until('the alert', told, 20_000);
+  });
+});
+
+/** A daemon with two sinks, against a Vault in memory. */
+async function startSidecar(t: TestContext, token_ttl: number) {
+  const peers = await openPeers(t);
+  const { directory, issuer, vault } = peers;
+  vault.trust({ issuer: issuer.issuer, role: 'app', settings: { token_ttl } });
+  await peers.writeJwt();
+  const fragile = join(directory, 'fragile');
+  await mkdir(fragile);
+  const sinks = [directory, fragile].map((place) => ({ file: { path: join(place, 'token') } }));
+  const { daemon, stop } = await runDaemon(t, peers.config({ sinks }));
+  await until('it is ready', async () => (await fetch(`${daemon.ops}/readyz`)).ok);
+  return {
+    ops: daemon.ops,
+    stop,
+    /** A sink can't be written, the JWT is the last one, and a Vault with another clock refuses all. */
+    async breakAll() {
+      const logins = () => vault.requests.filter(({ path }) => path.endsWith('/login')).length;
+      const before = logins();
+      await rm(fragile, { recursive: true });
+      await peers.writeJwt({ exp: Math.floor(Date.now() / 1000) + 3 });
+      await until('it logs in anew', () => logins() > before);
+      vault.setFault(() => ({
+        status: 503,
+        body: { errors: ['Vault is sealed'] },
+        headers: { date: new Date(Date.now() - 120_000).toUTCString() },
+      }));
+    },
+  };
+}
+
+/** The names of the alerts whose expression is true, for however short a time. */
+async function raised(prometheus: Prometheus): Promise<string[]> {
+  const names = (await prometheus.alerts()).map(({ labels }) => labels['alertname'] ?? '');
+  return [...new Set(names)].sort();
+}
