@@ -1,0 +1,33 @@
+# syntax=docker/dockerfile:1
+# The image: a Node without shell or package manager, and the sidecar as one file. README.md, "Container image".
+
+FROM docker.io/library/node:26.10.0-trixie-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1 AS build
+WORKDIR /build
+COPY package.json package-lock.json .npmrc ./
+# no package's scripts run; where packages come from a mirror, the secret says so
+RUN --mount=type=cache,target=/root/.npm --mount=type=secret,id=npmrc,target=/root/.npmrc npm ci --ignore-scripts
+COPY LICENSE tsconfig.json ./
+COPY deploy/image deploy/image
+COPY src src
+# the time of every file in the image: a release gives that of its commit
+ARG SOURCE_DATE_EPOCH=0
+RUN npm run build -- --metafile=/tmp/bundle.json --log-level=warning \
+ && install -D -m 644 -t /out/app dist/*.mjs dist/*.LEGAL.txt LICENSE \
+ && node deploy/image/notices.ts /tmp/bundle.json > /out/app/THIRD-PARTY-NOTICES.txt \
+ && find /out -exec touch --date=@$SOURCE_DATE_EPOCH {} +
+
+FROM gcr.io/distroless/nodejs26-debian13:nonroot@sha256:2ee7b2c54a3e37dfc248af81c9f6bcdcaa50abe4af44aa47a3388431031b9283
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="vault-token-sidecar" \
+      org.opencontainers.image.description="Exchanges a workload's JWT for a HashiCorp Vault token, and keeps that token alive in a file and on loopback" \
+      org.opencontainers.image.source="https://github.com/oidc-pub/vault-token-sidecar" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /out/ /
+USER 65532:65532
+# small heaps halve the memory; without SIGUSR1 nobody opens a debugger. Never --jitless: the HTTP client needs WebAssembly
+ENTRYPOINT ["/nodejs/bin/node", "--max-semi-space-size=1", "--max-old-space-size=64", "--disable-sigusr1", "/app/vault-token-sidecar.mjs"]
+CMD ["run"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["/nodejs/bin/node", "/app/healthcheck.mjs"]

@@ -1,0 +1,133 @@
+// podman in a corner of its own: storage, locks and runtime directory are one test's and gone after it. And the stand-ins
+// for the base images, which no registry can give here: this machine's programs with the libraries that they load.
+
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { copyFileSync, cpSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { temporaryDirectory } from '../support/temporary.ts';
+import { debian } from '../support/tools.ts';
+
+export interface Engine {
+  /** @returns what it writes to stdout; @throws with what it writes to stderr */
+  podman(...args: readonly string[]): Promise<string>;
+  /** for commands that a shell runs */
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+export async function openEngine(t: TestContext): Promise<Engine> {
+  debian('podman', 'runc', 'ca-certificates');
+  let close = async () => {};
+  t.after(() => close());
+  const corner = await temporaryDirectory(t);
+  const at = (name: string) => join(corner, name);
+  const [graph, run] = [at('graph'), at('run')];
+  writeFileSync(at('storage.conf'), `[storage]\ndriver="overlay"\ngraphroot="${graph}"\nrunroot="${run}"\n`);
+  writeFileSync(at('containers.conf'), containersConf(at));
+  mkdirSync(at('tmp'));
+  const environment = {
+    ...process.env,
+    CONTAINERS_STORAGE_CONF: at('storage.conf'),
+    CONTAINERS_CONF: at('containers.conf'),
+    // builds: no namespaces of their own, and their cache goes with the corner
+    BUILDAH_ISOLATION: 'chroot',
+    TMPDIR: at('tmp'),
+    // a test asks for the health itself: podman's timer for it would be systemd's
+    DISABLE_HC_SYSTEMD: 'true',
+  };
+  const podman = async (...args: readonly string[]) =>
+    (await promisify(execFile)('podman', args, { env: environment, maxBuffer: 1 << 26 })).stdout;
+  close = async () => {
+    await podman('rm', '--all', '--force', '--time=0');
+    // the storage driver keeps its directory mounted on itself
+    spawnSync('umount', ['--quiet', join(graph, 'overlay')]);
+  };
+  return { podman, environment };
+}
+
+/** No systemd to lean on, no network of one's own; limits that a container's start can really set. */
+function containersConf(at: (name: string) => string): string {
+  return [
+    '[containers]',
+    'netns="host"',
+    'default_ulimits=["nofile=1024:1024", "nproc=1024:1024"]',
+    'log_driver="k8s-file"',
+    '[engine]',
+    'runtime="runc"',
+    'cgroup_manager="cgroupfs"',
+    'events_logger="file"',
+    'lock_type="file"',
+    `tmp_dir="${at('engine')}"`,
+    '',
+  ].join('\n');
+}
+
+const NODE = realpathSync(process.execPath);
+const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
+
+/** Imports an image for each FROM of the Dockerfile. @returns the options of a build that put them in their places */
+export async function standIns({ podman }: Engine, t: TestContext, dockerfile: string): Promise<readonly string[]> {
+  const [build = '', base = ''] = [...dockerfile.matchAll(/^FROM (\S+@sha256:[0-9a-f]{64})/gm)].map(([, name]) => name);
+  const trees = { 'stand-in/build': buildTree, 'stand-in/base': baseTree };
+  const directory = await temporaryDirectory(t);
+  for (const [name, plant] of Object.entries(trees)) {
+    const [root, tar] = [join(directory, name), join(directory, `${name}.tar`)];
+    plant(root);
+    execFileSync('tar', ['-C', root, '--owner=0', '--group=0', '-cf', tar, '.']);
+    await podman('import', '--change=ENV PATH=/usr/local/bin:/usr/bin:/bin', tar, name);
+  }
+  const inPlace = (from: string, name: string) => `--build-context=${from}=container-image://localhost/${name}`;
+  return [inPlace(build, 'stand-in/build'), inPlace(base, 'stand-in/base')];
+}
+
+/** Instead of node:...-slim: Node, npm, and the few programs that the Dockerfile calls. */
+function buildTree(root: string): void {
+  for (const program of ['sh', 'env', 'find', 'install', 'touch', 'uname'])
+    plantProgram(root, `/usr/bin/${program}`, which(program));
+  plantProgram(root, '/usr/local/bin/node', NODE);
+  symlinkSync('usr/bin', join(root, 'bin'));
+  const npm = join(execFileSync('npm', ['root', '--global'], { encoding: 'utf8' }).trim(), 'npm');
+  cpSync(npm, join(root, 'usr/local/lib/node_modules/npm'), { recursive: true, dereference: true });
+  symlinkSync('../lib/node_modules/npm/bin/npm-cli.js', join(root, 'usr/local/bin/npm'));
+  plantRest(root);
+}
+
+/** Instead of distroless: Node, its user, its certificates. */
+function baseTree(root: string): void {
+  plantProgram(root, '/nodejs/bin/node', NODE);
+  plantRest(root);
+}
+
+function plantRest(root: string): void {
+  plantFile(root, CERTIFICATES);
+  writeFileSync(
+    join(root, 'etc/passwd'),
+    'root:x:0:0::/root:/sbin/nologin\nnonroot:x:65532:65532::/home/nonroot:/sbin/nologin\n',
+  );
+  writeFileSync(join(root, 'etc/group'), 'root:x:0:\nnonroot:x:65532:\n');
+  for (const directory of ['root', 'tmp', 'proc', 'sys', 'dev', 'home/nonroot'])
+    mkdirSync(join(root, directory), { recursive: true });
+}
+
+function plantProgram(root: string, target: string, source: string): void {
+  plantFile(root, target, source);
+  const libraries = execFileSync('ldd', [source], { encoding: 'utf8' }).matchAll(/(\/\S+) \(0x/g);
+  for (const [, library = ''] of libraries) plantFile(root, library);
+}
+
+function plantFile(root: string, target: string, source = target): void {
+  mkdirSync(dirname(join(root, target)), { recursive: true });
+  copyFileSync(source, join(root, target));
+}
+
+const which = (program: string) => execFileSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).trim();
+
+/** An npm config that leads a build to the registry that this machine uses. */
+export function npmrc(directory: string): string {
+  const path = join(directory, 'npmrc');
+  const registry = execFileSync('npm', ['config', 'get', 'registry'], { cwd: homedir(), encoding: 'utf8' }).trim();
+  writeFileSync(path, `registry=${registry}\ncafile=${CERTIFICATES}\n`);
+  return path;
+}

@@ -1,0 +1,209 @@
+// The Dockerfile, really built by podman on stand-ins for its bases, twice, and really run: locked down as the README says,
+// with a volume that kubelet would swap, against a real Vault.
+
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chown, cp, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
+import { noticesOf } from '../../deploy/image/notices.ts';
+import { LOGIN_GAP_MS } from '../../src/core/schedule.ts';
+import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';
+import { createProjectedVolume } from '../support/kubelet-volume.ts';
+import { readmeCommands } from '../support/readme.ts';
+import { until, untilChanged } from '../support/settling.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+import { freePort, openRealVault, type RealVault } from '../vault/real-vault.ts';
+import { type Engine, npmrc, openEngine, standIns } from './image-engine.ts';
+
+const PACKAGE = JSON.parse(await readFile('package.json', 'utf8'));
+const { name: title, description, license: licenses, version, dependencies } = PACKAGE;
+const IMAGE = `ghcr.io/oidc-pub/vault-token-sidecar:${version}`;
+const CONTEXT = (await readFile('.dockerignore', 'utf8')).match(/(?<=^!).+/gm) ?? [];
+const USER = 65532;
+
+test('the image', async (t) => {
+  const engine = await openEngine(t);
+  const [build = '', run = '', show = '', ...more] = readmeCommands('podman');
+  assert.deepEqual(more, [], 'a command of the README that nobody runs');
+  const options = [
+    '--layers=false',
+    `--secret=id=npmrc,src=${npmrc(await temporaryDirectory(t))}`,
+    ...(await standIns(engine, t, await readFile('Dockerfile', 'utf8'))),
+  ];
+  const command = build.replace('podman build', `podman build ${options.join(' ')}`);
+  await promisify(execFile)('sh', ['-c', command], { env: engine.environment, maxBuffer: 1 << 26 });
+
+  await t.test('says what it is and how it starts', () => describesItself(engine));
+  await t.test('holds the programs, and the licences of all that is in them', (t) => holdsLicences(t, engine));
+  await t.test('is the same when somebody else builds it', (t) => isReproducible(t, engine, options));
+  await t.test('shows its version', async () => {
+    const { stdout } = await promisify(execFile)('sh', ['-c', show], { env: engine.environment });
+    assert.match(stdout, new RegExp(`\\b${version.replaceAll('.', '\\.')}\\b`));
+  });
+  await t.test('runs without rights, and keeps a token of a real Vault fresh', (t) => keepsToken(t, engine, run));
+});
+
+test('a bundled package without a licence text fails the build, by name', async (t) => {
+  const directory = join(await temporaryDirectory(t), 'node_modules/@some/package');
+  await mkdir(directory, { recursive: true });
+  await writeFile(join(directory, 'package.json'), '{"name":"@some/package","version":"1.2.3","license":"MIT"}');
+  const metafile = { outputs: { 'out.mjs': { inputs: { [join(directory, 'lib/index.js')]: {} } } } };
+  assert.throws(() => noticesOf(metafile), /without a licence text: @some\/package 1\.2\.3$/);
+  await writeFile(join(directory, 'NOTICE'), 'is no licence');
+  assert.throws(() => noticesOf(metafile), /@some\/package/);
+  await writeFile(join(directory, 'LICENSE'), 'take it');
+  assert.equal(noticesOf(metafile), '@some/package 1.2.3 (MIT)\n\ntake it\n\nis no licence\n');
+});
+
+async function describesItself({ podman }: Engine): Promise<void> {
+  const [{ Config: config, Healthcheck: health }] = JSON.parse(await podman('image', 'inspect', IMAGE));
+  assert.equal(config.User, `${USER}:${USER}`);
+  const node = ['/nodejs/bin/node', '--max-semi-space-size=1', '--max-old-space-size=64', '--disable-sigusr1'];
+  assert.deepEqual(config.Entrypoint, [...node, '/app/vault-token-sidecar.mjs']);
+  assert.deepEqual(config.Cmd, ['run']);
+  assert.deepEqual(health.Test, ['CMD', '/nodejs/bin/node', '/app/healthcheck.mjs']);
+  const label = (name: string) => config.Labels[`org.opencontainers.image.${name}`];
+  assert.equal(label('source'), 'https://github.com/oidc-pub/vault-token-sidecar');
+  for (const [name, value] of Object.entries({ title, description, licenses, version }))
+    assert.equal(label(name), value);
+}
+
+async function holdsLicences(t: TestContext, { podman }: Engine): Promise<void> {
+  const app = join((await podman('image', 'mount', IMAGE)).trim(), 'app');
+  try {
+    assert.deepEqual((await readdir(app)).sort(), [
+      'LICENSE',
+      'THIRD-PARTY-NOTICES.txt',
+      'healthcheck.mjs',
+      'vault-token-sidecar.mjs',
+      'vault-token-sidecar.mjs.LEGAL.txt',
+    ]);
+    const notices = await readFile(join(app, 'THIRD-PARTY-NOTICES.txt'), 'utf8');
+    for (const [alias, wanted] of Object.entries<string>(dependencies)) {
+      const [, name = alias] = /^npm:(.+)@/.exec(wanted) ?? [];
+      assert.match(notices, new RegExp(`^${name} \\d\\S+ \\(.+\\)$`, 'm'));
+    }
+    const { size, mode, uid } = await stat(join(app, 'vault-token-sidecar.mjs'));
+    assert.deepEqual([mode & 0o777, uid], [0o644, 0]);
+    t.diagnostic(`the bundle has ${(size / 1e6).toFixed(2)} MB`);
+  } finally {
+    await podman('image', 'unmount', IMAGE);
+  }
+}
+
+/** Another checkout, at another time, for another revision: the layer with the programs is the same to the byte. */
+async function isReproducible(t: TestContext, { podman }: Engine, options: readonly string[]): Promise<void> {
+  const checkout = await temporaryDirectory(t);
+  for (const path of [...CONTEXT, '.dockerignore', 'Dockerfile'])
+    await cp(path, join(checkout, path), { recursive: true });
+  await podman('build', '--no-cache', ...options, '--build-arg=REVISION=0123456', '--tag=again', checkout);
+  const inspect = async (name: string) => JSON.parse(await podman('image', 'inspect', name))[0];
+  const [first, again] = [await inspect(IMAGE), await inspect('again')];
+  assert.notEqual(again.Id, first.Id);
+  assert.equal(again.Config.Labels['org.opencontainers.image.revision'], '0123456');
+  assert.equal(again.RootFS.Layers.length, 2);
+  assert.deepEqual(again.RootFS.Layers, first.RootFS.Layers);
+}
+
+async function keepsToken(t: TestContext, engine: Engine, command: string): Promise<void> {
+  const { issuer, vault } = await openPeers(t);
+  const directory = await temporaryDirectory(t);
+  const jwts = await createProjectedVolume(join(directory, 'jwt'));
+  await mkdir(join(directory, 'vault'), { mode: 0o750 });
+  await chown(join(directory, 'vault'), USER, USER);
+  const container = await openContainer(
+    engine,
+    command.replace('https://vault.example.com:8200', vault.url),
+    directory,
+  );
+  assert.equal(await container.isHealthy(), false, 'there is no JWT yet');
+
+  const file = join(directory, 'vault/token');
+  const tokens: string[] = [];
+  for (const _ of ['the first', 'its successor']) {
+    const before = await stat(file).catch(() => undefined);
+    await until('it may log in again', () => Date.now() - (before?.mtimeMs ?? 0) > LOGIN_GAP_MS);
+    const jwt = await issuer.mint();
+    const swappedAt = performance.now();
+    await jwts.swap('token', jwt);
+    const token = await untilChanged(file, tokens.at(-1), 2000);
+    t.diagnostic(`a token ${Math.round(performance.now() - swappedAt)} ms after the swap`);
+    const { body } = await vault.call('GET', 'auth/token/lookup-self', undefined, { 'x-vault-token': token });
+    assert.equal((body['data'] as { path: string }).path, 'auth/jwt/login');
+    tokens.push(token);
+  }
+  const { mode, uid, gid } = await stat(file);
+  assert.deepEqual([mode & 0o777, uid, gid], [0o600, USER, USER]);
+  assert.equal(await container.isHealthy(), true);
+  await isConfined(t, await container.pid());
+
+  const stoppedAt = performance.now();
+  await engine.podman('stop', '--time=10', container.name);
+  assert.deepEqual(await container.ended, [0, null]);
+  const tookMs = Math.round(performance.now() - stoppedAt);
+  assert.ok(tookMs < 5000, `stopped in ${tookMs} ms`);
+  t.diagnostic(`stopped in ${tookMs} ms`);
+  assert.equal(await readFile(file, 'utf8'), tokens.at(-1), 'the file outlives the container');
+  for (const line of container.output().trim().split('\n')) assert.ok('event' in JSON.parse(line), line);
+  for (const secret of [...tokens, 'eyJ']) assert.ok(!container.output().includes(secret), 'a secret in the log');
+}
+
+/** The container that the README's command starts, on ports of its own; it listens. */
+async function openContainer({ podman, environment }: Engine, command: string, directory: string) {
+  const name = /--name (\S+)/.exec(command)?.[1] ?? '';
+  const listeners = `-e VTS_API_LISTEN=127.0.0.1:${await freePort()} -e VTS_OPS_LISTEN=127.0.0.1:${await freePort()}`;
+  const child = spawn('sh', ['-c', `exec ${command.replace(`--name ${name}`, `$& ${listeners}`)}`], {
+    cwd: directory,
+    env: environment,
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+  const ended = once(child, 'close');
+  await until(
+    'it listens, or is gone',
+    () => output.includes('"event":"listening"') || child.exitCode !== null,
+    30_000,
+  );
+  assert.equal(child.exitCode, null, output);
+  return {
+    name,
+    ended,
+    output: () => output,
+    pid: async () => Number(await podman('inspect', '--format={{.State.Pid}}', name)),
+    isHealthy: () =>
+      podman('healthcheck', 'run', name).then(
+        () => true,
+        () => false,
+      ),
+  };
+}
+
+/** What the kernel says of the process: nobody's user, no capability, none to be had, nothing to write to but the mounts. */
+async function isConfined(t: TestContext, pid: number): Promise<void> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  const field = (name: string) => new RegExp(`^${name}:\\s+(.+)$`, 'm').exec(status)?.[1] ?? '';
+  for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) assert.match(field(set), /^0+$/, set);
+  assert.deepEqual(field('Uid').split('\t'), Array(4).fill(String(USER)));
+  assert.deepEqual(field('Gid').split('\t'), Array(4).fill(String(USER)));
+  assert.equal(field('NoNewPrivs'), '1');
+  assert.match(await readFile(`/proc/${pid}/mountinfo`, 'utf8'), /^\d+ \d+ \S+ \S+ \/ ro\b/m);
+  const mebibytes = (name: string) => Math.round(Number.parseInt(field(name), 10) / 1024);
+  t.diagnostic(`memory ${mebibytes('VmRSS')} MiB resident, ${mebibytes('RssAnon')} MiB of it private`);
+}
+
+/** A Vault that trusts the issuer, with a role as the README's command wants it. */
+async function openPeers(t: TestContext): Promise<{ issuer: Issuer; vault: RealVault }> {
+  const issuer = await openIssuer();
+  t.after(() => issuer.close());
+  const vault = await openRealVault(t);
+  await vault.write('sys/auth/jwt', { type: 'jwt' });
+  await vault.write('auth/jwt/config', { oidc_discovery_url: issuer.issuer, bound_issuer: issuer.issuer });
+  await vault.write('auth/jwt/role/app', { role_type: 'jwt', user_claim: 'sub', bound_audiences: 'vault', ttl: '1h' });
+  return { issuer, vault };
+}
