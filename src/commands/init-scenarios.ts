@@ -118,26 +118,36 @@ metadata:
   namespace: ${namespace}
 spec:
   serviceAccountName: ${account}
-  securityContext: { runAsNonRoot: true, runAsUser: 65532, fsGroup: 65532 }
+  automountServiceAccountToken: false
+  securityContext: { runAsNonRoot: true, fsGroup: 65532, seccompProfile: { type: RuntimeDefault } }
   initContainers:
     - name: vault-token-sidecar
-      image: vault-token-sidecar:0.1.0
+      image: ghcr.io/oidc-pub/vault-token-sidecar:0.1.0
       restartPolicy: Always
       args: [run, --config, /etc/vault-token-sidecar/config.json]
-      startupProbe: { httpGet: { path: /startupz, port: 8276 }, periodSeconds: 1, failureThreshold: 120 }
-      livenessProbe: { httpGet: { path: /livez, port: 8276 } }
+      ports: [{ name: ops, containerPort: 8276 }]
+      startupProbe: { httpGet: { path: /startupz, port: ops }, periodSeconds: 1, failureThreshold: 120 }
+      livenessProbe: { httpGet: { path: /livez, port: ops } }
+      resources: { requests: { cpu: 10m, memory: 64Mi }, limits: { memory: 160Mi } }
+      securityContext:
+        runAsUser: 65532
+        runAsGroup: 65532
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities: { drop: [ALL] }
       volumeMounts:
-        - { name: config, mountPath: /etc/vault-token-sidecar, readOnly: true }
-        - { name: jwt, mountPath: /var/run/secrets/oidc, readOnly: true }
+        - { name: vault-token-sidecar, mountPath: /etc/vault-token-sidecar, readOnly: true }
+        - { name: vault-jwt, mountPath: /var/run/secrets/oidc, readOnly: true }
         - { name: vault-token, mountPath: /vault }
   containers:
     - name: app
       image: app # yours: it reads /vault/token
+      securityContext: { runAsUser: 1000, allowPrivilegeEscalation: false, capabilities: { drop: [ALL] } }
       volumeMounts: [{ name: vault-token, mountPath: /vault, readOnly: true }]
   volumes:
-    - name: config
+    - name: vault-token-sidecar
       configMap: { name: vault-token-sidecar }
-    - name: jwt
+    - name: vault-jwt
       projected: { sources: [{ serviceAccountToken: { path: token, audience: vault, expirationSeconds: 3600 } }] }
     - name: vault-token
       emptyDir: { medium: Memory, sizeLimit: 1Mi }

@@ -1,0 +1,112 @@
+// What the admission policy makes of pods, and of which, by dry runs.
+
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { until } from '../support/settling.ts';
+import type { Pod, PodSpec } from './kubernetes-pod.ts';
+import type { Kubernetes } from './kubernetes-server.ts';
+import { container, INJECT, namesOf, podOf, RESTRICTED, restricted } from './kubernetes-workloads.ts';
+
+/** Changes the policy's settings; null takes one away. */
+export function changeSettings(kubernetes: Kubernetes, data: Readonly<Record<string, string | null>>): void {
+  const settings = ['configmap', 'vault-token-sidecar', '--namespace', 'vault-token-sidecar'];
+  kubernetes.kubectl(['patch', ...settings, '--type', 'merge', '--patch', JSON.stringify({ data })]);
+}
+
+/** The environment of the pod's sidecar. */
+export const environmentOf = ({ spec }: Pod): Readonly<Record<string, string>> =>
+  Object.fromEntries(spec.initContainers?.[0]?.env?.map(({ name, value }) => [name, value]) ?? []);
+
+export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Promise<void> {
+  const inject = (spec: Partial<PodSpec> = {}, labels = {}) =>
+    kubernetes.dryRun(podOf(restricted(spec), { ...INJECT, ...labels }));
+  // the server learns of a new policy, and of its settings, a moment later
+  const bare = await until('the policy is in force', () => {
+    const pod = inject();
+    return pod.spec.initContainers !== undefined && pod;
+  });
+
+  await t.test('with nothing but its container, by its service account', () => {
+    assert.deepEqual(namesOf(bare.spec.initContainers), ['vault-token-sidecar']);
+    assert.deepEqual(namesOf(bare.spec.volumes), ['vault-jwt', 'vault-token']);
+    assert.equal(environmentOf(bare)['VTS_ROLE'], 'my-app');
+  });
+  await t.test(
+    'with a security context of the container alone, and the token for the API that pods have by default',
+    () => {
+      const app = container('app');
+      const alone = { ...app, securityContext: { ...RESTRICTED, ...app.securityContext } };
+      const { spec } = kubernetes.dryRun(
+        podOf({ serviceAccountName: 'my-app', automountServiceAccountToken: true, containers: [alone] }, INJECT),
+      );
+      assert.deepEqual(spec.containers[0]?.volumeMounts?.map(({ mountPath }) => mountPath).sort(), [
+        '/var/run/secrets/kubernetes.io/serviceaccount',
+        '/vault',
+      ]);
+      assert.deepEqual(spec.securityContext, { supplementalGroups: [65532] });
+    },
+  );
+  await t.test('the same sidecar as the component', () => {
+    const { args, env, volumeMounts, ...policy } = bare.spec.initContainers?.[0] ?? {};
+    const {
+      args: _,
+      env: __,
+      volumeMounts: ___,
+      ...component
+    } = kubernetes.dryRun(kubernetes.podOf('job/migrate')).spec.initContainers?.[0] ?? {};
+    assert.deepEqual(policy, component);
+  });
+  await t.test('no pod that does not ask, and none twice', () => {
+    const plain = kubernetes.dryRun(podOf(restricted({})));
+    assert.deepEqual([plain.spec.initContainers, plain.spec.volumes], [undefined, undefined]);
+    const again = kubernetes.dryRun({ ...bare, metadata: { name: 'pod', labels: INJECT } });
+    assert.deepEqual(again.spec, bare.spec);
+  });
+  await t.test('beside what the pod has, in each container', () => {
+    const mine = { name: 'mine', mountPath: '/vault' };
+    const { spec } = inject({
+      containers: [container('app'), { ...container('other'), volumeMounts: [mine] }],
+      initContainers: [container('first'), { ...container('second'), volumeMounts: [{ ...mine, mountPath: '/data' }] }],
+      volumes: [{ name: 'mine', emptyDir: {} }],
+      securityContext: { ...restricted({}).securityContext, fsGroup: 7, supplementalGroups: [8] },
+    });
+    assert.deepEqual(namesOf(spec.initContainers), ['vault-token-sidecar', 'first', 'second']);
+    assert.deepEqual(namesOf(spec.volumes), ['mine', 'vault-jwt', 'vault-token']);
+    const mounts = [...spec.containers, ...(spec.initContainers ?? []).slice(1)].map(({ volumeMounts = [] }) =>
+      volumeMounts.map(({ name, mountPath, readOnly = false }) => `${name} ${mountPath}${readOnly ? ' ro' : ''}`),
+    );
+    const token = 'vault-token /vault ro';
+    assert.deepEqual(mounts, [[token], ['mine /vault'], [token], ['mine /data', token]]);
+    assert.deepEqual([spec.securityContext?.fsGroup, spec.securityContext?.supplementalGroups], [7, [8, 65532]]);
+  });
+  await t.test('what the labels say, before what the settings say', async () => {
+    const set = { VTS_ROLE: 'all', VTS_MOUNT: 'k8s/prod', VAULT_NAMESPACE: 'team', ca_config_map: 'vault-ca' };
+    changeSettings(kubernetes, set);
+    const pod = await until('the settings are known', () => {
+      const seen = inject();
+      return environmentOf(seen)['VTS_ROLE'] === 'all' && seen;
+    });
+    const { VTS_MOUNT, VAULT_NAMESPACE, VAULT_CACERT } = environmentOf(pod);
+    assert.deepEqual([VTS_MOUNT, VAULT_NAMESPACE, VAULT_CACERT], ['k8s/prod', 'team', '/var/run/secrets/oidc/ca.crt']);
+    const own = inject(
+      {},
+      { 'vault-token-sidecar.oidc.pub/role': 'mine', 'vault-token-sidecar.oidc.pub/mount': 'jwt2' },
+    );
+    assert.deepEqual([environmentOf(own)['VTS_ROLE'], environmentOf(own)['VTS_MOUNT']], ['mine', 'jwt2']);
+    changeSettings(kubernetes, { VTS_ROLE: null, VTS_MOUNT: null, VAULT_NAMESPACE: null, ca_config_map: null });
+  });
+  await t.test('refused without settings', async () => {
+    changeSettings(kubernetes, { VAULT_ADDR: null });
+    const refusal = await until('a refusal', () => {
+      try {
+        inject();
+      } catch (error) {
+        return String(error);
+      }
+      return undefined;
+    });
+    assert.match(refusal, /vault-token-sidecar.*VAULT_ADDR/s);
+    kubernetes.dryRun(podOf(restricted({})));
+    changeSettings(kubernetes, { VAULT_ADDR: 'https://vault.example.com:8200' });
+  });
+}
