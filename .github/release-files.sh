@@ -1,0 +1,36 @@
+#!/bin/sh
+# release-files.sh DIRECTORY: makes the files of a release there, from an installed checkout: the program as an archive and
+# as a .deb, what is in it (CycloneDX), and their sums. One commit gives the same bytes each time, but for the .cdx.json,
+# which says when it was made.
+set -eu
+umask 022
+mkdir -p "$1"
+target=$(cd "$1" && pwd)
+cd "$(dirname "$0")/.."
+# the project brings its own Node
+PATH="$PWD/node_modules/.bin:$PATH"
+version=$(node -p 'require("./package.json").version')
+name=vault-token-sidecar-$version
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+export SOURCE_DATE_EPOCH
+tree=$(mktemp -d)
+trap 'rm -rf "$tree"' EXIT
+
+npm run -s build -- --log-level=warning --metafile="$tree/bundle.json"
+sh deploy/debian/build.sh
+cp "dist/vault-token-sidecar_${version}_all.deb" "$target"
+
+mkdir "$tree/$name"
+cp dist/*.mjs LICENSE README.md CHANGELOG.md config.example.json "$tree/$name"
+node deploy/image/notices.ts "$tree/bundle.json" > "$tree/$name/THIRD-PARTY-NOTICES.txt"
+tar -C "$tree" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX -cf "$tree/tar" "$name"
+gzip --no-name --best < "$tree/tar" > "$target/$name.tar.gz"
+
+# npm names the whole after the directory
+mkdir "$tree/vault-token-sidecar"
+cp package.json package-lock.json "$tree/vault-token-sidecar"
+(cd "$tree/vault-token-sidecar" && npm sbom --package-lock-only --sbom-format cyclonedx --sbom-type application --omit dev) \
+  > "$target/$name.cdx.json"
+
+cd "$target"
+sha256sum "$name.cdx.json" "$name.tar.gz" "vault-token-sidecar_${version}_all.deb" > SHA256SUMS

@@ -1,0 +1,100 @@
+// A Docker engine of one's own: built from its published Go modules, as is docker compose, on Debian's containerd and
+// runc. It runs in network, mount and process namespaces of its own, so that nothing of it outlives the test, and nothing
+// of this machine's network is touched.
+
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { globSync, openSync } from 'node:fs';
+import { mkdir, readFile, rmdir, symlink, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import type { TestContext } from 'node:test';
+import { Agent, request } from 'undici';
+import { until } from '../support/settling.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+import { debian, goBuild } from '../support/tools.ts';
+
+const MODULE = join(import.meta.dirname, 'modules/compose');
+
+export interface Docker {
+  /** the engine's API; `tar` is the body. @throws where it refuses */
+  call(method: string, path: string, tar?: Readable): Promise<string>;
+  /** a command line that may call docker compose */
+  shell(command: string): Promise<{ code: number; stdout: string; stderr: string }>;
+}
+
+export async function openDocker(t: TestContext): Promise<Docker> {
+  if (process.getuid?.() !== 0) throw new Error('a Docker engine needs root');
+  debian('containerd', 'runc', 'iptables', 'util-linux', 'kmod');
+  let close = async () => {};
+  t.after(() => close());
+  const corner = await temporaryDirectory(t);
+  const at = (name: string) => join(corner, name);
+  const host = `unix://${at('docker.sock')}`;
+  const environment = { ...process.env, DOCKER_HOST: host, PATH: `${at('bin')}:${process.env['PATH']}` };
+  await installCompose(at('bin'));
+  await writeFile(at('daemon.json'), JSON.stringify(daemonConfig(host, at)));
+  close = await launch(at);
+  const dispatcher = new Agent({ connect: { socketPath: at('docker.sock') } });
+  const docker: Docker = {
+    async call(method, path, tar) {
+      const headers = tar === undefined ? {} : { 'content-type': 'application/x-tar' };
+      const options = { method: method as 'GET', dispatcher, headers, body: tar ?? null };
+      const { statusCode, body } = await request(`http://docker${path}`, options);
+      const text = await body.text();
+      // an import that fails half way says so at its end
+      if (statusCode >= 300 || text.includes('"errorDetail"')) throw new Error(`${method} ${path}: ${text}`);
+      return text;
+    },
+    shell: (command) =>
+      new Promise((done) =>
+        execFile('sh', ['-c', command], { env: environment }, (error, stdout, stderr) =>
+          done({ code: Number(error?.code ?? 0), stdout, stderr }),
+        ),
+      ),
+  };
+  const started = () => docker.call('GET', '/version').catch(() => undefined);
+  await until('the Docker engine answers', started, 60_000).catch(async (error: Error) => {
+    throw new Error(`${error.message}\n${await readFile(at('log'), 'utf8')}`);
+  });
+  return docker;
+}
+
+/** In its namespaces, until it has stopped what runs in it. @returns what ends it */
+async function launch(at: (name: string) => string): Promise<() => Promise<void>> {
+  const dockerd = goBuild(MODULE, 'github.com/moby/moby/v2/cmd/dockerd');
+  const namespaces = ['--net', '--mount', '--pid', '--mount-proc', '--fork', '--kill-child'];
+  const log = openSync(at('log'), 'w');
+  // it ends with this process, whatever ends that
+  const command = ['--pdeathsig=KILL', 'unshare', ...namespaces, dockerd, '--config-file', at('daemon.json')];
+  const child = spawn('setpriv', command, { stdio: ['ignore', log, log] });
+  return async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    // unshare waits for the engine, and lets no signal through to it
+    const [engine] = (await readFile(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')).split(' ');
+    process.kill(Number(engine));
+    await ended;
+    for (const left of globSync(`/sys/fs/cgroup/{,*/}${basename(at(''))}`)) await rmdir(left);
+  };
+}
+
+const daemonConfig = (host: string, at: (name: string) => string): object => ({
+  hosts: [host],
+  'data-root': at('data'),
+  'exec-root': at('exec'),
+  pidfile: at('pid'),
+  'cgroup-parent': `/${basename(at(''))}`,
+  'userland-proxy': false,
+  'exec-opts': ['native.cgroupdriver=cgroupfs'],
+  // Debian's containerd and runc are older than these
+  features: { 'containerd-snapshotter': false, 'time-namespaces': false },
+});
+
+/** compose as a program of its own; `docker`, which would find it as its plugin, is these two lines. */
+async function installCompose(directory: string): Promise<void> {
+  await mkdir(directory);
+  await symlink(goBuild(MODULE, 'github.com/docker/compose/v5/cmd'), join(directory, 'docker-compose'));
+  const docker = '#!/bin/sh\n[ "$1" = compose ] && shift && exec docker-compose "$@"\n';
+  await writeFile(join(directory, 'docker'), docker, { mode: 0o755 });
+}

@@ -1,0 +1,196 @@
+// deploy/compose and the README's snippet: checked by docker compose, then really started on a Docker engine, with a real
+// Vault as the issuer and another one to log in to, by the README's own commands.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { readmeCommands } from '../support/readme.ts';
+import { until } from '../support/settling.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+import { debian } from '../support/tools.ts';
+import { type Docker, openDocker } from './compose-docker.ts';
+import { loadSidecar, loadVault } from './compose-images.ts';
+
+const FILE = 'deploy/compose/compose.yaml';
+const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+const IMAGE = `ghcr.io/oidc-pub/vault-token-sidecar:${version}`;
+const ROOT_TOKEN = 'dev-root-token';
+
+interface Service {
+  readonly [key: string]: unknown;
+  readonly depends_on?: Record<string, object>;
+  readonly healthcheck?: Record<string, unknown>;
+  readonly volumes?: readonly { type: string; source: string; target: string; read_only?: boolean }[];
+}
+
+test('deploy/compose', async (t) => {
+  const docker = await openDocker(t);
+  await t.test('is tidy', isTidy);
+  await t.test('is what docker compose knows, and locked down', () => isLockedDown(docker));
+  await t.test("the README's snippet is, too", (t) => snippetIsFine(t, docker));
+  await Promise.all([loadSidecar(t, docker, IMAGE), loadVault(t, docker, 'hashicorp/vault:1.21.1')]);
+
+  const [up, logs, status, down, ...more] = readmeCommands('docker');
+  assert.deepEqual(more, [], 'a command of the README that nobody runs');
+  const shell = (command = '') => succeeds(docker, command);
+  const upAt = performance.now();
+  await shell(up);
+  t.diagnostic(`up within ${Math.round(performance.now() - upAt)} ms`);
+  const { accessor } = await untilAppSays(docker, () => true);
+  assert.match(await shell(logs), /secret\/app, by the token in the file: /);
+  assert.match(await shell(status), /^app +active +yes/m);
+  await t.test('the token is what the policy says, and the file for its readers only', () => tokenIsGood(docker));
+  await t.test('the sidecar has no rights', () => sidecarIsConfined(docker));
+  await t.test('a new JWT means a new token, and nothing starts anew', async () => {
+    const before = await startedAt(docker, 'app', 'token-sidecar');
+    await untilAppSays(docker, (said) => said.accessor !== accessor);
+    assert.deepEqual(await startedAt(docker, 'app', 'token-sidecar'), before);
+  });
+  await t.test('the application follows its sidecar into a new network', () => appFollows(docker));
+  await t.test('stops clean, and leaves nothing', async () => {
+    await shell(`docker compose -f ${FILE} stop token-sidecar`);
+    assert.equal((await inspect(docker, 'token-sidecar')).State.ExitCode, 0);
+    await shell(down);
+    const list = async (path: string) => JSON.parse(await docker.call('GET', path));
+    assert.deepEqual(await list('/containers/json?all=1'), []);
+    assert.deepEqual((await list('/volumes')).Volumes ?? [], []);
+    const networks: { Name: string }[] = await list('/networks');
+    assert.deepEqual(networks.map(({ Name: name }) => name).sort(), ['bridge', 'host', 'none']);
+  });
+});
+
+function isTidy(): void {
+  debian('shellcheck');
+  const { status, stdout } = spawnSync('shellcheck', ['deploy/compose/workload-jwt.sh'], { encoding: 'utf8' });
+  assert.deepEqual({ status, stdout }, { status: 0, stdout: '' });
+}
+
+async function isLockedDown(docker: Docker): Promise<void> {
+  const { services, volumes } = await resolved(docker, FILE);
+  for (const [name, service] of Object.entries(services)) {
+    assert.deepEqual(confinement(service), CONFINED, name);
+    assert.match(String(service['image']), /:\d+\.\d+\.\d+$/, name);
+    assert.doesNotMatch(String(service['user']), /^(0|root)?(:|$)/, name);
+    for (const { type, source, target, read_only: readOnly } of service.volumes ?? []) {
+      if (type !== 'bind') continue;
+      assert.ok(statSync(source).isDirectory(), `${name}: a replaced ${source} would stay the old one at ${target}`);
+      assert.equal(readOnly, true, `${name}: ${target}`);
+    }
+  }
+  isCompanion(services, volumes);
+}
+
+async function snippetIsFine(t: TestContext, docker: Docker): Promise<void> {
+  const [, block = ''] =
+    /^## docker compose$[\s\S]*?^```yaml\n([^`]*)^```$/m.exec(readFileSync('README.md', 'utf8')) ?? [];
+  const file = join(await temporaryDirectory(t), 'compose.yaml');
+  writeFileSync(file, block);
+  const { services, volumes } = await resolved(docker, file);
+  assert.deepEqual(confinement(services['token-sidecar']), CONFINED);
+  assert.equal(services['app']?.['user'], services['token-sidecar']?.['user'], 'the file is for its owner alone');
+  isCompanion(services, volumes);
+}
+
+const CONFINED = { read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] };
+
+const confinement = (service: Service = {}) => ({
+  read_only: service['read_only'],
+  cap_drop: service['cap_drop'],
+  security_opt: service['security_opt'],
+});
+
+/** What makes the sidecar one, in the example as in the snippet. */
+function isCompanion(
+  { app, 'token-sidecar': sidecar }: Record<string, Service>,
+  volumes: Record<string, object>,
+): void {
+  assert.equal(sidecar?.['image'], IMAGE);
+  assert.equal(sidecar['user'], '65532:65532');
+  assert.deepEqual(sidecar.healthcheck?.['test'], ['CMD', '/nodejs/bin/node', '/app/healthcheck.mjs']);
+  assert.equal(sidecar.healthcheck['start_interval'], '1s');
+  assert.equal(sidecar['mem_limit'], String(192 * 1024 ** 2));
+  assert.equal(app?.['network_mode'], 'service:token-sidecar');
+  const wanted = { condition: 'service_healthy', restart: true, required: true };
+  assert.deepEqual(app.depends_on?.['token-sidecar'], wanted);
+  const mount = app.volumes?.find(({ source }) => source === 'vault-token');
+  assert.equal(mount?.read_only, true);
+  const { driver_opts: options } = volumes['vault-token'] as { driver_opts: Record<string, string> };
+  assert.equal(options['type'], 'tmpfs');
+  assert.match(options['o'] ?? '', /mode=0750,uid=65532,gid=65532/);
+}
+
+/** As docker compose understands it; a warning is a failure. */
+async function resolved(docker: Docker, file: string) {
+  const quiet = await docker.shell(`docker compose -f ${file} config -q`);
+  assert.deepEqual(quiet, { code: 0, stdout: '', stderr: '' });
+  const config = JSON.parse(await succeeds(docker, `docker compose -f ${file} config --format json`));
+  return config as { services: Record<string, Service>; volumes: Record<string, object> };
+}
+
+/** By the application's own view: a token with the policy and no more, in a file that its group may read. */
+async function tokenIsGood(docker: Docker): Promise<void> {
+  const app = (command: string) => `docker compose -f ${FILE} exec -T app sh -c '${command}'`;
+  const lookup = 'VAULT_TOKEN="$(cat /run/vault/token)" vault token lookup -format=json';
+  const { data } = JSON.parse(await succeeds(docker, app(lookup)));
+  assert.deepEqual([data.path, data.policies.sort(), data.meta.role], ['auth/jwt/login', ['app', 'default'], 'app']);
+  assert.equal(await succeeds(docker, app('stat -c "%a %u:%g" /run/vault/token')), '640 65532:65532\n');
+  assert.match(await succeeds(docker, app('cat /proc/self/mountinfo')), /^.* \/run\/vault ro,.* - tmpfs /m);
+  // and what the application says that it wrote is in Vault
+  const seen = `docker compose -f ${FILE} exec -T -e VAULT_TOKEN=${ROOT_TOKEN} vault vault kv get -mount=secret -field=seen app`;
+  const wrote = (await succeeds(docker, seen)).trim();
+  await until('the application says so', async () => (await appLog(docker)).includes(`in the file: ${wrote}\n`));
+}
+
+async function sidecarIsConfined(docker: Docker): Promise<void> {
+  const node = `docker compose -f ${FILE} exec -T token-sidecar /nodejs/bin/node`;
+  const status = await succeeds(docker, `${node} -p 'fs.readFileSync("/proc/1/status", "utf8")'`);
+  const field = (name: string) => new RegExp(`^${name}:\\s+(.+)$`, 'm').exec(status)?.[1] ?? '';
+  for (const set of ['CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) assert.match(field(set), /^0+$/, set);
+  assert.match(field('Uid'), /^(65532\s*){4}$/);
+  assert.equal(field('NoNewPrivs'), '1');
+  assert.equal(field('Seccomp'), '2', "Docker's filter");
+  const write = await docker.shell(`${node} -e 'fs.writeFileSync("/tmp/file", "")'`);
+  assert.match(write.stderr, /EROFS/);
+}
+
+/** What joined a network that is gone would be alone: so compose starts the application after the sidecar. */
+async function appFollows(docker: Docker): Promise<void> {
+  const before = await startedAt(docker, 'app', 'token-sidecar');
+  const { said } = await untilAppSays(docker, () => true);
+  await succeeds(docker, `docker compose -f ${FILE} restart token-sidecar`);
+  const after = await startedAt(docker, 'app', 'token-sidecar');
+  for (const [index, at] of before.entries()) assert.notEqual(after[index], at);
+  await untilAppSays(docker, (now) => now.said > said);
+}
+
+/** The metadata that the application was last told by the token API, and how often it has been told any. */
+async function untilAppSays(docker: Docker, enough: (now: { accessor: string; said: number }) => boolean) {
+  return until(
+    'the application says what it waits for',
+    async () => {
+      const told = [...(await appLog(docker)).matchAll(/^the token API: (\{.+\})$/gm)];
+      if (told.length === 0) return false;
+      const now = { accessor: String(JSON.parse(told.at(-1)?.[1] ?? '').accessor), said: told.length };
+      return enough(now) && now;
+    },
+    60_000,
+  );
+}
+
+const appLog = (docker: Docker) => succeeds(docker, `docker compose -f ${FILE} logs --no-log-prefix app`);
+
+const startedAt = (docker: Docker, ...services: readonly string[]): Promise<string[]> =>
+  Promise.all(services.map(async (service) => (await inspect(docker, service)).State.StartedAt));
+
+async function inspect(docker: Docker, service: string) {
+  return JSON.parse(await docker.call('GET', `/containers/vault-token-sidecar-${service}-1/json`));
+}
+
+/** @returns what it writes to stdout */
+async function succeeds(docker: Docker, command: string): Promise<string> {
+  const { code, stdout, stderr } = await docker.shell(command);
+  assert.equal(code, 0, `${command}\n${stdout}${stderr}`);
+  return stdout;
+}

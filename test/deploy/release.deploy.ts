@@ -1,0 +1,172 @@
+// The workflows: checked by their own linters and for what those don't know. And the files of a release, really made. That
+// the registry, the signatures and the release page take them can only be seen where these are.
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { globSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { temporaryDirectory } from '../support/temporary.ts';
+import { debian, goInstall } from '../support/tools.ts';
+
+const { version, dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+const FILES = globSync('.github/workflows/*.yaml').sort();
+const REPOSITORY = 'oidc-pub/vault-token-sidecar';
+
+/** What yamllint's defaults have otherwise. */
+const YAML_RULES = [
+  'line-length: {max: 130}',
+  'document-start: disable',
+  'truthy: {check-keys: false}',
+  'braces: {min-spaces-inside: 1, max-spaces-inside: 1, min-spaces-inside-empty: 0}',
+  'comments: {min-spaces-from-content: 1}',
+];
+
+/** The rights that a job has beyond reading the code: none that isn't written here. */
+const WRITES: Readonly<Record<string, readonly string[]>> = {
+  'release.yaml image': ['attestations', 'id-token', 'packages'],
+  'release.yaml charts': ['id-token', 'packages'],
+  'release.yaml publish': ['attestations', 'contents', 'id-token'],
+};
+
+interface Job {
+  readonly permissions?: Readonly<Record<string, string>>;
+  readonly steps?: readonly { uses?: string; run?: string; with?: Readonly<Record<string, unknown>> }[];
+  readonly 'timeout-minutes'?: number;
+  readonly uses?: string;
+}
+
+interface Workflow {
+  readonly permissions: object;
+  readonly concurrency: object;
+  readonly jobs: Readonly<Record<string, Job>>;
+}
+
+test('actionlint, shellcheck and yamllint have nothing to say', () => {
+  debian('shellcheck', 'yamllint');
+  const actionlint = goInstall('github.com/rhysd/actionlint/cmd/actionlint', 'v1.7.12');
+  // without shellcheck it would leave the scripts unread, and say nothing
+  says(actionlint, '-shellcheck=shellcheck', ...FILES);
+  says('shellcheck', '.github/release-files.sh');
+  says('yamllint', '--strict', '-d', `{extends: default, rules: {${YAML_RULES.join()}}}`, '.github');
+});
+
+test('each action is pinned to a commit, and says to which version', () => {
+  const uses = FILES.flatMap((file) => readFileSync(file, 'utf8').match(/^.*\buses:.*$/gm) ?? []);
+  assert.ok(uses.length > 10);
+  const ours = uses.filter((line) => /uses: \.\//.test(line));
+  assert.deepEqual(ours, ['    uses: ./.github/workflows/ci.yaml']);
+  const commits = new Map<string, string>();
+  for (const line of uses.filter((one) => !ours.includes(one))) {
+    const [, action = '', pin = ''] = /uses: ([\w./-]+)@([0-9a-f]{40} # v\d+\.\d+\.\d+)$/.exec(line) ?? [];
+    assert.ok(pin, line);
+    assert.equal(commits.get(action) ?? pin, pin, `${action} in two versions`);
+    commits.set(action, pin);
+  }
+});
+
+test('a job has the rights that it needs, and no other', () => {
+  const seen: Record<string, readonly string[]> = {};
+  for (const [file, { permissions, concurrency, jobs }] of workflows()) {
+    assert.deepEqual(permissions, {}, `${file}: a job without rights of its own must have none`);
+    assert.ok(concurrency, file);
+    for (const [name, job] of Object.entries(jobs)) {
+      const place = `${file} ${name}`;
+      assert.ok(job.permissions, place);
+      assert.ok(job['timeout-minutes'] ?? job.uses, `${place} may hang for hours`);
+      const writes = Object.entries(job.permissions).filter(([, right]) => right === 'write');
+      if (writes.length > 0) seen[place] = writes.map(([scope]) => scope).sort();
+    }
+  }
+  assert.deepEqual(seen, WRITES);
+});
+
+test('nothing that others write gets into a script, and no credential onto the disk', () => {
+  for (const [file, { jobs }] of workflows()) {
+    const steps = Object.values(jobs).flatMap((job) => job.steps ?? []);
+    for (const { run, uses, with: options } of steps) {
+      assert.doesNotMatch(run ?? '', /\$\{\{/, `${file}: pass it by env`);
+      if (uses?.startsWith('actions/checkout@')) assert.equal(options?.['persist-credentials'], 'false', file);
+    }
+  }
+});
+
+test('the files of a release', async (t) => {
+  const release = await temporaryDirectory(t);
+  makeFiles(release);
+  const deb = `vault-token-sidecar_${version}_all.deb`;
+  const archive = `vault-token-sidecar-${version}.tar.gz`;
+  const contents = `vault-token-sidecar-${version}.cdx.json`;
+  assert.deepEqual(readdirSync(release).sort(), ['SHA256SUMS', contents, archive, deb].sort());
+  await t.test('are the same when made again', async (t) => {
+    const again = await temporaryDirectory(t);
+    makeFiles(again);
+    for (const file of [archive, deb]) assert.equal(sum(join(again, file)), sum(join(release, file)), file);
+  });
+  await t.test('the archive holds a program that runs, and its licences', (t) =>
+    runsFromArchive(t, join(release, archive)),
+  );
+  await t.test('the SBOM names each package that is shipped, and none of the tools', () => {
+    const { metadata, components } = JSON.parse(readFileSync(join(release, contents), 'utf8'));
+    assert.deepEqual([metadata.component.name, metadata.component.version], ['vault-token-sidecar', version]);
+    const names: string[] = components.map(({ purl }: { purl: string }) => decodeURIComponent(purl));
+    for (const [name, wanted] of Object.entries<string>(dependencies)) {
+      const [, alias = name, exact = wanted] = /^npm:(.+)@(.+)$/.exec(wanted) ?? [];
+      assert.ok(names.includes(`pkg:npm/${alias}@${exact}`), `${alias} ${exact}`);
+    }
+    assert.ok(!names.some((name) => /esbuild|biome|typescript/.test(name)));
+  });
+  await t.test('what the README says to verify is what a release has', () => verifies(release, [archive, deb]));
+});
+
+async function runsFromArchive(t: TestContext, archive: string): Promise<void> {
+  const directory = await temporaryDirectory(t);
+  execFileSync('tar', ['-xzf', archive, '-C', directory]);
+  const tree = join(directory, `vault-token-sidecar-${version}`);
+  const shows = execFileSync(process.execPath, [join(tree, 'vault-token-sidecar.mjs'), 'version'], {
+    encoding: 'utf8',
+  });
+  assert.match(shows, new RegExp(`\\b${version.replaceAll('.', '\\.')}\\b`));
+  const notices = readFileSync(join(tree, 'THIRD-PARTY-NOTICES.txt'), 'utf8');
+  for (const name of Object.keys(dependencies).filter((one) => one !== 'prom-client'))
+    assert.match(notices, new RegExp(`^${name} \\d`, 'm'));
+}
+
+/** The README's block: its names are a release's, its identity is the workflow's, and the sums are right. */
+function verifies(release: string, files: readonly string[]): void {
+  const readme = readFileSync('README.md', 'utf8');
+  const [, block = ''] = /^## Verify a release$[\s\S]*?^```\n([^`]*)^```$/m.exec(readme) ?? [];
+  const workflow = `https://github.com/${REPOSITORY}/.github/workflows/release.yaml@refs/tags/v${version}`;
+  assert.ok(block.includes(`release=${workflow}\n`));
+  assert.ok(block.includes(` ghcr.io/${REPOSITORY}:${version}\n`));
+  assert.ok(block.includes(` ${files[1]} `));
+  assert.match(
+    readFileSync('.github/workflows/release.yaml', 'utf8'),
+    new RegExp(`IMAGE: ghcr\\.io/${REPOSITORY}$`, 'm'),
+  );
+  const check = /^sha256sum .*$/m.exec(block)?.[0] ?? '';
+  const said = execFileSync('sh', ['-c', check], { cwd: release, encoding: 'utf8' });
+  for (const file of files) assert.ok(said.includes(`${file}: OK\n`), said);
+}
+
+/** As a clean machine would, whatever an earlier build left in dist/. */
+function makeFiles(directory: string): void {
+  execFileSync('.github/release-files.sh', [directory], { stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
+const sum = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
+
+function workflows(): (readonly [string, Workflow])[] {
+  debian('python3-yaml');
+  const toJson = 'import json, sys, yaml; print(json.dumps(yaml.load(sys.stdin, yaml.BaseLoader)))';
+  return FILES.map((file) => {
+    const json = execFileSync('/usr/bin/python3', ['-c', toJson], { input: readFileSync(file), encoding: 'utf8' });
+    return [file.replace('.github/workflows/', ''), JSON.parse(json)];
+  });
+}
+
+function says(program: string, ...args: readonly string[]): void {
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+  assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: '', stderr: '' }, program);
+}
