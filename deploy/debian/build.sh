@@ -1,0 +1,72 @@
+#!/bin/sh
+# Makes dist/vault-token-sidecar_<version>_all.deb: npm run build:deb. The same sources give the same bytes; the version
+# and, unless SOURCE_DATE_EPOCH says otherwise, the date are those of the changelog.
+set -eu
+umask 022
+export LC_ALL=C
+cd "$(dirname "$0")/../.."
+# the project's own node
+PATH=$PWD/node_modules/.bin:$PATH
+name=vault-token-sidecar
+source=deploy/debian
+version=$(sed -n "1s/^$name (\(.*\)) .*/\1/p" $source/changelog)
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(date -d "$(sed -n '/^ -- /{s/.*>  //p;q}' $source/changelog)" +%s)}
+export SOURCE_DATE_EPOCH
+tree=$(mktemp -d)
+parts=$(mktemp -d)
+program=$parts/$name.mjs
+trap 'rm -rf "$tree" "$parts"' EXIT
+
+# put MODE FILE PATH: a file of the package; one that ends in .gz is compressed
+put() {
+  mkdir -p "$tree/${3%/*}"
+  case $3 in
+    *.gz) gzip -9n < "$2" > "$tree/$3" ;;
+    *) cp "$2" "$tree/$3" ;;
+  esac
+  chmod "$1" "$tree/$3"
+}
+
+# The manual is what --help says, command by command.
+manual() {
+  roff='s/\\/\\e/g; s/-/\\-/g; s/^[.'\'']/\\\&&/'
+  day=$(date -u -d "@$SOURCE_DATE_EPOCH" +%F)
+  printf '.TH VAULT\\-TOKEN\\-SIDECAR 1 "%s" "%s"\n.SH NAME\n%s \\- %s\n' "$day" "$version" "$name" \
+    "exchange a workload's JWT for a HashiCorp Vault token"
+  printf '.SH SYNOPSIS\n.nf\n'
+  node "$program" --help | sed "$roff"
+  printf '.fi\n.SH COMMANDS\n'
+  for command in $(node "$program" --help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
+    printf '.SS %s\n.nf\n' "$command"
+    node "$program" "$command" --help | sed "$roff"
+    printf '.fi\n'
+  done
+  printf '.SH FILES\n.nf\n%s\n%s\n.fi\n' \
+    "/etc/$name/<instance>.json  the config of ${name}@<instance>.service" "/run/$name/<instance>/  its files" | sed "$roff"
+}
+
+doc=usr/share/doc/$name
+npm run -s build -- --outdir="$parts" --metafile="$parts/bundle.json" --log-level=warning
+node deploy/image/notices.ts "$parts/bundle.json" > "$parts/notices"
+manual > "$parts/manual"
+put 755 $source/$name.sh usr/bin/$name
+put 755 "$program" usr/lib/$name/$name.mjs
+put 644 deploy/systemd/$name@.service usr/lib/systemd/system/$name@.service
+put 644 deploy/systemd/$name.sysusers.conf usr/lib/sysusers.d/$name.conf
+put 644 deploy/systemd/$name.tmpfiles.conf usr/lib/tmpfiles.d/$name.conf
+put 644 deploy/systemd/app.json $doc/examples/app.json
+put 644 deploy/systemd/consumer.conf $doc/examples/consumer.conf
+put 644 $source/changelog $doc/changelog.gz
+put 644 $source/copyright $doc/copyright
+put 644 "$parts/notices" $doc/third-party-notices.gz
+put 644 "$parts/manual" usr/share/man/man1/$name.1.gz
+
+(cd "$tree" && find usr -type f -print0 | sort -z | xargs -0 md5sum) > "$parts/md5sums"
+size=$(find "$tree/usr" -type f -printf '%s\n' | awk '{ kib += int(($1 + 1023) / 1024) } END { print kib }')
+sed "s/@VERSION@/$version/; s/@SIZE@/$size/" $source/control > "$parts/control"
+for file in control md5sums; do put 644 "$parts/$file" DEBIAN/$file; done
+for script in postinst prerm postrm; do put 755 $source/$script DEBIAN/$script; done
+find "$tree" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+chmod 755 "$tree"
+mkdir -p dist
+dpkg-deb --root-owner-group --build "$tree" "dist/${name}_${version}_all.deb"

@@ -1,0 +1,3 @@
+#!/bin/sh
+exec /usr/bin/node --max-semi-space-size=1 --max-old-space-size=64 --disable-sigusr1 \
+  /usr/lib/vault-token-sidecar/vault-token-sidecar.mjs "$@"

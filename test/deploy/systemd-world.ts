@@ -1,0 +1,123 @@
+// What the unit's tests live in: a machine with the package and a nodejs on it, a real Vault and an issuer that it trusts.
+
+import assert from 'node:assert/strict';
+import { chmod, chown, copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { TestContext } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { openIssuer } from '../../src/dev/issuer.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+import { freePort, openRealVault } from '../vault/real-vault.ts';
+import { buildNodejs, PACKAGE } from './debian-package.ts';
+import { openMachine } from './systemd-machine.ts';
+
+const EXAMPLES = '/usr/share/doc/vault-token-sidecar/examples';
+const MY_APP = `[Service]
+Type=oneshot
+RemainAfterExit=yes
+DynamicUser=yes
+StandardOutput=file:/run/my-app.out
+ExecStart=/bin/sh -c 'cat /run/vault-token-sidecar/app/token; echo; cat "$CREDENTIALS_DIRECTORY/vault-token"; echo'
+`;
+
+/** As `systemctl show` has them. */
+type UnitProperties = Record<
+  | 'ActiveState'
+  | 'StatusText'
+  | 'MainPID'
+  | 'NRestarts'
+  | 'Result'
+  | 'ExecMainStatus'
+  | 'LoadState'
+  | 'WatchdogTimestampMonotonic',
+  string
+>;
+
+export async function openWorld(t: TestContext) {
+  const issuer = await openIssuer();
+  t.after(() => issuer.close());
+  const vault = await openRealVault(t);
+  await vault.write('sys/auth/jwt', { type: 'jwt' });
+  await vault.write('auth/jwt/config', { oidc_discovery_url: issuer.issuer, bound_issuer: issuer.issuer });
+  const role = { role_type: 'jwt', user_claim: 'sub', bound_audiences: 'vault', policies: 'app-read', ttl: '10m' };
+  await vault.write('auth/jwt/role/app', role);
+
+  const machine = await openMachine(t);
+  const { at, run } = machine;
+  const put = async (path: string, content: string) => {
+    await mkdir(dirname(at(path)), { recursive: true });
+    await writeFile(at(path), content);
+  };
+  await mkdir(dirname(at(`/root/${PACKAGE}`)));
+  await copyFile(PACKAGE, at(`/root/${PACKAGE}`));
+  await copyFile(buildNodejs(await temporaryDirectory(t)), at('/root/nodejs.deb'));
+  await run('dpkg', '--install', '/root/nodejs.deb');
+
+  const ports = { app: await freePort(), second: await freePort() };
+  const opsPorts = { app: await freePort(), second: await freePort() };
+  const groupId = async () => Number((await run('getent', 'group', 'vault-token-sidecar')).split(':')[2]);
+  const tokenNow = (instance = 'app') => readFile(at(`/run/vault-token-sidecar/${instance}/token`), 'utf8');
+
+  return {
+    vault,
+    machine,
+    groupId,
+    tokenNow,
+    /** A command of the README, which root needs no sudo for. */
+    shell: (command: string) => run('sh', '-c', `cd /root && ${command.replace(/^sudo /, '')}`),
+    showsAll: async (unit: string): Promise<UnitProperties> =>
+      Object.fromEntries((await run('systemctl', 'show', unit)).split('\n').map((line) => line.split(/=(.*)/s))),
+
+    /** The example's config, with this world's places in it, as the config of an instance. */
+    async configure(instance: 'app' | 'second', ...moreSinks: readonly object[]): Promise<void> {
+      const config = JSON.parse(await readFile(at(`${EXAMPLES}/app.json`), 'utf8'));
+      const [sink] = config.exchanges.app.sinks;
+      sink.file.path = sink.file.path.replace('/app/', `/${instance}/`);
+      config.exchanges.app.sinks.push(...moreSinks);
+      config.vault.address = vault.url;
+      config.api.listen = `127.0.0.1:${ports[instance]}`;
+      config.ops.listen = `127.0.0.1:${opsPorts[instance]}`;
+      await put(`/etc/vault-token-sidecar/${instance}.json`, JSON.stringify(config));
+    },
+    /** A JWT that the sidecar may read by its group alone. */
+    async writeJwt(): Promise<void> {
+      await put('/run/oidc/token.new', await issuer.mint());
+      await chown(at('/run/oidc/token.new'), 0, await groupId());
+      await chmod(at('/run/oidc/token.new'), 0o640);
+      await rename(at('/run/oidc/token.new'), at('/run/oidc/token'));
+    },
+    /** A unit that prints the token from wherever the example of a drop-in gives it one. */
+    async installConsumer(): Promise<void> {
+      await put('/etc/systemd/system/my-app.service', MY_APP);
+      await put(
+        '/etc/systemd/system/my-app.service.d/vault-token.conf',
+        await readFile(at(`${EXAMPLES}/consumer.conf`), 'utf8'),
+      );
+      const said = await run('sh', '-c', 'systemd-analyze verify --man=no my-app.service 2>&1');
+      assert.equal(said, '');
+      await run('systemctl', 'daemon-reload');
+    },
+    async dropIn(unit: string, lines: string): Promise<void> {
+      await put(`/run/systemd/system/${unit}.d/test.conf`, `[Service]\n${lines}\n`);
+      await run('systemctl', 'daemon-reload');
+    },
+    /** The tokens that a reader finds while `action` goes on; each of its readings must find a whole one. */
+    async readingAllTheTime(action: () => Promise<void>, instance = 'app'): Promise<ReadonlySet<string>> {
+      const seen = new Set<string>();
+      let isOver = false;
+      const read = async () => {
+        for (; !isOver; await turn()) {
+          const token = await tokenNow(instance);
+          assert.match(token, /^hvs\.[\w-]+$/);
+          seen.add(token);
+        }
+      };
+      const act = () =>
+        action().finally(() => {
+          isOver = true;
+        });
+      await Promise.all([act(), read()]);
+      return seen;
+    },
+  };
+}

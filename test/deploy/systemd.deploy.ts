@@ -1,0 +1,196 @@
+// The unit and the .deb: checked by systemd's and Debian's own tools, then installed by apt on a machine with systemd and
+// really started there, against a real Vault.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import packageJson from '../../package.json' with { type: 'json' };
+import { readmeCommands } from '../support/readme.ts';
+import { until } from '../support/settling.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+import { debian } from '../support/tools.ts';
+import { buildPackage, PACKAGE } from './debian-package.ts';
+import { openWorld } from './systemd-world.ts';
+
+const APP = 'vault-token-sidecar@app.service';
+const SECOND = 'vault-token-sidecar@second.service';
+const TOKEN = '/run/vault-token-sidecar/app/token';
+/** Vault's retries are at most a minute apart */
+const SOON_MS = 75_000;
+
+test('the same sources give the same package, byte for byte, and Debian has nothing to say against it', async (t) => {
+  debian('lintian', 'shellcheck', 'dpkg-dev');
+  const first = buildPackage();
+  assert.ok(first.equals(buildPackage()), 'built twice, two packages');
+  const said = execFileSync('lintian', ['--allow-root', '--fail-on', 'error,warning,info', '--info', PACKAGE]);
+  assert.equal(said.toString(), '');
+  const scripts = ['build.sh', 'vault-token-sidecar.sh', 'postinst', 'prerm', 'postrm'];
+  execFileSync(
+    'shellcheck',
+    scripts.map((name) => `deploy/debian/${name}`),
+    { stdio: 'inherit' },
+  );
+  const directory = await temporaryDirectory(t);
+  execFileSync('dpkg-deb', ['--extract', PACKAGE, directory]);
+  const manual = gunzipSync(await readFile(`${directory}/usr/share/man/man1/vault-token-sidecar.1.gz`)).toString();
+  const help = execFileSync(process.execPath, ['src/main.ts', '--help'], { encoding: 'utf8' });
+  const commands = [...help.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name);
+  assert.ok(commands.length >= 12);
+  for (const name of commands)
+    assert.match(manual, new RegExp(`\\.SS ${name}\n\\.nf\nvault\\\\-token\\\\-sidecar ${name}`));
+  assert.match(manual, new RegExp(`"${packageJson.version.replaceAll('.', '\\.')}"`));
+});
+
+test('on a machine with systemd', async (t) => {
+  const world = await openWorld(t);
+  const { machine, vault, showsAll, tokenNow } = world;
+  let isBroken = false;
+  // each builds on those before it
+  const step = (name: string, work: () => Promise<void>) =>
+    t.test(name, { skip: isBroken && 'a step before it failed' }, async () => {
+      isBroken = true;
+      await work();
+      isBroken = false;
+    });
+
+  await step('apt installs it, and nothing starts by itself', async () => {
+    for (const command of readmeCommands('apt-get', 'cp')) await world.shell(command);
+    assert.equal((await showsAll(APP)).ActiveState, 'inactive');
+    const { mode, uid, gid } = await stat(machine.at('/etc/vault-token-sidecar'));
+    assert.deepEqual([mode & 0o7777, uid, gid], [0o2750, 0, await world.groupId()]);
+  });
+
+  await step("systemd's own checks", async () => {
+    const verified = await world.shell(`systemd-analyze verify --man=no ${APP} 2>&1`);
+    assert.equal(verified, '');
+    // in tenths: an exposure of 1.5 at most
+    const security = await world.shell(`systemd-analyze security --no-pager --offline=true --threshold=15 ${APP}`);
+    t.diagnostic(security.split('\n').at(-1) ?? '');
+  });
+
+  await step('it is active only when the token is there; until then it waits, and says for what', async () => {
+    await world.configure('app');
+    await world.installConsumer();
+    await vault.seal();
+    const [enable = ''] = readmeCommands('systemctl').filter((command) => command.includes('enable'));
+    const started = world.shell(enable);
+    const waitsFor = (reason: RegExp) =>
+      until(
+        `it waits: ${reason}`,
+        async () => {
+          const { ActiveState, StatusText } = await showsAll(APP);
+          assert.equal(ActiveState, 'activating');
+          return reason.test(StatusText);
+        },
+        SOON_MS,
+      );
+    await until('it is started', async () => (await showsAll(APP)).ActiveState === 'activating');
+    await waitsFor(/no workload JWT/);
+    await machine.run('systemctl', 'start', '--no-block', 'my-app');
+    // the boot goes on meanwhile
+    await machine.run('systemctl', 'stop', 'multi-user.target');
+    await machine.run('timeout', '20', 'systemctl', 'start', 'multi-user.target');
+    await world.writeJwt();
+    await waitsFor(/sealed/);
+    assert.equal((await showsAll('my-app')).ActiveState, 'inactive');
+    await vault.unseal();
+    await started;
+    const { ActiveState, StatusText } = await showsAll(APP);
+    assert.deepEqual({ ActiveState, StatusText }, { ActiveState: 'active', StatusText: 'every exchange is ready' });
+  });
+
+  await step('the file belongs to the unit, and consumers get it in both ways', async () => {
+    const token = await tokenNow();
+    assert.equal(
+      (await vault.call('GET', 'auth/token/lookup-self', undefined, { 'x-vault-token': token })).status,
+      200,
+    );
+    const look = await machine.run('stat', '--format=%A %U %G', TOKEN, dirname(TOKEN));
+    const owner = 'vault-token-sidecar vault-token-sidecar';
+    assert.equal(look, `-rw-r----- ${owner}\ndrwxr-x--- ${owner}`);
+    await until('the consumer has run', async () => (await showsAll('my-app')).ActiveState === 'active');
+    assert.equal(await readFile(machine.at('/run/my-app.out'), 'utf8'), `${token}\n${token}\n`);
+  });
+
+  await step("the README's other commands, and a reload without a restart", async () => {
+    const { MainPID } = await showsAll(APP);
+    await world.configure('app', { file: { path: `${TOKEN}.json`, mode: '0640', format: 'json' } });
+    for (const command of readmeCommands('systemctl', 'journalctl', 'runuser').filter((one) => !one.includes('enable')))
+      await world.shell(command);
+    await until('both files have the token', async () => {
+      const text = await readFile(machine.at(`${TOKEN}.json`), 'utf8').catch(() => '{}');
+      return JSON.parse(text).token === (await tokenNow());
+    });
+    assert.equal((await showsAll(APP)).MainPID, MainPID);
+  });
+
+  await step('over a restart and an upgrade there is always a token to read', async () => {
+    const before = await tokenNow();
+    const seen = await world.readingAllTheTime(async () => {
+      await machine.run('systemctl', 'restart', APP);
+      const { MainPID } = await showsAll(APP);
+      await machine.run('apt-get', 'install', '--reinstall', '--yes', `/root/${PACKAGE}`);
+      await until('the new version runs', async () => {
+        const now = await showsAll(APP);
+        return now.ActiveState === 'active' && now.MainPID !== MainPID;
+      });
+    });
+    assert.ok(seen.has(before) && seen.has(await tokenNow()));
+    assert.ok(seen.size >= 3, `${seen.size} tokens`);
+  });
+
+  await step('a second instance beside it, in which a forbidden system call would be the end', async () => {
+    await world.dropIn(SECOND, 'SystemCallErrorNumber=kill\nWatchdogSec=6s');
+    await world.configure('second');
+    await machine.run('systemctl', 'start', SECOND);
+    assert.notEqual(await tokenNow('second'), await tokenNow());
+    for (const unit of [APP, SECOND]) assert.equal((await showsAll(unit)).ActiveState, 'active');
+  });
+
+  await step('the watchdog ends a process that hangs, and only that', async () => {
+    const fedAt = async () => Number((await showsAll(SECOND)).WatchdogTimestampMonotonic);
+    const startedAt = await fedAt();
+    await until('it was fed beyond the first limit', async () => (await fedAt()) > startedAt + 7e6, 30_000);
+    const { MainPID, NRestarts } = await showsAll(SECOND);
+    assert.equal(NRestarts, '0');
+    await world.readingAllTheTime(async () => {
+      await world.shell(`kill -STOP ${MainPID}`);
+      const again = async () => {
+        const now = await showsAll(SECOND);
+        return now.NRestarts === '1' && now.ActiveState === 'active' && now.MainPID !== MainPID;
+      };
+      await until('it was ended and started again', again, 60_000);
+    }, 'second');
+    assert.match(await machine.run('journalctl', '--unit', SECOND), /watchdog timeout/i);
+  });
+
+  await step('it stops cleanly, and takes its files along', async () => {
+    await machine.run('systemctl', 'stop', APP, SECOND);
+    for (const unit of [APP, SECOND]) {
+      const { ActiveState, Result, ExecMainStatus } = await showsAll(unit);
+      assert.deepEqual([ActiveState, Result, ExecMainStatus], ['inactive', 'success', '0']);
+    }
+    assert.deepEqual(await readdir(machine.at('/run/vault-token-sidecar')), []);
+  });
+
+  await step('the journal has JSON lines, and nothing secret', async () => {
+    const own = await machine.run('journalctl', '--output=cat', '--unit', APP, '_TRANSPORT=stdout');
+    const events = own.split('\n').map((line) => JSON.parse(line).event);
+    for (const event of ['starting', 'config_reloaded', 'stopping']) assert.ok(events.includes(event), event);
+    assert.doesNotMatch(await machine.run('journalctl', '--output=json'), /hvs\.|eyJ/);
+  });
+
+  await step('a purge leaves what the administrator wrote, and nothing else', async () => {
+    await machine.run('systemctl', 'start', APP);
+    const { MainPID } = await showsAll(APP);
+    await machine.run('apt-get', 'purge', '--yes', 'vault-token-sidecar');
+    assert.equal((await showsAll(APP)).LoadState, 'not-found');
+    await assert.rejects(stat(machine.at(`/proc/${MainPID}`)), { code: 'ENOENT' });
+    assert.deepEqual(await readdir(machine.at('/etc/vault-token-sidecar')), ['app.json', 'second.json']);
+    const left = await machine.run('find', '/usr', '/run', '-name', '*vault-token-sidecar*', '-not', '-type', 'd');
+    assert.equal(left, '');
+  });
+});
