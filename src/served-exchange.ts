@@ -3,15 +3,27 @@
 
 import { openDeadline } from './clock.ts';
 import type { Secret } from './core/secret.ts';
-import type { ExchangeSettings, TlsSettings } from './core/settings.ts';
+import type { ExchangeSettings, SinkSettings, SourceSettings, TlsSettings, VaultSettings } from './core/settings.ts';
 import type { HeldToken, Policy, State } from './core/state.ts';
 import { describe, servedToken } from './core/status.ts';
 import type { ExchangeView } from './http/exchange-view.ts';
 import { type Clock, momentOf, type RunnerObserver, startRunner } from './runner.ts';
 import { openSink } from './sinks/open-sink.ts';
-import { openSource } from './sources/open-source.ts';
-import { watchDirectoryOf } from './sources/watch.ts';
-import { openVaultClient } from './vault/client.ts';
+import type { TokenSink } from './sinks/sink.ts';
+import { openSource, type SourceTools } from './sources/open-source.ts';
+import type { JwtSource } from './sources/source.ts';
+import { type Watch, watchDirectoryOf } from './sources/watch.ts';
+import { openVaultClient, type VaultClient } from './vault/client.ts';
+
+/** The ways out of an exchange into the world. */
+export interface Ports {
+  readonly openSource: (settings: SourceSettings, tools: SourceTools) => JwtSource;
+  readonly openSink: (settings: SinkSettings) => TokenSink;
+  readonly openVault: (settings: VaultSettings) => VaultClient;
+  readonly watchDirectoryOf: (path: string, onHint: () => void) => Watch;
+}
+
+const REAL_PORTS: Ports = { openSource, openSink, openVault: openVaultClient, watchDirectoryOf };
 
 export interface ExchangeTools {
   readonly clock: Clock;
@@ -19,6 +31,8 @@ export interface ExchangeTools {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** the live Vault token of another exchange in this process */
   readonly tokenOf: (exchange: string) => Secret | undefined;
+  /** files, the watcher and HTTP unless somebody brings other ones */
+  readonly ports?: Ports;
 }
 
 export interface ServedExchange extends ExchangeView {
@@ -101,16 +115,17 @@ interface Beginning {
 
 function openParts(
   settings: ExchangeSettings,
-  { clock, observer, env, tokenOf }: ExchangeTools,
+  { clock, observer, env, tokenOf, ports = REAL_PORTS }: ExchangeTools,
   { stepped, inherited }: Beginning,
 ) {
-  const sinks = settings.sinks.map(openSink);
+  const sinks = settings.sinks.map(ports.openSink);
   const policy: Policy = { settings, sinks: sinks.map(({ id }) => id) };
   const onHint = () => runner.post({ type: 'jwt-hinted' });
-  const source = openSource(settings.source, { env, onHint, tokenOf, now: clock.now, openVault: openVaultClient });
-  const vault = openVaultClient(settings.vault);
+  const { openVault } = ports;
+  const source = ports.openSource(settings.source, { env, onHint, tokenOf, now: clock.now, openVault });
+  const vault = openVault(settings.vault);
   const watches = trustFiles(settings.vault.tls).map((path) =>
-    watchDirectoryOf(path, () => runner.post({ type: 'trust-changed' })),
+    ports.watchDirectoryOf(path, () => runner.post({ type: 'trust-changed' })),
   );
   const told: RunnerObserver = {
     ...observer,

@@ -13,7 +13,18 @@ import { openPeers, runDaemon } from './support/sidecar.ts';
 const CI = readFileSync('.ci/run', 'utf8').split('\n');
 
 /** Programs of the platforms, and which suite runs the commands that call them. */
-const ELSEWHERE: Readonly<Record<string, string>> = {};
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  podman: 'test/deploy/image.deploy.ts',
+  promtool: 'test/deploy/monitoring.deploy.ts',
+  helm: 'test/deploy/helm.deploy.ts',
+  kubectl: 'test/deploy/kubernetes.deploy.ts',
+  docker: 'test/deploy/compose.deploy.ts',
+  'apt-get': 'test/deploy/systemd.deploy.ts',
+  cp: 'test/deploy/systemd.deploy.ts',
+  systemctl: 'test/deploy/systemd.deploy.ts',
+  journalctl: 'test/deploy/systemd.deploy.ts',
+  runuser: 'test/deploy/systemd.deploy.ts',
+};
 
 test('npm: what the README says is what CI runs', () => {
   const said = readmeCommands('npm').flatMap((command) => command.split(' && '));

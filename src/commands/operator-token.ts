@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isTokenText, Secret } from '../core/secret.ts';
+import { Secret } from '../core/secret.ts';
 import type { VaultSettings } from '../core/settings.ts';
 import { type Io, UsageError } from './command.ts';
 
@@ -27,7 +27,8 @@ async function findOperatorToken({ env }: Io): Promise<Secret | undefined> {
     env['VAULT_TOKEN'] ||
     env['BAO_TOKEN'] ||
     (home === undefined ? '' : await readFile(join(home, '.vault-token'), 'utf8').catch(() => ''));
-  return isTokenText(text.trim()) ? new Secret(text.trim()) : undefined;
+  // as short as "root" in a server's development mode
+  return /^[\x21-\x7e]+$/.test(text.trim()) ? new Secret(text.trim()) : undefined;
 }
 
 function isFor(address: string, { env }: Io): boolean {
