@@ -21,10 +21,19 @@ export interface Exchanges {
 
 export function openExchanges(
   settings: readonly ExchangeSettings[],
-  shared: Omit<ExchangeTools, 'tokenOf'>,
+  shared: Omit<ExchangeTools, 'tokenFor'>,
 ): Exchanges {
   const served = new Map<string, ServedExchange>();
-  const tools: ExchangeTools = { ...shared, tokenOf: (name) => served.get(name)?.token()?.secret };
+  let inForce = settings;
+  // A token goes to the Vault that granted it and to no other, also while a reload moves exchanges from one to another:
+  // both who asks and whose token it is must be under the config in force by then.
+  const tokenFor = (asking: ExchangeSettings, name: string) => {
+    const asker = inForce.find((one) => one.name === asking.name);
+    const address = inForce.find((one) => one.name === name)?.vault.address;
+    if (address === undefined || !isDeepStrictEqual(asker?.source, asking.source)) return undefined;
+    return served.get(name)?.tokenFrom(address);
+  };
+  const tools: ExchangeTools = { ...shared, tokenFor };
   let tellStarted = () => {};
   const started = new Promise<void>((resolve) => {
     tellStarted = resolve;
@@ -42,6 +51,7 @@ export function openExchanges(
     started,
     lastStepAt: () => lastStepAt,
     async apply(next) {
+      inForce = next;
       const names = new Set(next.map(({ name }) => name));
       const gone = [...served.values()].filter(({ name }) => !names.has(name));
       for (const { name } of gone) served.delete(name);

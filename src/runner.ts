@@ -4,9 +4,9 @@
 
 import { isStopped } from './core/decide.ts';
 import { ExchangeError, type Failure } from './core/errors.ts';
-import { initialState, step } from './core/exchange.ts';
+import { type Inheritance, initialState, step } from './core/exchange.ts';
 import { type Secret, scrub } from './core/secret.ts';
-import type { Effect, ExchangeEvent, HeldToken, Moment, Policy, State } from './core/state.ts';
+import type { Effect, ExchangeEvent, Moment, Policy, State } from './core/state.ts';
 import {
   type Grant,
   judgeGrant,
@@ -55,7 +55,7 @@ export interface RunnerParts {
   readonly sinks: readonly TokenSink[];
   readonly clock: Clock;
   readonly observer: RunnerObserver;
-  readonly inherited?: HeldToken | undefined;
+  readonly inherited?: Inheritance | undefined;
 }
 
 export interface Runner {

@@ -2,14 +2,16 @@
 // token. A reload puts another runner in the same place: the token is served on, and the waiting go on waiting.
 
 import { openDeadline } from './clock.ts';
+import type { Inheritance } from './core/exchange.ts';
 import type { Secret } from './core/secret.ts';
 import type { ExchangeSettings, SinkSettings, SourceSettings, TlsSettings, VaultSettings } from './core/settings.ts';
-import type { HeldToken, Policy, State } from './core/state.ts';
+import type { Policy, State } from './core/state.ts';
 import { describe, servedToken } from './core/status.ts';
 import type { ExchangeView } from './http/exchange-view.ts';
 import { type Clock, momentOf, type RunnerObserver, startRunner } from './runner.ts';
 import { openSink } from './sinks/open-sink.ts';
 import type { TokenSink } from './sinks/sink.ts';
+import { inTurn, type Turns } from './sinks/turns.ts';
 import { openSource, type SourceTools } from './sources/open-source.ts';
 import type { JwtSource } from './sources/source.ts';
 import { type Watch, watchDirectoryOf } from './sources/watch.ts';
@@ -29,14 +31,16 @@ export interface ExchangeTools {
   readonly clock: Clock;
   readonly observer: RunnerObserver;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** the live Vault token of another exchange in this process */
-  readonly tokenOf: (exchange: string) => Secret | undefined;
+  /** the live Vault token of another exchange in this process, for one whose settings ask for it */
+  readonly tokenFor: (asking: ExchangeSettings, exchange: string) => Secret | undefined;
   /** files, the watcher and HTTP unless somebody brings other ones */
   readonly ports?: Ports;
 }
 
 export interface ServedExchange extends ExchangeView {
   settings(): ExchangeSettings;
+  /** the Vault token while it may be served, if the Vault at `address` granted it */
+  tokenFrom(address: string): Secret | undefined;
   started(): boolean;
   /** Goes over to other settings: the old token is served until a login under the new ones. */
   change(settings: ExchangeSettings): Promise<void>;
@@ -58,11 +62,17 @@ export function openServedExchange(first: ExchangeSettings, tools: ExchangeTools
     wakeWaiting(state);
     onStep();
   };
-  let open = openParts(first, tools, { stepped });
+  const turns: Turns = new Map();
+  let open = openParts(first, tools, { stepped, turns });
+  let inheritedFrom: string | undefined;
+  /** the address of the Vault that granted the token in hand */
+  const origin = () =>
+    open.runner.state().token?.jwtSerial === 0 ? inheritedFrom : open.policy.settings.vault.address;
 
   return {
     name: first.name,
     settings: () => open.policy.settings,
+    tokenFrom: (address) => (origin() === address ? servedToken(open.runner.state(), clock.now())?.secret : undefined),
     started: () => open.runner.state().started,
     status: () => describe(open.policy, open.runner.state(), momentOf(clock)),
     token() {
@@ -94,9 +104,10 @@ export function openServedExchange(first: ExchangeSettings, tools: ExchangeTools
     },
     refresh: () => open.runner.post({ type: 'refresh-requested' }),
     async change(settings) {
-      const inherited = open.runner.state().token;
+      const inherited = open.runner.state();
+      inheritedFrom = origin();
       await open.close();
-      open = openParts(settings, tools, { stepped, inherited });
+      open = openParts(settings, tools, { stepped, turns, inherited });
     },
     async stop(graceMs) {
       const deadline = openDeadline(clock, graceMs);
@@ -110,18 +121,20 @@ export function openServedExchange(first: ExchangeSettings, tools: ExchangeTools
 
 interface Beginning {
   readonly stepped: (state: State) => void;
-  readonly inherited?: HeldToken | undefined;
+  readonly turns: Turns;
+  readonly inherited?: Inheritance | undefined;
 }
 
 function openParts(
   settings: ExchangeSettings,
-  { clock, observer, env, tokenOf, ports = REAL_PORTS }: ExchangeTools,
-  { stepped, inherited }: Beginning,
+  { clock, observer, env, tokenFor, ports = REAL_PORTS }: ExchangeTools,
+  { stepped, turns, inherited }: Beginning,
 ) {
-  const sinks = settings.sinks.map(ports.openSink);
+  const sinks = settings.sinks.map((sink) => inTurn(ports.openSink(sink), turns));
   const policy: Policy = { settings, sinks: sinks.map(({ id }) => id) };
   const onHint = () => runner.post({ type: 'jwt-hinted' });
   const { openVault } = ports;
+  const tokenOf = (exchange: string) => tokenFor(settings, exchange);
   const source = ports.openSource(settings.source, { env, onHint, tokenOf, now: clock.now, openVault });
   const vault = openVault(settings.vault);
   const watches = trustFiles(settings.vault.tls).map((path) =>

@@ -33,10 +33,25 @@ export function nextCall(
 ): { readonly operation: 'login' | 'renew'; readonly at: number } | undefined {
   const login = wantedLogin(policy, state);
   const renewal = wantedRenewal(state, now);
-  const operation = login !== undefined && (renewal === undefined || login <= renewal) ? 'login' : 'renew';
-  const wanted = operation === 'login' ? login : renewal;
-  if (wanted === undefined) return undefined;
-  return { operation, at: Math.max(wanted, state.lastCallAt + CALL_GAP_MS, budgetReadyAt(state.budget)) };
+  const earliest = Math.max(state.lastCallAt + CALL_GAP_MS, budgetReadyAt(state.budget));
+  if (login === undefined && renewal === undefined) return undefined;
+  const operation = isLoginNext(state, { login, renewal, earliest }) ? 'login' : 'renew';
+  return { operation, at: Math.max((operation === 'login' ? login : renewal) ?? 0, earliest) };
+}
+
+interface Wanted {
+  readonly login: number | undefined;
+  readonly renewal: number | undefined;
+  /** when the next call of any kind may be made */
+  readonly earliest: number;
+}
+
+/** The one that is wanted first; of two that have to wait for their turn, the one that failed less often: the other may never work. */
+function isLoginNext({ loginStreak, renewalStreak }: State, { login, renewal, earliest }: Wanted): boolean {
+  if (login === undefined || renewal === undefined) return login !== undefined;
+  const [failedLogins, failedRenewals] = [loginStreak?.count ?? 0, renewalStreak?.count ?? 0];
+  const bothWait = login <= earliest && renewal <= earliest;
+  return bothWait && failedLogins !== failedRenewals ? failedLogins < failedRenewals : login <= renewal;
 }
 
 const isLive = (token: HeldToken | undefined, now: number): token is HeldToken =>

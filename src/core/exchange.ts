@@ -5,24 +5,28 @@ import { fullBucket } from './bucket.ts';
 import { type Decision, decide } from './decide.ts';
 import { record } from './record.ts';
 import { FAILURE_BUDGET } from './schedule.ts';
-import type { ExchangeEvent, HeldToken, Moment, Policy, State } from './state.ts';
+import type { ExchangeEvent, Moment, Policy, State } from './state.ts';
 
 /** Takes one event at one moment; returns the state after it, what to do now, and when to come back at the latest. */
 export function step(policy: Policy, state: State, event: ExchangeEvent, moment: Moment): Decision {
   return decide(policy, record(policy, state, event, moment), moment);
 }
 
+/** What an exchange takes over from itself under an earlier config. */
+export type Inheritance = Pick<State, 'token' | 'sinks'>;
+
 /**
- * The state before the first event. `inherited` is the token of the same exchange under an earlier config: it is served
- * until the first login of this one, and never renewed, since it may belong to another Vault.
+ * The state before the first event. An inherited token is served until the first login of this config, and never renewed,
+ * since it may belong to another Vault. What the sinks hold is known, and looked at anew at once.
  */
-export function initialState(policy: Policy, { now, wall }: Moment, inherited?: HeldToken): State {
+export function initialState(policy: Policy, { now, wall }: Moment, inherited?: Inheritance): State {
+  const token = inherited?.token;
   return {
     jwt: undefined,
     reading: { startedAt: undefined, endedAt: Number.NEGATIVE_INFINITY, nextAt: now, failure: undefined },
-    token: inherited && { ...inherited, renewable: false, jwtSerial: 0, renewAt: now },
+    token: token && { ...token, renewable: false, jwtSerial: 0, renewAt: now },
     // Seconds since 1970 are more than the logins of any earlier process: the number grows over restarts too.
-    generation: inherited?.generation ?? Math.floor(wall / 1000),
+    generation: token?.generation ?? Math.floor(wall / 1000),
     call: undefined,
     attempts: 0,
     lastCallAt: Number.NEGATIVE_INFINITY,
@@ -32,14 +36,18 @@ export function initialState(policy: Policy, { now, wall }: Moment, inherited?: 
     budget: fullBucket(FAILURE_BUDGET, now),
     refreshRequested: false,
     deniedRenewals: 0,
-    sinks: policy.sinks.map((id) => ({
-      id,
-      writing: undefined,
-      holds: undefined,
-      writtenAt: undefined,
-      failure: undefined,
-      checkAt: now,
-    })),
+    sinks: policy.sinks.map((id) => {
+      const known = inherited?.sinks.find((sink) => sink.id === id);
+      return {
+        id,
+        holds: undefined,
+        writtenAt: undefined,
+        failure: undefined,
+        ...known,
+        writing: undefined,
+        checkAt: now,
+      };
+    }),
     started: false,
     clockOffsetMs: wall - now,
     stopping: undefined,

@@ -45,14 +45,19 @@ function recordEvent(policy: Policy, state: State, event: ExchangeEvent, moment:
     case 'jwt-unreadable':
       return withUnreadableJwt(policy, state, event, moment);
     case 'logged-in':
-      return ended(state, 'login', event.attempt, () => withLogin(state, event.grant, moment));
+      return ended(state, 'login', event.attempt, () =>
+        isDeadOnArrival(state, event.grant, moment)
+          ? withFailedLogin(
+              state,
+              { code: 'vault_timeout', evidence: 'the lease was over when the answer came' },
+              moment,
+            )
+          : withLogin(state, event.grant, moment),
+      );
     case 'renewed':
       return ended(state, 'renew', event.attempt, () => withRenewal(policy, state, event.grant, moment));
     case 'login-failed':
-      return ended(state, 'login', event.attempt, () => {
-        const loginStreak = streakAfter(state.loginStreak, event.failure, state, moment);
-        return { ...withCost(state, event.failure, moment), loginStreak };
-      });
+      return ended(state, 'login', event.attempt, () => withFailedLogin(state, event.failure, moment));
     case 'renewal-failed':
       return ended(state, 'renew', event.attempt, () => withDeniedRenewal(state, event.failure, moment));
     case 'revoked':
@@ -135,6 +140,16 @@ function readingInterval(source: SourceSettings): number {
 function ended(state: State, operation: Call['operation'], attempt: number, change: () => State): State {
   if (state.call?.operation !== operation || state.call.attempt !== attempt) return state;
   return { ...change(), call: undefined };
+}
+
+/** The machine slept over the answer, or it took longer than the lease: no reason to let go of a token that lives. */
+function isDeadOnArrival({ token, call }: State, { leaseMs }: Grant, { now }: Moment): boolean {
+  return token !== undefined && token.expiresAt > now && (call?.startedAt ?? now) + leaseMs <= now;
+}
+
+function withFailedLogin(state: State, failure: Failure, moment: Moment): State {
+  const loginStreak = streakAfter(state.loginStreak, failure, state, moment);
+  return { ...withCost(state, failure, moment), loginStreak };
 }
 
 function withLogin(state: State, grant: Grant, moment: Moment): State {

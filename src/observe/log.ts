@@ -11,6 +11,7 @@ export type LogFields = Readonly<Record<string, string | number | boolean | read
 export interface Log {
   write(level: LogLevel, event: string, fields?: LogFields): void;
   setLevel(level: LogLevel): void;
+  /** Before the process ends: what its reader doesn't take within a second is lost. */
   flush(): void;
 }
 
@@ -18,6 +19,8 @@ export interface Log {
 export type LogTarget = number | ((line: string) => void);
 
 const BUFFER_BYTES = 1024 * 1024;
+/** What the end of the process waits for a reader that stalls. */
+const FLUSH_MS = 1000;
 
 /** @param onDropped called once for each line that a stalled reader costs */
 export function openLog(level: LogLevel, target: LogTarget, onDropped: () => void): Log {
@@ -38,15 +41,38 @@ export function openLog(level: LogLevel, target: LogTarget, onDropped: () => voi
       logger.level = next;
     },
     flush: () => {
-      if ('flushSync' in destination) destination.flushSync();
+      if ('flush' in destination) destination.flush();
     },
   };
 }
 
 function openDestination(fd: number, onDropped: () => void) {
-  const destination = pino.destination({ dest: fd, sync: false, minLength: 0, maxLength: BUFFER_BYTES });
+  let giveUpAt = Number.POSITIVE_INFINITY;
+  let isBroken = false;
+  let isClosed = false;
+  const retryEAGAIN = () => performance.now() < giveUpAt;
+  const destination = pino.destination({ dest: fd, sync: false, minLength: 0, maxLength: BUFFER_BYTES, retryEAGAIN });
   destination.on('drop', onDropped);
-  // Nobody reads any more (EPIPE): the exchange goes on without its log.
-  destination.on('error', onDropped);
-  return destination;
+  // Nobody reads any more (EPIPE), or the disk is full: the exchange goes on without its log.
+  destination.on('error', () => {
+    isBroken = true;
+    onDropped();
+  });
+  destination.on('write', () => {
+    isBroken = false;
+  });
+  return {
+    write: (line: string) => void (isClosed || destination.write(line)),
+    flush() {
+      giveUpAt = performance.now() + FLUSH_MS;
+      try {
+        if (!isBroken) destination.flushSync();
+      } catch {
+        isBroken = true;
+      }
+      // pino flushes once more as the process exits, and sonic-boom would go on for ever where writing fails
+      isClosed = isBroken;
+      if (isClosed) destination.destroy();
+    },
+  };
 }

@@ -18,12 +18,18 @@ export interface MetricsOptions {
 
 export type Metrics = ReturnType<typeof openMetrics>;
 
+/**
+ * When the clock is set from 1970 to today, prom-client turns its window on bit by bit in one go: with bits of 12 s, as it
+ * would take them, nothing else happens for two seconds.
+ */
+const EVENT_LOOP_UTILIZATION = { eventLoopUtilizationMaxAgeSeconds: 3600, eventLoopUtilizationTimeout: 1000 };
+
 export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOptions) {
   const registry = new prometheus.Registry();
   const { gauges, sinkWrittenAt, ...families } = defineFamilies(registry);
   families.buildInfo.labels({ version, node_version: nodeVersion }).set(1);
   for (const operation of OPERATIONS) families.durations.zero({ operation });
-  if (nodeMetrics) prometheus.collectDefaultMetrics({ register: registry });
+  if (nodeMetrics) prometheus.collectDefaultMetrics({ register: registry, ...EVENT_LOOP_UTILIZATION });
   const lastSuccess = new Map<string, number>();
 
   function show(status: ExchangeStatus): void {
