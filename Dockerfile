@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The image: a Node without shell or package manager, and the sidecar as one file. README.md, "Container image".
+# The image: a Node without shell or package manager, and the sidecar in one directory. README.md, "Container image".
 
 FROM docker.io/library/node:26.10.0-trixie-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1 AS build
 WORKDIR /build
@@ -12,7 +12,7 @@ COPY src src
 # the time of every file in the image: a release gives that of its commit
 ARG SOURCE_DATE_EPOCH=0
 RUN npm run build -- --metafile=/tmp/bundle.json --log-level=warning \
- && install -D -m 644 -t /out/app dist/*.mjs dist/*.LEGAL.txt LICENSE \
+ && install -D -m 644 -t /out/app dist/*.mjs LICENSE \
  && node deploy/image/notices.ts /tmp/bundle.json > /out/app/THIRD-PARTY-NOTICES.txt \
  && find /out -exec touch --date=@$SOURCE_DATE_EPOCH {} +
 

@@ -1,8 +1,8 @@
 // From the text of a config file, and the environment beside it, to settings. Everything that is wrong is found at once,
 // each as one line with its place. Pure: the file is read by the caller, and the environment is handed in.
 
-import { Ajv2020 } from 'ajv/dist/2020.js';
 import { printParseErrorCode, visit } from 'jsonc-parser';
+import { Check, Errors } from 'typebox/schema';
 import { type Environment, environmentConfig, environmentVault } from './config-environment.ts';
 import type { Origin } from './config-notes.ts';
 import { describeViolations } from './config-problems.ts';
@@ -27,20 +27,22 @@ export class ConfigError extends Error {
   }
 }
 
-// Draft 2020-12, strict: nothing is coerced, nothing silently dropped.
-const validate = new Ajv2020({ allErrors: true, verbose: true, strict: false }).compile<ConfigFile>(ConfigSchema);
-
 /** @throws ConfigError naming every problem */
 export function parseConfig(text: string, { fileName, env }: { fileName: string; env: Environment }): ParsedConfig {
   const syntax = findSyntaxProblems(text);
   if (syntax.length > 0) throw new ConfigError(syntax.map((problem) => `${fileName}:${problem}`));
   const value: unknown = JSON.parse(text);
-  if (!validate(value))
-    throw new ConfigError(describeViolations(validate.errors ?? []).map((line) => `${fileName}: ${line}`));
+  if (!isConfigFile(value)) {
+    const [, violations] = Errors(ConfigSchema, value);
+    throw new ConfigError(describeViolations(ConfigSchema, violations).map((line) => `${fileName}: ${line}`));
+  }
   const { settings, origins, problems } = buildSettings(value, environmentVault(env));
   if (problems.length > 0) throw new ConfigError(problems.map((problem) => `${fileName}: ${problem}`));
   return { settings, origins };
 }
+
+/** Strict: nothing is coerced, nothing silently dropped. */
+const isConfigFile = (value: unknown): value is ConfigFile => Check(ConfigSchema, value);
 
 /** Without a file: one exchange named "default" from the environment. @throws ConfigError naming every problem */
 export function configFromEnvironment(env: Environment): ParsedConfig {

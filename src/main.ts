@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // The entry: argv to a command, its outcome to an exit code. The only file that touches the process.
 
 // Node would open its inspector, and with it the whole heap, at SIGUSR1; a listener prevents that from the first moment on.
@@ -41,7 +42,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{
 
 const io: Io = {
   env: process.env,
-  isTty: process.stdout.isTTY === true,
+  // asked for by those who print: opening the stream takes a while
+  get isTty() {
+    return process.stdout.isTTY === true;
+  },
   version: packageJson.version,
   nodeVersion: process.versions.node,
   async ask(question) {

@@ -126,7 +126,7 @@ async function perform(effect: Effect, parts: RunnerParts): Promise<ExchangeEven
   switch (effect.type) {
     case 'read-jwt':
       return source.read().then(
-        (secret) => ({ type: 'jwt-read', secret, watched: source.watched }),
+        (secret) => ({ type: 'jwt-read', secret, watched: source.watched, mayBeTorn: source.mayBeTorn === true }),
         (error) => ({ type: 'jwt-unreadable', failure: failureOf(error), watched: source.watched }),
       );
     case 'log-in': {

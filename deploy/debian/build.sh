@@ -14,7 +14,7 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(date -d "$(sed -n '/^ -- /{s/.*>  //p;q
 export SOURCE_DATE_EPOCH
 tree=$(mktemp -d)
 parts=$(mktemp -d)
-program=$parts/$name.mjs
+program=dist/$name.mjs
 trap 'rm -rf "$tree" "$parts"' EXIT
 
 # put MODE FILE PATH: a file of the package; one that ends in .gz is compressed
@@ -46,11 +46,14 @@ manual() {
 }
 
 doc=usr/share/doc/$name
-npm run -s build -- --outdir="$parts" --metafile="$parts/bundle.json" --log-level=warning
+npm run -s build -- --metafile="$parts/bundle.json" --log-level=warning
 node deploy/image/notices.ts "$parts/bundle.json" > "$parts/notices"
 manual > "$parts/manual"
 put 755 $source/$name.sh usr/bin/$name
-put 755 "$program" usr/lib/$name/$name.mjs
+for file in dist/*.mjs; do put 644 "$file" "usr/lib/$name/${file#dist/}"; done
+chmod 755 "$tree/usr/lib/$name/$name.mjs"
+# the image's
+rm "$tree/usr/lib/$name/healthcheck.mjs"
 put 644 deploy/systemd/$name@.service usr/lib/systemd/system/$name@.service
 put 644 deploy/systemd/$name.sysusers.conf usr/lib/sysusers.d/$name.conf
 put 644 deploy/systemd/$name.tmpfiles.conf usr/lib/tmpfiles.d/$name.conf

@@ -23,7 +23,13 @@ export function initialState(policy: Policy, { now, wall }: Moment, inherited?: 
   const token = inherited?.token;
   return {
     jwt: undefined,
-    reading: { startedAt: undefined, endedAt: Number.NEGATIVE_INFINITY, nextAt: now, failure: undefined },
+    reading: {
+      startedAt: undefined,
+      endedAt: Number.NEGATIVE_INFINITY,
+      nextAt: now,
+      candidate: undefined,
+      failure: undefined,
+    },
     token: token && { ...token, renewable: false, jwtSerial: 0, renewAt: now },
     // Seconds since 1970 are more than the logins of any earlier process: the number grows over restarts too.
     generation: token?.generation ?? Math.floor(wall / 1000),

@@ -8,6 +8,7 @@ import {
   DEBOUNCE_MS,
   FAILURE_BUDGET,
   failureCost,
+  HINT_MS,
   IDENTITY_POLL_MS,
   loginPoint,
   pollDelay,
@@ -19,7 +20,6 @@ import {
   sinkDelay,
   UNWATCHED_POLL_MS,
 } from './schedule.ts';
-import type { Secret } from './secret.ts';
 import type { SourceSettings } from './settings.ts';
 import type { Call, ExchangeEvent, HeldToken, Moment, Policy, SinkState, State, Streak } from './state.ts';
 import type { Grant } from './vault-protocol.ts';
@@ -38,7 +38,7 @@ function recordEvent(policy: Policy, state: State, event: ExchangeEvent, moment:
     case 'jwt-hinted':
       return {
         ...state,
-        reading: { ...state.reading, nextAt: Math.min(state.reading.nextAt, moment.now + DEBOUNCE_MS) },
+        reading: { ...state.reading, nextAt: Math.min(state.reading.nextAt, hintedReadAt(state, moment)) },
       };
     case 'jwt-read':
       return withJwt(policy, state, event, moment);
@@ -97,16 +97,26 @@ function withClockChecked(state: State, { now, wall }: Moment): State {
   return { ...state, clockOffsetMs, token };
 }
 
-function withJwt(policy: Policy, state: State, event: { secret: Secret; watched: boolean }, moment: Moment): State {
+/** At once after a quiet time, so that a JWT that was put in place is used at once; in a burst, now and then. */
+const hintedReadAt = ({ reading }: State, { now }: Moment): number =>
+  Math.max(now + HINT_MS, (reading.startedAt ?? reading.endedAt) + DEBOUNCE_MS);
+
+type JwtRead = Extract<ExchangeEvent, { type: 'jwt-read' }>;
+
+function withJwt(policy: Policy, state: State, event: JwtRead, moment: Moment): State {
   const decoded = decodeWorkloadJwt(event.secret, policy.settings.expect);
   if ('code' in decoded) return withUnreadableJwt(policy, state, { failure: decoded, watched: event.watched }, moment);
   // a hint that came while the file was being read asks for one more look
   const nextAt = Math.min(state.reading.nextAt, nextPoll(policy, event.watched, moment));
-  const reading = { startedAt: undefined, endedAt: moment.now, nextAt, failure: undefined };
+  const reading = { startedAt: undefined, endedAt: moment.now, nextAt, candidate: undefined, failure: undefined };
   const held = state.jwt;
   if (held?.claims.secret.equals(decoded.secret)) return { ...state, reading };
   const heldIsGood = held !== undefined && state.loginStreak === undefined && !isExpired(held.claims, moment.wall);
   if (heldIsGood && isOlder(decoded, held.claims)) return { ...state, reading };
+  if (event.mayBeTorn === true && state.reading.candidate?.equals(decoded.secret) !== true) {
+    const soon = Math.min(nextAt, moment.now + DEBOUNCE_MS);
+    return { ...state, reading: { ...reading, nextAt: soon, candidate: decoded.secret } };
+  }
   const jwt = { serial: (held?.serial ?? 0) + 1, claims: decoded };
   return { ...state, reading, jwt, loginStreak: undefined };
 }
@@ -122,7 +132,7 @@ function withUnreadableJwt(
   const failure = { failure: event.failure, since: same ? last.since : moment.now, count: (last?.count ?? 0) + 1 };
   const pollMs = nextPoll(policy, event.watched, moment) - moment.now;
   const nextAt = Math.min(state.reading.nextAt, moment.now + rereadDelay(failure.count, pollMs));
-  return { ...state, reading: { startedAt: undefined, endedAt: moment.now, nextAt, failure } };
+  return { ...state, reading: { startedAt: undefined, endedAt: moment.now, nextAt, candidate: undefined, failure } };
 }
 
 function nextPoll(policy: Policy, watched: boolean, { now, random }: Moment): number {

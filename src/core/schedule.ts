@@ -11,7 +11,9 @@ const MINUTE = 60 * SECOND;
 export const CALL_GAP_MS = SECOND;
 /** Between two logins of one exchange. */
 export const LOGIN_GAP_MS = 5 * SECOND;
-/** From a file event to the read, so that a burst of events is one read. */
+/** From the first file event to the read: what comes with it is seen by the same read. */
+export const HINT_MS = 10;
+/** Between two reads in a burst of file events, and between two looks at a file that may still be being written. */
 export const DEBOUNCE_MS = 100;
 /** A JWT that was read this recently needs no new look before it is sent. */
 export const FRESH_READ_MS = SECOND;

@@ -61,6 +61,8 @@ export interface Reading {
   readonly startedAt: number | undefined;
   readonly endedAt: number;
   readonly nextAt: number;
+  /** another JWT that may still be being written: it counts when the next look finds the same */
+  readonly candidate: Secret | undefined;
   /** why the latest reading gave no usable JWT; the one held before stays in use */
   readonly failure: { readonly failure: Failure; readonly since: number; readonly count: number } | undefined;
 }
@@ -116,7 +118,7 @@ export interface Stopping {
 export type ExchangeEvent =
   | { readonly type: 'woke' }
   | { readonly type: 'jwt-hinted' }
-  | { readonly type: 'jwt-read'; readonly secret: Secret; readonly watched: boolean }
+  | { readonly type: 'jwt-read'; readonly secret: Secret; readonly watched: boolean; readonly mayBeTorn?: boolean }
   | { readonly type: 'jwt-unreadable'; readonly failure: Failure; readonly watched: boolean }
   | { readonly type: 'logged-in'; readonly attempt: number; readonly grant: Grant }
   | { readonly type: 'login-failed'; readonly attempt: number; readonly failure: Failure }

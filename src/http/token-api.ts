@@ -21,24 +21,16 @@ const METADATA = {
 // the serializer emits declared members only: a leak would need a visible line here
 const METADATA_REPLY = { response: { 200: { type: 'object', properties: METADATA } } };
 const TOKEN_REPLY = { response: { 200: { type: 'object', properties: { access_token: TEXT, ...METADATA } } } };
-const POLL = {
-  querystring: {
-    type: 'object',
-    properties: {
-      wait_for_change: { enum: ['true', 'false'] },
-      last_etag: { type: 'string', pattern: '^"?\\d{1,16}"?$' },
-      timeout_sec: { type: 'integer', minimum: 1, maximum: LONGEST_POLL_SECONDS, default: 60 },
-    },
-  },
-} as const;
-
 export interface TokenApiOptions extends AppOptions, GuardOptions {
   readonly exchanges: () => readonly ExchangeView[];
 }
 
+/** As it was sent: a text, or several where it stands more than once. */
+type Query = Readonly<Record<string, string | string[] | undefined>>;
+
 type TokenRequest = FastifyRequest<{
   Params: { exchange?: string };
-  Querystring: { wait_for_change?: string; last_etag?: string; timeout_sec: number };
+  Querystring: Query;
 }>;
 
 export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
@@ -62,7 +54,9 @@ export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
   async function answerToken(request: TokenRequest, reply: FastifyReply): Promise<unknown> {
     const view = find(request, reply);
     if (view === undefined) return reply;
-    await waitForChange(view, request, closing.signal);
+    const poll = parsePoll(request.query);
+    if (poll === undefined) return sendError(reply, 400, ['invalid_request', 'The request is not valid.']);
+    if (poll.waits) await waitForChange(view, poll, { request, closing: closing.signal });
     const token = view.token();
     if (token === undefined) return sendUnavailable(view, reply);
     reply.header('etag', `"${token.generation}"`);
@@ -70,8 +64,8 @@ export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
     return { access_token: token.secret.reveal(), ...metadataOf(view, token) };
   }
 
-  app.get('/v1/token', { schema: { ...POLL, ...TOKEN_REPLY } }, answerToken as never);
-  app.get('/v1/token/:exchange', { schema: { ...POLL, ...TOKEN_REPLY } }, answerToken as never);
+  app.get('/v1/token', { schema: TOKEN_REPLY }, answerToken as never);
+  app.get('/v1/token/:exchange', { schema: TOKEN_REPLY }, answerToken as never);
   app.get('/v1/token/:exchange/metadata', { schema: METADATA_REPLY }, async (request, reply) => {
     const view = find(request as TokenRequest, reply);
     const token = view?.token();
@@ -94,14 +88,34 @@ export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
   return app;
 }
 
+interface Poll {
+  readonly waits: boolean;
+  /** the generation that the caller has; undefined: the present one */
+  readonly known: number | undefined;
+  readonly timeoutMs: number;
+}
+
+/** By hand: a validator for these three would cost 2 MiB. @returns undefined where the query isn't valid */
+function parsePoll({ wait_for_change, last_etag, timeout_sec = '60' }: Query): Poll | undefined {
+  const [, etag] = /^"?(\d{1,16})"?$/.exec(String(last_etag)) ?? [];
+  const seconds = /^\d{1,3}$/.test(String(timeout_sec)) ? Number(timeout_sec) : 0;
+  if (wait_for_change !== undefined && wait_for_change !== 'true' && wait_for_change !== 'false') return undefined;
+  if (last_etag !== undefined && etag === undefined) return undefined;
+  if (seconds < 1 || seconds > LONGEST_POLL_SECONDS) return undefined;
+  const known = etag === undefined ? undefined : Number(etag);
+  return { waits: wait_for_change === 'true', known, timeoutMs: seconds * 1000 };
+}
+
 /** Holds the request until the token's generation differs from the one known, the time is up, or nobody listens any more. */
-async function waitForChange(view: ExchangeView, { query, raw }: TokenRequest, closing: AbortSignal): Promise<void> {
-  if (query.wait_for_change !== 'true') return;
-  const known = query.last_etag === undefined ? view.token()?.generation : Number(query.last_etag.replaceAll('"', ''));
+async function waitForChange(
+  view: ExchangeView,
+  { known, timeoutMs }: Poll,
+  { request, closing }: { request: TokenRequest; closing: AbortSignal },
+): Promise<void> {
   const gone = new AbortController();
-  raw.socket.once('close', () => gone.abort());
-  const timeout = AbortSignal.timeout(query.timeout_sec * 1000);
-  await view.changed(known, AbortSignal.any([closing, gone.signal, timeout]));
+  request.raw.socket.once('close', () => gone.abort());
+  const timeout = AbortSignal.timeout(timeoutMs);
+  await view.changed(known ?? view.token()?.generation, AbortSignal.any([closing, gone.signal, timeout]));
 }
 
 function metadataOf({ name }: ExchangeView, token: ServedToken) {

@@ -12,20 +12,34 @@ const MISSING = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
 
 export function openFileSource(path: string, onHint: () => void): JwtSource {
   const watch = watchDirectoryOf(path, onHint);
+  /** of the latest read; 0 before the first one, undefined after one that found nothing to read */
+  let inode: number | undefined = 0;
+  let mayBeTorn = false;
   return {
     get watched() {
       return watch.isAlive();
     },
+    get mayBeTorn() {
+      return mayBeTorn;
+    },
     async read() {
       await watch.repair();
-      return readJwtFile(path);
+      const before = inode;
+      inode = undefined;
+      const found = await readText(path);
+      inode = found.inode;
+      // a rename, or kubelet's swap of a link, brings another inode with all of its content; a write in place doesn't
+      mayBeTorn = before === undefined || before === inode;
+      return found.text;
     },
     close: () => watch.close(),
   };
 }
 
 /** @throws ExchangeError as reading the source does */
-export async function readJwtFile(path: string): Promise<Secret> {
+export const readJwtFile = async (path: string): Promise<Secret> => (await readText(path)).text;
+
+async function readText(path: string): Promise<{ readonly text: Secret; readonly inode: number }> {
   const handle = await openForReading(path);
   try {
     const stats = await handle.stat();
@@ -37,7 +51,7 @@ export async function readJwtFile(path: string): Promise<Secret> {
     const text = buffer.toString('utf8', 0, bytesRead).trim();
     buffer.fill(0);
     if (text === '') throw new ExchangeError('jwt_empty', path);
-    return new Secret(text);
+    return { text: new Secret(text), inode: stats.ino };
   } catch (error) {
     throw error instanceof ExchangeError ? error : unreadable(path, error as NodeJS.ErrnoException);
   } finally {

@@ -9,6 +9,8 @@ export interface JwtSource {
    * @throws ExchangeError jwt_missing, jwt_unreadable, jwt_not_a_file, jwt_too_large or jwt_empty
    */
   read(): Promise<Secret>;
+  /** what was read last may still be being written: nothing says that it was put in its place whole */
+  readonly mayBeTorn?: boolean;
   /** false while a change can only be noticed by reading again */
   readonly watched: boolean;
   close(): Promise<void>;

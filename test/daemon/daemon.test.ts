@@ -133,7 +133,7 @@ test('F15, C14: a deleted file comes back; a revoked token is replaced at a refr
   const first = await tokenIn(peers);
   await rm(join(peers.directory, 'token'));
   await until('the file is back', () => tokenIn(peers), 12_000);
-  assert.ok(log.some((line) => line.includes('"sink_restored"')));
+  await until('the log tells', () => log.some((line) => line.includes('"sink_restored"')));
   peers.vault.revoke(first ?? '');
   const refreshed = await fetch(`${daemon.api}/v1/token/app/refresh`, { method: 'POST', headers: GUARD });
   assert.equal(refreshed.status, 202);

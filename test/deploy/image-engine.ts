@@ -84,7 +84,7 @@ export async function standIns({ podman }: Engine, t: TestContext, dockerfile: s
 
 /** Instead of node:...-slim: Node, npm, and the few programs that the Dockerfile calls. */
 function buildTree(root: string): void {
-  for (const program of ['sh', 'env', 'find', 'install', 'touch', 'uname'])
+  for (const program of ['sh', 'env', 'find', 'install', 'rm', 'touch', 'uname'])
     plantProgram(root, `/usr/bin/${program}`, which(program));
   plantProgram(root, '/usr/local/bin/node', NODE);
   symlinkSync('usr/bin', join(root, 'bin'));
