@@ -159,7 +159,9 @@ function isDeadOnArrival({ token, call }: State, { leaseMs }: Grant, { now }: Mo
 
 function withFailedLogin(state: State, failure: Failure, moment: Moment): State {
   const loginStreak = streakAfter(state.loginStreak, failure, state, moment);
-  return { ...withCost(state, failure, moment), loginStreak };
+  // A node that lags did nothing: asking again is the same login still, with no gap but the backoff's.
+  const lastLoginAt = failure.code === 'vault_behind' ? Number.NEGATIVE_INFINITY : state.lastLoginAt;
+  return { ...withCost(state, failure, moment), loginStreak, lastLoginAt };
 }
 
 function withLogin(state: State, grant: Grant, moment: Moment): State {

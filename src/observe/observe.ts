@@ -49,6 +49,8 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
     if (event.type !== 'login-failed' && event.type !== 'renewal-failed') return;
     const streak = event.type === 'login-failed' ? after.loginStreak : after.renewalStreak;
     if (streak === undefined) return;
+    // a replica that lags is no news, unless it goes on
+    if (streak.failure.code === 'vault_behind' && streak.count < 3) return;
     const key = `${exchange} ${event.type}`;
     const told = lastTold.get(key);
     if (streak.count > 1 && told?.code === streak.failure.code && now - told.at < SUMMARY_MS) return;
@@ -113,6 +115,8 @@ function tellOfToken(tell: Tell, before: State, after: State, status: ExchangeSt
   if (token === undefined || token.revision === before.token?.revision) return;
   const isLogin = token.generation !== before.token?.generation;
   tell(isLogin ? 'info' : 'debug', isLogin ? 'logged_in' : 'renewed', tokenFields(token, status));
+  const { policies } = token;
+  if (!isLogin && policies.join() !== before.token?.policies.join()) tell('warn', 'policies_changed', { policies });
   for (const warning of token.warnings) tell('warn', 'vault_warning', { warning });
   if (isLogin && token.numUses > 0) {
     tell('warn', 'token_uses_limited', {

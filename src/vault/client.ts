@@ -72,6 +72,14 @@ export function openVaultClient(settings: VaultSettings): VaultClient {
 }
 
 async function openAgent({ useProxyEnv, tls, timeoutMs }: VaultSettings, trust: Trust): Promise<Dispatcher> {
+  const way = {
+    minVersion: 'TLSv1.2' as const,
+    timeout: Math.min(CONNECT_TIMEOUT_MS, timeoutMs),
+    maxCachedSessions: 0,
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: 1000,
+  };
+  const connect = { ...trust, ...(tls.serverName === undefined ? {} : { servername: tls.serverName }), ...way };
   const options = {
     pipelining: 0,
     allowH2: false,
@@ -79,19 +87,12 @@ async function openAgent({ useProxyEnv, tls, timeoutMs }: VaultSettings, trust: 
     bodyTimeout: timeoutMs,
     maxResponseSize: MOST_BYTES,
     maxHeaderSize: 16 * 1024,
-    connect: {
-      ...trust,
-      ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
-      minVersion: 'TLSv1.2' as const,
-      timeout: Math.min(CONNECT_TIMEOUT_MS, timeoutMs),
-      maxCachedSessions: 0,
-      autoSelectFamily: true,
-      autoSelectFamilyAttemptTimeout: 1000,
-    },
+    connect,
   };
   if (!useProxyEnv) return new Agent(options);
   const { default: EnvHttpProxyAgent } = await import('undici/lib/dispatcher/env-http-proxy-agent.js');
-  return new EnvHttpProxyAgent(options);
+  // inside a proxy's tunnel undici heeds requestTls alone: without it any CA of the system would do for Vault
+  return new EnvHttpProxyAgent({ ...options, requestTls: connect, proxyTls: way });
 }
 
 type Carry = (url: URL) => Promise<Omit<VaultReply, 'durationMs'>>;

@@ -50,6 +50,7 @@ interface NetworkError {
   readonly address?: unknown;
   readonly port?: unknown;
   readonly hostname?: unknown;
+  readonly message?: unknown;
   readonly cause?: unknown;
   readonly errors?: unknown;
 }
@@ -74,6 +75,9 @@ function readCode(code: string, error: NetworkError): ExchangeError | undefined 
   if (TIMEOUT.has(code)) return new ExchangeError('vault_timeout', describe(code, error));
   if (TOO_LARGE.has(code)) return new ExchangeError('bad_response', 'larger than any reply of Vault');
   if (PROXY.has(code)) return new ExchangeError('vault_proxy', code);
+  // a refused CONNECT has undici's code for all that it breaks off: the status stands in its message alone
+  const refusal = code === 'UND_ERR_ABORTED' ? /^Proxy response \((\d{3})\)/.exec(String(error.message)) : null;
+  if (refusal !== null) return new ExchangeError('vault_proxy', `it answered with status ${refusal[1]}`);
   const certificate = CERTIFICATE[code];
   if (certificate !== undefined) return new ExchangeError('vault_tls', `the certificate is ${certificate} (${code})`);
   // an alert from the other side: it wants a client certificate, or no protocol is common to both
