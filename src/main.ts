@@ -4,6 +4,8 @@
 // Node would open its inspector, and with it the whole heap, at SIGUSR1; a listener prevents that from the first moment on.
 process.on('SIGUSR1', () => {});
 process.umask(0o077);
+// stdout is the log's, and the commands': whatever a library prints belongs on stderr
+for (const print of ['log', 'info', 'debug', 'dir'] as const) console[print] = console.error;
 
 import { parseArgs } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };

@@ -12,7 +12,7 @@ export const CALL_GAP_MS = SECOND;
 /** Between two logins of one exchange. */
 export const LOGIN_GAP_MS = 5 * SECOND;
 /** From the first file event to the read: what comes with it is seen by the same read. */
-export const HINT_MS = 10;
+export const HINT_MS = 20;
 /** Between two reads in a burst of file events, and between two looks at a file that may still be being written. */
 export const DEBOUNCE_MS = 100;
 /** A JWT that was read this recently needs no new look before it is sent. */

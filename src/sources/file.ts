@@ -8,6 +8,8 @@ import type { JwtSource } from './source.ts';
 import { watchDirectoryOf } from './watch.ts';
 
 const MOST_BYTES = 64 * 1024;
+/** A file that was written to within this time may not be whole yet: a file put in place was written before, and hinted at. */
+const QUIET_MS = 15;
 const MISSING = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
 
 export function openFileSource(path: string, onHint: () => void): JwtSource {
@@ -28,8 +30,9 @@ export function openFileSource(path: string, onHint: () => void): JwtSource {
       inode = undefined;
       const found = await readText(path);
       inode = found.inode;
-      // a rename, or kubelet's swap of a link, brings another inode with all of its content; a write in place doesn't
-      mayBeTorn = before === undefined || before === inode;
+      // a rename, or kubelet's swap of a link, brings another inode with all of its content; a write in place doesn't,
+      // and a file that was deleted and made anew is another inode without it
+      mayBeTorn = before === undefined || before === inode || found.ageMs < QUIET_MS;
       return found.text;
     },
     close: () => watch.close(),
@@ -39,7 +42,14 @@ export function openFileSource(path: string, onHint: () => void): JwtSource {
 /** @throws ExchangeError as reading the source does */
 export const readJwtFile = async (path: string): Promise<Secret> => (await readText(path)).text;
 
-async function readText(path: string): Promise<{ readonly text: Secret; readonly inode: number }> {
+interface Found {
+  readonly text: Secret;
+  readonly inode: number;
+  /** since it was last written to */
+  readonly ageMs: number;
+}
+
+async function readText(path: string): Promise<Found> {
   const handle = await openForReading(path);
   try {
     const stats = await handle.stat();
@@ -51,7 +61,7 @@ async function readText(path: string): Promise<{ readonly text: Secret; readonly
     const text = buffer.toString('utf8', 0, bytesRead).trim();
     buffer.fill(0);
     if (text === '') throw new ExchangeError('jwt_empty', path);
-    return { text: new Secret(text), inode: stats.ino };
+    return { text: new Secret(text), inode: stats.ino, ageMs: Date.now() - stats.mtimeMs };
   } catch (error) {
     throw error instanceof ExchangeError ? error : unreadable(path, error as NodeJS.ErrnoException);
   } finally {
