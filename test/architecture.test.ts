@@ -90,7 +90,10 @@ test('doors: each package is imported in one place', () => {
       `${door} names no file any more`,
     );
     for (const { from, target } of FILES.flatMap(importsOf))
-      assert.ok((target !== name && !target.startsWith(`${name}/`)) || door.test(from), `${from} imports ${name}: it has one door`);
+      assert.ok(
+        (target !== name && !target.startsWith(`${name}/`)) || door.test(from),
+        `${from} imports ${name}: it has one door`,
+      );
   }
 });
 

@@ -11,7 +11,7 @@ import { openIssuer } from '../../src/dev/issuer.ts';
 import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import { findVault } from '../vault/find-vault.ts';
 import { openRealVault } from '../vault/real-vault.ts';
-import { figures, residentMemory, untilChanged } from './set-up.ts';
+import { figures, residentMemory, untilChanged, V8_FLAGS } from './set-up.ts';
 
 const START_RUNS = 10;
 const ROTATIONS = 10;
@@ -154,7 +154,7 @@ async function sidecar(): Promise<Peer> {
   });
   const listen = { listen: '127.0.0.1:0' };
   await writeFile(configFile, JSON.stringify({ vault: { address }, exchanges: { app }, api: listen, ops: listen }));
-  const args = ['dist/vault-token-sidecar.mjs', 'run', '--config', configFile];
+  const args = [...V8_FLAGS, 'dist/vault-token-sidecar.mjs', 'run', '--config', configFile];
   const peer: Peer = {
     name: 'sidecar    ',
     tokenFile,

@@ -21,9 +21,13 @@ if (process.argv.includes('--vault')) {
 const bench = await openBench(EXCHANGES);
 const rotators = await Promise.all(bench.places.map(openRotator));
 for (const rotate of rotators) await rotate(await bench.issuer.mint());
-const child: ChildProcess = spawn(process.execPath, ['src/main.ts', 'run', '--config', bench.configFile], {
-  stdio: ['ignore', 'ignore', 'inherit'],
-});
+const child: ChildProcess = spawn(
+  process.execPath,
+  ['dist/vault-token-sidecar.mjs', 'run', '--config', bench.configFile],
+  {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  },
+);
 for (const { tokenFile } of bench.places) await untilChanged(tokenFile, undefined);
 
 const samples: { rename: number[]; swap: number[] } = { rename: [], swap: [] };
