@@ -90,7 +90,8 @@ async function openAgent({ useProxyEnv, tls, timeoutMs }: VaultSettings, trust: 
     connect,
   };
   if (!useProxyEnv) return new Agent(options);
-  const { default: EnvHttpProxyAgent } = await import('undici/lib/dispatcher/env-http-proxy-agent.js');
+  // it stands on methods that the front door puts in place
+  const { EnvHttpProxyAgent } = await import('undici');
   // inside a proxy's tunnel undici heeds requestTls alone: without it any CA of the system would do for Vault
   return new EnvHttpProxyAgent({ ...options, requestTls: connect, proxyTls: way });
 }
