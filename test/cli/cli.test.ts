@@ -7,8 +7,11 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { runUnprivileged } from '../support/confined.ts';
+import { createProjectedVolume } from '../support/kubelet-volume.ts';
 import { until } from '../support/settling.ts';
 import { openPeers } from '../support/sidecar.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 interface Ended {
   readonly code: number | null;
@@ -97,6 +100,27 @@ test('usage errors: one line, exit code 2', async () => {
   assert.equal((await cli(['version'], { NODE_TLS_REJECT_UNAUTHORIZED: '0' })).code, 2);
 });
 
+test('B1: a config that is missing, no file, broken, or not to be read: exit code 2, one line, no stack', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const at = (name: string) => join(directory, name);
+  await writeFile(at('broken.json'), '{"vault": }');
+  for (const [command, path, line] of [
+    ['run', at('none.json'), `${at('none.json')}: can't be read (ENOENT); --config names the config file`],
+    ['once', directory, `${directory}: can't be read (EISDIR); --config names the config file`],
+    ['validate', at('broken.json'), 'broken.json:1:11: not valid JSON (ValueExpected)'],
+  ] as const)
+    assert.deepEqual(await cli([command, '--config', path]), { code: 2, out: '', err: `${line}\n` });
+  const said = runUnprivileged(
+    directory,
+    `import { writeFileSync } from 'node:fs';
+    import { loadSettings } from './src/commands/load-settings.ts';
+    writeFileSync(directory + '/secret.json', '{}', { mode: 0o000 });
+    const error = await loadSettings({ config: directory + '/secret.json' }, { env: {} }).catch((error) => error);
+    console.log(error.name, ...error.problems);`,
+  );
+  assert.equal(said, `ConfigError ${at('secret.json')}: can't be read (EACCES); --config names the config file`);
+});
+
 test('validate: what is in force and where it came from', async (t) => {
   const { configFile } = await setUp(t);
   const { code, out } = await cli(['validate', '--config', configFile]);
@@ -164,17 +188,41 @@ test('B10, SIGHUP: a bad config is refused and the old one stays; a good one is 
   const { configFile, writeJwt, write, config, vault } = await setUp(t);
   await writeJwt();
   const { child, event, log } = start(t, configFile);
-  await event('listening');
+  const { ops } = (await event('listening')) as { ops: string };
+  const reloadedWell = async () =>
+    /config_last_reload_successful (\d)/.exec(await (await fetch(`${ops}/metrics`)).text())?.[1];
+  assert.equal(await reloadedWell(), '1');
   await write({ exchanges: {} });
   child.kill('SIGHUP');
   const refused = await event('config_refused');
   assert.equal(refused['evidence'], 'config.json: /exchanges: must name at least one exchange');
+  assert.equal(await reloadedWell(), '0');
+  assert.equal((await fetch(`${ops}/readyz/app`)).status, 200, 'the exchange of the old one goes on');
   await write(config());
   child.kill('SIGHUP');
   await event('config_reloaded');
+  assert.equal(await reloadedWell(), '1');
   assert.equal(vault.alive().length, 1, 'nothing changed, nothing was logged in again');
   child.kill('SIGUSR1');
   await until('a second login', () => log.filter((line) => line.includes('"logged_in"')).length === 2);
+});
+
+test('B13: a config that kubelet swapped is reloaded once, and what it says is in force', async (t) => {
+  const { directory, writeJwt, config, vault } = await setUp(t);
+  await writeJwt();
+  const volume = await createProjectedVolume(join(directory, 'config'));
+  const first = config();
+  await volume.swap('config.json', JSON.stringify(first));
+  const { child, event, log } = start(t, join(directory, 'config', 'config.json'));
+  await event('listening');
+  const { app } = first['exchanges'] as { app: Record<string, unknown> };
+  const added = { ...app, sinks: [{ file: { path: join(directory, 'added') } }] };
+  await volume.swap('config.json', JSON.stringify({ ...first, exchanges: { app, added } }));
+  child.kill('SIGHUP');
+  await event('config_reloaded');
+  await until('the token of the added exchange', () => readFile(join(directory, 'added')).catch(() => undefined));
+  assert.equal(vault.alive().length, 2, 'and no other login');
+  assert.equal(log.filter((line) => line.includes('"config_re')).length, 1);
 });
 
 test('I4: SIGUSR1 opens no inspector, not even at once', async (t) => {

@@ -4,36 +4,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ConfigError, configFromEnvironment, parseConfig } from '../../src/config.ts';
+import { ConfigError, configFromEnvironment } from '../../src/config.ts';
 import { parseDuration } from '../../src/config-duration.ts';
 import { configJsonSchema } from '../../src/config-schema.ts';
 import { unsafeEnvironment } from '../../src/refusals.ts';
-
-type Json = Record<string, unknown>;
-
-const APP = {
-  source: { file: { path: '/jwt/token' } },
-  login: { role: 'app' },
-  sinks: [{ file: { path: '/vault/token' } }],
-};
-const BASE = { vault: { address: 'https://vault:8200' }, exchanges: { app: APP } };
-
-const parse = (config: unknown, env: Record<string, string> = {}) =>
-  parseConfig(typeof config === 'string' ? config : JSON.stringify(config), { fileName: 'config.json', env });
-
-function problemsOf(config: unknown, env: Record<string, string> = {}): readonly string[] {
-  try {
-    parse(config, env);
-    return [];
-  } catch (error) {
-    assert.ok(error instanceof ConfigError);
-    return error.problems;
-  }
-}
-
-const withApp = (members: Json): Json => ({ ...BASE, exchanges: { app: { ...APP, ...members } } });
-const withVault = (members: Json): Json => ({ ...BASE, vault: { ...BASE.vault, ...members } });
-const withSink = (members: Json): Json => withApp({ sinks: [{ file: { path: '/vault/token', ...members } }] });
+import { APP, BASE, memberNames, parse, problemsOf, withApp, withSink, withVault } from '../support/configs.ts';
 
 const DURATION = 'must be a duration such as "90s" or "1h30m", or whole seconds';
 
@@ -116,7 +91,7 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   ],
   ['B4: a fraction of a second', withVault({ timeout: 1.5 }), `config.json: /vault/timeout: ${DURATION}`],
   [
-    'a poll interval out of bounds',
+    'B4: a poll interval out of bounds',
     withApp({ source: { file: { path: '/jwt/token', poll_interval: '2h' } } }),
     'config.json: /exchanges/app/source/file/poll_interval: must be between 1s and 1h',
   ],
@@ -141,7 +116,12 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     'config.json: /exchanges/app/sinks/0/file/mode: would let everybody at the token: take the last digit to 0, or set allow_world_readable',
   ],
   [
-    'a mode that is none',
+    'B7: a mode that lets everybody write',
+    withSink({ mode: '0662' }),
+    'config.json: /exchanges/app/sinks/0/file/mode: would let everybody at the token: take the last digit to 0, or set allow_world_readable',
+  ],
+  [
+    'B7: a mode that is none',
     withSink({ mode: '640x' }),
     'config.json: /exchanges/app/sinks/0/file/mode: must be permission bits in octal, such as "0640"',
   ],
@@ -176,6 +156,11 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     'config.json: /vault/address: must not hold credentials',
   ],
   [
+    'B14: an address with credentials in a name of another script',
+    withVault({ address: 'https://me:secret@vault.exämple.com' }),
+    'config.json: /vault/address: must not hold credentials',
+  ],
+  [
     'B14: no URL',
     withVault({ address: 'vault:8200' }),
     'config.json: /vault/address: must be a URL such as https://vault.example.com:8200',
@@ -198,12 +183,6 @@ test('all problems are told at once', () => {
   assert.equal(problemsOf({ ...withApp({ login: {}, on_stop: 'x' }), extra: 1 }).length, 3);
   assert.equal(problemsOf({ ...withVault({ timeout: '0s' }), ops: { listen: 'x' } }).length, 2);
 });
-
-function memberNames(schema: unknown): string[] {
-  if (typeof schema !== 'object' || schema === null) return [];
-  const own = 'properties' in schema ? Object.keys(schema.properties as object) : [];
-  return [...own, ...Object.values(schema).flatMap(memberNames)];
-}
 
 test('the example is valid, and shows every member of the schema', () => {
   const example = readFileSync('config.example.json', 'utf8');
@@ -232,6 +211,8 @@ test('B14: addresses are normalised; loopback may speak http', () => {
     ['https://vault:8200/', 'https://vault:8200'],
     ['http://127.0.0.1:8200', 'http://127.0.0.1:8200'],
     ['https://[::1]:8200', 'https://[::1]:8200'],
+    ['https://[2001:DB8:0:0::1]', 'https://[2001:db8::1]'],
+    ['HTTPS://Vault.Exämple.com:443/', 'https://vault.xn--exmple-cua.com'],
   ]) {
     assert.equal(parse(withVault({ address: given })).settings.exchanges[0]?.vault.address, taken);
   }
@@ -281,7 +262,7 @@ test('B15: a process that would leak is refused', () => {
   assert.equal(unsafeEnvironment({}, ['--max-semi-space-size=1']), undefined);
 });
 
-test('durations: what is written is what is meant, and nothing is zero, negative or NaN', () => {
+test('B4: durations: what is written is what is meant, and nothing is zero, negative or NaN', () => {
   for (const [text, ms] of [
     ['90s', 90_000],
     ['1h30m', 5_400_000],

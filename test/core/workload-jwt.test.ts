@@ -66,7 +66,7 @@ test('what is expected and not found is named with both values', () => {
   assert.equal(evidence({ audience: 'vault' }), 'fine');
 });
 
-test('older is by iat first, then by exp; unknown instants are never older', () => {
+test('A22: older is by iat first, then by exp; unknown instants are never older', () => {
   const [old, young] = [decoded(jwtText({ iat: 1_790_000_000 })), decoded(jwtText({ iat: 1_790_000_060 }))];
   assert.deepEqual([isOlder(old, young), isOlder(young, old), isOlder(old, old)], [true, false, false]);
   const [early, late] = [decoded(jwtText({ exp: 1_790_000_000 })), decoded(jwtText({ exp: 1_790_000_060 }))];

@@ -11,5 +11,5 @@ const files = globSync(`test/deploy/${only}.deploy.ts`).sort();
 const env = { ...process.env, VAULT_BIN: findVault() };
 const build = spawnSync('npm', ['run', '-s', 'build', '--', '--log-level=warning'], { stdio: 'inherit', env });
 // one after the other: they share the machine's package manager, its ports and its two cores
-const options = ['--test', '--test-concurrency=1', ...files];
+const options = ['--test', '--test-concurrency=1', '--test-reporter=./test/faults/record.ts', ...files];
 process.exitCode = build.status || (spawnSync(process.execPath, options, { stdio: 'inherit', env }).status ?? 1);

@@ -2,29 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openObserver } from '../../src/observe/observe.ts';
 import { jwtText } from '../support/jwt-text.ts';
-import { T0, World } from '../support/world.ts';
-
-type Line = Readonly<Record<string, unknown>>;
-
-/** A world whose every step is told to an observer. */
-function observedWorld() {
-  const lines: Line[] = [];
-  const target = (line: string) => void lines.push(JSON.parse(line));
-  const observer = openObserver({ version: '1.2.3', nodeVersion: 'v26', nodeMetrics: false, level: 'debug', target });
-  const world: World = new World({
-    check: (self, before, event) => observer.stepped(self.policy, before, self.state, event, self.moment()),
-  });
-  observer.added(world.policy);
-  const told = (event: string) => lines.filter((line) => line['event'] === event);
-  const metric = async (name: string) => {
-    const { body } = await observer.metrics.render([world.status()]);
-    const line = body.split('\n').find((one) => one.startsWith(`vault_token_sidecar_${name} `));
-    return line === undefined ? undefined : Number(line.split(' ').at(-1));
-  };
-  return { world, observer, lines, told, metric };
-}
+import { observedWorld } from '../support/observed-world.ts';
+import { T0 } from '../support/world.ts';
 
 test('the way to ready is told once, in order', () => {
   const { world, lines } = observedWorld();

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { lookup } from 'node:dns/promises';
+import { mkdir, readFile, rename, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -38,11 +39,16 @@ test('A1, A7, A8: missing, empty, blank, and with blanks around the JWT', async 
   }
 });
 
+/** how many bytes this process has read so far, by any call */
+const bytesRead = async () => Number(/rchar: (\d+)/.exec(await readFile('/proc/self/io', 'utf8'))?.[1]);
+
 test('A9: a file that is too large is refused after 64 KiB', async (t) => {
   const { path, source } = await setUp(t);
   await writeFile(path, '');
   await truncate(path, 10 * 1024 * 1024);
-  assert.equal(await codeOf(source), 'jwt_too_large');
+  const before = await bytesRead();
+  for (let reading = 0; reading < 20; reading++) assert.equal(await codeOf(source), 'jwt_too_large');
+  assert.ok((await bytesRead()) - before < 20 * 70_000, 'no more of it was read, so no more is held');
   await rm(path);
   await symlink('/dev/zero', path);
   assert.equal(await codeOf(source), 'jwt_not_a_file');
@@ -51,8 +57,16 @@ test('A9: a file that is too large is refused after 64 KiB', async (t) => {
 test('A10: a FIFO, a directory, a socket and a device are refused, and nothing hangs', async (t) => {
   const { path, source } = await setUp(t);
   execFileSync('mkfifo', [path]);
-  for (let reading = 0; reading < 8; reading++) assert.equal(await codeOf(source), 'jwt_not_a_file');
+  // more than there are threads for files and names
+  const readings = await Promise.all(Array.from({ length: 8 }, () => codeOf(source)));
+  assert.deepEqual(new Set(readings), new Set(['jwt_not_a_file']));
+  assert.ok((await lookup('localhost')).address);
   await rm(path);
+  for (const device of ['/dev/zero', '/dev/null']) {
+    await symlink(device, path);
+    assert.equal(await codeOf(source), 'jwt_not_a_file');
+    await rm(path);
+  }
   await mkdir(path);
   assert.equal(await codeOf(source), 'jwt_not_a_file');
   await rm(path, { recursive: true });
@@ -81,6 +95,31 @@ test('A3: a hundred kubelet swaps, each hinted at and each readable', async (t) 
     await volume.swap('token', `a.b.${swap}`);
     await until(`a hint of swap ${swap}`, () => hints() > before, 2000);
     assert.equal(await codeOf(source), `a.b.${swap}`);
+  }
+});
+
+test('A6: what was written in place, or made anew just now, may still be in the making; what was put in place is whole', async (t) => {
+  const { path, source, directory } = await setUp(t);
+  const torn = async (): Promise<boolean | undefined> => {
+    assert.equal(await codeOf(source), 'a.b.c');
+    return source.mayBeTorn;
+  };
+  const age = (file: string, seconds: number) => utimes(file, new Date(), new Date(Date.now() - seconds * 1000));
+  await writeFile(path, 'a.b.c');
+  await torn();
+  await writeFile(path, 'a.b.c');
+  assert.equal(await torn(), true, 'in place');
+  for (const [name, seconds, expected] of [
+    ['one', 1, false],
+    // as young as can be, however slow this machine is
+    ['two', -1, true],
+    ['three', 1, false],
+  ] as const) {
+    // a new inode: the old one is still in use
+    await writeFile(join(directory, name), 'a.b.c');
+    await age(join(directory, name), seconds);
+    await rename(join(directory, name), path);
+    assert.equal(await torn(), expected, name);
   }
 });
 

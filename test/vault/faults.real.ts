@@ -2,7 +2,7 @@
 // next token comes soon after the end of the fault, and Vault is asked no more often than promised.
 
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ErrorCode } from '../../src/core/errors.ts';
@@ -102,7 +102,7 @@ test('C2: killed, and back on the same storage', async (t) => {
   await survive(world, { begin: () => vault.kill(), codes: ['vault_unreachable'], end: () => vault.start() });
 });
 
-test('C14: back with another storage: the old token is unknown, which its renewal tells', async (t) => {
+test('C14, C28: back with another storage: the old token is unknown, which its renewal tells', async (t) => {
   const { vault, trust, tokenNow, another, log } = await setUp(t, { role: { ttl: '8s' } });
   const first = await until('the first token', tokenNow);
   await vault.kill();
@@ -114,7 +114,27 @@ test('C14: back with another storage: the old token is unknown, which its renewa
   assert.ok(log.some((line) => /renewal_denied|vault_unreachable|login_forbidden/.test(line)));
 });
 
-test('the role is deleted, and written again', async (t) => {
+test('C28: storage is restored from before the login: the renewal tells, and a new token is there within two seconds', async (t) => {
+  const { vault, writeJwt, tokenNow, another, log } = await setUp(t, { role: { ttl: '20s' } });
+  const first = await until('the first token', tokenNow);
+  const storage = join(vault.directory, 'storage');
+  await vault.kill();
+  await cp(storage, `${storage}.backup`, { recursive: true });
+  await vault.start();
+  await writeJwt();
+  const second = await another(first);
+  await vault.kill();
+  await rm(storage, { recursive: true });
+  await rename(`${storage}.backup`, storage);
+  await vault.start();
+  const statusOf = async (token: string) =>
+    (await vault.call('GET', 'auth/token/lookup-self', undefined, { 'x-vault-token': token })).status;
+  assert.deepEqual([await statusOf(second), await statusOf(await another(second))], [403, 200]);
+  const at = (text: string) => Date.parse(JSON.parse(log.findLast((line) => line.includes(text)) ?? '{}').time);
+  assert.ok(at('"logged_in"') - at('"renewal_denied"') <= 2000);
+});
+
+test('C10, C16: the role is deleted, and written again', async (t) => {
   const world = await setUp(t);
   const { vault } = world;
   await survive(world, {
@@ -134,7 +154,7 @@ test('C15: a token that may not renew itself is replaced by logging in, and soon
   assert.equal((await vault.call('GET', 'sys/health')).status, 200);
 });
 
-test('the token is revoked: its renewal tells, and a new one is there', async (t) => {
+test('C14: the token is revoked: its renewal tells, and a new one is there', async (t) => {
   const { vault, tokenNow, another } = await setUp(t, { role: { ttl: '8s' } });
   const first = await until('the first token', tokenNow);
   await vault.write('auth/token/revoke', { token: first });
@@ -248,7 +268,7 @@ test("E4: a name that isn't in Vault's certificate is refused; server_name, relo
   await until('a token', tokenNow, RECOVERY_MS);
 });
 
-test('a standby serves by forwarding, also after the active node steps down', async (t) => {
+test('C30: a standby serves by forwarding; the active node steps down during a login, which is made again', async (t) => {
   const raft = (node: string, path: string) => ({
     storage: { raft: { path, node_id: node } },
   });
@@ -271,7 +291,10 @@ test('a standby serves by forwarding, also after the active node steps down', as
     },
     30_000,
   );
-  await vault.call('PUT', 'sys/step-down');
-  await writeJwt();
+  await Promise.all([writeJwt(), vault.call('PUT', 'sys/step-down')]);
   await another(first);
+  const { body } = await vault.call('GET', 'auth/token/accessors?list=true');
+  const { keys } = body['data'] as { keys: string[] };
+  // the administrator's, the two that were in the file, and one at most whose answer was lost
+  assert.ok(keys.length >= 3 && keys.length <= 4, `${keys.length} tokens`);
 });

@@ -17,7 +17,7 @@ function main(): number {
   process.stdout.write(spawnSync(binary, ['version'], { encoding: 'utf8' }).stdout);
   const only = process.argv.slice(2);
   const files = globSync('test/vault/*.real.ts').sort();
-  const child = spawnSync(process.execPath, ['--test', ...only, ...files], {
+  const child = spawnSync(process.execPath, ['--test', '--test-reporter=./test/faults/record.ts', ...only, ...files], {
     stdio: 'inherit',
     env: { ...process.env, VAULT_BIN: binary },
   });

@@ -1,0 +1,41 @@
+// A reporter for node --test: Node's own "spec", which also appends a JSON line for each test to the file that
+// FAULT_RESULTS names, if it names one. The suites run with it, so that the matrix needs no run of its own.
+
+import { appendFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { spec } from 'node:test/reporters';
+import type { TestResult } from './verdict.ts';
+
+interface TestEvent {
+  readonly type: string;
+  readonly data: {
+    readonly name?: string;
+    readonly file?: string;
+    readonly skip?: string | boolean;
+    readonly todo?: string | boolean;
+  };
+}
+
+export default async function* record(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
+  yield* Readable.from(recorded(source)).compose(new spec()) as AsyncIterable<string>;
+}
+
+async function* recorded(source: AsyncIterable<TestEvent>): AsyncGenerator<TestEvent> {
+  const results = process.env['FAULT_RESULTS'];
+  for await (const event of source) {
+    const result = resultOf(event);
+    if (results && result !== undefined) appendFileSync(results, `${JSON.stringify(result)}\n`);
+    yield event;
+  }
+}
+
+function resultOf({ type, data }: TestEvent): TestResult | undefined {
+  if ((type !== 'test:pass' && type !== 'test:fail') || data.name === undefined) return undefined;
+  // a skipped test passes for Node, and one that is still to be done may fail
+  const skipped = isSaid(data.skip) || isSaid(data.todo);
+  const outcome = skipped ? 'skipped' : type === 'test:pass' ? 'passed' : 'failed';
+  return { file: data.file ?? '', name: data.name, outcome };
+}
+
+/** A reason may be the empty text. */
+const isSaid = (mark: string | boolean | undefined): boolean => mark !== undefined && mark !== false;

@@ -1,0 +1,199 @@
+// A running exchange and its JWT's file as files really change: coming late, swapped, renamed over, written in place, in
+// storms. Vault is one that takes any JWT.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, open, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { openSystemClock } from '../../src/clock.ts';
+import { Secret } from '../../src/core/secret.ts';
+import { startRunner } from '../../src/runner.ts';
+import { openFileSource } from '../../src/sources/file.ts';
+import type { JwtSource } from '../../src/sources/source.ts';
+import type { VaultClient } from '../../src/vault/client.ts';
+import { watched } from '../support/jwt-file.ts';
+import { jwtText } from '../support/jwt-text.ts';
+import { createProjectedVolume } from '../support/kubelet-volume.ts';
+import { until } from '../support/settling.ts';
+import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
+import { settingsOf } from '../support/world.ts';
+
+const jwt = (name: string) => jwtText({ sub: name, iat: 1_790_000_000 }, 'x'.repeat(342));
+
+async function setUp(t: TestContext, path = 'token') {
+  const directory = await temporaryDirectory(t);
+  const file = join(directory, path);
+  /** the JWTs that Vault got; the subjects of those that the exchange went over to; when the file was read */
+  const [sent, used, readings]: [string[], string[], number[]] = [[], [], []];
+  const source = openFileSource(file, () => runner.post({ type: 'jwt-hinted' }));
+  const read = () => {
+    readings.push(performance.now());
+    return source.read();
+  };
+  const counted: JwtSource = Object.create(source, { read: { value: read } });
+  const vault: VaultClient = {
+    async send({ body }) {
+      sent.push(JSON.parse(body?.reveal() ?? '').jwt);
+      const auth = { client_token: `hvs.token-${sent.length}`, lease_duration: 3600, renewable: true };
+      return { status: 200, headers: {}, durationMs: 1, body: new Secret(JSON.stringify({ auth })) };
+    },
+    close: async () => {},
+  };
+  const runner = startRunner({
+    policy: { settings: settingsOf(), sinks: [] },
+    source: counted,
+    vault,
+    sinks: [],
+    clock: openSystemClock(),
+    observer: {
+      added() {},
+      called() {},
+      stepped(_policy, before, after) {
+        if (after.jwt?.serial !== before.jwt?.serial) used.push(after.jwt?.claims.subject ?? '');
+      },
+    },
+  });
+  t.after(() => {
+    runner.close();
+    return source.close();
+  });
+  const uses = (subject: string) => until(`${subject} is in use`, () => used.at(-1) === subject);
+  return { directory, file, source, runner, sent, used, readings, uses };
+}
+
+const median = (samples: readonly number[]) =>
+  [...samples].sort((a, b) => a - b)[Math.floor(samples.length / 2)] ?? Number.NaN;
+
+test('A1, A2: the JWT comes late, its directories too: a login within a second, or within the poll', async (t) => {
+  const late = async (path: string, limitMs: number) => {
+    const { file, source, sent, runner } = await setUp(t, path);
+    await until('the first look', () => runner.state().reading.failure);
+    if (path === 'token') await watched(source);
+    await mkdir(dirname(file), { recursive: true });
+    const startedAt = performance.now();
+    await replaceByRename(file, jwt('late'));
+    await until('a login', () => sent.length > 0);
+    const tookMs = performance.now() - startedAt;
+    assert.ok(tookMs <= limitMs, `${path}: ${tookMs} ms`);
+  };
+  await Promise.all([late('token', 1000), late('not/yet/token', 2500)]);
+});
+
+test("A3, A5: each of kubelet's swaps, and each rename, is in use within 200 ms", async (t) => {
+  const [renamed, swapped] = [await setUp(t), await setUp(t, 'volume/token')];
+  const volume = await createProjectedVolume(dirname(swapped.file));
+  const took: number[][] = [];
+  for (const { uses, source, change } of [
+    { ...renamed, change: (text: string) => replaceByRename(renamed.file, text) },
+    { ...swapped, change: (text: string) => volume.swap('token', text) },
+  ]) {
+    await change(jwt('first'));
+    await watched(source);
+    await uses('first');
+    const samples: number[] = [];
+    for (let round = 0; round < 6; round++) {
+      const startedAt = performance.now();
+      await change(jwt(`round-${round}`));
+      await uses(`round-${round}`);
+      samples.push(performance.now() - startedAt);
+    }
+    took.push(samples);
+  }
+  for (const samples of took) assert.ok(median(samples) <= 200, `${samples} ms`);
+  assert.deepEqual(renamed.used, ['first', ...Array.from({ length: 6 }, (_, round) => `round-${round}`)]);
+  assert.deepEqual(swapped.used, renamed.used);
+});
+
+test('A4: of two swaps 30 ms apart the last one counts', async (t) => {
+  const { file, source, uses } = await setUp(t, 'volume/token');
+  const volume = await createProjectedVolume(dirname(file));
+  await volume.swap('token', jwt('first'));
+  await watched(source);
+  for (let round = 0; round < 3; round++) {
+    await volume.swap('token', jwt(`old-${round}`));
+    await pause(30);
+    await volume.swap('token', jwt(`new-${round}`));
+    await uses(`new-${round}`);
+  }
+});
+
+test('A6: truncated, and written half a second later: the JWT before stays, then the whole one is used', async (t) => {
+  const { file, runner, source, sent, used, uses } = await setUp(t);
+  await replaceByRename(file, jwt('before'));
+  await watched(source);
+  await uses('before');
+  const handle = await open(file, 'r+');
+  await handle.truncate(0);
+  await until('the empty file is told', () => runner.state().reading.failure?.failure.code === 'jwt_empty');
+  await pause(500);
+  assert.deepEqual(used, ['before']);
+  assert.equal(runner.state().token?.secret.reveal(), 'hvs.token-1');
+  await handle.write(jwt('after'), 0);
+  await handle.close();
+  await uses('after');
+  assert.deepEqual([used, sent], [['before', 'after'], [jwt('before')]]);
+});
+
+test('A6: a JWT written in pieces over the old one is used whole or not at all', async (t) => {
+  const { file, source, sent, used, uses, readings } = await setUp(t);
+  await writeFile(file, jwt('first'));
+  await watched(source);
+  await uses('first');
+  const names = Array.from({ length: 3 }, (_, round) => `piece-${round}`);
+  for (const name of names) {
+    // a first event after a quiet time is followed by a read at once, one in a burst is not
+    await until('a quiet time', () => performance.now() - (readings.at(-1) ?? 0) > 150);
+    const handle = await open(file, 'w');
+    // what a reader finds after the first piece looks like a JWT already
+    await handle.write(jwt(name).slice(0, -340));
+    for (const piece of jwt(name).slice(-340).match(/.{34}/g) ?? []) {
+      await pause(4);
+      await handle.write(piece);
+    }
+    await handle.close();
+    await uses(name);
+  }
+  // half a signature is of the same subject: it would stand here twice
+  assert.deepEqual(used, ['first', ...names]);
+  for (const one of sent)
+    assert.ok(
+      ['first', ...names].some((name) => jwt(name) === one),
+      one,
+    );
+});
+
+const STORM = `
+  const { writeFileSync, rmSync, utimesSync } = require('node:fs');
+  const [, path] = process.argv;
+  const until = Date.now() + 900;
+  let events = 0;
+  (function burst() {
+    for (let n = 0; n < 7; n++) { writeFileSync(path + '.noise', String(events)); events += 1; }
+    utimesSync(path, new Date(), new Date());
+    if (Date.now() < until) setTimeout(burst, 5); else console.log(events);
+  })();`;
+
+test('A21: a storm of events in the directory: ten readings a second at most, and the event loop stays free', async (t) => {
+  const { file, source, readings, uses } = await setUp(t);
+  await writeFile(file, jwt('first'));
+  await watched(source);
+  const lag = monitorEventLoopDelay({ resolution: 10 });
+  readings.length = 0;
+  lag.enable();
+  const storm = spawn(process.execPath, ['-e', STORM, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [output] = await once(storm.stdout, 'data');
+  await once(storm, 'exit');
+  lag.disable();
+  assert.ok(Number(output) > 300, `${output} events`);
+  assert.ok(readings.length >= 3, `${readings.length} readings`);
+  // a little less than a second: readings are planned on another clock than this one
+  for (const [index, at] of readings.entries())
+    assert.ok(at - (readings[index - 10] ?? Number.NEGATIVE_INFINITY) >= 900, `${readings}`);
+  assert.ok(lag.max / 1e6 < 200, `${lag.max / 1e6} ms`);
+  await replaceByRename(file, jwt('last'));
+  await uses('last');
+});

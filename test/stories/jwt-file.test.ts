@@ -1,0 +1,196 @@
+// What befalls the workload JWT's file, in virtual time and with what an operator is told of it. How the file itself is
+// read and watched is tested in test/sources.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Failure } from '../../src/core/errors.ts';
+import { jwtText } from '../support/jwt-text.ts';
+import { observedWorld } from '../support/observed-world.ts';
+import { T0, World } from '../support/world.ts';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const jwtOf = (fromMs: number, lifeMs = HOUR): string =>
+  jwtText({ iat: (T0 + fromMs) / 1000, exp: (T0 + fromMs + lifeMs) / 1000 });
+
+function begin<W extends World>(world: W, jwt: World['jwt'] = jwtOf(0)): W {
+  world.jwt = jwt;
+  world.post({ type: 'woke' });
+  return world;
+}
+
+const logins = ({ calls }: World) => calls.filter(({ operation }) => operation === 'login');
+
+/** A world that counts how often its file is read. */
+function countingWorld(): { world: World; readings: () => readonly number[] } {
+  const readings: number[] = [];
+  const world: World = new World({
+    check: (self, before, event) => {
+      if (event.type.startsWith('jwt-') && before.reading.startedAt !== undefined && event.type !== 'jwt-hinted')
+        readings.push(self.now);
+    },
+  });
+  return { world, readings: () => readings };
+}
+
+test('A2, A17: where nothing tells of changes, a JWT that comes, or changes, is in use within the poll of two seconds', () => {
+  const world = new World();
+  world.watched = false;
+  begin(world, { code: 'jwt_missing' });
+  for (let round = 1; round <= 20; round++) {
+    world.pass(10 * MINUTE + round * 137);
+    world.jwt = jwtOf(world.now - T0);
+    world.pass(2300);
+    assert.equal(world.state.jwt?.serial, round);
+    assert.equal(logins(world).length, round);
+  }
+});
+
+const UNUSABLE: readonly (readonly [rows: string, what: string, jwt: string | Failure])[] = [
+  ['A7', 'empty', { code: 'jwt_empty' }],
+  ['A9', 'huge', { code: 'jwt_too_large' }],
+  ['A10', 'no file', { code: 'jwt_not_a_file' }],
+  ['A11', 'missing', { code: 'jwt_missing' }],
+  ['A12', 'not to be read', { code: 'jwt_unreadable' }],
+  ['A13', 'no JWT', 'a.b.c.d.e'],
+];
+
+for (const [rows, what, jwt] of UNUSABLE) {
+  test(`${rows}: the file becomes ${what}: the JWT before stays in use, one warning, and the next good one is taken within one poll`, () => {
+    const { world, told } = observedWorld();
+    begin(world, jwtOf(0, 24 * HOUR));
+    world.pass(1000);
+    world.writeJwt(jwt);
+    world.pass(10 * MINUTE);
+    assert.equal(told('jwt_unusable').length, 1);
+    assert.equal(world.calls.length, 1, 'nothing of it went to Vault');
+    world.vault.forget();
+    world.post({ type: 'refresh-requested' });
+    world.pass(10_000);
+    assert.deepEqual([logins(world).length, logins(world)[1]?.outcome], [2, 'ok'], 'the JWT before serves a login');
+    assert.equal(world.status().ready, true);
+    // nobody hints at what a chmod does
+    world.jwt = jwtOf(HOUR, 24 * HOUR);
+    world.pass(11_100);
+    assert.equal(world.state.jwt?.serial, 2);
+    assert.equal(told('jwt_usable').length, 1);
+  });
+}
+
+test('A13: what is no JWT at the start is no reason to call Vault', () => {
+  for (const jwt of ['not-a-jwt', 'a.b.c.d.e', '!!.!!.!!', `${jwtText().split('.')[0]}.WzFd.c2ln`]) {
+    const world = begin(new World(), jwt);
+    world.pass(10 * MINUTE);
+    assert.equal(world.calls.length, 0, jwt);
+    assert.equal(world.status().failure?.code, 'jwt_malformed');
+  }
+});
+
+test('A14: a JWT whose exp is no date is tried, renewed and replaced like any other', () => {
+  for (const exp of ['1790003600', -1, 0, 1e300, 1_790_003_600_000, null, undefined, {}, [], true]) {
+    const { world } = observedWorld();
+    begin(world, jwtText({ iat: T0 / 1000, exp }));
+    world.pass(3 * HOUR);
+    assert.equal(world.status().ready, true, `exp ${JSON.stringify(exp)}`);
+    assert.equal(logins(world).length, 1);
+    assert.ok(world.calls.length <= 6, `${world.calls.length} calls in three hours`);
+    world.writeJwt(jwtText({ iat: T0 / 1000 + 3 * 3600, exp }));
+    world.pass(1000);
+    assert.equal(logins(world).length, 2);
+  }
+});
+
+test('A16, A20: a JWT that is never replaced is warned of once, at 90 % of its life, while its token is renewed on', () => {
+  const { world, told } = observedWorld();
+  begin(world);
+  world.pass(0.89 * HOUR);
+  assert.equal(told('jwt_not_rotated').length, 0);
+  world.pass(0.02 * HOUR);
+  assert.match(String(told('jwt_not_rotated')[0]?.['hint']), /subPath/);
+  world.pass(5 * HOUR);
+  assert.equal(told('jwt_not_rotated').length, 1);
+  assert.deepEqual([world.status().ready, logins(world).length], [true, 1]);
+});
+
+test('A18: every reading without a watch is counted, and none with one', async () => {
+  const { world, metric } = observedWorld();
+  begin(world);
+  world.pass(10 * MINUTE);
+  assert.equal(await metric('watch_fallback_polls_total'), 0);
+  world.watched = false;
+  world.pass(10 * MINUTE);
+  const polls = (await metric('watch_fallback_polls_total')) ?? 0;
+  assert.ok(polls >= 270 && polls <= 340, `${polls} in ten minutes`);
+  world.watched = true;
+  world.pass(11_100);
+  const after = await metric('watch_fallback_polls_total');
+  world.pass(10 * MINUTE);
+  assert.equal(await metric('watch_fallback_polls_total'), after);
+});
+
+test('A19: reading hangs for two hours: the token is renewed, a new one is got with the JWT before, and the hang is told', () => {
+  let readMs = 1;
+  const { world, told } = observedWorld({ latencyMs: (effect) => (effect === 'read-jwt' ? readMs : 20) });
+  begin(world, jwtOf(0, 24 * HOUR));
+  world.pass(1000);
+  readMs = 2 * HOUR;
+  world.pass(MINUTE);
+  assert.equal(world.status().failure?.code, 'jwt_read_stuck');
+  assert.equal(told('jwt_unusable').length, 1);
+  world.pass(HOUR);
+  assert.ok(world.calls.some(({ operation, outcome }) => operation === 'renew' && outcome === 'ok'));
+  world.vault.forget();
+  world.post({ type: 'refresh-requested' });
+  world.pass(10_000);
+  assert.deepEqual([world.status().ready, logins(world).length], [true, 2]);
+  readMs = 1;
+  world.jwt = jwtOf(HOUR, 24 * HOUR);
+  world.pass(HOUR);
+  assert.equal(world.state.jwt?.serial, 2, 'what the hung reading found in the end is used');
+  assert.equal(told('jwt_usable').length, 1);
+  assert.equal(world.status().failure, undefined);
+});
+
+test('A21: a thousand events a second are ten readings a second at most, and the last content is what counts', () => {
+  const { world, readings } = countingWorld();
+  begin(world);
+  world.pass(1000);
+  const before = readings().length;
+  for (let event = 1; event <= 10_000; event++) {
+    if (event % 1000 === 0) world.jwt = jwtOf(event);
+    world.post({ type: 'jwt-hinted' });
+    world.pass(1);
+  }
+  const within = readings().slice(before);
+  assert.ok(within.length <= 100, `${within.length} readings in ten seconds`);
+  for (const [index, at] of within.entries()) assert.ok(at - (within[index - 10] ?? 0) >= 1000, 'in no second more');
+  world.pass(1000);
+  assert.equal(world.state.jwt?.claims.secret.reveal(), jwtOf(10_000));
+});
+
+test('A22: an older JWT put back is used where the newer one was refused, and never where it works', () => {
+  const world = begin(new World(), jwtOf(MINUTE));
+  world.pass(1000);
+  world.writeJwt(jwtOf(0));
+  world.pass(MINUTE);
+  assert.deepEqual([world.calls.length, world.state.jwt?.serial], [1, 1]);
+  const refused = new World();
+  refused.vault.refusal = { code: 'signature_invalid' };
+  begin(refused, jwtOf(MINUTE));
+  refused.pass(10_000);
+  refused.vault.refusal = undefined;
+  refused.writeJwt(jwtOf(0));
+  refused.pass(5000);
+  assert.deepEqual([refused.state.jwt?.serial, refused.status().ready], [2, true]);
+});
+
+test('A23: the same content written again, and again, is no login', () => {
+  const { world, told } = observedWorld();
+  begin(world);
+  for (let write = 0; write < 50; write++) {
+    world.pass(5000);
+    world.writeJwt(jwtOf(0));
+  }
+  world.pass(5000);
+  assert.deepEqual([world.calls.length, told('jwt_changed').length], [1, 1]);
+});

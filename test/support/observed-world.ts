@@ -1,0 +1,38 @@
+// A world whose every step is told to an observer: what an operator reads and scrapes, in virtual time.
+
+import { type Observer, openObserver } from '../../src/observe/observe.ts';
+import { World, type WorldOptions } from './world.ts';
+
+export type Line = Readonly<Record<string, unknown>>;
+
+export interface ObservedWorld {
+  readonly world: World;
+  readonly observer: Observer;
+  readonly lines: readonly Line[];
+  /** the lines of one event */
+  told(event: string): readonly Line[];
+  /** a sample by its name and labels, without the prefix; undefined if there is none */
+  metric(name: string): Promise<number | undefined>;
+}
+
+export function observedWorld(options: Omit<WorldOptions, 'check'> = {}): ObservedWorld {
+  const lines: Line[] = [];
+  const target = (line: string) => void lines.push(JSON.parse(line));
+  const observer = openObserver({ version: '1.2.3', nodeVersion: 'v26', nodeMetrics: false, level: 'debug', target });
+  const world: World = new World({
+    ...options,
+    check: (self, before, event) => observer.stepped(self.policy, before, self.state, event, self.moment()),
+  });
+  observer.added(world.policy);
+  return {
+    world,
+    observer,
+    lines,
+    told: (event) => lines.filter((line) => line['event'] === event),
+    async metric(name) {
+      const { body } = await observer.metrics.render([world.status()]);
+      const line = body.split('\n').find((one) => one.startsWith(`vault_token_sidecar_${name} `));
+      return line === undefined ? undefined : Number(line.split(' ').at(-1));
+    },
+  };
+}

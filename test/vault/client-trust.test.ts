@@ -1,0 +1,76 @@
+// The CA file as operators rotate it, over real TLS: a bundle of the old and the new CA goes before the server's change,
+// and whatever number of changes leaves nothing open behind.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Secret } from '../../src/core/secret.ts';
+import { openVaultClient, type VaultClient } from '../../src/vault/client.ts';
+import { makeCa, type Pair } from '../support/certificates.ts';
+import { until } from '../support/settling.ts';
+import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
+
+async function listenTls(t: TestContext, pair: Pair): Promise<{ server: Server; port: number }> {
+  const server = createServer(pair, (_request, response) => void response.end('{}'));
+  t.after(() => server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return { server, port: (server.address() as AddressInfo).port };
+}
+
+function open(t: TestContext, port: number, caFile: string): VaultClient {
+  const address = `https://127.0.0.1:${port}`;
+  const client = openVaultClient({ address, tls: { caFile }, timeoutMs: 5000, redirectHosts: [], useProxyEnv: false });
+  t.after(() => client.close());
+  return client;
+}
+
+const ask = (client: VaultClient): Promise<number> =>
+  client.send({ method: 'POST', path: '/v1/x', body: new Secret('{}') }).then(({ status }) => status);
+
+test('E1: the CA file has both CAs before the server changes, and the new one alone after it: no call fails', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const [old, next] = [makeCa(directory, 'old'), makeCa(directory, 'next')];
+  const caFile = join(directory, 'trusted.pem');
+  await writeFile(caFile, old.cert);
+  const { server, port } = await listenTls(t, old.issue());
+  const client = open(t, port, caFile);
+  assert.equal(await ask(client), 200);
+  await replaceByRename(caFile, `${old.cert}${next.cert}`);
+  assert.equal(await ask(client), 200);
+  server.setSecureContext(next.issue());
+  assert.equal(await ask(client), 200);
+  await replaceByRename(caFile, next.cert);
+  assert.equal(await ask(client), 200);
+  server.setSecureContext(old.issue());
+  const refused = await ask(client).catch((error) => error.failure.code);
+  assert.equal(refused, 'vault_tls', 'the old CA is trusted no more');
+});
+
+test('E8: a hundred changes of the CA file, each in force at the next call, leave no socket and no descriptor', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const [ours, theirs] = [makeCa(directory, 'ours'), makeCa(directory, 'theirs')];
+  const caFile = join(directory, 'trusted.pem');
+  await writeFile(caFile, ours.cert);
+  const { port } = await listenTls(t, ours.issue());
+  const client = open(t, port, caFile);
+  const held = () => ({
+    descriptors: readdirSync('/proc/self/fd').length,
+    sockets: process.getActiveResourcesInfo().filter((kind) => /TCP|TLS/.test(kind)).length,
+  });
+  assert.equal(await ask(client), 200);
+  await until('the first connection is gone', () => held().sockets === 1);
+  const before = held();
+  for (let change = 0; change < 100; change += 1) {
+    const isTrusted = change % 4 !== 3;
+    await replaceByRename(caFile, isTrusted ? `${ours.cert}${'\n'.repeat(change)}` : theirs.cert);
+    const outcome = await ask(client).catch((error) => error.failure.code);
+    assert.equal(outcome, isTrusted ? 200 : 'vault_tls');
+  }
+  await until('all connections are gone', () => held().sockets === before.sockets);
+  assert.ok(held().descriptors <= before.descriptors + 1, JSON.stringify([before, held()]));
+});
