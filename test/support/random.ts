@@ -9,3 +9,38 @@ export function seededRandom(seed: number): () => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
 }
+
+/**
+ * Chance that depends on the instant, not on what was drawn before: a story that is told without one of its beginnings
+ * goes on as it did.
+ */
+export function clockedRandom(seed: number, now: () => number): () => number {
+  let drawnAt = Number.NaN;
+  let random = seededRandom(seed);
+  return () => {
+    const at = now();
+    if (at !== drawnAt)
+      random = seededRandom(seed ^ Math.imul(Math.trunc(at % 2 ** 31), 0x9e3779b1) ^ Math.trunc((at % 1) * 2 ** 31));
+    drawnAt = at;
+    return random();
+  };
+}
+
+/** Draws of several kinds from one source of chance. */
+export interface Chance {
+  readonly random: () => number;
+  pick<T>(from: readonly T[]): T;
+  /** whole numbers, even over the range */
+  between(low: number, high: number): number;
+  /** whole numbers, each order of magnitude as likely as the next */
+  spread(low: number, high: number): number;
+}
+
+export function chanceOf(random: () => number): Chance {
+  return {
+    random,
+    pick: <T>(from: readonly T[]) => from[Math.floor(random() * from.length)] as T,
+    between: (low, high) => Math.round(low + random() * (high - low)),
+    spread: (low, high) => Math.round(low * (high / low) ** random()),
+  };
+}

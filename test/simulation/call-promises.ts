@@ -1,0 +1,147 @@
+// What a sidecar promises about its calls to Vault: how many, how soon again after a failure, one at a time, and no secret
+// to anybody whose it isn't. The numbers are stated here once more, apart from the ones that the code goes by.
+
+import type { ExchangeEvent, Moment, Policy, State } from '../../src/core/state.ts';
+import type { CallRecord } from '../support/simulated-host.ts';
+import type { Life } from './life.ts';
+import { MINUTE, SECOND } from './plan.ts';
+
+const CALL_GAP_MS = SECOND;
+const LOGIN_GAP_MS = 5 * SECOND;
+const MOST_FAILED = [
+  { windowMs: MINUTE, most: 12 },
+  { windowMs: 15 * MINUTE, most: 40 },
+] as const;
+
+type Counted = 'login' | 'renew';
+
+/** One runner's way with Vault. A policy is one runner's, so that it names it. */
+interface Conduct {
+  inFlight: number;
+  lastAt: number;
+  lastLogin: CallRecord | undefined;
+  last: CallRecord | undefined;
+  readonly failedAt: number[];
+  /** what failures in a row oblige to */
+  readonly waits: Map<Counted, { readonly count: number; readonly notBefore: number }>;
+}
+
+export class CallPromises {
+  count = 0;
+  readonly #life: Life;
+  readonly #conducts = new WeakMap<Policy, Conduct>();
+  readonly #callers = new WeakMap<CallRecord, Conduct>();
+  readonly #usedJwts = new Set<string>();
+  /** whose step it is: the calls that it starts follow at once */
+  #stepping: Policy | undefined;
+
+  constructor(life: Life) {
+    this.#life = life;
+  }
+
+  hasLoggedInWith(jwt: string): boolean {
+    return this.#usedJwts.has(jwt);
+  }
+
+  sent(call: CallRecord): void {
+    this.count += 1;
+    const { operation, at, settings, vault } = call;
+    const policy = this.#stepping;
+    const broken = (rule: string, text: string) =>
+      this.#life.broken(rule, `${policy?.settings.name}, ${operation} to ${vault.address}: ${text}`);
+    this.#guardSecrets(call, broken);
+    if (operation === 'identity') return;
+    if (policy === undefined || policy.settings.vault !== settings) throw new Error('a call of nobody');
+    const conduct = this.#conductOf(policy);
+    this.#callers.set(call, conduct);
+    conduct.inFlight += 1;
+    if (operation === 'revoke') return;
+    if (conduct.inFlight > 1) broken('V4', 'two calls in flight');
+    if (at - conduct.lastAt < CALL_GAP_MS) broken('V4', `${at - conduct.lastAt} ms after the call before`);
+    // a node that lags did nothing: asking it again is the same login still
+    const isAskedAgain = conduct.lastLogin?.reply?.status === 412;
+    const sinceLogin = at - (conduct.lastLogin?.at ?? Number.NEGATIVE_INFINITY);
+    if (operation === 'login' && !isAskedAgain && sinceLogin < LOGIN_GAP_MS)
+      broken('V4', `${sinceLogin} ms after the login before`);
+    const wait = conduct.waits.get(operation);
+    if (wait !== undefined && at < wait.notBefore)
+      broken('V4', `${Math.ceil(wait.notBefore - at)} ms too soon after failure ${wait.count} in a row`);
+    conduct.lastAt = at;
+    if (operation === 'login') conduct.lastLogin = call;
+  }
+
+  settled(call: CallRecord): void {
+    const conduct = this.#callers.get(call);
+    if (conduct === undefined) return;
+    conduct.inFlight -= 1;
+    conduct.last = call;
+  }
+
+  /** Failures oblige to wait, and what happens releases from it. */
+  stepped(policy: Policy, before: State, after: State, event: ExchangeEvent, { now }: Moment): void {
+    this.#stepping = policy;
+    const { waits } = this.#conductOf(policy);
+    switch (event.type) {
+      case 'refresh-requested':
+      case 'trust-changed':
+      case 'logged-in':
+      case 'renewed':
+        waits.clear();
+        return;
+      case 'login-failed':
+      case 'renewal-failed':
+        if (before.call?.attempt === event.attempt) this.#failed(policy, after, event.type, now);
+        return;
+      default:
+        if (after.jwt?.serial !== before.jwt?.serial) waits.delete('login');
+    }
+  }
+
+  #failed(policy: Policy, { token }: State, event: 'login-failed' | 'renewal-failed', now: number): void {
+    const { waits, last, failedAt } = this.#conductOf(policy);
+    const operation = event === 'login-failed' ? 'login' : 'renew';
+    const count = (waits.get(operation)?.count ?? 0) + 1;
+    const leftMs = (token?.expiresAt ?? 0) - now;
+    const capMs = leftMs > 0 ? Math.max(2 * SECOND, Math.min(MINUTE, leftMs / 10)) : MINUTE;
+    const backoffMs = Math.min(capMs, SECOND * 2 ** (count - 1)) / 2;
+    waits.set(operation, { count, notBefore: now + Math.max(backoffMs, askedFor(last)) });
+    failedAt.push(last?.at ?? now);
+    for (const { windowMs, most } of MOST_FAILED) {
+      const past = failedAt.at(-1 - most);
+      if (past !== undefined && (last?.at ?? now) - past < windowMs)
+        this.#life.broken('V4', `${policy.settings.name}: more than ${most} failed calls in ${windowMs / MINUTE} min`);
+    }
+  }
+
+  /** A token goes to the Vault that gave it, and to no other. */
+  #guardSecrets({ request, vault }: CallRecord, broken: (rule: string, text: string) => void): void {
+    const token = this.#life.ledger.tokens.get(request.token?.reveal() ?? '');
+    if (request.token !== undefined && token?.vault !== vault) broken('V11', 'a token goes to another Vault');
+    const jwt = /"jwt":"([^"]+)"/.exec(request.body?.reveal() ?? '')?.[1];
+    if (jwt !== undefined) this.#usedJwts.add(jwt);
+  }
+
+  #conductOf(policy: Policy): Conduct {
+    const known = this.#conducts.get(policy);
+    if (known !== undefined) return known;
+    const fresh: Conduct = {
+      inFlight: 0,
+      lastAt: Number.NEGATIVE_INFINITY,
+      lastLogin: undefined,
+      last: undefined,
+      failedAt: [],
+      waits: new Map(),
+    };
+    this.#conducts.set(policy, fresh);
+    return fresh;
+  }
+}
+
+/** What Vault's own words oblige to: Retry-After, and an expired JWT that is no use for a minute. */
+function askedFor(call: CallRecord | undefined): number {
+  const { headers = {}, body } = call?.reply ?? {};
+  const seconds = /^\d{1,10}$/.exec(headers['retry-after'] ?? '')?.[0];
+  const retryAfterMs = seconds === undefined ? 0 : Math.max(1, Math.min(300, Number(seconds))) * SECOND;
+  const isExpired = call?.operation === 'login' && body?.reveal().includes('token is expired') === true;
+  return Math.max(retryAfterMs, isExpired ? MINUTE : 0);
+}

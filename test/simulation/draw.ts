@@ -1,0 +1,81 @@
+// What a seed means: the plan that is drawn from it.
+
+import type { ExchangeSettings, FileSinkSettings, SourceSettings } from '../../src/core/settings.ts';
+import { type Chance, chanceOf, seededRandom } from '../support/random.ts';
+import { KINDS } from './faults.ts';
+import { DAY, type Fault, HOUR, MINUTE, type Plan, SECOND, type Setup } from './plan.ts';
+
+/** How the faults of a month come: some alone, some upon one another; most are short. */
+const MEAN_PAUSE_MS = 20 * HOUR;
+const LONG_SHARE = 1 / 6;
+const MOSTLY_MS = HOUR;
+
+export function drawPlan(seed: number, days = 30): Plan {
+  const chance = chanceOf(seededRandom(seed));
+  const setup = drawSetup(chance);
+  const faults: Fault[] = [];
+  let atMs = chance.spread(SECOND, HOUR);
+  const names = Object.keys(KINDS);
+  while (atMs < (days - 1) * DAY) {
+    const together = chance.pick([1, 1, 1, 2, 3]);
+    let endMs = atMs;
+    for (let one = 0; one < together; one++) {
+      const name = chance.pick(names);
+      const { lasts, draw } = KINDS[name] as (typeof KINDS)[string];
+      const fault = {
+        id: faults.length + 1,
+        kind: name,
+        atMs,
+        forMs: drawLength(chance, lasts),
+        args: draw(chance, setup),
+      };
+      faults.push(fault);
+      endMs = Math.max(endMs, atMs + fault.forMs);
+      atMs += chance.spread(SECOND, 10 * MINUTE);
+    }
+    atMs = Math.max(atMs, endMs) - Math.round(Math.log(1 - chance.random()) * MEAN_PAUSE_MS);
+  }
+  return { seed, days, setup, faults };
+}
+
+function drawLength(chance: Chance, [shortest, longest]: readonly [number, number]): number {
+  const most = chance.random() < LONG_SHARE ? longest : Math.max(shortest, Math.min(longest, MOSTLY_MS));
+  return chance.spread(shortest, most);
+}
+
+function drawSetup(chance: Chance): Setup {
+  const [jwtLifeMs, rotationMs] = chance.pick([
+    [HOUR, 45 * MINUTE],
+    [HOUR, 48 * MINUTE],
+    [8 * HOUR, 6 * HOUR],
+    [24 * HOUR, 12 * HOUR],
+  ] as const);
+  const vaults = ['https://vault-a.test:8200', 'https://vault-b.test:8200'].map((address) => ({
+    address,
+    ttlMs: chance.pick([5 * MINUTE, HOUR, HOUR, HOUR, 2 * HOUR, 4 * HOUR, 24 * HOUR]),
+    maxTtlMs: chance.pick([3 * HOUR, 72 * HOUR, 768 * HOUR, 768 * HOUR]),
+    tokenType: chance.pick(['service', 'service', 'service', 'batch'] as const),
+  }));
+  const names = chance.pick([['app'], ['app'], ['app'], ['app', 'batch'], ['app', 'batch', 'cron']]);
+  return { vaults, exchanges: names.map((name) => drawExchange(chance, name, names)), jwtLifeMs, rotationMs };
+}
+
+function drawExchange(chance: Chance, name: string, names: readonly string[]): ExchangeSettings {
+  const address = chance.pick(['https://vault-a.test:8200', 'https://vault-a.test:8200', 'https://vault-b.test:8200']);
+  const vault = { address, tls: { caFile: '/ca/ca.pem' }, timeoutMs: 15_000, redirectHosts: [], useProxyEnv: false };
+  const formats = chance.pick([[], ['raw'], ['raw'], ['raw', 'json', 'env']] as const);
+  const sinks = formats.map(
+    (format): FileSinkSettings => ({ kind: 'file', path: `/vault/${name}.${format}`, mode: 0o640, format }),
+  );
+  const [first = ''] = names;
+  const fed = name !== first && chance.random() < 0.4;
+  const source: SourceSettings = fed
+    ? { kind: 'vault-identity', vault: { ...vault, address: 'unknown yet' }, role: name, token: { exchange: first } }
+    : { kind: 'file', path: `/jwt/${name}`, pollIntervalMs: chance.pick([10_000, 10_000, 60_000]) };
+  return {
+    ...{ name, vault, source, expect: {}, sinks },
+    login: { mount: 'jwt', role: `${name}#0` },
+    onNewJwt: chance.pick(['login', 'login', 'when-needed']),
+    onStop: chance.pick(['keep', 'keep', 'revoke']),
+  };
+}

@@ -1,0 +1,71 @@
+// The whole fleet's run: the table, the bounds that a thousand sidecars keep, and the plot of the README, which is drawn anew
+// and compared, or written when asked to.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { drawPlot } from './fleet-plot.ts';
+import {
+  keyRotation,
+  loss,
+  ofNaives,
+  ofSidecars,
+  outage,
+  peak,
+  quota,
+  startTogether,
+  table,
+  total,
+} from './fleet-scenarios.ts';
+import { HOUR, MINUTE, SECOND } from './plan.ts';
+
+const CLIENTS = 1000;
+const SEALED_HOURS = 24;
+const PLOT = new URL('fleet.svg', import.meta.url);
+
+export interface FleetReport {
+  readonly text: string;
+  /** the bounds that don't hold */
+  readonly broken: readonly string[];
+}
+
+export function reportFleet(writesPlot: boolean): FleetReport {
+  const scenarios = [startTogether, sealedForADay, keyRotation, quota, loss].map((of) => of(CLIENTS));
+  const rows = scenarios.map((scenario) => {
+    return { scenario, sidecars: ofSidecars(scenario), naives: ofNaives(scenario) };
+  });
+  const [start, sealed, keys, limited, lossy] = rows;
+  if (!start || !sealed || !keys || !limited || !lossy) throw new Error('a scenario is missing');
+  const [from = 0, to = 0] = sealed.scenario.outage ?? [];
+  const atHeal = peak(sealed.sidecars, 10, [to - 10 * MINUTE, to + 2 * HOUR]);
+  const plot = drawPlot({
+    title: '1,000 clients, and a Vault that is sealed for 24 hours',
+    ...sealed,
+    outage: [from, to],
+    capacity: 100,
+  });
+  if (writesPlot) writeFileSync(PLOT, plot);
+  const bounds: Readonly<Record<string, boolean>> = {
+    'D15: at heal at most 3 requests a second for each 100 clients, over ten seconds': atHeal <= (3 * CLIENTS) / 100,
+    'D15: no second of the outage has more requests than Vault can serve': peak(sealed.sidecars, 1, [from, to]) <= 100,
+    'D15: 30 times fewer requests than from naive clients': total(sealed.sidecars) * 30 < total(sealed.naives),
+    'D16: no token runs out while a third of all calls is lost': lossy.sidecars.gapSeconds === 0,
+    'C9: no token runs out while keys rotate': keys.sidecars.gapSeconds === 0,
+    'C9: 20 times fewer requests than from naive clients': total(keys.sidecars) * 20 < total(keys.naives),
+    'C7: under a quota all have a token within five minutes': limited.sidecars.allServedMs <= 5 * MINUTE,
+    'C7: under a quota three times fewer requests than from naive clients':
+      total(limited.sidecars) * 3 < total(limited.naives),
+    'all that start at once have a token as soon as Vault can serve them': start.sidecars.allServedMs <= 15 * SECOND,
+    'the plot is the one in the README (SIMULATION_PLOT=write draws it anew)': readPlot() === plot,
+  };
+  const text = `${table(rows)}\nat heal: ${atHeal.toFixed(1)} requests a second over ten seconds`;
+  return { text, broken: Object.keys(bounds).filter((bound) => bounds[bound] === false) };
+}
+
+const sealedForADay = (clients: number) => outage(clients, SEALED_HOURS);
+
+function readPlot(): string | undefined {
+  try {
+    return readFileSync(PLOT, 'utf8');
+  } catch {
+    return undefined;
+  }
+}

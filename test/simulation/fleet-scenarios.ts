@@ -1,0 +1,93 @@
+// What a fleet goes through, the figures that tell how Vault fared, and the table of both.
+
+import type { Failure } from '../../src/core/errors.ts';
+import { Fleet, type Load, naive, type Scenario, sidecar } from './fleet.ts';
+import { HOUR, MINUTE, SECOND } from './plan.ts';
+
+const SEED = 1;
+const SEALED: Failure = { code: 'vault_sealed' };
+const UNKNOWN_KEY: Failure = { code: 'signature_invalid' };
+
+/** @param hours how long Vault is sealed, from the second hour on */
+export function outage(clients: number, hours: number): Scenario {
+  const [from, to] = [2 * HOUR, (2 + hours) * HOUR];
+  return {
+    name: `sealed for ${hours} h`,
+    clients,
+    ms: to + 2 * HOUR,
+    startOverMs: 10 * SECOND,
+    trouble: (_operation, ms) => (ms >= from && ms < to ? SEALED : undefined),
+    outage: [from, to],
+  };
+}
+
+export const startTogether = (clients: number): Scenario => ({
+  name: 'all start at once',
+  clients,
+  ms: HOUR,
+  startOverMs: 0,
+});
+
+/** Every client gets a JWT of a new key within a minute, and Vault refuses it until it fetches the keys anew. */
+export const keyRotation = (clients: number): Scenario => ({
+  name: 'keys rotate, 10 min unknown',
+  clients,
+  ms: 2 * HOUR,
+  startOverMs: 10 * SECOND,
+  newJwts: [HOUR, HOUR + MINUTE],
+  trouble: (operation, ms) =>
+    operation === 'login' && ms >= HOUR && ms < HOUR + 10 * MINUTE ? UNKNOWN_KEY : undefined,
+});
+
+export const quota = (clients: number): Scenario => ({
+  name: 'all start, quota of 20/s',
+  clients,
+  ms: HOUR,
+  startOverMs: 0,
+  quota: 20,
+});
+
+export const loss = (clients: number): Scenario => ({
+  name: 'a third lost for 1 h',
+  clients,
+  ms: 4 * HOUR,
+  startOverMs: 10 * SECOND,
+  lossShare: (ms) => (ms >= HOUR && ms < 2 * HOUR ? 0.3 : 0),
+});
+
+export const ofSidecars = (scenario: Scenario): Load => new Fleet(scenario, SEED).run(sidecar);
+export const ofNaives = (scenario: Scenario): Load => new Fleet(scenario, SEED).run(naive);
+
+/** The most requests in any span of so many seconds, as a rate. */
+export function peak({ arrivals }: Load, seconds: number, [fromMs, toMs] = [0, Number.POSITIVE_INFINITY]): number {
+  const [from, to] = [Math.floor(fromMs / SECOND), Math.min(arrivals.length, toMs / SECOND)];
+  let sum = 0;
+  let most = 0;
+  for (let second = from; second < to; second++) {
+    sum += arrivals[second] ?? 0;
+    if (second - from >= seconds) sum -= arrivals[second - seconds] ?? 0;
+    most = Math.max(most, sum);
+  }
+  return most / seconds;
+}
+
+export const total = ({ arrivals }: Load): number => arrivals.reduce((sum, count) => sum + count, 0);
+
+/** One line for each scenario and kind of client. */
+export function table(rows: readonly { scenario: Scenario; sidecars: Load; naives: Load }[]): string {
+  const head = ['', 'clients', 'peak in 1 s', 'in 10 s', 'requests', 'all served', 'gaps'];
+  const cells = rows.flatMap(({ scenario, sidecars, naives }) =>
+    [sidecars, naives].map((load, index) => [
+      scenario.name,
+      `${scenario.clients} ${index === 0 ? 'sidecars' : 'naive'}`,
+      `${peak(load, 1).toFixed(0)}/s`,
+      `${peak(load, 10).toFixed(1)}/s`,
+      String(total(load)),
+      `${(load.allServedMs / SECOND).toFixed(0)} s`,
+      `${load.gapSeconds} s`,
+    ]),
+  );
+  const widths = head.map((_, column) => Math.max(...[head, ...cells].map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+  return [head, ...cells].map(line).join('\n');
+}

@@ -1,0 +1,96 @@
+// What the simulation found in the sidecar, each as the shortest plan that showed it.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ExchangeSettings, SourceSettings } from '../../src/core/settings.ts';
+import { Life } from './life.ts';
+import { type Fault, HOUR, MINUTE, type Plan, SECOND, type Setup } from './plan.ts';
+
+const [VAULT_A, VAULT_B] = ['https://vault-a.test:8200', 'https://vault-b.test:8200'];
+
+function exchangeOf(name: string, source: SourceSettings, address = VAULT_A): ExchangeSettings {
+  return {
+    name,
+    source,
+    vault: { address, tls: { caFile: '/ca/ca.pem' }, timeoutMs: 15_000, redirectHosts: [], useProxyEnv: false },
+    login: { mount: 'jwt', role: `${name}#0` },
+    expect: {},
+    onNewJwt: 'login',
+    onStop: 'keep',
+    sinks: [{ kind: 'file', path: `/vault/${name}.raw`, mode: 0o640, format: 'raw' }],
+  };
+}
+
+const fromFile = (name: string): SourceSettings => ({ kind: 'file', path: `/jwt/${name}`, pollIntervalMs: 10_000 });
+
+const APP = exchangeOf('app', fromFile('app'));
+const FED = exchangeOf('fed', {
+  kind: 'vault-identity',
+  vault: APP.vault,
+  role: 'fed',
+  token: { exchange: 'app' },
+});
+
+interface Told {
+  readonly faults: readonly Omit<Fault, 'id'>[];
+  readonly exchanges?: Setup['exchanges'];
+  readonly ttlMs?: number;
+}
+
+/** Lives for two hours; fails with the story if a promise is broken. */
+async function live({ faults, exchanges = [APP], ttlMs = HOUR }: Told): Promise<void> {
+  const vaults = [VAULT_A, VAULT_B].map((address) => {
+    return { address, ttlMs, maxTtlMs: 768 * HOUR, tokenType: 'service' } as const;
+  });
+  const setup = { vaults, exchanges, jwtLifeMs: 8 * HOUR, rotationMs: 6 * HOUR };
+  const numbered = faults.map((fault, index) => ({ id: index + 1, ...fault }));
+  const plan: Plan = { seed: 1, days: 1 / 12, setup, faults: numbered };
+  const { violation, story } = await new Life(plan).live();
+  assert.equal(violation, undefined, `${violation?.rule}: ${violation?.text}\n${story.join('\n')}`);
+}
+
+const at = (atMs: number, kind: string, forMs: number, args: Fault['args'] = {}) => ({ atMs, kind, forMs, args });
+
+test('V11 B11: a reload moves the exchange that feeds another one: no token goes to the Vault that did not grant it', async () => {
+  for (const exchanges of [
+    [APP, FED],
+    [FED, APP],
+  ])
+    await live({
+      exchanges,
+      faults: [at(HOUR, 'a reload moves an exchange to the other vault', MINUTE, { exchange: 'app' })],
+    });
+});
+
+test('V11 B11: an exchange that is taken away and brought back feeds the other one again', async () => {
+  const faults = [at(HOUR, 'reloads take an exchange away, and bring it back', 10 * MINUTE, { exchange: 'app' })];
+  await live({ exchanges: [APP, FED], faults });
+});
+
+test('B11: a reload that changes the role leaves the exchange ready, also for the instant of the change', async () => {
+  await live({ faults: [at(HOUR, 'a reload changes the role', MINUTE, { exchange: 'app' })] });
+});
+
+test('C15: renewals that fail do not use up what a login needs, so that no token runs out', async () => {
+  const faults = [at(10 * MINUTE, 'vault lies about renewals', HOUR, { vault: 0, with: 'html' })];
+  await live({ faults, ttlMs: 5 * MINUTE });
+});
+
+test('V3 H4: the machine sleeps over the answer to a login, whose lease is over by then: the token in hand is kept', async () => {
+  const faults = [
+    at(30 * MINUTE, 'leases are short', 10 * MINUTE, { vault: 0, ms: 60_000 }),
+    at(30 * MINUTE + SECOND, 'vault is slow', 9 * MINUTE, { vault: 0, ms: 2000 }),
+    at(30 * MINUTE + 2 * SECOND, 'two jwts come at once', SECOND, { exchange: 'app', ms: 1 }),
+    at(30 * MINUTE + 3 * SECOND, 'the machine sleeps', 5 * MINUTE),
+  ];
+  await live({ faults });
+});
+
+test('V2 F16: a slow write that a reload overtakes does not put the older token back', async () => {
+  const faults = [
+    at(30 * MINUTE, 'a sink is slow', 2 * SECOND, { path: '/vault/app.raw', ms: 30_000 }),
+    at(30 * MINUTE + SECOND, 'two jwts come at once', SECOND, { exchange: 'app', ms: 1 }),
+    at(30 * MINUTE + 3 * SECOND, 'a reload changes the role', MINUTE, { exchange: 'app' }),
+  ];
+  await live({ faults });
+});

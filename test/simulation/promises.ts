@@ -1,0 +1,206 @@
+// What a sidecar promises about tokens, sinks, readiness and outputs, held against the truth that the simulated world knows.
+// Rules are named by the invariant or the row that they are of. The promises about calls to Vault are in call-promises.ts.
+
+import type { ExchangeSettings } from '../../src/core/settings.ts';
+import type { ExchangeEvent, Moment, Policy, State } from '../../src/core/state.ts';
+import { servedToken } from '../../src/core/status.ts';
+import type { ExchangeView } from '../../src/http/exchange-view.ts';
+import type { Life } from './life.ts';
+import { SECOND } from './plan.ts';
+
+const CANARY = /CANARY|eyJ[\w-]+\.eyJ/;
+const STOP_MS = 5 * SECOND;
+/** what a step costs is known by bench; this is about a loop that never rests */
+const STEPS_A_SECOND = 100;
+const FROM_OUTSIDE = new Set(['jwt-hinted', 'refresh-requested', 'trust-changed']);
+const HINT_TO_READ_MS = 200;
+/** the floor of 5 s between two logins, the gap between two calls, and the way there */
+const JWT_TO_LOGIN_MS = 8 * SECOND;
+const RESTORED_MS = 11 * SECOND;
+
+export class Promises {
+  readonly #life: Life;
+  readonly #written = new Map<string, number>();
+  readonly #spoiledUntil = new Map<string, number>();
+  readonly #readAt = new Map<string, number>();
+  readonly #busy = new Map<string, { second: number; steps: number }>();
+  isStopping = false;
+
+  constructor(life: Life) {
+    this.#life = life;
+  }
+
+  /** After each step of an exchange. */
+  stepped(policy: Policy, before: State, after: State, event: ExchangeEvent, { now }: Moment): void {
+    const { name } = policy.settings;
+    const broken = (rule: string, text: string) => this.#life.broken(rule, `${name}, ${event.type}: ${text}`);
+    if (after.generation < before.generation) broken('V2', 'an older token');
+    const [wasServed, served] = [servedToken(before, now), servedToken(after, now)];
+    if (served !== undefined && served.expiresAt <= now) broken('V1', 'an expired token is served');
+    // a renewal may make a lease shorter than it was, if that is Vault's word
+    const isCutShort = event.type === 'renewed' && (after.token?.expiresAt ?? now) <= now;
+    if (wasServed !== undefined && served === undefined && after.stopping === undefined && !isCutShort)
+      broken('V3', 'a good token was dropped');
+    for (const [index, sink] of after.sinks.entries()) {
+      const starts = sink.writing !== undefined && sink.writing !== before.sinks[index]?.writing;
+      if (starts && (sink.writing?.expiresAt ?? 0) <= now) broken('V1', 'an expired token is written');
+    }
+    if (FROM_OUTSIDE.has(event.type)) return;
+    const second = Math.floor(now / SECOND);
+    const busy = this.#busy.get(name);
+    if (busy?.second !== second) this.#busy.set(name, { second, steps: 1 });
+    else if (++busy.steps > STEPS_A_SECOND) broken('V4', `more than ${STEPS_A_SECOND} steps in a second`);
+  }
+
+  logged(line: string): void {
+    if (CANARY.test(line)) this.#life.broken('V5', `a secret in a log line: ${line}`);
+    if (!line.includes('"not_ready"') || this.isStopping) return;
+    const { exchange, reasons } = JSON.parse(line);
+    if (this.#life.isDue(exchange)) this.#life.broken('V8', `${exchange} stops being ready: ${reasons}`);
+  }
+
+  wrote(path: string, content: string): void {
+    const text = tokenIn(path, content);
+    const token = this.#life.ledger.tokens.get(text ?? '');
+    if (token === undefined) {
+      this.#life.broken('V1', `${path} holds what is no token: ${content.length} bytes`);
+      return;
+    }
+    const last = this.#written.get(path) ?? 0;
+    if (token.order < last) this.#life.broken('V2', `${path} goes from token ${last} back to ${token.order}`);
+    this.#written.set(path, token.order);
+  }
+
+  removed(path: string): void {
+    const owner = this.#life.settings.find(({ sinks }) => sinks.some((sink) => sink.path === path));
+    const mayGo = this.isStopping || this.#life.sidecar.isApplying || owner === undefined;
+    if (!mayGo) this.#life.broken('V3', `${path} is removed`);
+  }
+
+  /** Somebody else changed a sink's file. */
+  spoiled(path: string): void {
+    this.#spoiledUntil.set(path, this.#life.time.now + RESTORED_MS);
+  }
+
+  killed(): void {
+    this.isStopping = false;
+  }
+
+  read(path: string): void {
+    this.#readAt.set(path, this.#life.time.now);
+  }
+
+  /** A hint is followed by a read, and a new JWT by a login, unless something is wrong. */
+  jwtWritten(name: string, text: string, isTold: boolean): void {
+    const { time, host } = this.#life;
+    const path = `/jwt/${name}`;
+    const writtenAt = time.now;
+    const calm = () => this.#life.isExact && host.isWatching && this.#life.isDue(name) && !this.#life.isHeldUp(name);
+    if (!isTold || !calm()) return;
+    time.at(writtenAt + HINT_TO_READ_MS, () => {
+      if (calm() && (this.#readAt.get(path) ?? 0) < writtenAt)
+        this.#life.broken('A5', `${name}: a new JWT isn't read within ${HINT_TO_READ_MS} ms`);
+    });
+    time.at(writtenAt + JWT_TO_LOGIN_MS, () => {
+      const { onNewJwt } = this.#life.settings.find((one) => one.name === name) ?? {};
+      const isLatest = host.files.get(path)?.trim() === text;
+      if (onNewJwt === 'login' && isLatest && calm() && !this.#life.hasLoggedInWith(text))
+        this.#life.broken('A24', `${name}: no login with a new JWT within ${JWT_TO_LOGIN_MS} ms`);
+    });
+  }
+
+  /** At any instant: what is told of the exchanges is true. */
+  probe(): void {
+    const { sidecar, time, host, settings } = this.#life;
+    const { exchanges } = sidecar;
+    if (exchanges === undefined || this.isStopping) return;
+    const views = exchanges.views();
+    for (const view of views) {
+      const one = settings.find(({ name }) => name === view.name);
+      if (one !== undefined) this.#probeView(view, one);
+    }
+    if (sidecar.isApplying) return;
+    // of each a Vault client, a source and a watch on the CA's file
+    const parts = views.length * 3;
+    if (host.opened !== parts) this.#life.broken('V10', `${host.opened} things open where ${parts} should be`);
+    if (time.timers > views.length) this.#life.broken('V10', `${time.timers} timers for ${views.length} exchanges`);
+  }
+
+  #probeView(view: ExchangeView, { name, sinks, vault }: ExchangeSettings): void {
+    const { time, ledger, host } = this.#life;
+    const status = view.status();
+    const served = view.token();
+    const token = ledger.tokens.get(served?.secret.reveal() ?? '');
+    if (served !== undefined) {
+      if (token === undefined) this.#life.broken('V1', `${name} serves what no Vault gave`);
+      else if (token.toldUntil <= time.now) this.#life.broken('V1', `${name} serves a token after its lease`);
+      else if (!token.role.startsWith(`${name}#`)) this.#life.broken('V11', `${name} serves a token of ${token.role}`);
+    }
+    if (status.authenticated !== (served !== undefined)) this.#life.broken('V9', `${name}: authenticated is wrong`);
+    if (status.ready && served === undefined) this.#life.broken('V9', `${name} is called ready without a token`);
+    if (!this.#life.isDue(name)) return;
+    if (!status.ready) this.#life.broken('V8', `${name} isn't ready: ${status.reasons}, at ${vault.address}`);
+    for (const { path } of sinks) {
+      const held = ledger.tokens.get(tokenIn(path, host.files.get(path) ?? '') ?? '');
+      const isSpoiled = time.now < (this.#spoiledUntil.get(path) ?? 0) || !this.#life.isExact;
+      if (held === undefined && !isSpoiled) this.#life.broken('F15', `${path} holds no token`);
+      if (held !== undefined && held.toldUntil <= time.now) this.#life.broken('V9', `${path} holds an expired token`);
+    }
+  }
+
+  /** The metrics say what is, and no secret. */
+  async metricsHold(): Promise<void> {
+    const { sidecar } = this.#life;
+    const isReady = new Map(sidecar.exchanges?.views().map((view) => [view.name, view.status().ready]));
+    const body = await sidecar.metrics();
+    if (CANARY.test(body)) this.#life.broken('V5', 'a secret in the metrics');
+    for (const [name, ready] of isReady) {
+      if (!body.includes(`\nvault_token_sidecar_ready{exchange="${name}"} ${ready ? 1 : 0}\n`))
+        this.#life.broken('V9', `the metrics don't say that ${name} is ${ready ? '' : 'not '}ready`);
+    }
+  }
+
+  /** SIGTERM: the end comes in time and leaves nothing behind. */
+  stops(): void {
+    const { sidecar, time, settings } = this.#life;
+    if (sidecar.exchanges === undefined) return;
+    const due = settings.filter(({ name }) => this.#life.isDue(name));
+    this.isStopping = true;
+    const { life } = time;
+    let isStopped = false;
+    void sidecar.stop().then(() => {
+      if (life !== time.life) return;
+      isStopped = true;
+      this.#hasEnded(due);
+      this.#life.kill();
+    });
+    // a process that gets no turn can't be blamed
+    time.forProcess(STOP_MS, () => {
+      if (!isStopped) this.#life.broken('V12', `still there ${STOP_MS} ms after SIGTERM`);
+    });
+  }
+
+  #hasEnded(due: readonly ExchangeSettings[]): void {
+    const { host, time, ledger } = this.#life;
+    if (host.opened !== 0 || time.timers !== 0)
+      this.#life.broken('V10', `after the end ${host.opened} things are open, and ${time.timers} timers set`);
+    for (const { name, onStop, sinks } of due) {
+      if (onStop !== 'revoke' || this.#life.isHeldUp(name)) continue;
+      const latest = [...ledger.tokens.values()].findLast(({ role }) => role.startsWith(`${name}#`));
+      if (latest !== undefined && latest.expiresAt > time.now)
+        this.#life.broken('I1', `${name}: the token isn't revoked at the end`);
+      for (const { path } of sinks) if (host.files.has(path)) this.#life.broken('I1', `${path} is left behind`);
+    }
+  }
+}
+
+/** The token in a sink's file, by the format that its name ends in; undefined when it isn't whole. */
+function tokenIn(path: string, content: string): string | undefined {
+  if (path.endsWith('.env')) return /^VAULT_TOKEN=(\S+)\n$/.exec(content)?.[1];
+  if (path.endsWith('.raw')) return /^\S+$/.exec(content)?.[0];
+  try {
+    return JSON.parse(content).token;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,65 @@
+// One seed: its month is lived; if a promise is broken, the faults are cut down to those that it takes, and the story is told
+// with the command that lives it again.
+
+import { T0 } from '../support/simulated-time.ts';
+import { drawPlan } from './draw.ts';
+import { Life, type Outcome } from './life.ts';
+import { describeFault, type Plan } from './plan.ts';
+import { shrink } from './shrink.ts';
+
+export interface Trial {
+  readonly seed: number;
+  readonly steps: number;
+  readonly calls: number;
+  readonly kinds: readonly string[];
+  /** what a person reads of a broken promise */
+  readonly report: string | undefined;
+}
+
+const STORY_TAIL = 25;
+
+/** @param only the ids of the faults to live through; all if absent */
+export async function trySeed(seed: number, only?: readonly number[]): Promise<Trial> {
+  const drawn = drawPlan(seed);
+  const plan = only === undefined ? drawn : { ...drawn, faults: drawn.faults.filter(({ id }) => only.includes(id)) };
+  const outcome = await new Life(plan).live();
+  const report = outcome.violation && tell(await shrunk(plan, outcome));
+  return { seed, steps: outcome.steps, calls: outcome.calls, kinds: plan.faults.map(({ kind }) => kind), report };
+}
+
+async function shrunk(plan: Plan, outcome: Outcome): Promise<{ plan: Plan; outcome: Outcome }> {
+  const { rule, at } = outcome.violation ?? { rule: '', at: 0 };
+  let smallest = { plan, outcome };
+  await shrink(
+    plan.faults.filter(({ atMs }) => T0 + atMs <= at),
+    async (faults) => {
+      const part = { ...plan, faults };
+      const again = await new Life(part).live();
+      if (again.violation?.rule !== rule) return false;
+      smallest = { plan: part, outcome: again };
+      return true;
+    },
+  );
+  return smallest;
+}
+
+function tell({ plan, outcome: { violation, story } }: { plan: Plan; outcome: Outcome }): string {
+  const { seed, setup, faults } = plan;
+  const ids = faults.map(({ id }) => id).join(',') || 'none';
+  return [
+    `seed ${seed} breaks ${violation?.rule}: ${violation?.text}`,
+    ...setup.exchanges.map(
+      ({ name, vault, source, onNewJwt, onStop }) =>
+        `  exchange ${name} at ${vault.address}, JWT from ${source.kind}, on_new_jwt ${onNewJwt}, on_stop ${onStop}`,
+    ),
+    ...setup.vaults.map(
+      ({ address, ttlMs, maxTtlMs, tokenType }) =>
+        `  ${address}: ${tokenType} tokens of ${ttlMs / 1000} s, at most ${maxTtlMs / 1000} s`,
+    ),
+    `  ${faults.length} fault${faults.length === 1 ? '' : 's'} suffice${faults.length === 1 ? 's' : ''}:`,
+    ...faults.map((fault) => `    ${describeFault(fault)}`),
+    '  the end of the story:',
+    ...story.slice(-STORY_TAIL).map((line) => `    ${line}`),
+    `  again: SIMULATION_SEED=${seed} SIMULATION_FAULTS=${ids} npm run test:simulation`,
+  ].join('\n');
+}

@@ -1,0 +1,286 @@
+// The machine that a simulated sidecar runs on: files that outlive the process, a watcher, sinks, and the way to the Vaults.
+// Each stands in for one of the sidecar's ports; troubles are laid upon paths and Vaults.
+
+import { type ErrorCode, ExchangeError } from '../../src/core/errors.ts';
+import { Secret } from '../../src/core/secret.ts';
+import type { SinkSettings, SourceSettings, VaultSettings } from '../../src/core/settings.ts';
+import type { VaultReply, VaultRequest } from '../../src/core/vault-protocol.ts';
+import type { Ports } from '../../src/served-exchange.ts';
+import { renderToken } from '../../src/sinks/format.ts';
+import type { TokenSink } from '../../src/sinks/sink.ts';
+import { openSource, type SourceTools } from '../../src/sources/open-source.ts';
+import type { JwtSource } from '../../src/sources/source.ts';
+import type { VaultClient } from '../../src/vault/client.ts';
+import { networkFailure } from '../../src/vault/network-failure.ts';
+import type { SimulatedTime } from './simulated-time.ts';
+import { type Operation, operationOf, rawReply, type SimulatedVault, type Trouble } from './simulated-vault.ts';
+
+/** What is wrong with a path. */
+export interface PathTrouble {
+  readonly code?: ErrorCode;
+  readonly latencyMs?: number;
+  /** no answer until the trouble is over */
+  readonly isHung?: boolean;
+}
+
+export interface CallRecord {
+  /** one for each opened client */
+  readonly client: number;
+  readonly settings: VaultSettings;
+  readonly operation: Operation;
+  readonly request: VaultRequest;
+  readonly vault: SimulatedVault;
+  readonly at: number;
+  settledAt?: number;
+  /** undefined while no reply has come, for good where the request or the reply was lost */
+  reply?: VaultReply;
+}
+
+/** Whoever checks is told what the process does to the world. */
+export interface HostObserver {
+  read(path: string): void;
+  wrote(path: string, content: string): void;
+  removed(path: string): void;
+  sent(call: CallRecord): void;
+  settled(call: CallRecord): void;
+}
+
+/** Written to this recently, a file may not be whole yet. */
+const QUIET_MS = 15;
+
+export class SimulatedHost {
+  readonly files = new Map<string, string>();
+  readonly troubles = new Map<string, PathTrouble>();
+  /** false: the watcher is dead, and says so */
+  isWatching = true;
+  /** sources, clients and watches that the process has open */
+  opened = 0;
+  readonly #watches = new Set<{ readonly path: string; readonly onHint: () => void }>();
+  readonly #waiting = new Map<string, (() => void)[]>();
+  readonly #written = new Map<string, { readonly inode: number; readonly at: number }>();
+  #inodes = 0;
+  readonly #time: SimulatedTime;
+  readonly #vaults: readonly SimulatedVault[];
+  readonly #random: () => number;
+  readonly #observer: HostObserver;
+  #clients = 0;
+
+  constructor(time: SimulatedTime, vaults: readonly SimulatedVault[], random: () => number, observer: HostObserver) {
+    this.#time = time;
+    this.#vaults = vaults;
+    this.#random = random;
+    this.#observer = observer;
+  }
+
+  get ports(): Ports {
+    return {
+      openSource: (settings, tools) => this.#openSource(settings, tools),
+      openSink: (settings) => this.#openSink(settings),
+      openVault: (settings) => this.#openVault(settings),
+      watchDirectoryOf: (path, onHint) => this.#openWatch(path, onHint),
+    };
+  }
+
+  /** Writes a file as a whole in its place, or into the file that is there. */
+  put(path: string, text: string, how: 'whole' | 'in place' = 'whole'): void {
+    const written = this.#written.get(path);
+    const inode = written === undefined || how === 'whole' || !this.files.has(path) ? ++this.#inodes : written.inode;
+    this.files.set(path, text);
+    this.#written.set(path, { inode, at: this.#time.now });
+  }
+
+  /** Tells whoever watches the path; a dead watcher tells nobody. */
+  hint(path: string, delayMs = 0): void {
+    if (!this.isWatching) return;
+    for (const watch of this.#watches) if (watch.path === path) this.#time.forProcess(delayMs, watch.onHint);
+  }
+
+  /** Ends a trouble, and the wait of those that hung on it. */
+  mend(path: string): void {
+    this.troubles.delete(path);
+    const { life } = this.#time;
+    const waiting = this.#waiting.get(path) ?? [];
+    this.#waiting.delete(path);
+    this.#time.forProcess(1, () => {
+      if (life === this.#time.life) for (const goOn of waiting) goOn();
+      this.#time.touch();
+    });
+  }
+
+  /** The process is gone; its files stay. */
+  kill(): void {
+    this.#watches.clear();
+    this.#waiting.clear();
+    this.opened = 0;
+  }
+
+  #openWatch(path: string, onHint: () => void) {
+    const watch = { path, onHint };
+    this.#watches.add(watch);
+    this.opened += 1;
+    return {
+      isAlive: () => this.isWatching,
+      repair: () => Promise.resolve(),
+      close: async () => {
+        if (this.#watches.delete(watch)) this.opened -= 1;
+      },
+    };
+  }
+
+  #openSource(settings: SourceSettings, tools: SourceTools): JwtSource {
+    if (settings.kind !== 'file') return openSource(settings, tools);
+    const { path } = settings;
+    const watch = this.#openWatch(path, tools.onHint);
+    let before: number | undefined = 0;
+    let mayBeTorn = false;
+    return {
+      get watched() {
+        return watch.isAlive();
+      },
+      get mayBeTorn() {
+        return mayBeTorn;
+      },
+      read: async () => {
+        this.#observer.read(path);
+        await this.#troubled(path);
+        const text = this.files.get(path)?.trim();
+        const { inode, at = 0 } = this.#written.get(path) ?? {};
+        mayBeTorn = before === undefined || before === inode || this.#time.now - at < QUIET_MS;
+        before = text ? inode : undefined;
+        if (text === undefined) throw new ExchangeError('jwt_missing', path);
+        if (text === '') throw new ExchangeError('jwt_empty', path);
+        return new Secret(text);
+      },
+      close: watch.close,
+    };
+  }
+
+  #openSink(settings: SinkSettings): TokenSink {
+    const { path, format } = settings;
+    return {
+      id: path,
+      deliver: async (token) => {
+        const content = renderToken(format, token);
+        await this.#troubled(path);
+        if (this.files.get(path) === content) return { written: false };
+        this.files.set(path, content);
+        this.#observer.wrote(path, content);
+        return { written: true };
+      },
+      check: () => this.#troubled(path),
+      remove: async () => {
+        await this.#troubled(path);
+        this.files.delete(path);
+        this.#observer.removed(path);
+      },
+    };
+  }
+
+  /** Takes as long as the path's trouble makes it, and fails if it says so. */
+  async #troubled(path: string): Promise<void> {
+    this.#time.touch();
+    const trouble = this.troubles.get(path);
+    if (trouble?.isHung) {
+      await new Promise<void>((goOn) => {
+        this.#waiting.set(path, [...(this.#waiting.get(path) ?? []), goOn]);
+      });
+    } else if (trouble?.latencyMs !== undefined) await this.#pause(trouble.latencyMs);
+    if (trouble?.code !== undefined) throw new ExchangeError(trouble.code, path);
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#time.forProcess(ms, () => {
+        resolve();
+        this.#time.touch();
+      });
+    });
+  }
+
+  #openVault(settings: VaultSettings): VaultClient {
+    const vault = this.#vaults.find(({ address }) => address === settings.address);
+    if (vault === undefined) throw new Error(`no Vault at ${settings.address}`);
+    const client = ++this.#clients;
+    const open = new Set<(error: unknown) => void>();
+    let isOpen = true;
+    this.opened += 1;
+    return {
+      send: (request) => {
+        const call: CallRecord = {
+          ...{ client, settings, vault, request },
+          operation: operationOf(request),
+          at: this.#time.now,
+        };
+        this.#observer.sent(call);
+        return new Promise<VaultReply>((resolve, reject) => {
+          const settle = () => {
+            open.delete(fail);
+            call.settledAt = this.#time.now;
+            this.#observer.settled(call);
+            this.#time.touch();
+          };
+          const fail = (error: unknown) => {
+            settle();
+            reject(error);
+          };
+          open.add(fail);
+          this.#carry(call, { isWaiting: () => open.has(fail), fail }, (reply) => {
+            call.reply = reply;
+            settle();
+            resolve(reply);
+          });
+        });
+      },
+      close: async () => {
+        if (isOpen) this.opened -= 1;
+        isOpen = false;
+        for (const fail of [...open]) fail(networkFailure({ code: 'UND_ERR_DESTROYED' }));
+      },
+    };
+  }
+
+  /** The way there and back: half of the latency each. */
+  #carry(
+    call: CallRecord,
+    { isWaiting, fail }: { isWaiting: () => boolean; fail: (error: unknown) => void },
+    succeed: (reply: VaultReply) => void,
+  ): void {
+    const { vault, settings, operation, request } = call;
+    const time = this.#time;
+    const { life } = time;
+    const trouble = this.#troubleOf(vault, operation);
+    const whileWaiting = (action: () => void) => () => {
+      if (isWaiting()) action();
+    };
+    const timeout = new ExchangeError('vault_timeout', `no reply within ${settings.timeoutMs / 1000} s`);
+    time.forProcess(
+      settings.timeoutMs,
+      whileWaiting(() => fail(timeout)),
+    );
+    if (trouble?.network === 'silent') return;
+    const latencyMs = trouble?.latencyMs ?? 1 + this.#random() * 40;
+    if (trouble?.network !== undefined) {
+      const failure = networkFailure({ code: trouble.network });
+      time.forProcess(
+        latencyMs,
+        whileWaiting(() => fail(failure)),
+      );
+      return;
+    }
+    time.at(time.now + latencyMs / 2, () => {
+      const reply = vault.answer(request, trouble);
+      if (trouble?.isDeaf || life !== time.life) return;
+      time.forProcess(
+        latencyMs / 2,
+        whileWaiting(() => succeed(rawReply(reply, latencyMs))),
+      );
+    });
+  }
+
+  #troubleOf({ troubles }: SimulatedVault, operation: Operation): Trouble | undefined {
+    return troubles.findLast(
+      ({ operations, share }) =>
+        (operations?.includes(operation) ?? true) && (share === undefined || this.#random() < share),
+    );
+  }
+}

@@ -1,0 +1,192 @@
+// A Vault in virtual time that speaks HTTP: requests go in, raw replies come out, for the sidecar's own judge to read.
+// Honest by itself; troubles laid upon it make it silent, slow, refusing or lying. It remembers every token that it gave, so
+// that whoever checks knows the truth. Every secret has CANARY in it.
+
+import { Secret } from '../../src/core/secret.ts';
+import type { VaultReply, VaultRequest } from '../../src/core/vault-protocol.ts';
+import { jwtText } from './jwt-text.ts';
+import type { SimulatedTime } from './simulated-time.ts';
+
+export type Operation = 'login' | 'renew' | 'revoke' | 'identity';
+export type RawReply = Pick<VaultReply, 'status' | 'headers'> & { readonly body: string };
+
+/** What is wrong with a Vault, or the way to it. Of several the latest decides. */
+export interface Trouble {
+  /** what it befalls; everything if absent */
+  readonly operations?: readonly Operation[];
+  /** of how many calls, at random; all if absent */
+  readonly share?: number;
+  /** the request never arrives: an errno, or `silent` for no answer at all */
+  readonly network?: string;
+  /** the request arrives, its answer never does */
+  readonly isDeaf?: boolean;
+  readonly latencyMs?: number;
+  /** answers in Vault's place; `honest` does what Vault would have done */
+  readonly reply?: (call: ArrivedCall) => RawReply;
+}
+
+export interface ArrivedCall {
+  readonly operation: Operation;
+  readonly request: VaultRequest;
+  readonly honest: () => RawReply;
+}
+
+/** The truth about a token. */
+export interface MintedToken {
+  readonly vault: SimulatedVault;
+  readonly role: string;
+  /** grows from token to token, over all Vaults */
+  readonly order: number;
+  readonly diesAt: number;
+  /** in the past once Vault has forgotten it */
+  expiresAt: number;
+  /** the end of the longest lease that a reply told */
+  toldUntil: number;
+}
+
+/** What Vaults and issuers of one world have given out. */
+export class Ledger {
+  readonly tokens = new Map<string, MintedToken>();
+  readonly #jwts = new Map<string, { readonly issuedAt: number; readonly expiresAt: number }>();
+
+  /** @param fromAt, lifeMs on the true clock */
+  issueJwt(subject: string, fromAt: number, lifeMs: number): string {
+    const [iat, exp] = [Math.floor(fromAt / 1000), Math.floor((fromAt + lifeMs) / 1000)];
+    const text = jwtText({ sub: subject, iat, exp }, `CANARY${'x'.repeat(20)}${this.#jwts.size}`);
+    this.#jwts.set(text, { issuedAt: iat * 1000, expiresAt: exp * 1000 });
+    return text;
+  }
+
+  /** Vault's words against a JWT; undefined when it is good. */
+  refusal(jwt: string, at: number): string | undefined {
+    const known = this.#jwts.get(jwt);
+    if (known === undefined) return 'error validating token: error verifying token signature: no known key';
+    if (at > known.expiresAt + 150_000)
+      return 'error validating token: invalid expiration time (exp): token is expired';
+    if (at < known.issuedAt - 60_000) return 'error validating token: invalid not before (nbf): token not yet valid';
+    return undefined;
+  }
+}
+
+const PLAIN_HEADERS = { 'content-type': 'application/json' };
+
+export const replyOf = (status: number, value: unknown, headers: Record<string, string> = {}): RawReply => ({
+  status,
+  headers: { ...PLAIN_HEADERS, ...headers },
+  body: typeof value === 'string' ? value : JSON.stringify(value),
+});
+
+export class SimulatedVault {
+  readonly address: string;
+  ttlMs = 3_600_000;
+  maxTtlMs = 32 * 86_400_000;
+  /** its clock minus the true time */
+  clockOffsetMs = 0;
+  tokenType: 'service' | 'batch' = 'service';
+  readonly troubles: Trouble[] = [];
+  readonly #time: SimulatedTime;
+  readonly #ledger: Ledger;
+
+  constructor(address: string, time: SimulatedTime, ledger: Ledger) {
+    this.address = address;
+    this.#time = time;
+    this.#ledger = ledger;
+  }
+
+  /** A request arrives. */
+  answer(request: VaultRequest, trouble: Trouble | undefined): RawReply {
+    const operation = operationOf(request);
+    const honest = () => this.#honest(operation, request);
+    const reply = trouble?.reply?.({ operation, request, honest }) ?? honest();
+    const date = new Date(this.#time.now + this.clockOffsetMs).toUTCString();
+    return { ...reply, headers: { date, ...reply.headers } };
+  }
+
+  /** Forgets every token, as a restored storage does. */
+  forget(): void {
+    for (const token of this.#ledger.tokens.values()) if (token.vault === this) token.expiresAt = 0;
+  }
+
+  #honest(operation: Operation, request: VaultRequest): RawReply {
+    if (operation === 'login') return this.#login(JSON.parse(request.body?.reveal() ?? '{}'));
+    const text = request.token?.reveal() ?? '';
+    const token = this.#ledger.tokens.get(text);
+    if (token === undefined || token.vault !== this || token.expiresAt <= this.#time.now)
+      return replyOf(403, { errors: ['permission denied'] });
+    if (operation === 'identity') return this.#identity(token.role);
+    if (operation === 'revoke') {
+      token.expiresAt = 0;
+      return replyOf(204, '');
+    }
+    const left = token.diesAt - this.#time.now;
+    if (left < 1000) return replyOf(400, { errors: ['past the max TTL, cannot renew'] });
+    return this.#granted(text, token, Math.min(this.ttlMs, left));
+  }
+
+  #login({ role = '', jwt = '' }: { role?: string; jwt?: string }): RawReply {
+    const refusal = this.#ledger.refusal(jwt, this.#time.now + this.clockOffsetMs);
+    if (refusal !== undefined) return replyOf(400, { errors: [refusal] });
+    return this.#mint(role);
+  }
+
+  #mint(role: string): RawReply {
+    const order = this.#ledger.tokens.size;
+    const token = { vault: this, role, order, diesAt: this.#time.now + this.maxTtlMs, expiresAt: 0, toldUntil: 0 };
+    const text = tokenText(order);
+    this.#ledger.tokens.set(text, token);
+    return this.#granted(text, token, this.ttlMs);
+  }
+
+  /** Grants a token that it gave before; `told` is what the reply says otherwise than Vault means it. */
+  grantAnew(text: string, told: Record<string, unknown> = {}): RawReply {
+    const token = this.#ledger.tokens.get(text);
+    if (token === undefined) throw new Error('a token that was never given');
+    return this.#granted(text, token, this.ttlMs, told);
+  }
+
+  #granted(text: string, token: MintedToken, leaseMs: number, told: Record<string, unknown> = {}): RawReply {
+    const lease = Math.floor(leaseMs / 1000);
+    token.expiresAt = this.#time.now + lease * 1000;
+    // whoever tells an odd lease keeps its word: nobody is to blame for believing it
+    if ('lease_duration' in told) token.expiresAt = Number.POSITIVE_INFINITY;
+    // nor for not knowing of a shorter lease, if word of it was lost
+    token.toldUntil = Math.max(token.toldUntil, token.expiresAt);
+    const isService = this.tokenType === 'service';
+    const auth = {
+      client_token: text,
+      accessor: isService ? `accessor-${token.order}` : '',
+      policies: ['default'],
+      lease_duration: lease,
+      renewable: isService,
+      token_type: this.tokenType,
+      num_uses: 0,
+      ...told,
+    };
+    return replyOf(200, { auth, warnings: null });
+  }
+
+  #identity(role: string): RawReply {
+    return replyOf(200, {
+      data: { token: this.#ledger.issueJwt(role, this.#time.now, this.ttlMs), ttl: this.ttlMs / 1000 },
+    });
+  }
+}
+
+export function operationOf({ path }: VaultRequest): Operation {
+  if (path.endsWith('/login')) return 'login';
+  if (path.startsWith('/v1/identity/')) return 'identity';
+  return path.endsWith('/renew-self') ? 'renew' : 'revoke';
+}
+
+/** As today's Vault, OpenBao and older Vaults write them. */
+function tokenText(number: number): string {
+  const tail = String(number).padStart(8, '0');
+  return number % 3 === 0 ? `s.CANARY${'A'.repeat(12)}${tail}` : `hvs.CANARY-${'A'.repeat(12)}${tail}`;
+}
+
+export const rawReply = ({ status, headers, body }: RawReply, durationMs: number): VaultReply => ({
+  status,
+  headers,
+  body: new Secret(body),
+  durationMs,
+});
