@@ -76,7 +76,7 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
 
 /** The Vault that exchange `other` logs in to, for an exchange `name` whose source asks there. */
 function vaultOf(name: string, other: string, context: Context): VaultSettings | undefined {
-  const one = context.file.exchanges[other];
+  const one = Object.hasOwn(context.file.exchanges, other) ? context.file.exchanges[other] : undefined;
   if (one === undefined || other === name || one.source.vault_identity !== undefined) return undefined;
   // what is wrong there is told there
   const vault = buildVault(`/exchanges/${other}`, one, { ...context, notes: { origins: [], problems: [] } });

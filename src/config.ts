@@ -3,6 +3,7 @@
 
 import { printParseErrorCode, visit } from 'jsonc-parser';
 import { Check, Errors } from 'typebox/schema';
+import { Settings as Validation } from 'typebox/system';
 import { type Environment, environmentConfig, environmentVault } from './config-environment.ts';
 import type { Origin } from './config-notes.ts';
 import { describeViolations } from './config-problems.ts';
@@ -26,6 +27,9 @@ export class ConfigError extends Error {
     this.problems = problems;
   }
 }
+
+// every problem at once; an unknown key takes up two
+Validation.Set({ maxErrors: 200 });
 
 /** @throws ConfigError naming every problem */
 export function parseConfig(text: string, { fileName, env }: { fileName: string; env: Environment }): ParsedConfig {
@@ -53,6 +57,8 @@ export function configFromEnvironment(env: Environment): ParsedConfig {
 
 /** Lines of "line:column: what": bad syntax, and keys that stand twice (JSON.parse would silently take the last). */
 function findSyntaxProblems(text: string): string[] {
+  // neither the visitor nor the parser gets to the bottom of it
+  if (/(?:[[{]\s*(?:"[^"]{0,200}"\s*:\s*)?){200}/.test(text)) return ['1:1: nested too deep'];
   const problems: string[] = [];
   const keys: Set<string>[] = [];
   visit(

@@ -42,8 +42,10 @@ const ONE_PRINTABLE_WORD = /^[\x21-\x7e]{8,8192}$/;
 /** True for what can be a Vault token: one printable word, so that no header, line or reader can take it for more. */
 export const isTokenText = (text: string): boolean => ONE_PRINTABLE_WORD.test(text);
 
-// Three base64url parts that begin like a JOSE header, or a Vault token in today's (hvs. hvb. hvr.) and the old (s. b. r.) form.
-const LOOKS_SECRET = /eyJ[\w-]*(?:\.[\w-]*){1,4}|\bhv[sbr]\.[\w-]{8,}|\b[sbr]\.[A-Za-z0-9]{20,}/g;
+// Base64url parts that begin like a JOSE header, compact or with blanks in it, or a Vault token in today's (hvs. hvb. hvr.)
+// and the old (s. b. r.) form: no part of a longer word, but for the letter of an escape such as \n in JSON.
+const LOOKS_SECRET =
+  /(?:eyJ[\w-]*|(?:eyA|ewo|ew0|ewk)[\w-]{8,})(?:\.[\w-]*){1,4}|hv[sbr]\.[\w-]{8,}|(?:(?<![A-Za-z0-9])|(?<=\\(?:[bfnrt]|u[0-9a-f]{4})))[sbr]\.[\w-]{20,}/g;
 
 /** Removes whatever looks like a JWT or a Vault token from a text of foreign origin, and every one of `known`. */
 export function scrub(text: string, known: readonly Secret[] = []): string {

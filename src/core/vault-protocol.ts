@@ -93,7 +93,7 @@ export function judgeIdentity(
   const data = objectOf(parseObject(reply.body)?.['data']);
   const [jwt, ttl] = [data?.['token'], data?.['ttl']];
   if (reply.status === 200 && typeof jwt === 'string' && typeof ttl === 'number' && ttl > 0)
-    return { jwt: new Secret(jwt), lifeMs: ttl * 1000 };
+    return { jwt: new Secret(jwt), lifeMs: millisecondsOf(ttl) };
   return judgeRefusal('identity', reply, sent);
 }
 
@@ -115,17 +115,19 @@ export function judgeGrant(operation: Operation, reply: VaultReply, sent: readon
     return { code: 'bad_response', evidence: 'no usable lease_duration' };
   }
   // A lease of 0 means "no expiry" for a root token, or a role gone wrong: treated as an hour that can't be renewed.
-  const leaseSeconds = lease === 0 ? UNSTATED_LEASE_SECONDS : Math.min(lease, TEN_YEARS_SECONDS);
+  const leaseMs = millisecondsOf(lease === 0 ? UNSTATED_LEASE_SECONDS : lease);
   const numUses = typeof auth['num_uses'] === 'number' && auth['num_uses'] > 0 ? auth['num_uses'] : 0;
+  // all of these are shown to people
+  const shown = (text: string) => oneLine(text, [...sent, new Secret(token)]);
   return {
     secret: new Secret(token),
-    accessor: textOf(auth['accessor']) ?? '',
-    leaseMs: Math.max(1, Math.floor(leaseSeconds * 1000)),
+    accessor: shown(textOf(auth['accessor']) ?? ''),
+    leaseMs,
     renewable: auth['renewable'] === true && lease > 0 && numUses === 0,
-    type: textOf(auth['token_type']) ?? 'service',
+    type: shown(textOf(auth['token_type']) ?? 'service'),
     numUses,
-    policies: textsOf(auth['policies']),
-    warnings: textsOf(answer?.['warnings']).map((warning) => oneLine(warning, [...sent, new Secret(token)])),
+    policies: textsOf(auth['policies']).map(shown),
+    warnings: textsOf(answer?.['warnings']).map(shown),
   };
 }
 
@@ -203,6 +205,10 @@ export function parseObject(body: Secret): Record<string, unknown> | undefined {
   }
 }
 
+/** A life that Vault states, within what timers and dates can carry. */
+const millisecondsOf = (seconds: number): number =>
+  Math.max(1, Math.floor(Math.min(seconds, TEN_YEARS_SECONDS) * 1000));
+
 export const objectOf = (value: unknown): Record<string, unknown> | undefined =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
 
@@ -212,7 +218,9 @@ const textsOf = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
 
 function oneLine(text: string, secrets: readonly Secret[]): string {
-  const clean = scrub(text, secrets).replace(/\s+/g, ' ').trim();
+  const clean = scrub(text, secrets)
+    .replace(/[\s\p{Cc}]+/gu, ' ')
+    .trim();
   return clean.length > 300 ? `${clean.slice(0, 300)}...` : clean;
 }
 

@@ -1,6 +1,8 @@
 // What both listeners share: limits that keep slow, huge and many requests from mattering, fixed error bodies, and a
 // close that ends in time.
 
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { type Bucket, type BucketLimit, fullBucket, readyAt, refilled, spend } from '../core/bucket.ts';
 
@@ -24,7 +26,7 @@ export function sendError(
   return reply.code(status).type('application/json').send(JSON.stringify({ error, error_description }));
 }
 
-export function openApp({ now, onRequest }: AppOptions): FastifyInstance {
+export function openApp({ onRequest }: AppOptions): FastifyInstance {
   const app = fastify({
     logger: false,
     exposeHeadRoutes: false,
@@ -39,20 +41,10 @@ export function openApp({ now, onRequest }: AppOptions): FastifyInstance {
     frameworkErrors: (_error, _request, reply) =>
       void sendError(reply as FastifyReply, 400, ['invalid_request', 'The request is not valid.']),
   });
-  app.server.maxConnections = MOST_CONNECTIONS;
+  makeRoom(app.server);
   app.removeAllContentTypeParsers();
-  let bucket: Bucket = fullBucket(REQUEST_RATE, now());
   app.addHook('onRequest', async (_request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
-    bucket = refilled(bucket, REQUEST_RATE, now());
-    if (bucket.level < 1) {
-      const waitMs = readyAt(bucket, REQUEST_RATE, 1) - now();
-      return sendError(reply.header('retry-after', Math.max(1, Math.ceil(waitMs / 1000))), 429, [
-        'slow_down',
-        'Too many requests.',
-      ]);
-    }
-    bucket = spend(bucket, REQUEST_RATE, { now: now(), cost: 1 });
   });
   app.addHook('onResponse', async (request, reply) =>
     onRequest?.(request.routeOptions.url ?? 'unknown', reply.statusCode),
@@ -67,6 +59,43 @@ export function openApp({ now, onRequest }: AppOptions): FastifyInstance {
     );
   });
   return app;
+}
+
+/** Added after a guard, so that what is refused anyway takes nothing from those who are not. */
+export function limitRate(app: FastifyInstance, now: () => number): void {
+  let bucket: Bucket = fullBucket(REQUEST_RATE, now());
+  app.addHook('onRequest', async (_request, reply) => {
+    bucket = refilled(bucket, REQUEST_RATE, now());
+    if (bucket.level < 1) {
+      const waitMs = readyAt(bucket, REQUEST_RATE, 1) - now();
+      return sendError(reply.header('retry-after', Math.max(1, Math.ceil(waitMs / 1000))), 429, [
+        'slow_down',
+        'Too many requests.',
+      ]);
+    }
+    bucket = spend(bucket, REQUEST_RATE, { now: now(), cost: 1 });
+  });
+}
+
+/** When all places are taken, the connection that has been without a request for longest makes room: silence keeps nobody out. */
+function makeRoom(server: FastifyInstance['server']): void {
+  const open = new Set<Socket>();
+  const idle = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    idle.add(socket);
+    socket.once('close', () => {
+      open.delete(socket);
+      idle.delete(socket);
+    });
+    if (open.size > MOST_CONNECTIONS) [...idle][0]?.destroy();
+  });
+  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+    idle.delete(socket);
+    response.once('close', () => {
+      if (!socket.destroyed) idle.add(socket);
+    });
+  });
 }
 
 /** Closes a listener: what is under way may end for two seconds, then connections are cut. */

@@ -4,7 +4,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { ExchangeStatus } from '../core/status.ts';
 import type { ExchangeView } from './exchange-view.ts';
-import { type AppOptions, openApp, sendError } from './limits.ts';
+import { type AppOptions, limitRate, openApp, sendError } from './limits.ts';
 import { STATUS_REPLY, statusBody } from './status-body.ts';
 
 const MOST_LAG_MS = 5000;
@@ -24,6 +24,7 @@ export interface OpsApiOptions extends AppOptions {
 
 export function buildOpsApi(options: OpsApiOptions): FastifyInstance {
   const app = openApp(options);
+  limitRate(app, options.now);
   const statuses = (): ExchangeStatus[] => options.exchanges().map((view) => view.status());
 
   app.get('/livez', async (_request, reply) => {

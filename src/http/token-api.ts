@@ -4,7 +4,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ExchangeView, ServedToken } from './exchange-view.ts';
 import { addGuard, type GuardOptions } from './guard.ts';
-import { type AppOptions, openApp, sendError } from './limits.ts';
+import { type AppOptions, limitRate, openApp, sendError } from './limits.ts';
 
 const REFRESH_GAP_MS = 10_000;
 const LONGEST_POLL_SECONDS = 300;
@@ -36,6 +36,7 @@ type TokenRequest = FastifyRequest<{
 export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
   const app = openApp(options);
   addGuard(app, options);
+  limitRate(app, options.now);
   const closing = new AbortController();
   app.addHook('preClose', async () => closing.abort());
   const refreshedAt = new Map<string, number>();
@@ -131,7 +132,8 @@ function metadataOf({ name }: ExchangeView, token: ServedToken) {
 }
 
 function sendUnavailable(view: ExchangeView, reply: FastifyReply): FastifyReply {
-  const title = view.status().failure?.title ?? 'there is no Vault token yet';
+  const { failure, token } = view.status();
+  const title = failure?.title ?? (token === undefined ? 'there is no Vault token yet' : 'the Vault token has expired');
   return sendError(reply.header('retry-after', 5), 503, ['temporarily_unavailable', title]);
 }
 

@@ -1,0 +1,192 @@
+// Any text and any JSON in place of a config: settings, or a ConfigError whose lines quote no value. Nothing else is thrown.
+// And durations: what is written is what is meant, whatever is written.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { ConfigError, configFromEnvironment, type ParsedConfig, parseConfig } from '../../src/config.ts';
+import { parseDuration } from '../../src/config-duration.ts';
+
+const CANARY = 'hvs.CAESIcanarycanary';
+const EXAMPLE = readFileSync('config.example.json', 'utf8');
+/** every place in the example: ['exchanges', 'app', 'login', 'role'], ... */
+const PLACES = placesIn(JSON.parse(EXAMPLE));
+
+function placesIn(value: unknown, at: readonly string[] = []): (readonly string[])[] {
+  if (typeof value !== 'object' || value === null) return [at];
+  return [at, ...Object.entries(value).flatMap(([key, one]) => placesIn(one, [...at, key]))];
+}
+
+/** What the parser makes of it, or the lines that it refuses it with. */
+function outcomeOf(parse: () => ParsedConfig): ParsedConfig | readonly string[] {
+  try {
+    return parse();
+  } catch (error) {
+    assert.ok(error instanceof ConfigError, `${error}`);
+    assert.ok(error.problems.length > 0);
+    for (const line of error.problems) {
+      assert.ok(!line.includes(CANARY), line);
+      assert.match(line, /^\P{Cc}*$/u);
+      assert.ok(line.length < 1000, line);
+    }
+    return error.problems;
+  }
+}
+
+const parse = (text: string) => outcomeOf(() => parseConfig(text, { fileName: 'config.json', env: {} }));
+
+/** names that every object has from its prototype */
+const inherited = fc.constantFrom('constructor', '__proto__', 'toString', 'valueOf', 'hasOwnProperty');
+const value = fc.oneof(
+  fc.constantFrom(CANARY, `https://user:${CANARY}@vault:8200`, `/etc/${CANARY}`, `127.0.0.1:${CANARY}`, `${CANARY}\n`),
+  fc.jsonValue(),
+  inherited,
+  fc.constantFrom<unknown>(0, -1, 1e300, '', '/', '0s', '5 minutes', [], {}, null, { [CANARY.slice(4)]: CANARY }),
+);
+const change = fc.record({
+  place: fc.constantFrom(...PLACES),
+  kind: fc.constantFrom('set', 'drop', 'add'),
+  key: fc.oneof(inherited, fc.string()),
+  value,
+});
+
+function changed(
+  config: unknown,
+  { place, kind, key, value: to }: { place: readonly string[]; kind: string; key: string; value: unknown },
+): unknown {
+  const [first, ...rest] = place;
+  if (first === undefined) {
+    if (kind !== 'add' || typeof config !== 'object' || config === null) return to;
+    // as JSON has it: a member of its own, whatever its name
+    return Array.isArray(config) ? [...config, to] : Object.fromEntries([...Object.entries(config), [key, to]]);
+  }
+  if (typeof config !== 'object' || config === null) return config;
+  if (Array.isArray(config))
+    return config.map((one, index) =>
+      String(index) === first ? changed(one, { place: rest, kind, key, value: to }) : one,
+    );
+  const entries = Object.entries(config).flatMap(([name, one]) => {
+    if (name !== first) return [[name, one] as const];
+    if (kind === 'drop' && rest.length === 0) return [];
+    return [[name, changed(one, { place: rest, kind, key, value: to })] as const];
+  });
+  return Object.fromEntries(entries);
+}
+
+test('B1 B2: the example with a few members changed, dropped or added', () => {
+  let taken = 0;
+  const property = fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
+    const config = changes.reduce<unknown>(changed, JSON.parse(EXAMPLE));
+    if ('settings' in parse(JSON.stringify(config))) taken += 1;
+  });
+  fc.assert(property, { numRuns: 700 });
+  assert.ok(taken > 20, `not everything is refused: ${taken} were taken`);
+});
+
+test('B1 B2: any JSON, any text, and the text of the example with pieces cut out or put in', () => {
+  const piece = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 5 }),
+    fc.constantFrom('{', '}', '[', ']', '"', ',', ':', '\\', '/*', '//', '\uFEFF', 'NaN', '1e999', '\u0000', '\ud800'),
+  );
+  const cut = fc
+    .tuple(fc.nat(EXAMPLE.length), fc.nat(20), piece)
+    .map(([at, length, text]) => EXAMPLE.slice(0, at) + text + EXAMPLE.slice(at + length));
+  fc.assert(
+    fc.property(fc.oneof(cut, fc.json(), fc.string({ unit: 'binary' })), (text) => void parse(text)),
+    { numRuns: 500 },
+  );
+});
+
+test('B1: what is nested too deep is refused like any other rubbish', () => {
+  for (const text of ['['.repeat(200_000), '{"a":'.repeat(100_000), `${'['.repeat(1e5)}${']'.repeat(1e5)}`])
+    parse(text);
+});
+
+test('B2: a name that every object has from its prototype names no exchange', () => {
+  const app = { login: { role: 'app' } };
+  for (const exchange of ['constructor', 'toString', 'valueOf', '__proto__', 'hasOwnProperty']) {
+    const config = {
+      vault: { address: 'https://vault' },
+      exchanges: { app: { ...app, source: { vault_identity: { role: 'r', exchange } } } },
+    };
+    assert.deepEqual(parse(JSON.stringify(config)), [
+      'config.json: /exchanges/app/source/vault_identity/exchange: must name another exchange, with a source that is no vault_identity',
+    ]);
+  }
+});
+
+test('any environment makes settings, or lines that quote none of it', () => {
+  const names = [
+    'VAULT_ADDR',
+    'BAO_ADDR',
+    'VAULT_NAMESPACE',
+    'VAULT_CACERT',
+    'VAULT_CLIENT_KEY',
+    'VTS_JWT_FILE',
+    'VTS_ROLE',
+    'VTS_TOKEN_FILE',
+    'VTS_TOKEN_MODE',
+    'VTS_MOUNT',
+    'VTS_API_LISTEN',
+    'VTS_LOG_LEVEL',
+  ];
+  const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom(CANARY, 'https://v', '/a/b', '127.0.0.1:1'));
+  const env = fc.dictionary(fc.constantFrom(...names), text);
+  fc.assert(
+    fc.property(env, (given) => void outcomeOf(() => configFromEnvironment(given))),
+    { numRuns: 1000 },
+  );
+});
+
+const TEN_YEARS_MS = 10 * 365 * 86_400_000;
+const UNITS = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 } as const;
+
+/** Go's way to write it, such as 1h2m3s4ms. */
+function written(ms: number): string {
+  let left = ms;
+  return Object.entries(UNITS)
+    .map(([unit, size]) => {
+      const count = Math.floor(left / size);
+      left -= count * size;
+      return count === 0 ? '' : `${count}${unit}`;
+    })
+    .join('');
+}
+
+test('B4: a duration that was written is read again to the millisecond', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: TEN_YEARS_MS }), (ms) => assert.equal(parseDuration(written(ms)), ms)),
+    { numRuns: 1000 },
+  );
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: TEN_YEARS_MS / 1000 }), (s) => assert.equal(parseDuration(s), s * 1000)),
+  );
+});
+
+test('B4: any text or number is more than nothing and at most ten years, or refused without being quoted', () => {
+  const number = fc.oneof(fc.double(), fc.integer(), fc.bigInt().map(Number));
+  const piece = fc.oneof(
+    number.map(String),
+    fc.constantFrom('h', 'm', 's', 'ms', '.', '-', '+', ' ', 'e9', '\n', 'µs', '٣'),
+  );
+  const text = fc.oneof(
+    fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join('')),
+    fc.string({ unit: 'binary' }),
+  );
+  fc.assert(
+    fc.property(fc.oneof(text, number), (value) => {
+      const outcome = parseDuration(value);
+      if (typeof outcome === 'number') assert.ok(outcome > 0 && outcome <= TEN_YEARS_MS, String(outcome));
+      else assert.match(outcome.problem, /^must be /);
+    }),
+    { numRuns: 800 },
+  );
+});
+
+test('B4: a hundred thousand characters take no time', () => {
+  const startedAt = performance.now();
+  for (const text of ['1'.repeat(1e5), '1m'.repeat(5e4), `${'1.1ms'.repeat(2e4)}x`, `${'1m1'.repeat(3e4)}`])
+    parseDuration(text);
+  assert.ok(performance.now() - startedAt < 500);
+});

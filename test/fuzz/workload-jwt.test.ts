@@ -1,0 +1,55 @@
+// Whatever stands in the JWT's file: a JWT whose members can be believed, or a failure that quotes nothing of it.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { ERRORS } from '../../src/core/errors.ts';
+import { Secret } from '../../src/core/secret.ts';
+import { decodeWorkloadJwt, isExpired, isOlder, isStale } from '../../src/core/workload-jwt.ts';
+
+const CLAIMS = ['iss', 'sub', 'aud', 'iat', 'nbf', 'exp', '__proto__', 'constructor'];
+const encode = (text: string): string => Buffer.from(text).toString('base64url');
+const objectText = fc
+  .dictionary(fc.constantFrom(...CLAIMS), fc.oneof(fc.jsonValue(), fc.double(), fc.bigInt().map(Number)))
+  .map((claims) => JSON.stringify(claims));
+/** JSON.parse makes Infinity of it */
+const odd = fc.constantFrom('{"exp":1e999}', '{"exp":-1e999,"iat":1e999}', '[]', 'null', '"x"', '{', '', '\u0000');
+const part = fc.oneof(
+  { weight: 4, arbitrary: objectText.map(encode) },
+  fc.oneof(odd, fc.string({ unit: 'binary' })).map(encode),
+  fc.string(),
+);
+const text = fc.oneof(
+  { weight: 4, arbitrary: fc.tuple(part, part, part).map((parts) => parts.join('.')) },
+  fc.array(part, { maxLength: 6 }).map((parts) => parts.join('.')),
+  fc.string({ unit: 'binary', maxLength: 200 }),
+);
+const expected = fc.oneof(
+  fc.constant({}),
+  fc.record({ issuer: fc.string(), audience: fc.string(), subject: fc.string() }, { requiredKeys: [] }),
+);
+
+test('A13 A14: any text is a JWT with believable members, or a failure without its text', () => {
+  let decoded = 0;
+  fc.assert(
+    fc.property(text, expected, fc.double(), (jwt, wanted, wall) => {
+      const outcome = decodeWorkloadJwt(new Secret(jwt), wanted);
+      if ('code' in outcome) {
+        assert.ok(outcome.code in ERRORS);
+        if (jwt.length > 20) assert.ok(!(outcome.evidence ?? '').includes(jwt));
+        assert.match(outcome.evidence ?? '', /^\P{Cc}*$/u);
+        return;
+      }
+      decoded += 1;
+      for (const at of [outcome.issuedAt, outcome.notBefore, outcome.expiresAt])
+        assert.ok(at === undefined || (Number.isInteger(at) && at >= 1e12 && at <= 1e13), String(at));
+      assert.ok(outcome.audience.every((one) => typeof one === 'string'));
+      for (const claim of [outcome.issuer, outcome.subject])
+        assert.ok(claim === undefined || typeof claim === 'string');
+      for (const judged of [isStale(outcome, wall), isExpired(outcome, wall), isOlder(outcome, outcome)])
+        assert.equal(typeof judged, 'boolean');
+    }),
+    { numRuns: 800 },
+  );
+  assert.ok(decoded > 20, `the texts are not all rubbish: ${decoded} were taken`);
+});

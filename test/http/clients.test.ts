@@ -1,0 +1,156 @@
+// What clients do to a real daemon: too many of them, too often, at the wrong moment, with the wrong caller token, and gone
+// before the answer. The flood in earnest is test/faults/endpoint.fault.ts.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { ExchangeError } from '../../src/core/errors.ts';
+import { until } from '../support/settling.ts';
+import { openPeers, type Peers, runDaemon } from '../support/sidecar.ts';
+import { ask, askMuch, closed, openSocket, portOf, repeated, request, statusesIn, without } from './raw-socket.ts';
+
+const tokenIn = ({ directory }: Peers) => readFile(join(directory, 'token'), 'utf8').catch(() => undefined);
+const troubles = (log: readonly string[]) => log.filter((line) => /"level":"(warn|error|fatal)"/.test(line));
+
+async function setUp(t: TestContext, over: Record<string, unknown> = {}) {
+  const peers = await openPeers(t);
+  await peers.writeJwt();
+  const running = await runDaemon(t, { ...peers.config(), ...over });
+  const token = await until('a token', () => tokenIn(peers));
+  return { ...peers, ...running, token, port: portOf(running.daemon.api), ops: portOf(running.daemon.ops) };
+}
+
+test('G6: three hundred clients that say nothing, or half of it, keep nobody else out', async (t) => {
+  const { port, ops, token } = await setUp(t);
+  for (const [listener, good, answer] of [
+    [port, request(port), token],
+    [ops, request(ops, [], 'GET /readyz HTTP/1.1'), '{"ready":true'],
+  ] as const) {
+    const slow = Array.from({ length: 300 }, () => openSocket(listener));
+    for (const { socket } of slow.slice(150)) socket.write('GET /v1/token HTTP/1.1\r\nX-A: ');
+    for (let client = 0; client < 5; client += 1) assert.ok((await ask(listener, good)).includes(answer));
+    for (const { socket } of slow) socket.destroy();
+  }
+});
+
+test('G7: requests that are refused anyway take nothing from the rate of those that are not', async (t) => {
+  const { port, token } = await setUp(t);
+  const fromAPage = without(repeated(port, 90, ['Origin: null']), 'x-vault-request');
+  for (let batch = 0; batch < 4; batch += 1) {
+    const statuses = statusesIn(await askMuch(port, fromAPage));
+    assert.ok(statuses.length === 90 && statuses.every((status) => status === 403 || status === 429));
+  }
+  assert.ok((await ask(port, request(port))).includes(token));
+});
+
+test('G7: a flood of requests: what is beyond the rate is told to slow down', async (t) => {
+  const { port } = await setUp(t);
+  const flood = Array.from({ length: 20 }, () => askMuch(port, repeated(port, 99)));
+  const statuses = (await Promise.all(flood)).flatMap(statusesIn);
+  const served = statuses.filter((status) => status === 200).length;
+  assert.equal(statuses.filter((status) => status === 429).length, 20 * 99 - served);
+  assert.ok(served >= 100 && served < 400, `${served} were served`);
+});
+
+test('G10: a real daemon with a caller token: 401 to all who show none, a wrong, a short or a long one', async (t) => {
+  const { port, token, ...world } = await setUp(t);
+  const file = join(world.directory, 'caller');
+  await writeFile(file, 'correct-horse\n');
+  const guarded = await runDaemon(t, {
+    ...world.config({ sinks: [] }),
+    api: { listen: '127.0.0.1:0', caller_token_file: file },
+  });
+  const guardedPort = portOf(guarded.daemon.api);
+  const show = async (...shown: string[]) =>
+    ask(
+      guardedPort,
+      request(
+        guardedPort,
+        shown.map((one) => `Authorization: ${one}`),
+      ),
+    );
+  await until('a token', async () => (await show('Bearer correct-horse')).includes('"access_token":"hvs.'));
+  for (const shown of [
+    '',
+    'correct-horse',
+    'Bearer',
+    'Bearer correct-hors',
+    'Bearer correct-horsf',
+    'Basic correct-horse',
+  ])
+    assert.match(await show(shown), /^HTTP\/1\.1 401 .*\bwww-authenticate: Bearer\r\n.*invalid_token/s);
+  for (const shown of [`Bearer correct-horse${'x'.repeat(5000)}`, `Bearer ${token}`, 'Bearer correct-horse, Bearer x'])
+    assert.match(await show(shown), /^HTTP\/1\.1 401 /);
+  assert.match(await show('Bearer x', 'Bearer correct-horse'), /^HTTP\/1\.1 401 /);
+  await writeFile(file, '');
+  assert.match(await show('Bearer '), /^HTTP\/1\.1 401 /, 'an empty file lets nobody in');
+});
+
+test('G11: clients that reset in the middle of a request, a reply or a long poll leave no warning, and nothing behind', async (t) => {
+  const { port, ops, log, token } = await setUp(t);
+  const poll = request(port, [], 'GET /v1/token?wait_for_change=true HTTP/1.1');
+  const metrics = request(ops, ['Connection: keep-alive'], 'GET /metrics HTTP/1.1');
+  for (const [listener, bytes] of [
+    [port, request(port)],
+    [port, request(port).slice(0, 30)],
+    [port, poll],
+    [ops, metrics.repeat(20)],
+  ] as const) {
+    const gone = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const { socket, answer } = openSocket(listener);
+        await new Promise((sent) => socket.write(bytes, sent));
+        if (listener === ops) await until('a reply begins', () => answer().length > 0 || socket.destroyed);
+        return socket.resetAndDestroy();
+      }),
+    );
+    await Promise.all(gone.map(closed));
+  }
+  assert.ok((await ask(port, request(port))).includes(token));
+  assert.deepEqual(troubles(log), []);
+});
+
+test('G12: after the last token: 503 with a reason and Retry-After, and the dead token is served no more', async (t) => {
+  const peers = await openPeers(t);
+  peers.vault.trust({ issuer: peers.issuer.issuer, role: 'app', settings: { token_ttl: 1 } });
+  await peers.writeJwt();
+  const { daemon } = await runDaemon(t, peers.config());
+  const port = portOf(daemon.api);
+  const token = await until('a token', () => tokenIn(peers));
+  peers.vault.setSealed(true);
+  await until('it has expired', () => daemon.exchanges.views()[0]?.token() === undefined);
+  const answer = await ask(port, request(port));
+  assert.match(answer, /^HTTP\/1\.1 503 .*\bretry-after: 5\r\n/s);
+  assert.match(answer, /"error_description":"(the Vault token has expired|Vault is sealed)"/);
+  const metadata = await ask(port, request(port, [], 'GET /v1/token/app/metadata HTTP/1.1'));
+  for (const text of [answer, metadata]) assert.ok(!text.includes(token) && statusesIn(text)[0] === 503);
+});
+
+test('G13: of a hundred refreshes at once one is taken; a hundred connections are none too many', async (t) => {
+  const { port, log } = await setUp(t);
+  const clients = Array.from({ length: 100 }, () => openSocket(port));
+  await Promise.all(clients.map(({ socket }) => once(socket, 'connect')));
+  for (const { socket } of clients) socket.write(request(port, [], 'POST /v1/token/app/refresh HTTP/1.1'));
+  await Promise.all(clients.map(({ socket }) => closed(socket)));
+  const statuses = clients.flatMap(({ answer }) => statusesIn(answer()));
+  assert.equal(statuses.filter((status) => status === 202).length, 1);
+  assert.equal(statuses.filter((status) => status === 429).length, 99);
+  assert.deepEqual(troubles(log), []);
+});
+
+test('G15: a second instance on the same ports is refused, and the first one serves on; a path is no address', async (t) => {
+  const { port, ops, token, daemon, stop, ...peers } = await setUp(t);
+  const addresses = { api: { listen: `127.0.0.1:${port}` }, ops: { listen: `127.0.0.1:${ops}` } };
+  const second = { ...peers.config({ sinks: [] }), ...addresses };
+  const refused = (error: unknown) => error instanceof ExchangeError && error.failure.code === 'listen_failed';
+  await assert.rejects(runDaemon(t, second), refused);
+  assert.ok((await ask(port, request(port))).includes(token));
+  // what its connections leave behind is in nobody's way
+  await stop();
+  const next = await runDaemon(t, second);
+  assert.equal(next.daemon.api, daemon.api);
+  for (const listen of ['unix:/run/sidecar.sock', '/run/sidecar.sock', '@sidecar'])
+    await assert.rejects(runDaemon(t, { ...second, api: { listen } }), /\/api\/listen: must be host:port/);
+});

@@ -1,0 +1,53 @@
+// An exchange for the token API to serve, with a token that a test sets; those who wait are woken by that.
+
+import { Secret } from '../../src/core/secret.ts';
+import type { ExchangeStatus } from '../../src/core/status.ts';
+import type { ExchangeView, ServedToken } from '../../src/http/exchange-view.ts';
+
+const STATUS: ExchangeStatus = {
+  exchange: 'app',
+  phase: 'active',
+  authenticated: true,
+  ready: true,
+  reasons: [],
+  started: true,
+  jwt: undefined,
+  token: undefined,
+  failure: undefined,
+  sinks: [],
+  nextAction: undefined,
+};
+
+export function fakeView(name = 'app') {
+  let token: ServedToken | undefined;
+  const waiting = new Set<() => void>();
+  const view = {
+    name,
+    refreshes: 0,
+    waiting,
+    set(text: string | undefined, generation = 1) {
+      const expiry = { expiresAt: Date.UTC(2026, 0, 1), expiresInMs: 3_600_500 };
+      token =
+        text === undefined
+          ? undefined
+          : { secret: new Secret(text), accessor: 'acc', generation, renewable: true, ...expiry };
+      for (const wake of [...waiting]) wake();
+    },
+    status: () => ({ ...STATUS, exchange: name }),
+    token: () => token,
+    changed: (generation: number | undefined, signal: AbortSignal) =>
+      new Promise<void>((resolve) => {
+        const wake = () => {
+          waiting.delete(wake);
+          resolve();
+        };
+        if (signal.aborted || token?.generation !== generation) return resolve();
+        waiting.add(wake);
+        signal.addEventListener('abort', wake);
+      }),
+    refresh() {
+      view.refreshes += 1;
+    },
+  } satisfies ExchangeView & Record<string, unknown>;
+  return view;
+}

@@ -1,0 +1,78 @@
+// Bytes over a real socket, as a browser, a proxy or an attacker would send them, and what comes back.
+
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+
+export type Bytes = string | Uint8Array;
+
+/** Sends bytes and gives back all that comes until the connection is closed, by us once a reply has begun. */
+export async function ask(port: number, bytes: Bytes): Promise<string> {
+  const { socket, answer } = openSocket(port);
+  socket.once('data', () => socket.end());
+  socket.write(bytes);
+  await closed(socket);
+  return answer();
+}
+
+/** The same for several requests, of which the last says that it is: only the peer closes. */
+export async function askMuch(port: number, bytes: Bytes): Promise<string> {
+  const { socket, answer } = openSocket(port);
+  socket.write(bytes);
+  await closed(socket);
+  return answer();
+}
+
+/** The same for bytes that may be no whole request: our end is closed behind them, so that nobody waits for more. */
+export async function askWithoutMore(port: number, bytes: Bytes): Promise<string> {
+  const { socket, answer } = openSocket(port);
+  socket.end(bytes);
+  await closed(socket);
+  return answer();
+}
+
+export interface Conversation {
+  readonly socket: Socket;
+  /** what has come so far; each byte is one character */
+  answer(): string;
+}
+
+/** A connection that stays open on our side; errors of a peer that cuts it off are no news. */
+export function openSocket(port: number): Conversation {
+  const socket = connect(port, '127.0.0.1');
+  let answer = '';
+  socket.on('data', (chunk) => {
+    answer += chunk.toString('latin1');
+  });
+  socket.on('error', () => {});
+  return { socket, answer: () => answer };
+}
+
+/** Resolves when the connection is gone, whoever closed it. */
+export async function closed(socket: Socket): Promise<void> {
+  if (!socket.closed) await once(socket, 'close').catch(() => {});
+}
+
+/** Of each reply in `answer`, in order. */
+export const statusesIn = (answer: string): number[] =>
+  [...answer.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status)).filter((status) => status !== 100);
+
+export const portOf = (url: string): number => Number(new URL(url).port);
+
+/** The request that an application beside the sidecar sends, with lines after its own or, by the same name, in their place. */
+export function request(port: number, lines: readonly string[] = [], first = 'GET /v1/token HTTP/1.1'): string {
+  const names = new Set(lines.map((line) => line.split(':', 1)[0]?.toLowerCase()));
+  const own = [`Host: 127.0.0.1:${port}`, 'X-Vault-Request: true', 'Connection: close'];
+  const kept = own.filter((line) => !names.has(line.split(':', 1)[0]?.toLowerCase()));
+  return [first, ...kept, ...lines, '', ''].join('\r\n');
+}
+
+/** The same without the lines of these names. */
+export const without = (text: string, ...names: readonly string[]): string =>
+  text
+    .split('\r\n')
+    .filter((line) => !names.some((name) => line.toLowerCase().startsWith(`${name}:`)))
+    .join('\r\n');
+
+/** `count` of them over one connection. */
+export const repeated = (port: number, count: number, lines: readonly string[] = []): string =>
+  request(port, ['Connection: keep-alive', ...lines]).repeat(count - 1) + request(port, lines);
