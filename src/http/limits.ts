@@ -36,7 +36,13 @@ export function openApp({ onRequest }: AppOptions): FastifyInstance {
     keepAliveTimeout: 5000,
     maxRequestsPerSocket: 100,
     return503OnClosing: true,
-    http: { maxHeaderSize: 8 * 1024, headersTimeout: 3000, connectionsCheckingInterval: 1000, requireHostHeader: true },
+    http: {
+      insecureHTTPParser: false,
+      maxHeaderSize: 8 * 1024,
+      headersTimeout: 3000,
+      connectionsCheckingInterval: 1000,
+      requireHostHeader: true,
+    },
     routerOptions: { maxParamLength: 100 },
     frameworkErrors: (_error, _request, reply) =>
       void sendError(reply as FastifyReply, 400, ['invalid_request', 'The request is not valid.']),

@@ -6,7 +6,7 @@ import { KINDS } from './faults.ts';
 import { DAY, type Fault, HOUR, MINUTE, type Plan, SECOND, type Setup } from './plan.ts';
 
 /** How the faults of a month come: some alone, some upon one another; most are short. */
-const MEAN_PAUSE_MS = 20 * HOUR;
+const MEAN_PAUSE_MS = 26 * HOUR;
 const LONG_SHARE = 1 / 6;
 const MOSTLY_MS = HOUR;
 
@@ -71,7 +71,7 @@ function drawExchange(chance: Chance, name: string, names: readonly string[]): E
   const fed = name !== first && chance.random() < 0.4;
   const source: SourceSettings = fed
     ? { kind: 'vault-identity', vault: { ...vault, address: 'unknown yet' }, role: name, token: { exchange: first } }
-    : { kind: 'file', path: `/jwt/${name}`, pollIntervalMs: chance.pick([10_000, 10_000, 60_000]) };
+    : { kind: 'file', path: `/jwt/${name}`, pollIntervalMs: chance.pick([10_000, 10_000, 60_000, 1_800_000]) };
   return {
     ...{ name, vault, source, expect: {}, sinks },
     login: { mount: 'jwt', role: `${name}#0` },

@@ -6,9 +6,6 @@ import type { Kind, Ongoing } from './faults.ts';
 import type { Life } from './life.ts';
 import { type Fault, HOUR, MINUTE, SECOND, type Setup, SLOW_MS, SOON_MS } from './plan.ts';
 
-/** A JWT that stops being torn or missing is seen by the next poll at the latest. */
-const POLLED_MS = SOON_MS + 66 * SECOND;
-
 const nameOf = ({ args }: Fault): string => String(args['exchange']);
 const jwtPath = (fault: Fault): string => `/jwt/${nameOf(fault)}`;
 
@@ -27,7 +24,8 @@ function starving(life: Life, fault: Fault, end?: () => void): Ongoing {
   return {
     touches: (exchange) => life.feeds(nameOf(fault), exchange),
     upsets: !life.renewsFor(nameOf(fault)),
-    recoveryMs: POLLED_MS,
+    // seen by the next poll at the latest; and then there may be the minute for which an expired one is left in peace
+    recoveryMs: SOON_MS + MINUTE + 1.1 * life.pollMs(nameOf(fault)),
     ...(end && { end }),
   };
 }
@@ -172,7 +170,7 @@ export const FILE_FAULTS: Readonly<Record<string, Kind>> = {
       const end = () => {
         life.host.isWatching = true;
       };
-      return { touches: () => true, upsets: false, recoveryMs: POLLED_MS, end };
+      return { touches: () => true, upsets: false, recoveryMs: SOON_MS, end };
     },
   },
   'a sink fails': {

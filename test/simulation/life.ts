@@ -190,6 +190,12 @@ export class Life {
     return this.vaults.some((vault) => vault.address === address && this.renews(vault));
   }
 
+  /** How often the JWT is read if nothing else tells. */
+  pollMs(name: string): number {
+    const source = this.#settingsOf(name)?.source;
+    return source?.kind === 'file' ? source.pollIntervalMs : 0;
+  }
+
   spoiled = (path: string): void => this.#promises.spoiled(path);
   hasLoggedInWith = (jwt: string): boolean => this.#calls.hasLoggedInWith(jwt);
 

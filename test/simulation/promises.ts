@@ -41,6 +41,10 @@ export class Promises {
     const isCutShort = event.type === 'renewed' && (after.token?.expiresAt ?? now) <= now;
     if (wasServed !== undefined && served === undefined && after.stopping === undefined && !isCutShort)
       broken('V3', 'a good token was dropped');
+    if (after.token !== undefined && after.token.revision !== before.token?.revision) {
+      const { toldUntil = Number.POSITIVE_INFINITY } = this.#life.ledger.tokens.get(after.token.secret.reveal()) ?? {};
+      if (after.token.expiresAt > toldUntil) broken('V1', 'a lease is taken for longer than it is');
+    }
     for (const [index, sink] of after.sinks.entries()) {
       const starts = sink.writing !== undefined && sink.writing !== before.sinks[index]?.writing;
       if (starts && (sink.writing?.expiresAt ?? 0) <= now) broken('V1', 'an expired token is written');
@@ -138,12 +142,13 @@ export class Promises {
     }
     if (status.authenticated !== (served !== undefined)) this.#life.broken('V9', `${name}: authenticated is wrong`);
     if (status.ready && served === undefined) this.#life.broken('V9', `${name} is called ready without a token`);
-    if (!this.#life.isDue(name)) return;
-    if (!status.ready) this.#life.broken('V8', `${name} isn't ready: ${status.reasons}, at ${vault.address}`);
+    const isDue = this.#life.isDue(name);
+    if (isDue && !status.ready) this.#life.broken('V8', `${name} isn't ready: ${status.reasons}, at ${vault.address}`);
+    if (!status.ready) return;
     for (const { path } of sinks) {
       const held = ledger.tokens.get(tokenIn(path, host.files.get(path) ?? '') ?? '');
       const isSpoiled = time.now < (this.#spoiledUntil.get(path) ?? 0) || !this.#life.isExact;
-      if (held === undefined && !isSpoiled) this.#life.broken('F15', `${path} holds no token`);
+      if (held === undefined && isDue && !isSpoiled) this.#life.broken('F15', `${path} holds no token`);
       if (held !== undefined && held.toldUntil <= time.now) this.#life.broken('V9', `${path} holds an expired token`);
     }
   }
