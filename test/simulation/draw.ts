@@ -6,7 +6,7 @@ import { KINDS } from './faults.ts';
 import { DAY, type Fault, HOUR, MINUTE, type Plan, SECOND, type Setup } from './plan.ts';
 
 /** How the faults of a month come: some alone, some upon one another; most are short. */
-const MEAN_PAUSE_MS = 26 * HOUR;
+const MEAN_PAUSE_MS = 20 * HOUR;
 const LONG_SHARE = 1 / 6;
 const MOSTLY_MS = HOUR;
 
