@@ -1,0 +1,116 @@
+// What starts and ends around the sidecar: Vault with it, applications that wait for it, and clocks that somebody sets.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { globSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { until } from '../support/settling.ts';
+import { debian } from '../support/tools.ts';
+import { openRealVault } from '../vault/real-vault.ts';
+import { cpuMs, openFaultWorld, served, startSidecar } from './sidecar-process.ts';
+
+test('I11: Vault and the sidecar are killed and started together: all is well soon', async (t) => {
+  const vault = await openRealVault(t);
+  const world = await openFaultWorld(t, { whole: { vault: { address: vault.url, timeout: '2s' } } });
+  await vault.write('sys/auth/jwt', { type: 'jwt' });
+  await vault.write('auth/jwt/config', {
+    oidc_discovery_url: world.issuer.issuer,
+    bound_issuer: world.issuer.issuer,
+  });
+  const role = { role_type: 'jwt', user_claim: 'sub', bound_audiences: 'vault', token_ttl: '10m' };
+  await vault.write('auth/jwt/role/app', role);
+  const isLive = async (token: string) =>
+    (await vault.call('GET', 'auth/token/lookup-self', undefined, { 'x-vault-token': token })).status === 200;
+  const first = await startSidecar(t, world.configFile);
+  await first.event('ready');
+  const before = world.token();
+  first.signal('SIGKILL');
+  await Promise.all([vault.kill(), first.ended]);
+  const [second] = await Promise.all([startSidecar(t, world.configFile), vault.start()]);
+  await second.event('ready', () => true, 60_000);
+  const after = world.token();
+  assert.ok(after !== undefined && after !== before && (await isLive(after)));
+  assert.equal(await served(world), after);
+  assert.equal((await second.stop()).code, 0);
+});
+
+test('I12: an application that waits for readiness finds the token, however late the JWT comes', async (t) => {
+  const world = await openFaultWorld(t);
+  world.vault.setSealed(true);
+  const wait = `"$0" src/main.ts wait --ops ${world.ops} --timeout 20s && cat ${world.tokenFile}`;
+  let seen = '';
+  const app = spawn('sh', ['-c', wait, process.execPath], { stdio: ['ignore', 'pipe', 'inherit'] });
+  app.stdout.on('data', (chunk: Buffer) => {
+    seen += chunk.toString();
+  });
+  t.after(() => app.kill('SIGKILL'));
+  const { event } = await startSidecar(t, world.configFile);
+  await event('login_failed');
+  assert.deepEqual([app.exitCode, seen], [null, ''], 'the application waits');
+  world.vault.setSealed(false);
+  const code = await until('the application ends', () => app.exitCode ?? undefined, 25_000);
+  assert.deepEqual([code, seen], [0, world.token()]);
+  assert.match(seen, /^hvs\./);
+});
+
+const HOUR = 3600;
+const STEPS: readonly (readonly [row: string, offset: string])[] = [
+  ['H1: the wall clock goes an hour ahead', `+${HOUR}`],
+  ['H2: the wall clock goes an hour back', `-${HOUR}`],
+  ['H3: the wall clock says 1970', `-${Math.floor(Date.now() / 1000) - HOUR}`],
+  ['H3: the wall clock says 2106', `+${Date.UTC(2106, 1, 7) / 1000 - Math.floor(Date.now() / 1000)}`],
+];
+
+// these wait more than they work
+describe('clocks that somebody sets', { concurrency: true }, () => {
+  for (const [row, offset] of STEPS) {
+    test(`${row}: the token stays, is renewed in time, and nothing runs hot`, async (t) => {
+      debian('faketime');
+      const [library = ''] = globSync('/usr/lib/*/faketime/libfaketime.so.1');
+      const world = await openFaultWorld(t, { leaseSeconds: 6 });
+      const clock = join(world.directory, 'clock');
+      await writeFile(clock, '+0\n');
+      const { pid, event, log, stop } = await startSidecar(t, world.configFile, {
+        env: {
+          LD_PRELOAD: library,
+          FAKETIME_TIMESTAMP_FILE: clock,
+          FAKETIME_NO_CACHE: '1',
+          FAKETIME_DONT_FAKE_MONOTONIC: '1',
+        },
+      });
+      const { time } = await event('ready');
+      assert.ok(Math.abs(Date.parse(String(time)) - Date.now()) < 60_000);
+      await event('renewed');
+      const token = world.token();
+      const cpuBefore = cpuMs(pid);
+      const steppedAt = performance.now();
+      writeFileSync(clock, `${offset}\n`);
+      const renewals = () => log().filter((line) => line.event === 'renewed');
+      const before = renewals().length;
+      await until(
+        'two renewals on the new clock',
+        () => {
+          assert.ok(
+            world.vault.alive().some((one) => one.token === token),
+            'the token never dies',
+          );
+          return renewals().length >= before + 2;
+        },
+        12_000,
+      );
+      const stamp = Date.parse(String(renewals().at(-1)?.['time']));
+      assert.ok(
+        Math.abs(stamp - Date.now() - Number(offset) * 1000) < 60_000,
+        'the sidecar saw the clock that was set',
+      );
+      assert.equal(world.token(), token);
+      assert.equal(await served(world), token);
+      const seconds = (performance.now() - steppedAt) / 1000;
+      assert.ok(cpuMs(pid) - cpuBefore < 100 * seconds, `${cpuMs(pid) - cpuBefore} ms of processor in ${seconds} s`);
+      assert.ok(renewals().length <= before + 2 + seconds, 'no burst of renewals');
+      assert.deepEqual([log().some((line) => line.event === 'not_ready'), (await stop()).code], [false, 0]);
+    });
+  }
+});

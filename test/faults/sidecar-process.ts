@@ -1,0 +1,203 @@
+// The sidecar as a process of its own, in whatever surroundings a fault needs: a wrapper before its command (unshare,
+// prlimit, strace), an environment, a stdout. What it prints is kept; whatever is left of it when the test ends is killed.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { until } from '../support/settling.ts';
+import { openPeers, type Peers } from '../support/sidecar.ts';
+import type { Scope } from '../support/temporary.ts';
+import { freePort } from '../vault/real-vault.ts';
+
+export interface Surroundings {
+  /** a command that runs the one after it, such as ['prlimit', '--nofile=64'] */
+  readonly wrapper?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly nodeFlags?: readonly string[];
+  /** the program, if not the source's entry */
+  readonly entry?: string;
+  /** where it prints to, if not to the test */
+  readonly stdout?: number | undefined;
+}
+
+export interface LogLine extends Record<string, unknown> {
+  readonly event: string;
+}
+
+export interface SidecarProcess {
+  readonly child: ChildProcess;
+  /** of the sidecar itself, whatever wraps it */
+  readonly pid: number;
+  readonly out: () => string;
+  readonly err: () => string;
+  log(): readonly LogLine[];
+  /** The first line of that event, or the first for which `wanted` holds. */
+  event(name: string, wanted?: (line: LogLine) => boolean, limitMs?: number): Promise<LogLine>;
+  /** resolves with the exit code, or the signal's name */
+  readonly ended: Promise<number | string>;
+  signal(name: NodeJS.Signals): void;
+  /** SIGTERM, and how long the end took */
+  stop(): Promise<{ code: number | string; tookMs: number }>;
+}
+
+const MAIN = join(import.meta.dirname, '../../src/main.ts');
+const BASE_ENV = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/' };
+
+/** Starts `run --config configFile`; resolves when it runs, which is before it has done anything. */
+export async function startSidecar(t: Scope, configFile: string, around: Surroundings = {}): Promise<SidecarProcess> {
+  const entry = around.entry ?? MAIN;
+  const command = [process.execPath, ...(around.nodeFlags ?? []), entry, 'run', '--config', configFile];
+  const [program = '', ...args] = [...(around.wrapper ?? []), ...command];
+  const stdio: StdioOptions = ['ignore', around.stdout ?? 'pipe', 'pipe'];
+  const child = spawn(program, args, { env: { ...BASE_ENV, ...around.env }, stdio });
+  let [out, err] = ['', ''];
+  child.stdout?.on('data', (chunk: Buffer) => {
+    out += chunk.toString();
+  });
+  child.stderr?.on('data', (chunk: Buffer) => {
+    err += chunk.toString();
+  });
+  const ended = new Promise<number | string>((resolve) => {
+    child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'));
+  });
+  t.after(async () => {
+    for (const pid of [...descendants(child.pid ?? 0).reverse(), child.pid ?? 0]) kill(pid, 'SIGKILL');
+    if (child.pid !== undefined) await ended;
+  });
+  const pid = await until('the sidecar runs', () => {
+    assert.equal(child.exitCode, null, `it ended: ${err}`);
+    return [child.pid ?? 0, ...descendants(child.pid ?? 0)].find((one) => isSidecar(one, [entry, configFile]));
+  });
+  let ending: number | string | undefined;
+  const log = () =>
+    out
+      .slice(0, out.lastIndexOf('\n') + 1)
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as LogLine);
+  return {
+    child,
+    pid,
+    out: () => out,
+    err: () => err,
+    log,
+    event: (name, wanted = () => true, limitMs = 15_000) =>
+      until(`the event ${name}; ${err}`, () => log().find((line) => line.event === name && wanted(line)), limitMs),
+    ended,
+    signal: (name) => kill(pid, name),
+    async stop() {
+      const startedAt = performance.now();
+      kill(pid, 'SIGTERM');
+      void ended.then((code) => {
+        ending = code;
+      });
+      const code = await until('it ends', () => ending, 15_000);
+      return { code, tookMs: performance.now() - startedAt };
+    },
+  };
+}
+
+/** Node itself running the program: not the wrapper, which has the same words in its command. */
+function isSidecar(pid: number, words: readonly string[]): boolean {
+  const [program, ...args] = procText(pid, 'cmdline').split('\0');
+  return program === process.execPath && words.every((word) => args.includes(word));
+}
+
+function descendants(pid: number): number[] {
+  const children = procText(pid, `task/${pid}/children`).split(' ').filter(Boolean).map(Number);
+  return children.flatMap((child) => [child, ...descendants(child)]);
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    if (pid > 1) process.kill(pid, signal);
+  } catch {
+    // it is gone, which is what was wanted
+  }
+}
+
+/** A file of /proc/PID as text; empty when the process is gone. */
+export function procText(pid: number, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+export const openFiles = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
+
+/** The processor time that the process has used, in milliseconds. */
+export function cpuMs(pid: number): number {
+  const fields = procText(pid, 'stat').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+export interface FaultWorld extends Peers {
+  readonly configFile: string;
+  readonly tokenFile: string;
+  readonly api: string;
+  readonly ops: string;
+  /** Writes the config anew, with members over the exchange "app" and over the whole. */
+  configure(app?: Record<string, unknown>, whole?: Record<string, unknown>): Promise<void>;
+  token(): string | undefined;
+}
+
+/** Peers and a config file with ports that are known beforehand; the role's lease is `leaseSeconds`. */
+export async function openFaultWorld(
+  t: Parameters<typeof openPeers>[0],
+  {
+    leaseSeconds = 3600,
+    app = {},
+    whole = {},
+  }: {
+    leaseSeconds?: number;
+    app?: Record<string, unknown>;
+    whole?: Record<string, unknown>;
+  } = {},
+): Promise<FaultWorld> {
+  const peers = await openPeers(t);
+  peers.vault.trust({ issuer: peers.issuer.issuer, role: 'app', settings: { token_ttl: leaseSeconds } });
+  const configFile = join(peers.directory, 'config.json');
+  const tokenFile = join(peers.directory, 'token');
+  const [api, ops] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
+  const configure = (members = app, over = whole) =>
+    writeFile(
+      configFile,
+      JSON.stringify({
+        ...peers.config(members),
+        api: { listen: api },
+        ops: { listen: ops, node_metrics: true },
+        ...over,
+      }),
+    );
+  await configure();
+  await peers.writeJwt();
+  const token = () => {
+    try {
+      return readFileSync(tokenFile, 'utf8');
+    } catch {
+      return undefined;
+    }
+  };
+  return { ...peers, configFile, tokenFile, api: `http://${api}`, ops: `http://${ops}`, configure, token };
+}
+
+/** What the token API hands out now: the token, or the status that says why not. */
+export const served = (world: FaultWorld): Promise<string | number> => servedBy(world, 'app');
+
+export async function servedBy({ api }: FaultWorld, exchange: string): Promise<string | number> {
+  const reply = await fetch(`${api}/v1/token/${exchange}`, {
+    headers: { 'x-vault-request': 'true' },
+    signal: AbortSignal.timeout(5000),
+  });
+  return reply.status === 200 ? ((await reply.json()) as { access_token: string }).access_token : reply.status;
+}
+
+export async function metric({ ops }: FaultWorld, name: string): Promise<number> {
+  const text = await (await fetch(`${ops}/metrics`)).text();
+  const line = text.split('\n').find((one) => one.startsWith(`vault_token_sidecar_${name} `));
+  return Number(line?.split(' ').at(-1));
+}
