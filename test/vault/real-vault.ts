@@ -96,7 +96,8 @@ export async function openRealVault(t: Scope, options: RealVaultOptions = {}): P
     async unseal() {
       // once: a second key while it joins a cluster confuses it
       await admin.write('sys/unseal', { key: vault.unsealKey });
-      await until('it serves', () => serves(vault, options.joins !== undefined), 30_000);
+      // a node that joins a cluster takes half a minute for it, longer on a busy machine
+      await until('it serves', () => serves(vault, options.joins !== undefined), 90_000);
     },
     async kill() {
       if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
