@@ -38,7 +38,10 @@ export function parseConfig(text: string, { fileName, env }: { fileName: string;
   const value: unknown = JSON.parse(text);
   if (!isConfigFile(value)) {
     const [, violations] = Errors(ConfigSchema, value);
-    throw new ConfigError(describeViolations(ConfigSchema, violations).map((line) => `${fileName}: ${line}`));
+    const lines = describeViolations(ConfigSchema, violations);
+    // of very many unknown keys the list of violations holds only halves, which tell nothing by themselves
+    if (lines.length === 0) lines.push('/: has too many unknown keys to name one');
+    throw new ConfigError(lines.map((line) => `${fileName}: ${line}`));
   }
   const { settings, origins, problems } = buildSettings(value, environmentVault(env));
   if (problems.length > 0) throw new ConfigError(problems.map((problem) => `${fileName}: ${problem}`));

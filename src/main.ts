@@ -44,10 +44,8 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{
 
 const io: Io = {
   env: process.env,
-  // asked for by those who print: opening the stream takes a while
-  get isTty() {
-    return process.stdout.isTTY === true;
-  },
+  // asking opens the stream, and with that writes to a pipe that nobody reads never wait: the log needs it
+  isTty: process.stdout.isTTY === true,
   version: packageJson.version,
   nodeVersion: process.versions.node,
   async ask(question) {
@@ -76,7 +74,9 @@ async function main(argv: readonly string[]): Promise<number> {
     io.out(overview());
     return name === undefined ? ERRORS.config_invalid.exit : 0;
   }
-  const entry = COMMANDS[name === '--version' ? 'version' : name];
+  const known = name === '--version' ? 'version' : name;
+  // every object has members from its prototype, such as "constructor"
+  const entry = Object.hasOwn(COMMANDS, known) ? COMMANDS[known] : undefined;
   if (entry === undefined)
     throw new UsageError(
       `unknown command ${JSON.stringify(name.slice(0, 40))}; "vault-token-sidecar --help" lists them`,

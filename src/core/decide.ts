@@ -98,6 +98,8 @@ function startReading(draft: Draft): void {
     ...draft.state,
     reading: { ...draft.state.reading, startedAt: draft.now, nextAt: Number.POSITIVE_INFINITY },
   };
+  // the look at whether it hangs
+  isDue(draft, draft.now + READ_TIMEOUT_MS);
 }
 
 function call(draft: Draft): void {
@@ -124,7 +126,6 @@ function isAwaitingRead(draft: Draft): boolean {
   if (reading.startedAt !== undefined) return reading.startedAt + READ_TIMEOUT_MS > draft.now;
   if (reading.endedAt + FRESH_READ_MS > draft.now) return false;
   startReading(draft);
-  isDue(draft, draft.now + READ_TIMEOUT_MS);
   return true;
 }
 

@@ -67,10 +67,11 @@ export function openApp({ onRequest }: AppOptions): FastifyInstance {
   return app;
 }
 
-/** Added after a guard, so that what is refused anyway takes nothing from those who are not. */
-export function limitRate(app: FastifyInstance, now: () => number): void {
+/** Added after a guard, so that what is refused anyway takes nothing from those who are not. `spared` are routes' patterns. */
+export function limitRate(app: FastifyInstance, now: () => number, spared: readonly string[] = []): void {
   let bucket: Bucket = fullBucket(REQUEST_RATE, now());
-  app.addHook('onRequest', async (_request, reply) => {
+  app.addHook('onRequest', async (request, reply) => {
+    if (spared.includes(request.routeOptions.url ?? '')) return;
     bucket = refilled(bucket, REQUEST_RATE, now());
     if (bucket.level < 1) {
       const waitMs = readyAt(bucket, REQUEST_RATE, 1) - now();

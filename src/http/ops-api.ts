@@ -8,6 +8,8 @@ import { type AppOptions, limitRate, openApp, sendError } from './limits.ts';
 import { STATUS_REPLY, statusBody } from './status-body.ts';
 
 const MOST_LAG_MS = 5000;
+/** Never told to slow down: kubelet would restart the sidecar because somebody else asks too often. */
+const PROBES = ['/livez', '/readyz', '/readyz/:exchange', '/startupz'];
 const READINESS = {
   type: 'object',
   properties: { ready: { type: 'boolean' }, reasons: { type: 'array', items: { type: 'string' } } },
@@ -24,7 +26,7 @@ export interface OpsApiOptions extends AppOptions {
 
 export function buildOpsApi(options: OpsApiOptions): FastifyInstance {
   const app = openApp(options);
-  limitRate(app, options.now);
+  limitRate(app, options.now, PROBES);
   const statuses = (): ExchangeStatus[] => options.exchanges().map((view) => view.status());
 
   app.get('/livez', async (_request, reply) => {

@@ -80,6 +80,7 @@ test('help, version and schema', async () => {
 test('usage errors: one line, exit code 2', async () => {
   for (const [args, line] of [
     [['rum'], /^vault-token-sidecar: unknown command "rum"; "vault-token-sidecar --help" lists them\n$/],
+    [['constructor'], /^vault-token-sidecar: unknown command "constructor"/],
     [['run', '--confg', 'x'], /^vault-token-sidecar: Unknown option '--confg'/],
     [['once', '--timeout', 'soon'], /^vault-token-sidecar: --timeout must be a duration such as "60s"\n$/],
     [
