@@ -5,7 +5,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -156,10 +156,6 @@ const rootOf = (directory: string, { name }: Container): string => join(director
 
 function mountRoot(directory: string, container: Container): string[] {
   const root = rootOf(directory, container);
-  const image: readonly (readonly [string, string])[] = [
-    [process.execPath, '/nodejs/bin/node'],
-    [resolve('dist/vault-token-sidecar.mjs'), '/app/vault-token-sidecar.mjs'],
-  ];
   return [
     `mkdir ${root}`,
     `mount -t tmpfs tmpfs ${root}`,
@@ -167,11 +163,11 @@ function mountRoot(directory: string, container: Container): string[] {
     `for link in bin lib lib64; do ln -s usr/$link ${root}/$link; done`,
     `mount --bind /usr ${root}/usr`,
     `mount -t proc proc ${root}/proc`,
-    ...image.flatMap(([from, to]) => [
-      `mkdir -p ${root}${dirname(to)}`,
-      `touch ${root}${to}`,
-      `mount --bind ${from} ${root}${to}`,
-    ]),
+    // what the image has
+    `mkdir -p ${root}/app ${root}/nodejs/bin`,
+    `mount --bind ${resolve('dist')} ${root}/app`,
+    `touch ${root}/nodejs/bin/node`,
+    `mount --bind ${process.execPath} ${root}/nodejs/bin/node`,
     ...(container.volumeMounts ?? []).flatMap(({ name, mountPath, readOnly = false }) => [
       `mkdir -p ${root}${mountPath}`,
       `mount --bind ${join(directory, name)} ${root}${mountPath}`,

@@ -6,7 +6,7 @@ import { KINDS } from './faults.ts';
 import { DAY, type Fault, HOUR, MINUTE, type Plan, SECOND, type Setup } from './plan.ts';
 
 /** How the faults of a month come: some alone, some upon one another; most are short. */
-const MEAN_PAUSE_MS = 20 * HOUR;
+const MEAN_PAUSE_MS = 26 * HOUR;
 const LONG_SHARE = 1 / 6;
 const MOSTLY_MS = HOUR;
 
@@ -63,7 +63,7 @@ function drawSetup(chance: Chance): Setup {
 function drawExchange(chance: Chance, name: string, names: readonly string[]): ExchangeSettings {
   const address = chance.pick(['https://vault-a.test:8200', 'https://vault-a.test:8200', 'https://vault-b.test:8200']);
   const vault = { address, tls: { caFile: '/ca/ca.pem' }, timeoutMs: 15_000, redirectHosts: [], useProxyEnv: false };
-  const formats = chance.pick([[], ['raw'], ['raw'], ['raw', 'json', 'env']] as const);
+  const formats = chance.pick([[], [], ['raw'], ['raw'], ['raw', 'json', 'env']] as const);
   const sinks = formats.map(
     (format): FileSinkSettings => ({ kind: 'file', path: `/vault/${name}.${format}`, mode: 0o640, format }),
   );

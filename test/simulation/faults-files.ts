@@ -69,8 +69,8 @@ export const FILE_FAULTS: Readonly<Record<string, Kind>> = {
       life.host.put(jwtPath(fault), CONTENTS[String(fault.args['by'])] ?? '', life.chance.pick(['whole', 'in place']));
       life.host.hint(jwtPath(fault));
       const ongoing = starving(life, fault, () => life.resumeIssuer(nameOf(fault)));
-      // a JWT in form is tried, as it may be one
-      return fault.args['by'] === 'odd claims' ? { ...ongoing, recoveryMs: SLOW_MS } : ongoing;
+      // what has a JWT's form is tried, as it may be one
+      return { ...ongoing, recoveryMs: Math.max(SLOW_MS, ongoing.recoveryMs) };
     },
   },
   'jwt is written in two halves': {

@@ -145,9 +145,7 @@ export class Life {
     this.sidecar.reload(settings, (error) => this.broken('V7', `a reload failed: ${error}`));
   }
 
-  names(): string[] {
-    return this.settings.map(({ name }) => name);
-  }
+  names = (): string[] => this.settings.map(({ name }) => name);
 
   // the issuer
   writeJwt(name: string, { isTold = true, lifeMs = this.plan.setup.jwtLifeMs } = {}): void {
@@ -176,9 +174,8 @@ export class Life {
     return name === exchange || (fed !== undefined && isFedBy(fed, name));
   }
 
-  writesTo(name: string, path: string): boolean {
-    return this.#settingsOf(name)?.sinks.some((sink) => sink.path === path) === true;
-  }
+  writesTo = (name: string, path: string): boolean =>
+    this.#settingsOf(name)?.sinks.some((sink) => sink.path === path) === true;
 
   /** True where renewals alone keep a token alive for the whole month. */
   renews({ tokenType, maxTtlMs }: SimulatedVault): boolean {

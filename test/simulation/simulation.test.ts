@@ -10,7 +10,7 @@ import { HOUR } from './plan.ts';
 import { shrink } from './shrink.ts';
 import { trySeed } from './try-seed.ts';
 
-const SEEDS = [2, 3, 8, 9, 11, 30];
+const SEEDS = [2, 8, 9, 10, 16];
 
 test('a few virtual months: every promise is kept', async (t) => {
   for (const seed of SEEDS) {

@@ -29,17 +29,16 @@ export async function trySeed(seed: number, only?: readonly number[]): Promise<T
 
 async function shrunk(plan: Plan, outcome: Outcome): Promise<{ plan: Plan; outcome: Outcome }> {
   const { rule, at } = outcome.violation ?? { rule: '', at: 0 };
-  let smallest = { plan, outcome };
-  await shrink(
-    plan.faults.filter(({ atMs }) => T0 + atMs <= at),
-    async (faults) => {
-      const part = { ...plan, faults };
-      const again = await new Life(part).live();
-      if (again.violation?.rule !== rule) return false;
-      smallest = { plan: part, outcome: again };
-      return true;
-    },
-  );
+  // what would have come later has no part in it
+  const before = plan.faults.filter(({ atMs }) => T0 + atMs <= at);
+  let smallest: { plan: Plan; outcome: Outcome } = { plan: { ...plan, faults: before }, outcome };
+  await shrink(before, async (faults) => {
+    const part = { ...plan, faults };
+    const again = await new Life(part).live();
+    if (again.violation?.rule !== rule) return false;
+    smallest = { plan: part, outcome: again };
+    return true;
+  });
   return smallest;
 }
 

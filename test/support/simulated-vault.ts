@@ -178,10 +178,10 @@ export function operationOf({ path }: VaultRequest): Operation {
   return path.endsWith('/renew-self') ? 'renew' : 'revoke';
 }
 
-/** As today's Vault, OpenBao and older Vaults write them. */
+/** As today's Vault, OpenBao and older Vaults write them; and one whose form says nothing. */
 function tokenText(number: number): string {
-  const tail = String(number).padStart(8, '0');
-  return number % 3 === 0 ? `s.CANARY${'A'.repeat(12)}${tail}` : `hvs.CANARY-${'A'.repeat(12)}${tail}`;
+  const prefix = ['hvs.CANARY-', 's.CANARY', 'hvs.CANARY-', 'CANARY+'][number % 4];
+  return `${prefix}${'A'.repeat(12)}${String(number).padStart(8, '0')}`;
 }
 
 export const rawReply = ({ status, headers, body }: RawReply, durationMs: number): VaultReply => ({

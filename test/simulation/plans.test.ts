@@ -1,9 +1,10 @@
-// What the simulation found in the sidecar, each as the shortest plan that showed it.
+// Plans of a few faults: what the simulation found in the sidecar, each as the shortest plan that showed it, and what only
+// the whole process can show.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ExchangeSettings, SourceSettings } from '../../src/core/settings.ts';
-import { Life } from './life.ts';
+import { Life, type Outcome } from './life.ts';
 import { type Fault, HOUR, MINUTE, type Plan, SECOND, type Setup } from './plan.ts';
 
 const [VAULT_A, VAULT_B] = ['https://vault-a.test:8200', 'https://vault-b.test:8200'];
@@ -35,18 +36,21 @@ interface Told {
   readonly faults: readonly Omit<Fault, 'id'>[];
   readonly exchanges?: Setup['exchanges'];
   readonly ttlMs?: number;
+  readonly hours?: number;
 }
 
 /** Lives for two hours; fails with the story if a promise is broken. */
-async function live({ faults, exchanges = [APP], ttlMs = HOUR }: Told): Promise<void> {
+async function live({ faults, exchanges = [APP], ttlMs = HOUR, hours = 2 }: Told): Promise<Outcome> {
   const vaults = [VAULT_A, VAULT_B].map((address) => {
     return { address, ttlMs, maxTtlMs: 768 * HOUR, tokenType: 'service' } as const;
   });
   const setup = { vaults, exchanges, jwtLifeMs: 8 * HOUR, rotationMs: 6 * HOUR };
   const numbered = faults.map((fault, index) => ({ id: index + 1, ...fault }));
-  const plan: Plan = { seed: 1, days: 1 / 12, setup, faults: numbered };
-  const { violation, story } = await new Life(plan).live();
+  const plan: Plan = { seed: 1, days: hours / 24, setup, faults: numbered };
+  const outcome = await new Life(plan).live();
+  const { violation, story } = outcome;
   assert.equal(violation, undefined, `${violation?.rule}: ${violation?.text}\n${story.join('\n')}`);
+  return outcome;
 }
 
 const at = (atMs: number, kind: string, forMs: number, args: Fault['args'] = {}) => ({ atMs, kind, forMs, args });
@@ -93,4 +97,16 @@ test('V2 F16: a slow write that a reload overtakes does not put the older token 
     at(30 * MINUTE + 3 * SECOND, 'a reload changes the role', MINUTE, { exchange: 'app' }),
   ];
   await live({ faults });
+});
+
+test('H4 I6: the machine sleeps for hours, or the process stands still: a token soon after, also where nothing but timers wakes it', async () => {
+  // no sink to look at, and a file that is seldom read
+  const idle = { ...exchangeOf('app', { kind: 'file', path: '/jwt/app', pollIntervalMs: HOUR }), sinks: [] };
+  for (const kind of ['the machine sleeps', 'the process stands still'])
+    await live({ exchanges: [idle], hours: 5, faults: [at(30 * MINUTE, kind, 3 * HOUR)] });
+});
+
+test('I8 I9: killed every two seconds for minutes: one login for each start, and the file always holds a token', async () => {
+  const { calls } = await live({ faults: [at(30 * MINUTE, 'killed again and again', 5 * MINUTE, { everyMs: 2000 })] });
+  assert.ok(calls >= 150 && calls <= 160, `${calls} calls with 150 starts`);
 });
