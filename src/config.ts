@@ -22,9 +22,11 @@ export class ConfigError extends Error {
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
-    super(problems.join('; '));
+    // a key may hold anything; each problem stays one line, and tells a terminal nothing
+    const lines = problems.map((problem) => problem.replaceAll(/\p{Cc}/gu, '\uFFFD'));
+    super(lines.join('; '));
     this.name = 'ConfigError';
-    this.problems = problems;
+    this.problems = lines;
   }
 }
 

@@ -106,5 +106,6 @@ function instantOf(claim: unknown): number | undefined {
 
 function difference(claim: string, wanted: string, found: string | undefined): string {
   const shown = found === undefined || found === '' ? 'none' : JSON.stringify(found.slice(0, 200));
-  return `${claim} is ${shown}, expected ${JSON.stringify(wanted)}`;
+  // JSON leaves U+007F to U+009F as they are, which a terminal may obey
+  return `${claim} is ${shown}, expected ${JSON.stringify(wanted)}`.replaceAll(/\p{Cc}/gu, '\uFFFD');
 }

@@ -103,6 +103,11 @@ test('B1: what is nested too deep is refused like any other rubbish', () => {
     parse(text);
 });
 
+test('B2: a key with a newline, or with what a terminal obeys, is told in one plain line', () => {
+  const lines = parse(JSON.stringify({ 'a\n\u001b[2Jb\u009b': 1 }));
+  assert.ok(Array.isArray(lines) && lines.some((line) => line.endsWith('b\uFFFD: unknown key')), `${lines}`);
+});
+
 test('B2: a name that every object has from its prototype names no exchange', () => {
   const app = { login: { role: 'app' } };
   for (const exchange of ['constructor', 'toString', 'valueOf', '__proto__', 'hasOwnProperty']) {

@@ -10,7 +10,10 @@ import { decodeWorkloadJwt, isExpired, isOlder, isStale } from '../../src/core/w
 const CLAIMS = ['iss', 'sub', 'aud', 'iat', 'nbf', 'exp', '__proto__', 'constructor'];
 const encode = (text: string): string => Buffer.from(text).toString('base64url');
 const objectText = fc
-  .dictionary(fc.constantFrom(...CLAIMS), fc.oneof(fc.jsonValue(), fc.double(), fc.bigInt().map(Number)))
+  .dictionary(
+    fc.constantFrom(...CLAIMS),
+    fc.oneof(fc.jsonValue(), fc.string({ unit: 'binary' }), fc.double(), fc.bigInt().map(Number)),
+  )
   .map((claims) => JSON.stringify(claims));
 /** JSON.parse makes Infinity of it */
 const odd = fc.constantFrom('{"exp":1e999}', '{"exp":-1e999,"iat":1e999}', '[]', 'null', '"x"', '{', '', '\u0000');
@@ -52,4 +55,11 @@ test('A13 A14: any text is a JWT with believable members, or a failure without i
     { numRuns: 800 },
   );
   assert.ok(decoded > 20, `the texts are not all rubbish: ${decoded} were taken`);
+});
+
+test('A13: what a terminal would obey in a claim is not in the evidence', () => {
+  const jwt = ['{"alg":"ES256"}', JSON.stringify({ iss: 'a\u001b[2Jb\u009b2Jc' }), 'x'].map(encode).join('.');
+  const outcome = decodeWorkloadJwt(new Secret(jwt), { issuer: 'https://issuer' });
+  assert.ok('code' in outcome && outcome.code === 'jwt_wrong_issuer');
+  assert.match(outcome.evidence ?? '', /^\P{Cc}*$/u);
 });
