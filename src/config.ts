@@ -1,7 +1,7 @@
 // From the text of a config file, and the environment beside it, to settings. Everything that is wrong is found at once,
 // each as one line with its place. Pure: the file is read by the caller, and the environment is handed in.
 
-import { printParseErrorCode, visit } from 'jsonc-parser';
+import { type JSONVisitor, printParseErrorCode, visit } from 'jsonc-parser';
 import { Check, Errors } from 'typebox/schema';
 import { Settings as Validation } from 'typebox/system';
 import { type Environment, environmentConfig, environmentVault } from './config-environment.ts';
@@ -62,24 +62,25 @@ export function configFromEnvironment(env: Environment): ParsedConfig {
 
 /** Lines of "line:column: what": bad syntax, and keys that stand twice (JSON.parse would silently take the last). */
 function findSyntaxProblems(text: string): string[] {
-  // neither the visitor nor the parser gets to the bottom of it
-  if (/(?:[[{]\s*(?:"[^"]{0,200}"\s*:\s*)?){200}/.test(text)) return ['1:1: nested too deep'];
   const problems: string[] = [];
   const keys: Set<string>[] = [];
-  visit(
-    text,
-    {
-      onObjectBegin: () => void keys.push(new Set()),
-      onObjectEnd: () => void keys.pop(),
-      onObjectProperty(name, _offset, _length, line, column) {
-        if (keys.at(-1)?.has(name)) problems.push(`${line + 1}:${column + 1}: duplicate key ${JSON.stringify(name)}`);
-        keys.at(-1)?.add(name);
-      },
-      onError(error, _offset, _length, line, column) {
-        problems.push(`${line + 1}:${column + 1}: not valid JSON (${printParseErrorCode(error)})`);
-      },
+  const visitor: JSONVisitor = {
+    onObjectBegin: () => void keys.push(new Set()),
+    onObjectEnd: () => void keys.pop(),
+    onObjectProperty(name, _offset, _length, line, column) {
+      if (keys.at(-1)?.has(name)) problems.push(`${line + 1}:${column + 1}: duplicate key ${JSON.stringify(name)}`);
+      keys.at(-1)?.add(name);
     },
-    { disallowComments: true, allowTrailingComma: false },
-  );
+    onError(error, _offset, _length, line, column) {
+      problems.push(`${line + 1}:${column + 1}: not valid JSON (${printParseErrorCode(error)})`);
+    },
+  };
+  try {
+    visit(text, visitor, { disallowComments: true, allowTrailingComma: false });
+  } catch (error) {
+    // it goes down by recursion, and so would whoever reads it after this
+    if (error instanceof RangeError) return ['1:1: nested too deep'];
+    throw error;
+  }
   return problems.slice(0, 20);
 }

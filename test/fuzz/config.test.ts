@@ -99,8 +99,9 @@ test('B1 B2: any JSON, any text, and the text of the example with pieces cut out
 });
 
 test('B1: what is nested too deep is refused like any other rubbish', () => {
-  for (const text of ['['.repeat(200_000), '{"a":'.repeat(100_000), `${'['.repeat(1e5)}${']'.repeat(1e5)}`])
-    parse(text);
+  const opened = ['['.repeat(200_000), '{"a":'.repeat(100_000), '[1,'.repeat(200_000), '{"x":1,"a":'.repeat(100_000)];
+  for (const text of [...opened, `${'['.repeat(1e5)}${']'.repeat(1e5)}`])
+    assert.deepEqual(parse(text), ['config.json:1:1: nested too deep']);
 });
 
 test('B2: a key with a newline, or with what a terminal obeys, is told in one plain line', () => {
