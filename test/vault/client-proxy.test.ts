@@ -4,27 +4,17 @@
 import assert from 'node:assert/strict';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ExchangeError } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { openVaultClient } from '../../src/vault/client.ts';
 import { makeCa } from '../support/certificates.ts';
+import { listen } from '../support/listening.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const CREDENTIALS = 'operator:hunter2';
-
-async function listen(t: TestContext, server: Server): Promise<number> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => sockets.add(socket.on('error', () => {})));
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return (server.address() as AddressInfo).port;
-}
 
 interface Seen {
   /** the first line and the headers of what the proxy was asked */

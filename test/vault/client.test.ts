@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { createServer as createHttpsServer, type ServerOptions } from 'node:https';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -15,6 +15,7 @@ import type { VaultSettings } from '../../src/core/settings.ts';
 import type { VaultRequest } from '../../src/core/vault-protocol.ts';
 import { openVaultClient, type VaultClient } from '../../src/vault/client.ts';
 import { makeCa } from '../support/certificates.ts';
+import { listen } from '../support/listening.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const REQUEST: VaultRequest = {
@@ -52,17 +53,6 @@ async function outcome(client: VaultClient): Promise<string> {
   );
   assert.ok(performance.now() - startedAt < TIMEOUT_MS + 1000, `${performance.now() - startedAt} ms`);
   return told;
-}
-
-async function listen<T extends Server>(t: TestContext, server: T): Promise<number> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => sockets.add(socket.on('error', () => {})));
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return (server.address() as AddressInfo).port;
 }
 
 async function httpPeer(t: TestContext, answer: RequestListener): Promise<string> {
