@@ -21,7 +21,9 @@ function vaultFact({ settings, health }: Evidence): string[] {
   if (health?.seen === undefined) return [];
   const { version, standby, skewMs } = health.seen;
   const role = standby ? ', a standby' : '';
-  return [`Vault ${version} at ${settings.vault.address}${role}, clocks ${ago(Math.abs(skewMs))} apart`];
+  // Vault tells whole seconds: less than one can't be told from none
+  const clocks = Math.abs(skewMs) < 1000 ? 'agree' : `are ${ago(Math.abs(skewMs))} apart`;
+  return [`Vault ${version} at ${settings.vault.address}${role}, clocks ${clocks}`];
 }
 
 function loginFact({ settings, login, renewal }: Evidence): string[] {

@@ -72,7 +72,7 @@ test('all is well: it says so, leaves no token behind, and nothing in the sink',
     `exchange app
   ok       a JWT of ${clinic.issuer.issuer} for vault, subject system:serviceaccount:default:app, ends in 60 min
   ok       its signature fits the keys at ${clinic.issuer.issuer}/keys
-  ok       Vault 1.21.1 at ${url}, clocks 0 s apart
+  ok       Vault 1.21.1 at ${url}, clocks agree
   ok       auth/jwt lets it in as app: a service token for 60 min, renewable, policies app-read default
   ok       ${clinic.here('sink/token')} can be written`,
   );
