@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { ExchangeSettings } from './core/settings.ts';
+import type { State } from './core/state.ts';
 import type { ExchangeView } from './http/exchange-view.ts';
 import { type ExchangeTools, openServedExchange, type ServedExchange } from './served-exchange.ts';
 
@@ -38,14 +39,20 @@ export function openExchanges(
   const started = new Promise<void>((resolve) => {
     tellStarted = resolve;
   });
-  let lastStepAt = tools.clock.now();
-  const onStep = () => {
-    lastStepAt = tools.clock.now();
-    if (served.size === settings.length && [...served.values()].every((one) => one.started())) tellStarted();
+  const starting = new Set(settings.map(({ name }) => name));
+  const doneStarting = (name: string) => {
+    if (starting.delete(name) && starting.size === 0) tellStarted();
   };
-  const open = (one: ExchangeSettings) => served.set(one.name, openServedExchange(one, tools, onStep));
+  let lastStepAt = tools.clock.now();
+  const open = (one: ExchangeSettings, startsInMs: number) => {
+    const onStep = (state: State) => {
+      lastStepAt = tools.clock.now();
+      if (state.started) doneStarting(one.name);
+    };
+    served.set(one.name, openServedExchange(one, tools, { startsInMs, onStep }));
+  };
 
-  for (const one of settings) open(one);
+  for (const [index, one] of settings.entries()) open(one, index * START_GAP_MS);
   return {
     views: () => [...served.values()],
     started,
@@ -54,11 +61,17 @@ export function openExchanges(
       inForce = next;
       const names = new Set(next.map(({ name }) => name));
       const gone = [...served.values()].filter(({ name }) => !names.has(name));
-      for (const { name } of gone) served.delete(name);
+      for (const { name } of gone) {
+        served.delete(name);
+        doneStarting(name);
+      }
+      let startsInMs = 0;
       for (const one of next) {
         const known = served.get(one.name);
-        if (known === undefined) open(one);
-        else if (!isDeepStrictEqual(known.settings(), one)) await known.change(one);
+        if (known !== undefined && isDeepStrictEqual(known.settings(), one)) continue;
+        if (known === undefined) open(one, startsInMs);
+        else await known.change(one, startsInMs);
+        startsInMs += START_GAP_MS;
       }
       await Promise.all(gone.map((one) => one.stop(GRACE_MS)));
     },
@@ -72,3 +85,5 @@ export function openExchanges(
 }
 
 const GRACE_MS = 3000;
+/** From the start of one exchange to that of the next: many of them come to Vault as a stream, not as a wave. */
+const START_GAP_MS = 5;

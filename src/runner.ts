@@ -56,6 +56,8 @@ export interface RunnerParts {
   readonly clock: Clock;
   readonly observer: RunnerObserver;
   readonly inherited?: Inheritance | undefined;
+  /** the first look at what is due comes this much later; at once if left out */
+  readonly startsInMs?: number;
 }
 
 export interface Runner {
@@ -91,7 +93,8 @@ export function startRunner(parts: RunnerParts): Runner {
     if (isStopped(policy, state)) onStopped();
   }
 
-  post({ type: 'woke' });
+  if (parts.startsInMs) cancelTimer = clock.wakeAt(clock.now() + parts.startsInMs, () => post({ type: 'woke' }));
+  else post({ type: 'woke' });
   return {
     policy,
     state: () => state,

@@ -41,29 +41,29 @@ export interface ServedExchange extends ExchangeView {
   settings(): ExchangeSettings;
   /** the Vault token while it may be served, if the Vault at `address` granted it */
   tokenFrom(address: string): Secret | undefined;
-  started(): boolean;
-  /** Goes over to other settings: the old token is served until a login under the new ones. */
-  change(settings: ExchangeSettings): Promise<void>;
+  /** Goes over to other settings: the old token is served until a login under the new ones, begun in `startsInMs`. */
+  change(settings: ExchangeSettings, startsInMs: number): Promise<void>;
   /** Ends as `on_stop` says, within `graceMs`. */
   stop(graceMs: number): Promise<void>;
   close(): Promise<void>;
 }
 
-export function openServedExchange(first: ExchangeSettings, tools: ExchangeTools, onStep: () => void): ServedExchange {
+/** @param startsInMs how long to wait before the JWT is read and Vault asked: many exchanges don't start in one moment */
+export function openServedExchange(
+  first: ExchangeSettings,
+  tools: ExchangeTools,
+  { startsInMs, onStep }: { readonly startsInMs: number; readonly onStep: (state: State) => void },
+): ServedExchange {
   const { clock } = tools;
-  const waiting = new Set<() => void>();
+  const waiting = openWaiting();
   let generation: number | undefined;
-  const wakeWaiting = (state: State) => {
-    if (state.token?.generation === generation) return;
-    generation = state.token?.generation;
-    for (const wake of [...waiting]) wake();
-  };
   const stepped = (state: State) => {
-    wakeWaiting(state);
-    onStep();
+    if (state.token?.generation !== generation) waiting.wake();
+    generation = state.token?.generation;
+    onStep(state);
   };
   const turns: Turns = new Map();
-  let open = openParts(first, tools, { stepped, turns });
+  let open = openParts(first, tools, { stepped, turns, startsInMs });
   let inheritedFrom: string | undefined;
   /** the address of the Vault that granted the token in hand */
   const origin = () =>
@@ -73,7 +73,6 @@ export function openServedExchange(first: ExchangeSettings, tools: ExchangeTools
     name: first.name,
     settings: () => open.policy.settings,
     tokenFrom: (address) => (origin() === address ? servedToken(open.runner.state(), clock.now())?.secret : undefined),
-    started: () => open.runner.state().started,
     status: () => describe(open.policy, open.runner.state(), momentOf(clock)),
     token() {
       const now = clock.now();
@@ -90,24 +89,15 @@ export function openServedExchange(first: ExchangeSettings, tools: ExchangeTools
         expiresAt: clock.wall() + expiresInMs,
       };
     },
-    changed(known, signal) {
-      return new Promise((resolve) => {
-        if (signal.aborted || open.runner.state().token?.generation !== known) return resolve();
-        const done = () => {
-          waiting.delete(done);
-          signal.removeEventListener('abort', done);
-          resolve();
-        };
-        waiting.add(done);
-        signal.addEventListener('abort', done);
-      });
+    async changed(known, signal) {
+      if (open.runner.state().token?.generation === known) await waiting.forNext(signal);
     },
     refresh: () => open.runner.post({ type: 'refresh-requested' }),
-    async change(settings) {
+    async change(settings, startsInMs) {
       const inherited = open.runner.state();
       inheritedFrom = origin();
       await open.close();
-      open = openParts(settings, tools, { stepped, turns, inherited });
+      open = openParts(settings, tools, { stepped, turns, startsInMs, inherited });
     },
     async stop(graceMs) {
       const deadline = openDeadline(clock, graceMs);
@@ -119,16 +109,40 @@ export function openServedExchange(first: ExchangeSettings, tools: ExchangeTools
   };
 }
 
+/** Those who wait for the next token. */
+function openWaiting() {
+  const waiting = new Set<() => void>();
+  return {
+    wake() {
+      for (const done of [...waiting]) done();
+    },
+    /** Resolves at the next token, or when `signal` aborts. */
+    forNext(signal: AbortSignal): Promise<void> {
+      return new Promise((resolve) => {
+        if (signal.aborted) return resolve();
+        const done = () => {
+          waiting.delete(done);
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        waiting.add(done);
+        signal.addEventListener('abort', done);
+      });
+    },
+  };
+}
+
 interface Beginning {
   readonly stepped: (state: State) => void;
   readonly turns: Turns;
+  readonly startsInMs: number;
   readonly inherited?: Inheritance | undefined;
 }
 
 function openParts(
   settings: ExchangeSettings,
   { clock, observer, env, tokenFor, ports = REAL_PORTS }: ExchangeTools,
-  { stepped, turns, inherited }: Beginning,
+  { stepped, turns, startsInMs, inherited }: Beginning,
 ) {
   const sinks = settings.sinks.map((sink) => inTurn(ports.openSink(sink), turns));
   const policy: Policy = { settings, sinks: sinks.map(({ id }) => id) };
@@ -140,6 +154,7 @@ function openParts(
   const watches = trustFiles(settings.vault.tls).map((path) =>
     ports.watchDirectoryOf(path, () => runner.post({ type: 'trust-changed' })),
   );
+  for (const watch of watches) void watch.repair();
   const told: RunnerObserver = {
     ...observer,
     stepped(...step) {
@@ -148,7 +163,7 @@ function openParts(
     },
   };
   observer.added(policy);
-  const runner = startRunner({ policy, source, vault, sinks, clock, observer: told, inherited });
+  const runner = startRunner({ policy, source, vault, sinks, clock, observer: told, inherited, startsInMs });
   return {
     policy,
     runner,

@@ -64,7 +64,7 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   undici: /^src\/vault\/client\.ts$/,
   chokidar: /^src\/sources\/watch\.ts$/,
   fastify: /^src\/http\//,
-  'prom-client': /^src\/observe\/metrics\.ts$/,
+  'prom-client': /^src\/observe\/metric(s|-families)\.ts$/,
   pino: /^src\/observe\/log\.ts$/,
   jose: /^src\/(core\/workload-jwt\.ts|doctor\/issuer\.ts|dev\/.*)$/,
 };

@@ -1,14 +1,16 @@
 // The Prometheus metrics, by the names that users build alerts on. Counters are told as things happen; gauges are taken
-// from the exchanges' status at the scrape, so that they can't go stale. Labels are closed sets, and every set starts at 0.
+// from the exchanges' status at the scrape, so that they can't go stale. Labels are closed sets, and every set starts at 0:
+// what is 0 for most of a process's life is told at the scrape and not kept, since many exchanges would keep it many times.
 
 import prometheus from 'prom-client';
-import { ERRORS } from '../core/errors.ts';
+import { ERRORS, type ErrorCode, type ErrorFacts } from '../core/errors.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 import type { Operation } from '../core/vault-protocol.ts';
+import { defineKept, defineShown } from './metric-families.ts';
 
-const PREFIX = 'vault_token_sidecar_';
-const CODES = ['ok', ...Object.entries(ERRORS).flatMap(([code, { exit }]) => (exit === 4 || exit === 5 ? [code] : []))];
 const OPERATIONS: readonly Operation[] = ['login', 'renew', 'revoke'];
+/** by operation: how a call can end */
+const CODES = { login: codesOf('login'), renew: codesOf('renew'), revoke: codesOf('revoke') };
 
 export interface MetricsOptions {
   readonly version: string;
@@ -24,13 +26,21 @@ export type Metrics = ReturnType<typeof openMetrics>;
  */
 const EVENT_LOOP_UTILIZATION = { eventLoopUtilizationMaxAgeSeconds: 3600, eventLoopUtilizationTimeout: 1000 };
 
+/** Of so many exchanges the text is made in one go; between two goes the event loop turns. */
+const SHOWN_AT_ONCE = 10;
+/** HELP and TYPE, before the series of a family */
+const HEAD_LINES = 2;
+
 export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOptions) {
   const registry = new prometheus.Registry();
-  const { gauges, sinkWrittenAt, ...families } = defineFamilies(registry);
+  const families = defineKept(registry);
+  const atScrape = new prometheus.Registry();
+  const { gauges, sinkWrittenAt, vaultRequests } = defineShown(atScrape);
   families.buildInfo.labels({ version, node_version: nodeVersion }).set(1);
   for (const operation of OPERATIONS) families.durations.zero({ operation });
   if (nodeMetrics) prometheus.collectDefaultMetrics({ register: registry, ...EVENT_LOOP_UTILIZATION });
   const lastSuccess = new Map<string, number>();
+  const calls = new Map<string, number>();
 
   function show(status: ExchangeStatus): void {
     const { exchange, token } = status;
@@ -43,20 +53,26 @@ export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOption
     gauges.ready.set({ exchange }, status.ready ? 1 : 0);
     gauges.failures.set({ exchange }, status.failure?.attempts ?? 0);
     for (const sink of status.sinks) sinkWrittenAt.set({ exchange, sink: sink.id }, seconds(sink.writtenAt));
+    for (const operation of OPERATIONS) {
+      for (const code of CODES[operation])
+        vaultRequests.inc({ exchange, operation, code }, calls.get(callKey(exchange, operation, code)) ?? 0);
+    }
   }
 
   return {
     ...families,
 
-    /** Starts every counter of an exchange at 0. */
+    /** Starts the counters of an exchange at 0. */
     addExchange(exchange: string, sinks: readonly string[]): void {
       families.jwtChanges.inc({ exchange }, 0);
-      for (const operation of OPERATIONS) {
-        for (const code of CODES) families.vaultRequests.inc({ exchange, operation, code }, 0);
-      }
       for (const sink of sinks) {
         for (const result of ['ok', 'error']) families.sinkWrites.inc({ exchange, sink, result }, 0);
       }
+    },
+
+    called(exchange: string, operation: Operation, code: 'ok' | ErrorCode): void {
+      const key = callKey(exchange, operation, code);
+      calls.set(key, (calls.get(key) ?? 0) + 1);
     },
 
     /** @param wall epoch milliseconds of the wall clock */
@@ -66,72 +82,32 @@ export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOption
 
     /** The text that Prometheus scrapes, with the gauges as the exchanges stand now: what a reload took away is gone. */
     async render(statuses: readonly ExchangeStatus[]): Promise<{ contentType: string; body: string }> {
-      for (const gauge of [...Object.values(gauges), sinkWrittenAt]) gauge.reset();
-      for (const status of statuses) show(status);
-      return { contentType: registry.contentType, body: await registry.metrics() };
+      const { contentType } = registry;
+      const names = atScrape.getMetricsAsArray().map(({ name }) => name);
+      const texts = names.map((): string[] => []);
+      for (let from = 0; from < statuses.length; from += SHOWN_AT_ONCE) {
+        for (const status of statuses.slice(from, from + SHOWN_AT_ONCE)) show(status);
+        const rendered = names.map((name) => atScrape.getSingleMetricAsString(name));
+        // the values are taken by now, and the next scrape may come while this one waits
+        atScrape.resetMetrics();
+        for (const [index, text] of (await Promise.all(rendered)).entries())
+          texts[index]?.push(from === 0 ? text : text.split('\n').slice(HEAD_LINES).join('\n'));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      return { contentType, body: `${texts.flat().filter(Boolean).join('\n')}\n${await registry.metrics()}` };
     },
   };
 }
 
-function defineFamilies(registry: prometheus.Registry) {
-  const registers = [registry];
-  const gauge = (name: string, help: string, labelNames: string[] = []) =>
-    new prometheus.Gauge({ name: PREFIX + name, help, labelNames, registers });
-  const counter = (name: string, help: string, labelNames: string[] = []) =>
-    new prometheus.Counter({ name: PREFIX + name, help, labelNames, registers });
-  const each = ['exchange'];
-  return {
-    buildInfo: gauge('build_info', 'A constant 1, labelled by the versions of the sidecar and of Node.', [
-      'version',
-      'node_version',
-    ]),
-    gauges: {
-      jwtExpiration: gauge('jwt_expiration_timestamp_seconds', 'When the workload JWT expires; 0 if unknown.', each),
-      tokenExpiration: gauge(
-        'token_expiration_timestamp_seconds',
-        'When the Vault token expires; 0 if there is none.',
-        each,
-      ),
-      tokenRenewal: gauge(
-        'token_renewal_timestamp_seconds',
-        'When the next call to Vault is planned; 0 if none is.',
-        each,
-      ),
-      tokenTtl: gauge('token_ttl_seconds', 'The lease that Vault granted last.', each),
-      authenticated: gauge('authenticated', 'Whether an unexpired Vault token is held.', each),
-      ready: gauge('ready', 'Whether an unexpired Vault token is held and is in every sink.', each),
-      failures: gauge('consecutive_failures', 'Failures since the last success.', each),
-      lastSuccess: gauge(
-        'last_success_timestamp_seconds',
-        'When Vault last granted a login or renewal; 0 if never.',
-        each,
-      ),
-    },
-    sinkWrittenAt: gauge('sink_last_write_timestamp_seconds', 'When the sink was last written; 0 if never.', [
-      'exchange',
-      'sink',
-    ]),
-    durations: new prometheus.Histogram({
-      name: `${PREFIX}vault_request_duration_seconds`,
-      help: 'How long calls to Vault take.',
-      labelNames: ['operation'],
-      buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
-      registers,
-    }),
-    jwtChanges: counter('jwt_changes_total', 'New workload JWTs seen.', each),
-    vaultRequests: counter('vault_requests_total', 'Calls to Vault, by their outcome.', [
-      'exchange',
-      'operation',
-      'code',
-    ]),
-    sinkWrites: counter('sink_writes_total', 'Writes of the Vault token to a sink.', ['exchange', 'sink', 'result']),
-    fallbackPolls: counter('watch_fallback_polls_total', 'Readings of the JWT while nothing could watch it.'),
-    clockSkew: gauge('vault_clock_skew_seconds', "The local clock minus Vault's, to the second."),
-    configReloaded: gauge('config_last_reload_successful', 'Whether the config in force is the one last read.'),
-    configReloadedAt: gauge('config_last_reload_success_timestamp_seconds', 'When the config in force was read.'),
-    apiRequests: counter('api_requests_total', "Requests to the sidecar's own HTTP routes.", ['route', 'code']),
-    logLinesDropped: counter('log_lines_dropped_total', 'Log lines lost because nobody read them.'),
-  };
+/** A refused login has its own words, and so have a refused renewal and revocation; what ails Vault ails them all. */
+function codesOf(operation: Operation): readonly ('ok' | ErrorCode)[] {
+  const failures = Object.entries(ERRORS) as [ErrorCode, ErrorFacts][];
+  const possible = failures.filter(
+    ([, { exit, retry }]) => exit === 5 || (exit === 4 && (retry === 'log-in') === (operation !== 'login')),
+  );
+  return ['ok', ...possible.map(([code]) => code)];
 }
+
+const callKey = (exchange: string, operation: Operation, code: string): string => `${exchange} ${operation} ${code}`;
 
 const seconds = (ms: number | undefined): number => (ms ?? 0) / 1000;

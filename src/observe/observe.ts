@@ -77,7 +77,7 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
     added: ({ settings, sinks }) => metrics.addExchange(settings.name, sinks),
     stepped,
     called(policy: Policy, { operation, code, durationMs, clockSkewMs }: VaultCall) {
-      metrics.vaultRequests.inc({ exchange: policy.settings.name, operation, code });
+      metrics.called(policy.settings.name, operation, code);
       metrics.durations.observe({ operation }, durationMs / 1000);
       if (clockSkewMs !== undefined) metrics.clockSkew.set(Math.round(clockSkewMs / 1000));
     },

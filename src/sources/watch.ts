@@ -14,7 +14,7 @@ export interface Watch {
   close(): Promise<void>;
 }
 
-/** Watches the directory of the file at `path`. */
+/** Watches the directory of the file at `path`, from the first repair on. */
 export function watchDirectoryOf(path: string, onHint: () => void): Watch {
   const directory = dirname(path);
   let watching: { readonly watcher: FSWatcher; readonly identity: string; ready: boolean } | undefined;
@@ -48,7 +48,7 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
     });
   }
 
-  const watch: Watch = {
+  return {
     isAlive: () => watching?.ready === true,
     repair() {
       // one at a time: of two watchers opened at once, only one would ever be closed
@@ -62,8 +62,6 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
       await stop();
     },
   };
-  void watch.repair();
-  return watch;
 }
 
 function openWatcher(paths: readonly string[]): FSWatcher {

@@ -8,10 +8,11 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openIssuer } from '../../src/dev/issuer.ts';
+import { NODE_FLAGS } from '../support/node-flags.ts';
 import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import { findVault } from '../vault/find-vault.ts';
 import { openRealVault } from '../vault/real-vault.ts';
-import { figures, residentMemory, untilChanged, V8_FLAGS } from './set-up.ts';
+import { figures, residentMemory, untilChanged } from './set-up.ts';
 
 const START_RUNS = 10;
 const ROTATIONS = 10;
@@ -154,7 +155,7 @@ async function sidecar(): Promise<Peer> {
   });
   const listen = { listen: '127.0.0.1:0' };
   await writeFile(configFile, JSON.stringify({ vault: { address }, exchanges: { app }, api: listen, ops: listen }));
-  const args = [...V8_FLAGS, 'dist/vault-token-sidecar.mjs', 'run', '--config', configFile];
+  const args = [...NODE_FLAGS, 'dist/vault-token-sidecar.mjs', 'run', '--config', configFile];
   const peer: Peer = {
     name: 'sidecar    ',
     tokenFile,

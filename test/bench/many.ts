@@ -5,7 +5,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { openBench, untilChanged, V8_FLAGS } from './set-up.ts';
+import { NODE_FLAGS } from '../support/node-flags.ts';
+import { openBench, untilChanged } from './set-up.ts';
 
 const IDLE_MS = 20_000;
 
@@ -32,10 +33,9 @@ async function measure(count: number): Promise<Figures> {
   const jwt = await bench.issuer.mint();
   for (const { jwtDirectory } of bench.places) await writeFile(join(jwtDirectory, 'token'), jwt);
   const startedAt = performance.now();
-  const flags = [...V8_FLAGS.slice(0, 1), `--max-old-space-size=${Math.max(64, count / 2)}`];
   const child = spawn(
     process.execPath,
-    [...flags, 'dist/vault-token-sidecar.mjs', 'run', '--config', bench.configFile],
+    [...NODE_FLAGS, 'dist/vault-token-sidecar.mjs', 'run', '--config', bench.configFile],
     {
       stdio: ['ignore', 'ignore', 'inherit'],
     },

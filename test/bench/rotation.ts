@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
+import { NODE_FLAGS } from '../support/node-flags.ts';
 import { replaceByRename } from '../support/temporary.ts';
 import { type BenchPlace, figures, openBench, untilChanged } from './set-up.ts';
 
@@ -23,7 +24,7 @@ const rotators = await Promise.all(bench.places.map(openRotator));
 for (const rotate of rotators) await rotate(await bench.issuer.mint());
 const child: ChildProcess = spawn(
   process.execPath,
-  ['dist/vault-token-sidecar.mjs', 'run', '--config', bench.configFile],
+  [...NODE_FLAGS, 'dist/vault-token-sidecar.mjs', 'run', '--config', bench.configFile],
   {
     stdio: ['ignore', 'ignore', 'inherit'],
   },

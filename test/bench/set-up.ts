@@ -52,9 +52,6 @@ export async function openBench(count: number) {
   };
 }
 
-/** How the image and the package start it. */
-export const V8_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=64'] as const;
-
 const LIMIT_MS = 15_000;
 
 /** Looks every millisecond until the file holds something else than `before`; answers what. */

@@ -5,7 +5,8 @@ import { spawn } from 'node:child_process';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { figures, openBench, residentMemory, untilChanged, V8_FLAGS } from './set-up.ts';
+import { NODE_FLAGS } from '../support/node-flags.ts';
+import { figures, openBench, residentMemory, untilChanged } from './set-up.ts';
 
 const RUNS = 10;
 const SETTLE_MS = 2000;
@@ -23,7 +24,7 @@ for (let run = 0; run < RUNS; run++) {
   for (const [name, entry] of Object.entries(ENTRIES)) {
     await rm(place.tokenFile, { force: true });
     const startedAt = performance.now();
-    const child = spawn(process.execPath, [...V8_FLAGS, entry, 'run', '--config', bench.configFile], {
+    const child = spawn(process.execPath, [...NODE_FLAGS, entry, 'run', '--config', bench.configFile], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     await untilChanged(place.tokenFile, undefined);

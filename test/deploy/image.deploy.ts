@@ -12,6 +12,7 @@ import { noticesOf } from '../../deploy/image/notices.ts';
 import { LOGIN_GAP_MS } from '../../src/core/schedule.ts';
 import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
+import { NODE_FLAGS } from '../support/node-flags.ts';
 import { readmeCommands } from '../support/readme.ts';
 import { until, untilChanged } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -61,8 +62,7 @@ test('a bundled package without a licence text fails the build, by name', async 
 async function describesItself({ podman }: Engine): Promise<void> {
   const [{ Config: config, Healthcheck: health }] = JSON.parse(await podman('image', 'inspect', IMAGE));
   assert.equal(config.User, `${USER}:${USER}`);
-  const node = ['/nodejs/bin/node', '--max-semi-space-size=1', '--max-old-space-size=64', '--disable-sigusr1'];
-  assert.deepEqual(config.Entrypoint, [...node, '/app/vault-token-sidecar.mjs']);
+  assert.deepEqual(config.Entrypoint, ['/nodejs/bin/node', ...NODE_FLAGS, '/app/vault-token-sidecar.mjs']);
   assert.deepEqual(config.Cmd, ['run']);
   assert.deepEqual(health.Test, ['CMD', '/nodejs/bin/node', '/app/healthcheck.mjs']);
   const label = (name: string) => config.Labels[`org.opencontainers.image.${name}`];

@@ -8,6 +8,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
+import { NODE_FLAGS } from '../support/node-flags.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 /** What is looked at of a pod. */
@@ -98,7 +99,7 @@ export async function startPod(
     'set -e',
     ...volumes.flatMap((volume) => mountMemory(directory, volume, spec)),
     ...[sidecar, ...spec.containers].flatMap((container) => mountRoot(directory, container)),
-    `exec ${inContainer(directory, sidecar, spec)} /nodejs/bin/node ${V8_FLAGS} /app/vault-token-sidecar.mjs "$@"`,
+    `exec ${inContainer(directory, sidecar, spec)} /nodejs/bin/node ${NODE_FLAGS.join(' ')} /app/vault-token-sidecar.mjs "$@"`,
   ].join('\n');
   const child = spawn('unshare', ['-m', '--propagation', 'private', 'sh', '-c', script, 'sh', ...(sidecar.args ?? [])]);
   const output: Buffer[] = [];
@@ -129,9 +130,6 @@ export async function startPod(
     },
   };
 }
-
-/** As in the image's entry point. */
-const V8_FLAGS = '--max-semi-space-size=1 --max-old-space-size=64 --disable-sigusr1';
 
 /** Volumes with files belong to root and to fsGroup, and are for nobody else. */
 function giveToGroup(directory: string, group: number): void {

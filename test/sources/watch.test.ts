@@ -65,6 +65,7 @@ test('repairs at once open one watch, and none is left after the close', async (
   const elsewhere = join(directory, 'elsewhere');
   await mkdir(elsewhere);
   const watch = watchDirectoryOf(join(elsewhere, 'ca.pem'), () => {});
+  await watch.repair();
   await until('the first watch', () => watch.isAlive());
   const before = open();
   await rename(elsewhere, `${elsewhere}.old`);

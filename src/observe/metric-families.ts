@@ -1,0 +1,82 @@
+// The metrics' names, labels and help, as users read them.
+
+import prometheus from 'prom-client';
+
+const PREFIX = 'vault_token_sidecar_';
+const EACH = ['exchange'];
+
+/** What is told as it happens, and kept. */
+export function defineKept(registry: prometheus.Registry) {
+  const { gauge, counter, histogram } = definers(registry);
+  return {
+    buildInfo: gauge('build_info', 'A constant 1, labelled by the versions of the sidecar and of Node.', [
+      'version',
+      'node_version',
+    ]),
+    durations: histogram('vault_request_duration_seconds', 'How long calls to Vault take.', ['operation']),
+    jwtChanges: counter('jwt_changes_total', 'New workload JWTs seen.', EACH),
+    sinkWrites: counter('sink_writes_total', 'Writes of the Vault token to a sink.', ['exchange', 'sink', 'result']),
+    fallbackPolls: counter('watch_fallback_polls_total', 'Readings of the JWT while nothing could watch it.'),
+    clockSkew: gauge('vault_clock_skew_seconds', "The local clock minus Vault's, to the second."),
+    configReloaded: gauge('config_last_reload_successful', 'Whether the config in force is the one last read.'),
+    configReloadedAt: gauge('config_last_reload_success_timestamp_seconds', 'When the config in force was read.'),
+    apiRequests: counter('api_requests_total', "Requests to the sidecar's own HTTP routes.", ['route', 'code']),
+    logLinesDropped: counter('log_lines_dropped_total', 'Log lines lost because nobody read them.'),
+  };
+}
+
+/** What is put in at each scrape and then forgotten. */
+export function defineShown(registry: prometheus.Registry) {
+  const { gauge, counter } = definers(registry);
+  return {
+    gauges: {
+      jwtExpiration: gauge('jwt_expiration_timestamp_seconds', 'When the workload JWT expires; 0 if unknown.', EACH),
+      tokenExpiration: gauge(
+        'token_expiration_timestamp_seconds',
+        'When the Vault token expires; 0 if there is none.',
+        EACH,
+      ),
+      tokenRenewal: gauge(
+        'token_renewal_timestamp_seconds',
+        'When the next call to Vault is planned; 0 if none is.',
+        EACH,
+      ),
+      tokenTtl: gauge('token_ttl_seconds', 'The lease that Vault granted last.', EACH),
+      authenticated: gauge('authenticated', 'Whether an unexpired Vault token is held.', EACH),
+      ready: gauge('ready', 'Whether an unexpired Vault token is held and is in every sink.', EACH),
+      failures: gauge('consecutive_failures', 'Failures since the last success.', EACH),
+      lastSuccess: gauge(
+        'last_success_timestamp_seconds',
+        'When Vault last granted a login or renewal; 0 if never.',
+        EACH,
+      ),
+    },
+    sinkWrittenAt: gauge('sink_last_write_timestamp_seconds', 'When the sink was last written; 0 if never.', [
+      'exchange',
+      'sink',
+    ]),
+    vaultRequests: counter('vault_requests_total', 'Calls to Vault, by their outcome.', [
+      'exchange',
+      'operation',
+      'code',
+    ]),
+  };
+}
+
+function definers(registry: prometheus.Registry) {
+  const common = (name: string, help: string, labelNames: string[]) => ({
+    name: PREFIX + name,
+    help,
+    labelNames,
+    registers: [registry],
+  });
+  return {
+    gauge: (name: string, help: string, labels: string[] = []) => new prometheus.Gauge(common(name, help, labels)),
+    counter: (name: string, help: string, labels: string[] = []) => new prometheus.Counter(common(name, help, labels)),
+    histogram: (name: string, help: string, labels: string[]) =>
+      new prometheus.Histogram({
+        ...common(name, help, labels),
+        buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+      }),
+  };
+}
