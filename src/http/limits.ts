@@ -1,12 +1,18 @@
 // What both listeners share: limits that keep slow, huge and many requests from mattering, fixed error bodies, and a
 // close that ends in time.
 
+import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { type Bucket, type BucketLimit, fullBucket, readyAt, refilled, spend } from '../core/bucket.ts';
 
 const MOST_CONNECTIONS = 64;
+/** Of the files that may be open, as many are the daemon's own: connections to Vault, and the files that it reads and writes. */
+const OWN_FILES = 48;
+/** A request is cut off within 5 s: at this age, or when the next check finds that it has reached it. */
+const REQUEST_TIMEOUT_MS = 4000;
+const CHECK_MS = 500;
 const REQUEST_RATE: BucketLimit = { capacity: 100, refillPerMs: 50 / 1000 };
 const DRAIN_MS = 2000;
 
@@ -32,7 +38,7 @@ export function openApp({ onRequest }: AppOptions): FastifyInstance {
     exposeHeadRoutes: false,
     trustProxy: false,
     bodyLimit: 1,
-    requestTimeout: 5000,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: 5000,
     maxRequestsPerSocket: 100,
     return503OnClosing: true,
@@ -40,7 +46,7 @@ export function openApp({ onRequest }: AppOptions): FastifyInstance {
       insecureHTTPParser: false,
       maxHeaderSize: 8 * 1024,
       headersTimeout: 3000,
-      connectionsCheckingInterval: 1000,
+      connectionsCheckingInterval: CHECK_MS,
       requireHostHeader: true,
     },
     routerOptions: { maxParamLength: 100 },
@@ -86,6 +92,7 @@ export function limitRate(app: FastifyInstance, now: () => number, spared: reado
 
 /** When all places are taken, the connection that has been without a request for longest makes room: silence keeps nobody out. */
 function makeRoom(server: FastifyInstance['server']): void {
+  const most = mostConnections();
   const open = new Set<Socket>();
   const idle = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
@@ -95,7 +102,7 @@ function makeRoom(server: FastifyInstance['server']): void {
       open.delete(socket);
       idle.delete(socket);
     });
-    if (open.size > MOST_CONNECTIONS) [...idle][0]?.destroy();
+    if (open.size > most) [...idle][0]?.destroy();
   });
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     idle.delete(socket);
@@ -103,6 +110,12 @@ function makeRoom(server: FastifyInstance['server']): void {
       if (!socket.destroyed) idle.add(socket);
     });
   });
+}
+
+/** Two listeners share the files that the daemon doesn't need itself. */
+function mostConnections(): number {
+  const [, files = ''] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
+  return files === '' ? MOST_CONNECTIONS : Math.max(4, Math.min(MOST_CONNECTIONS, (Number(files) - OWN_FILES) / 2));
 }
 
 /** Closes a listener: what is under way may end for two seconds, then connections are cut. */

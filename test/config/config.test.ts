@@ -17,6 +17,11 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   ['B1: bad syntax', '{\n  "vault": }', 'config.json:2:12: not valid JSON (ValueExpected)'],
   ['B2: an unknown key', { ...BASE, vautl: {} }, 'config.json: /vautl: unknown key'],
   [
+    'B2: more unknown keys than are told',
+    { ...BASE, ...Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`key${index}`, 1])) },
+    'config.json: /: has too many unknown keys to name one',
+  ],
+  [
     'B2: an unknown key inside',
     withApp({ login: { role: 'app', rol: 'x' } }),
     'config.json: /exchanges/app/login/rol: unknown key',

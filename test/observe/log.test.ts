@@ -44,7 +44,7 @@ test('J9: what looks like a JWT or a Vault token is cut out, wherever it comes f
   assert.equal(JSON.parse(lines[0] ?? '').warning, 'saw [redacted] and [redacted]');
 });
 
-test('J8: a reader that stalls costs lines, which are counted, and never time', async (t) => {
+test('J4: a reader that stalls costs lines, which are counted, and never time', async (t) => {
   const fifo = join(await temporaryDirectory(t), 'stdout');
   execFileSync('mkfifo', [fifo]);
   // opened for both, so that neither end waits for the other; nobody reads from it

@@ -22,17 +22,17 @@ const fails = (world: World): string[] =>
 
 test('the plain day: log in, deliver, renew at two thirds, log in with each new JWT', () => {
   const world = begin(new World());
-  world.pass(0.7 * HOUR);
-  world.writeJwt(jwtOf(0.7 * HOUR));
+  world.pass(0.75 * HOUR);
+  world.writeJwt(jwtOf(0.75 * HOUR));
   world.pass(0.1 * HOUR);
   assert.deepEqual(world.transcript, [
     '0.0s  jwt 1',
     '0.0s  logged-in',
     '0.0s  delivered',
-    '2340.0s  renewed',
-    '2520.0s  jwt 2',
-    '2520.0s  logged-in',
-    '2520.1s  delivered',
+    '2550.0s  renewed',
+    '2700.0s  jwt 2',
+    '2700.0s  logged-in',
+    '2700.1s  delivered',
   ]);
 });
 
@@ -93,9 +93,9 @@ test('C14, C28: the token is revoked under us, or forgotten with its storage: th
   world.vault.forget();
   world.pass(HOUR);
   assert.deepEqual(world.transcript.slice(3), [
-    '2340.0s  renewal-failed renewal_denied',
-    '2341.0s  logged-in',
-    '2341.0s  delivered',
+    '2550.0s  renewal-failed renewal_denied',
+    '2551.0s  logged-in',
+    '2551.0s  delivered',
   ]);
 });
 

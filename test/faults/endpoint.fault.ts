@@ -1,0 +1,245 @@
+// The endpoint under more clients than it can serve, against the program itself: slow ones, floods, every file descriptor
+// taken. Others are served meanwhile, Vault is reached, and the event loop never lags.
+
+import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { setInterval as everyMs } from 'node:timers/promises';
+import { MARKER } from '../http/attacks.ts';
+import {
+  ask,
+  askMuch,
+  closed,
+  openSocket,
+  portOf,
+  repeated,
+  request,
+  statusesIn,
+  without,
+} from '../http/raw-socket.ts';
+import { SMUGGLING } from '../http/smuggling.ts';
+import { NODE_FLAGS } from '../support/node-flags.ts';
+import { until } from '../support/settling.ts';
+import { type FaultWorld, openFaultWorld, openFiles, type Surroundings, startSidecar } from './sidecar-process.ts';
+
+/** connections of both listeners, and what the daemon needs itself */
+const MOST_FILES = 2 * 64 + 64;
+const MOST_LAG_SECONDS = 0.2;
+
+async function setUp(t: TestContext, around: Surroundings = {}) {
+  const world = await openFaultWorld(t);
+  const sidecar = await startSidecar(t, world.configFile, { nodeFlags: NODE_FLAGS, ...around });
+  await sidecar.event('listening');
+  const token = await until('a token', world.token);
+  return { world, sidecar, token, port: portOf(world.api), ops: portOf(world.ops) };
+}
+
+/** The longest that the event loop was late since the last look. */
+async function lag({ ops }: FaultWorld): Promise<number> {
+  const text = await (await fetch(`${ops}/metrics`)).text();
+  const value = /^nodejs_eventloop_lag_max_seconds (\S+)$/m.exec(text)?.[1];
+  assert.ok(value !== undefined, text.slice(0, 200));
+  return Number(value);
+}
+
+/** The longest but one: the machine's own hiccups are rare, what a load does to the loop it does again and again. */
+const worst = (lags: readonly number[]): number => [...lags].sort((a, b) => b - a)[1] ?? Number.POSITIVE_INFINITY;
+
+/** Looks `perSecond` times a second while `work` lasts. */
+async function meanwhile<T>(work: Promise<T>, perSecond: number, look: () => Promise<void>): Promise<T> {
+  let ended = false;
+  const watched = work.finally(() => {
+    ended = true;
+  });
+  for await (const _ of everyMs(1000 / perSecond)) {
+    if (ended) break;
+    await look();
+  }
+  return watched;
+}
+
+const logins = ({ vault }: FaultWorld) => vault.requests.filter(({ path }) => path.endsWith('/login')).length;
+const isServed = async (port: number, token: string) => (await ask(port, request(port))).includes(token);
+
+test('G6: five hundred clients that drip, in every way: others are served, and each is cut off within five seconds', async (t) => {
+  const { world, port, token } = await setUp(t);
+  const good = request(port, ['Connection: keep-alive']);
+  const starts = [
+    '',
+    'GET /v1/token HTTP/1.1\r\nX-A: ',
+    `${good}GET /v1/token HTTP/1.1\r\nX-A: `,
+    request(port, ['Connection: keep-alive', 'Content-Length: 1000']),
+    request(port, ['Connection: keep-alive', 'Transfer-Encoding: chunked'], 'POST /v1/token/app/refresh HTTP/1.1'),
+  ];
+  const slow = Array.from({ length: 500 }, async (_, index) => {
+    const { socket } = openSocket(port);
+    const openedAt = performance.now();
+    const start = starts[index % starts.length] ?? '';
+    socket.write(start);
+    const drip = setInterval(() => start !== '' && socket.write('a'), 300);
+    await closed(socket);
+    clearInterval(drip);
+    return performance.now() - openedAt;
+  });
+  const lags: number[] = [];
+  await meanwhile(Promise.all(slow), 10, async () => {
+    assert.ok(await isServed(port, token));
+    lags.push(await lag(world));
+  });
+  const longest = Math.max(...(await Promise.all(slow)));
+  assert.ok(longest < 5000, `${longest} ms`);
+  assert.ok(worst(lags) < MOST_LAG_SECONDS, `${lags}`);
+});
+
+test('G7: thirty thousand requests as fast as they go: limited; a new JWT is used all the same, without lag', async (t) => {
+  const { world, port, token } = await setUp(t);
+  const burst = repeated(port, 99);
+  const lags: number[] = [];
+  const answered: number[] = [];
+  const startedAt = performance.now();
+  const flood = Promise.all(
+    Array.from({ length: 20 }, async () => {
+      for (let round = 0; round < 15; round += 1) answered.push(...statusesIn(await askMuch(port, burst)));
+    }),
+  );
+  await world.writeJwt();
+  await meanwhile(flood, 5, async () => void lags.push(await lag(world)));
+  const seconds = (performance.now() - startedAt) / 1000;
+  t.diagnostic(`${Math.round(answered.length / seconds)} requests a second, lag ${worst(lags)} s`);
+  assert.deepEqual([...new Set(answered)].sort(), [200, 429]);
+  const served = answered.filter((status) => status === 200).length;
+  assert.ok(answered.length > 25_000 && served <= 110 + 50 * seconds, `${served} of ${answered.length}`);
+  await until('the token of the new JWT', () => world.token() !== token);
+  assert.ok(worst(lags) < MOST_LAG_SECONDS, `${lags}`);
+});
+
+test('G7: five thousand connections: few are held, and one more client is served', async (t) => {
+  const { world, sidecar, port, ops, token } = await setUp(t);
+  const files: number[] = [];
+  const lags: number[] = [];
+  for (const listener of [port, ops]) {
+    const crowd: Socket[] = [];
+    t.after(() => crowd.forEach((socket) => void socket.destroy()));
+    while (crowd.length < 5000) {
+      // as many at once as wait in the kernel's queue
+      const wave = Array.from({ length: 500 }, () => openSocket(listener).socket);
+      crowd.push(...wave);
+      await until('they are connected', () => wave.every((socket) => !socket.connecting));
+      files.push(openFiles(sidecar.pid));
+      lags.push(await lag(world));
+    }
+    await until('most were cut off', () => crowd.filter((socket) => socket.closed).length >= 5000 - 64);
+    assert.ok(await isServed(port, token));
+    assert.equal((await fetch(`${world.ops}/livez`)).status, 200);
+  }
+  assert.ok(Math.max(...files) <= MOST_FILES, `${Math.max(...files)} files`);
+  assert.ok(worst(lags) < MOST_LAG_SECONDS, `${lags}`);
+});
+
+test('G8: smuggling stays refused where Node is told to read HTTP leniently', async (t) => {
+  const { port, token } = await setUp(t, { env: { NODE_OPTIONS: '--insecure-http-parser' } });
+  for (const { name, bytes, statuses } of SMUGGLING) {
+    const answer = await ask(port, bytes(port));
+    assert.deepEqual(statusesIn(answer), statuses, `${name}: ${answer}`);
+    assert.ok(!answer.includes(token) && !answer.includes(MARKER), name);
+  }
+  assert.ok(await isServed(port, token));
+});
+
+test('G13: a hundred refreshes at once are one login, and the next one is taken ten seconds later', async (t) => {
+  const { world, sidecar, port, token } = await setUp(t);
+  const refresh = request(port, [], 'POST /v1/token/app/refresh HTTP/1.1');
+  const before = logins(world);
+  // as many connections as there are places for, less those of others
+  const clients = Array.from({ length: 50 }, () => openSocket(port));
+  t.after(() => clients.forEach(({ socket }) => void socket.destroy()));
+  const filesBefore = openFiles(sidecar.pid);
+  await until('all are connected', () => openFiles(sidecar.pid) >= filesBefore + 48);
+  const again = request(port, ['Connection: keep-alive'], 'POST /v1/token/app/refresh HTTP/1.1');
+  for (const { socket } of clients) socket.write(again + refresh);
+  await Promise.all(clients.map(({ socket }) => closed(socket)));
+  const takenAt = performance.now();
+  const statuses = clients.flatMap(({ answer }) => statusesIn(answer()));
+  assert.deepEqual([statuses.length, statuses.filter((status) => status === 202).length], [100, 1]);
+  const second = await until('a new token', () => world.token() !== token && world.token());
+  assert.equal(logins(world), before + 1);
+  let asked = 0;
+  await until('the next one is taken', async () => {
+    asked += 1;
+    return statusesIn(await ask(port, refresh))[0] === 202;
+  });
+  assert.ok(performance.now() - takenAt > 9500 && asked > 10);
+  await until('another token', () => world.token() !== second);
+  assert.equal(logins(world), before + 2);
+});
+
+test('G14: metrics scraped a hundred times a second: no lag, no secret, and probes are never told to slow down', async (t) => {
+  const { world, ops, token } = await setUp(t);
+  const scrape = request(ops, [], 'GET /metrics HTTP/1.1');
+  const answers: string[] = [];
+  const lags: number[] = [];
+  const scraping = (async () => {
+    for await (const _ of everyMs(10)) {
+      answers.push(await ask(ops, scrape));
+      if (answers.length === 400) return;
+    }
+  })();
+  await meanwhile(scraping, 50, async () => {
+    for (const path of ['livez', 'readyz', 'readyz/app', 'startupz'])
+      assert.equal((await fetch(`${world.ops}/${path}`)).status, 200, path);
+  });
+  for (const answer of answers) {
+    assert.match(answer, /^HTTP\/1\.1 (200|429) /);
+    assert.ok(!answer.includes(token) && !/hvs\.|eyJ/.test(answer));
+    lags.push(Number(/^nodejs_eventloop_lag_max_seconds (\S+)$/m.exec(answer)?.[1] ?? 0));
+  }
+  assert.ok(lags.some((value) => value > 0) && worst(lags) < MOST_LAG_SECONDS, `${worst(lags)}`);
+});
+
+test('G17: clients that take every file descriptor: the daemon lives, Vault is reached, and then they are served', async (t) => {
+  const { world, sidecar, port, ops, token } = await setUp(t, { wrapper: ['prlimit', '--nofile=64:64'] });
+  let pressing = true;
+  t.after(() => {
+    pressing = false;
+  });
+  // whatever is cut off comes again, with a good request or without one
+  const press = async (listener: number, bytes: string) => {
+    while (pressing) {
+      const { socket } = openSocket(listener);
+      socket.write(bytes);
+      await closed(socket);
+    }
+  };
+  const good = request(port, ['Connection: keep-alive']);
+  const crowd = Array.from({ length: 100 }, (_, index) =>
+    index % 2 === 0 ? press(port, index % 4 === 0 ? good : 'GET') : press(ops, ''),
+  );
+  await world.writeJwt();
+  const next = await until('the token of the new JWT', () => world.token() !== token && world.token(), 15_000);
+  assert.ok(openFiles(sidecar.pid) <= 64);
+  assert.deepEqual(
+    sidecar.log().filter(({ event }) => event === 'login_failed'),
+    [],
+  );
+  pressing = false;
+  await Promise.all(crowd);
+  assert.ok(await isServed(port, next));
+  assert.equal((await sidecar.stop()).code, 0);
+});
+
+test('G2, G7: clients without the header that flood take nothing from the one that has it', async (t) => {
+  const { world, port, token } = await setUp(t);
+  const page = without(repeated(port, 99, ['Sec-Fetch-Site: cross-site']), 'x-vault-request');
+  const flood = Promise.all(
+    Array.from({ length: 10 }, async () => {
+      for (let round = 0; round < 20; round += 1)
+        assert.ok(statusesIn(await askMuch(port, page)).every((status) => status === 403));
+    }),
+  );
+  const lags: number[] = [];
+  await meanwhile(flood, 20, async () => {
+    assert.ok(await isServed(port, token));
+    lags.push(await lag(world));
+  });
+  assert.ok(worst(lags) < MOST_LAG_SECONDS, `${lags}`);
+});

@@ -1,0 +1,209 @@
+// The process under everything that may be done to one: signals, a stdout that is gone or that nobody reads, kills,
+// process number 1, stopped and continued, exceptions that nobody expected, set clocks.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
+import { rename, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { withoutNamespaces } from '../support/confined.ts';
+import { until } from '../support/settling.ts';
+import { metric, openFaultWorld, served, startSidecar } from './sidecar-process.ts';
+
+test('I3: of fifty SIGHUPs during a reload one more reload comes, which sees the last config', async (t) => {
+  const world = await openFaultWorld(t);
+  const { pid, event, log, signal } = await startSidecar(t, world.configFile);
+  await event('listening');
+  // a config that is a FIFO: each reading waits until it is written
+  const last = readFileSync(world.configFile, 'utf8').replace('"trace"', '"info"');
+  execFileSync('mkfifo', [`${world.configFile}.fifo`]);
+  await rename(`${world.configFile}.fifo`, world.configFile);
+  const reloads = () => log().filter((line) => line.event === 'config_reloaded').length;
+  /** Resolves when somebody reads, which is when an end for writing can be opened without waiting. */
+  const answer = async (text: string) => {
+    const flags = constants.O_WRONLY | constants.O_NONBLOCK;
+    const fd = await until('a reload reads the config', () => {
+      try {
+        return openSync(world.configFile, flags);
+      } catch {
+        return undefined;
+      }
+    });
+    return () => {
+      writeSync(fd, text);
+      closeSync(fd);
+    };
+  };
+  signal('SIGHUP');
+  const first = await answer(last);
+  for (let sent = 0; sent < 49; sent += 1) {
+    signal('SIGHUP');
+    // each is taken as a signal of its own before the next one is sent
+    await until('the signal was taken', () => !pendingSignals(pid));
+  }
+  first();
+  await until('the first reload', () => reloads() === 1);
+  (await answer(last))();
+  await until('the second reload', () => reloads() === 2);
+  await unlink(world.configFile);
+  await writeFile(world.configFile, last);
+  await world.writeJwt();
+  await event('logged_in', (line) => line !== log().find((one) => one.event === 'logged_in'));
+  assert.equal(reloads(), 2);
+});
+
+const pendingSignals = (pid: number): boolean =>
+  /^(SigPnd|ShdPnd):\s*0*[1-9a-f]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+
+/** The writing end of a pipe that is full, and waits, as a container runtime's pipe would. */
+function openFullPipe(t: TestContext, path: string): number {
+  execFileSync('mkfifo', [path]);
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  t.after(() => closeSync(fd));
+  assert.throws(() => {
+    for (;;) writeSync(fd, Buffer.alloc(1024));
+  }, /EAGAIN/);
+  return openSync(`/proc/self/fd/${fd}`, 'w');
+}
+
+const THROWING = `
+  const secret = 'hvs.CAESIinjectedsecret0123456789';
+  const jwt = 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl';
+  process.on('SIGUSR2', () => { throw new Error('thrown with ' + secret + ' and ' + jwt); });
+  process.on('SIGWINCH', () => { Promise.reject(new Error('rejected with ' + secret + ' and ' + jwt)); });`;
+
+// these wait more than they work
+describe('signals and ends', { concurrency: 4 }, () => {
+  test('I5: nobody is left to read stdout: it goes on, and ends as always', async (t) => {
+    const world = await openFaultWorld(t);
+    const { child, event, stop } = await startSidecar(t, world.configFile);
+    await event('listening');
+    const before = world.token();
+    child.stdout?.destroy();
+    await world.writeJwt();
+    const after = await until('another token', () => world.token() !== before && world.token());
+    assert.equal(await served(world), after);
+    assert.ok((await metric(world, 'log_lines_dropped_total')) > 0);
+    assert.equal((await stop()).code, 0);
+  });
+
+  for (const kind of ['pipe', 'socket'] as const) {
+    test(`J4: a ${kind} as stdout that nobody reads: the login, the API, reloads and the stop wait for nothing; lines are counted`, async (t) => {
+      const world = await openFaultWorld(t);
+      // the pipe is full from the start; the socket, which Node makes where it says pipe, fills up
+      const stdout = kind === 'pipe' ? openFullPipe(t, join(world.directory, 'stdout')) : undefined;
+      const { child, pid, stop, signal } = await startSidecar(t, world.configFile, { stdout });
+      if (stdout !== undefined) closeSync(stdout);
+      child.stdout?.pause();
+      await until('a token', world.token);
+      await until('it is served', () => served(world).then(Boolean, () => false));
+      // a config with a name of 40 kB is refused in a line of that length
+      await world.configure({}, { ['x'.repeat(40_000)]: 1 });
+      await until(
+        'lines are dropped, and counted',
+        async () => {
+          for (let sent = 0; sent < 20; sent += 1) {
+            signal('SIGHUP');
+            await until('the signal was taken', () => !pendingSignals(pid));
+          }
+          const startedAt = performance.now();
+          const dropped = await metric(world, 'log_lines_dropped_total');
+          assert.ok(performance.now() - startedAt < 2000);
+          return dropped > 0;
+        },
+        30_000,
+      );
+      const { code, tookMs } = await stop();
+      assert.equal(code, 0);
+      assert.ok(tookMs < 5000, `${tookMs} ms`);
+    });
+  }
+
+  test('I1, J4: a stdout on a full disk: it runs on without its log, and ends in time', async (t) => {
+    const world = await openFaultWorld(t);
+    const stdout = openSync('/dev/full', 'w');
+    const { stop } = await startSidecar(t, world.configFile, { stdout });
+    closeSync(stdout);
+    const token = await until('a token', world.token);
+    assert.equal(await until('it is served', () => served(world).catch(() => undefined)), token);
+    const { code, tookMs } = await stop();
+    assert.equal(code, 0);
+    assert.ok(tookMs < 5000, `${tookMs} ms`);
+  });
+
+  test('I6: stopped for longer than the lease, and continued: the dead token is not served, the next one comes at once', async (t) => {
+    const world = await openFaultWorld(t, { leaseSeconds: 4 });
+    const { event, signal, log } = await startSidecar(t, world.configFile);
+    await event('listening');
+    const token = await until('a token', world.token);
+    signal('SIGSTOP');
+    await until('the lease ends', () => world.vault.alive().length === 0);
+    const logins = log().filter((line) => line.event === 'logged_in').length;
+    signal('SIGCONT');
+    const continuedAt = performance.now();
+    const answer = await served(world);
+    assert.ok(answer === 503 || answer !== token, 'the token of before the sleep is dead');
+    const fresh = await until('another token', () => world.token() !== token && world.token());
+    assert.ok(performance.now() - continuedAt < 2500, `${performance.now() - continuedAt} ms`);
+    assert.equal(world.vault.alive()[0]?.token, fresh);
+    await until('it is told', () => log().filter((line) => line.event === 'logged_in').length > logins);
+  });
+
+  test('I7: as process 1 of a container it heeds SIGHUP, and ends at SIGTERM', {
+    skip: withoutNamespaces(),
+  }, async (t) => {
+    const world = await openFaultWorld(t);
+    const wrapper = ['unshare', '-Urpf', '--mount-proc', '--kill-child'];
+    const { pid, event, signal, stop } = await startSidecar(t, world.configFile, { wrapper });
+    await event('listening');
+    assert.match(readFileSync(`/proc/${pid}/status`, 'utf8'), /^NSpid:\t\d+\t1$/m);
+    signal('SIGHUP');
+    await event('config_reloaded');
+    const { code, tookMs } = await stop();
+    assert.equal(code, 0);
+    assert.ok(tookMs < 5000, `${tookMs} ms`);
+  });
+
+  test('I8, I9: killed every two seconds: one login a start, and the token file holds a live token all the time', async (t) => {
+    const world = await openFaultWorld(t);
+    const starts = 3;
+    let looks = 0;
+    for (let start = 1; start <= starts; start += 1) {
+      const before = world.token();
+      const { event, signal, ended } = await startSidecar(t, world.configFile);
+      const listening = event('listening').then(() => true);
+      const endsAt = performance.now() + 2000;
+      await until('two seconds', () => {
+        const alive = world.vault.alive().map(({ token }) => token);
+        const now = world.token();
+        assert.ok(before === undefined || now !== undefined, 'the file is there all the time');
+        assert.ok(now === undefined || alive.includes(now), 'and holds a live token');
+        looks += 1;
+        return performance.now() > endsAt;
+      });
+      assert.ok(await listening);
+      signal('SIGKILL');
+      assert.equal(await ended, 'SIGKILL');
+      const logins = world.vault.requests.filter(({ path }) => path.endsWith('/login')).length;
+      assert.ok(logins <= start, `${logins} logins in ${start} starts`);
+    }
+    assert.ok(looks > 100 * starts);
+  });
+
+  test('I10: an exception or rejection that nobody expected: logged without secrets, ends with 1, the file whole', async (t) => {
+    const world = await openFaultWorld(t);
+    const preload = `data:text/javascript,${encodeURIComponent(THROWING)}`;
+    for (const signal of ['SIGUSR2', 'SIGWINCH'] as const) {
+      const sidecar = await startSidecar(t, world.configFile, { nodeFlags: ['--import', preload] });
+      await sidecar.event('listening');
+      const token = world.token();
+      sidecar.signal(signal);
+      assert.equal(await sidecar.ended, 1);
+      const { evidence } = await sidecar.event('crashed');
+      assert.match(String(evidence), /(thrown|rejected) with \[redacted\] and \[redacted\]/);
+      assert.doesNotMatch(sidecar.out() + sidecar.err(), /injectedsecret|eyJ|c2lnbmF0/);
+      assert.ok(token !== undefined && world.token() === token);
+    }
+  });
+});
