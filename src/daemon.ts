@@ -1,5 +1,5 @@
 // The composition root: settings become running exchanges and two listeners. The start and stop order is written here once.
-// Start: the exchanges read and log in at once, the listeners follow; the first token never waits for the web server.
+// Start: the exchanges read and log in at once, logger, metrics and listeners follow; the first token waits for none of them.
 // Stop: no more HTTP, then the exchanges end, then the log is flushed; all within five seconds.
 
 import { readFile } from 'node:fs/promises';
@@ -7,16 +7,19 @@ import { openDeadline, openSystemClock } from './clock.ts';
 import { ExchangeError } from './core/errors.ts';
 import type { ListenAddress, Settings } from './core/settings.ts';
 import { type Exchanges, openExchanges } from './exchanges.ts';
+import { openLateObserver } from './observe/late-observer.ts';
 import type { Observer } from './observe/observe.ts';
 
 export interface DaemonParts {
   readonly settings: Settings;
-  readonly observer: Observer;
+  /** called once the first tokens are there, or late */
+  readonly openObserver: () => Promise<Observer>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
 }
 
 export interface Daemon {
+  readonly observer: Observer;
   readonly exchanges: Exchanges;
   /** where the listeners are, as URLs without a trailing slash */
   readonly api: string;
@@ -28,20 +31,23 @@ export interface Daemon {
   stop(): Promise<void>;
 }
 
-/** How long the listeners wait for the first tokens, so that a quick login isn't slowed by loading the web server. */
+/** How long the rest waits for the first tokens, so that a quick login isn't slowed by loading it. */
 const HEAD_START_MS = 1000;
 const STOP_GRACE_MS = 2500;
 /** An exchange is stepped at least every 30 s; one that hasn't been for this long never will be. */
 const MOST_HEARTBEAT_MS = 60_000;
 
 /** @throws ExchangeError listen_failed */
-export async function startDaemon({ settings, observer, env, version }: DaemonParts): Promise<Daemon> {
+export async function startDaemon({ settings, openObserver, env, version }: DaemonParts): Promise<Daemon> {
   const clock = openSystemClock();
-  const exchanges = openExchanges(settings.exchanges, { clock, observer, env });
-  observer.configRead(true, clock.wall());
+  const early = openLateObserver();
+  const exchanges = openExchanges(settings.exchanges, { clock, observer: early, env });
   const headStart = openDeadline(clock, HEAD_START_MS);
   await Promise.race([exchanges.started, headStart.reached]);
   headStart.cancel();
+  const observer = await openObserver();
+  observer.configRead(true, clock.wall());
+  early.tellTo(observer);
 
   const { buildTokenApi } = await import('./http/token-api.ts');
   const { buildOpsApi } = await import('./http/ops-api.ts');
@@ -69,6 +75,7 @@ export async function startDaemon({ settings, observer, env, version }: DaemonPa
     observer.log.write('info', 'listening', urls);
     let listeners = { api: settings.api, ops: settings.ops };
     return {
+      observer,
       exchanges,
       ...urls,
       isTurning,

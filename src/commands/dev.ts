@@ -89,7 +89,7 @@ async function startSidecar(
     if (told !== undefined) out(told);
   };
   const observer = openObserver({ version, nodeVersion, nodeMetrics: false, level: 'debug', target });
-  return startDaemon({ settings, observer, env: {}, version });
+  return startDaemon({ settings, openObserver: async () => observer, env: {}, version });
 }
 
 type LogLine = Readonly<Record<string, unknown>>;

@@ -6,7 +6,8 @@ import { ConfigError } from '../config.ts';
 import { ExchangeError } from '../core/errors.ts';
 import { scrub } from '../core/secret.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
-import { type Observer, openObserver } from '../observe/observe.ts';
+import type { Log } from '../observe/log.ts';
+import type { Observer } from '../observe/observe.ts';
 import type { Systemd } from '../systemd.ts';
 import { CONFIG_OPTION, type Command, type Flags, type Io } from './command.ts';
 import { loadSettings } from './load-settings.ts';
@@ -25,16 +26,25 @@ Signals: SIGTERM, SIGINT stop; SIGHUP rereads the config; SIGUSR1 logs in anew.`
     const stopRequested = onStopSignal(io);
     const { settings } = await loadSettings(flags, io);
     const { version, nodeVersion, env } = io;
-    const { nodeMetrics } = settings.ops;
-    const observer = openObserver({ version, nodeVersion, nodeMetrics, level: settings.log.level, target: STDOUT });
+    const startedAt = Date.now();
+    let log: Log | undefined;
     io.onCrash((error) => {
-      observer.log.write('error', 'crashed', {
-        evidence: error instanceof Error ? scrub(String(error.stack)) : 'not an error',
-      });
-      observer.log.flush();
+      const evidence = error instanceof Error ? scrub(String(error.stack)) : 'not an error';
+      if (log === undefined) return io.err(evidence);
+      log.write('error', 'crashed', { evidence });
+      log.flush();
     });
-    observer.log.write('info', 'starting', { version, exchanges: settings.exchanges.map(({ name }) => name) });
-    const daemon = await startDaemon({ settings, observer, env, version });
+    const openObserver = async () => {
+      const observe = await import('../observe/observe.ts');
+      const { nodeMetrics } = settings.ops;
+      const { level } = settings.log;
+      const observer = observe.openObserver({ version, nodeVersion, nodeMetrics, level, target: STDOUT });
+      log = observer.log;
+      log.write('info', 'starting', { version, exchanges: settings.exchanges.map(({ name }) => name) }, startedAt);
+      return observer;
+    };
+    const daemon = await startDaemon({ settings, openObserver, env, version });
+    const { observer } = daemon;
     io.onSignal('SIGUSR1', daemon.refresh);
     io.onSignal(
       'SIGHUP',

@@ -9,7 +9,8 @@ import type { LogLevel } from '../core/settings.ts';
 export type LogFields = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
 
 export interface Log {
-  write(level: LogLevel, event: string, fields?: LogFields): void;
+  /** @param wall when it happened, epoch milliseconds; now if left out */
+  write(level: LogLevel, event: string, fields?: LogFields, wall?: number): void;
   setLevel(level: LogLevel): void;
   /** Before the process ends: what its reader doesn't take within a second is lost. */
   flush(): void;
@@ -25,18 +26,22 @@ const FLUSH_MS = 1000;
 /** @param onDropped called once for each line that a stalled reader costs */
 export function openLog(level: LogLevel, target: LogTarget, onDropped: () => void): Log {
   const destination = typeof target === 'number' ? openDestination(target, onDropped) : { write: target };
+  let wallOfLine = 0;
   const logger = pino(
     {
       level,
       base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp: () => `,"time":"${new Date(wallOfLine).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
       hooks: { streamWrite: (line) => scrub(line) },
     },
     destination,
   );
   return {
-    write: (at, event, fields) => logger[at]({ event, ...fields }),
+    write(at, event, fields, wall = Date.now()) {
+      wallOfLine = wall;
+      logger[at]({ event, ...fields });
+    },
     setLevel(next) {
       logger.level = next;
     },

@@ -26,7 +26,7 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
   function stepped(policy: Policy, before: State, after: State, event: ExchangeEvent, moment: Moment): void {
     const exchange = policy.settings.name;
     const tell = (level: LogLevel, name: string, fields: LogFields = {}) =>
-      log.write(level, name, { exchange, ...fields });
+      log.write(level, name, { exchange, ...fields }, moment.wall);
     const last = seen.get(exchange);
     const status = describe(policy, after, moment);
     seen.set(exchange, status);

@@ -25,10 +25,14 @@ export function openFileSource(path: string, onHint: () => void): JwtSource {
       return mayBeTorn;
     },
     async read() {
-      await watch.repair();
       const before = inode;
       inode = undefined;
-      const found = await readText(path);
+      const isFirst = before === 0;
+      if (!isFirst) await watch.repair();
+      const looking = readText(path);
+      // the first login waits for no watch, which asks for another look when it is set up
+      if (isFirst) await looking.then(() => void watch.repair(), watch.repair);
+      const found = await looking;
       inode = found.inode;
       // a rename, or kubelet's swap of a link, brings another inode with all of its content; a write in place doesn't,
       // and a file that was deleted and made anew is another inode without it

@@ -4,10 +4,10 @@
 
 import { realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type FSWatcher, watch } from 'chokidar';
+import type { FSWatcher } from 'chokidar';
 
 export interface Watch {
-  /** true while changes are told of; false: only reading again tells */
+  /** true while changes are told of, or will be as soon as the watch is set up; false: only reading again tells */
   isAlive(): boolean;
   /** Watches anew where the watcher failed, or the directory is another one than it was. */
   repair(): Promise<void>;
@@ -17,8 +17,9 @@ export interface Watch {
 /** Watches the directory of the file at `path`, from the first repair on. */
 export function watchDirectoryOf(path: string, onHint: () => void): Watch {
   const directory = dirname(path);
-  let watching: { readonly watcher: FSWatcher; readonly identity: string; ready: boolean } | undefined;
+  let watching: { readonly watcher: FSWatcher; readonly identity: string } | undefined;
   let repairing: Promise<void> | undefined;
+  let isNew = true;
   let closed = false;
 
   async function stop(): Promise<void> {
@@ -32,15 +33,14 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
     const place = await placeOf(directory);
     if (closed || place?.identity === watching?.identity) return;
     await stop();
-    if (place === undefined || closed) return;
-    const opened = { watcher: openWatcher(place.paths), identity: place.identity, ready: false };
+    if (place === undefined) return;
+    const opened = { watcher: await openWatcher(place.paths), identity: place.identity };
+    if (closed) return void opened.watcher.close();
     watching = opened;
     opened.watcher.on('all', onHint).on('ready', () => {
-      // comes even where no watch could be set, after the error that says so
-      if (watching !== opened) return;
+      // comes even where no watch could be set, after the error that says so;
       // what changed while the watch was being set up was told by nobody
-      opened.ready = true;
-      onHint();
+      if (watching === opened) onHint();
     });
     // an error without a listener would end the process; EMFILE and ENOSPC mean that inotify is exhausted
     opened.watcher.on('error', () => {
@@ -49,11 +49,12 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
   }
 
   return {
-    isAlive: () => watching?.ready === true,
+    isAlive: () => isNew || watching !== undefined,
     repair() {
       // one at a time: of two watchers opened at once, only one would ever be closed
       repairing ??= repair().finally(() => {
         repairing = undefined;
+        isNew = false;
       });
       return repairing;
     },
@@ -64,7 +65,9 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
   };
 }
 
-function openWatcher(paths: readonly string[]): FSWatcher {
+/** Loaded when it is needed, which is after the first login has been sent. */
+async function openWatcher(paths: readonly string[]): Promise<FSWatcher> {
+  const { watch } = await import('chokidar');
   return watch([...paths], { depth: 0, followSymlinks: false, ignoreInitial: true, atomic: false, persistent: true });
 }
 

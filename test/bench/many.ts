@@ -1,60 +1,129 @@
 // One process with 1, 100 and 1,000 exchanges against the in-memory Vault: how long until every file has its token, memory
-// and CPU when idle, and how late the event loop is meanwhile. Memory and CPU are told for each exchange beyond the first.
+// and processor time when idle, and how late the event loop is. What an exchange costs is told for those beyond the first.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { NODE_FLAGS } from '../support/node-flags.ts';
-import { openBench, untilChanged } from './set-up.ts';
+import { openIssuer } from '../../src/dev/issuer.ts';
+import { openDevVault } from '../../src/dev/vault.ts';
+import { replaceByRename, type Scope, temporaryDirectory } from '../support/temporary.ts';
+import { freePort } from '../vault/real-vault.ts';
+import { effortOf, memoryOf, type Row, told, untilChanged } from './figures.ts';
+import { end, sidecarCommand, sinkAt, writeConfig } from './peers.ts';
 
 const IDLE_MS = 20_000;
+const SETTLE_MS = 5000;
+const PATIENCE_MS = 120_000;
+/** the period in which Node looks at its event loop */
+const LOOK_MS = 10;
 
 interface Figures {
   readonly allMs: number;
-  readonly anonymousKib: number;
-  readonly idleCpuPercent: number;
+  readonly anonymousMiB: number;
+  readonly cpuPercent: number;
+  readonly lagMs: Readonly<Record<'starting' | 'idle' | 'scraped', number>>;
 }
 
-const seen = new Map<number, Figures>();
-for (const count of [1, 100, 1000]) seen.set(count, await measure(count));
-const one = seen.get(1);
-for (const [count, { allMs, anonymousKib, idleCpuPercent }] of seen) {
-  const beyond = Math.max(1, count - 1);
-  const memory = ((anonymousKib - (one?.anonymousKib ?? 0)) / beyond).toFixed(0);
-  const cpu = ((idleCpuPercent - (one?.idleCpuPercent ?? 0)) / beyond).toFixed(4);
-  console.log(
-    `${String(count).padStart(5)} exchanges: all tokens in ${allMs.toFixed(0)} ms, ${(anonymousKib / 1024).toFixed(0)} MiB anonymous (${memory} KiB each), idle CPU ${idleCpuPercent.toFixed(2)} % (${cpu} % each)`,
-  );
+export async function many(scope: Scope): Promise<Row[]> {
+  const one = await measure(scope, 1);
+  const rows: Row[] = [];
+  for (const count of [100, 1000]) {
+    const { allMs, anonymousMiB, cpuPercent, lagMs } = await measure(scope, count);
+    const kib = (((anonymousMiB - one.anonymousMiB) * 1024) / (count - 1)).toFixed(0);
+    const cpu = ((cpuPercent - one.cpuPercent) / (count - 1)).toFixed(3);
+    const late = Object.entries(lagMs).map(([when, ms]) => `${ms.toFixed(0)} ms ${when}`);
+    rows.push(
+      row(`${count} exchanges: all tokens in their files`, `${(allMs / 1000).toFixed(1)} s`, ''),
+      row(`${count} exchanges: each costs when idle`, `${kib} KiB, ${cpu} % of a core`, '60 kB, 0.02 %'),
+      row(`${count} exchanges: the event loop is late by at most`, late.join(', '), '20 ms'),
+    );
+  }
+  return rows;
 }
 
-async function measure(count: number): Promise<Figures> {
-  const bench = await openBench(count);
-  const jwt = await bench.issuer.mint();
-  for (const { jwtDirectory } of bench.places) await writeFile(join(jwtDirectory, 'token'), jwt);
-  const startedAt = performance.now();
-  const child = spawn(
-    process.execPath,
-    [...NODE_FLAGS, 'dist/vault-token-sidecar.mjs', 'run', '--config', bench.configFile],
-    {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    },
-  );
-  for (const { tokenFile } of bench.places) await untilChanged(tokenFile, undefined, 120_000);
-  const allMs = performance.now() - startedAt;
-  await pause(5000);
-  const before = await cpuMs(child);
+/** Rotates 250 exchanges 40 times each. */
+export async function flat(scope: Scope): Promise<Row[]> {
+  const [count, rounds] = [250, 42];
+  const world = await openMany(scope, count, false);
+  const memory: string[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    await pause(5200);
+    if (round === 2 || round === rounds / 2 || round === rounds - 1) memory.push(told(memoryOf(world.child.pid)));
+    for (const { jwtFile } of world.places) await replaceByRename(jwtFile, await world.issuer.mint());
+  }
+  await end(world.child);
+  const logins = world.vault.requests.filter(({ path, status }) => path.endsWith('/login') && status === 200).length;
+  return [
+    row(`${count} exchanges: memory at the start, half-way and after ${logins} rotations`, memory.join('; '), 'flat'),
+  ];
+}
+
+const row = (what: string, sidecar: string, target: string): Row => ({ what, sidecar, agent: '', target });
+
+async function measure(scope: Scope, count: number): Promise<Figures> {
+  // what measures the event loop costs time itself, so it isn't there while the rest is measured
+  const { child, allMs } = await openMany(scope, count, false);
+  await pause(SETTLE_MS);
+  const before = effortOf(child.pid);
   await pause(IDLE_MS);
-  const idleCpuPercent = (((await cpuMs(child)) - before) / IDLE_MS) * 100;
-  const status = await readFile(`/proc/${child.pid}/status`, 'utf8');
-  const anonymousKib = Number(/RssAnon:\s+(\d+)/.exec(status)?.[1]);
-  child.kill('SIGTERM');
-  await new Promise((resolve) => child.once('exit', resolve));
-  await bench.close();
-  return { allMs, anonymousKib, idleCpuPercent };
+  const cpuPercent = ((effortOf(child.pid).cpuMs - before.cpuMs) / IDLE_MS) * 100;
+  const { anonymousMiB } = memoryOf(child.pid);
+  await end(child);
+  const lagMs = await measureLag(scope, count);
+  return { allMs, anonymousMiB, cpuPercent, lagMs };
 }
 
-async function cpuMs({ pid }: ChildProcess): Promise<number> {
-  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * 10;
+/** Each scrape tells the longest lag since the one before, and the lag of making its text shows in the next. */
+async function measureLag(scope: Scope, count: number): Promise<Figures['lagMs']> {
+  const { child, ops } = await openMany(scope, count, true);
+  await pause(SETTLE_MS);
+  const scrape = async (kind: 'max' | 'p99') => {
+    const text = await (await fetch(`http://${ops}/metrics`)).text();
+    const seconds = new RegExp(`^nodejs_eventloop_lag_${kind}_seconds (\\S+)$`, 'm').exec(text)?.[1];
+    return Math.max(0, Number(seconds) * 1000 - LOOK_MS);
+  };
+  const starting = await scrape('p99');
+  await pause(1000);
+  const scraped = await scrape('max');
+  await pause(IDLE_MS);
+  const idle = await scrape('p99');
+  await end(child);
+  return { starting, idle, scraped };
+}
+
+interface Many {
+  readonly child: ChildProcess;
+  readonly ops: string;
+  readonly allMs: number;
+  readonly issuer: Awaited<ReturnType<typeof openIssuer>>;
+  readonly vault: Awaited<ReturnType<typeof openDevVault>>;
+  readonly places: readonly { readonly jwtFile: string; readonly tokenFile: string }[];
+}
+
+async function openMany(scope: Scope, count: number, nodeMetrics: boolean): Promise<Many> {
+  const directory = await temporaryDirectory(scope);
+  const [issuer, vault] = [await openIssuer(), await openDevVault()];
+  scope.after(() => Promise.all([issuer.close(), vault.close()]));
+  vault.trust({ issuer: issuer.issuer, role: 'app' });
+  const places = Array.from({ length: count }, (_, index) => ({
+    jwtFile: join(directory, `jwt-${index}`, 'token'),
+    tokenFile: join(directory, `token-${index}`),
+  }));
+  const jwt = await issuer.mint();
+  for (const [index, { jwtFile }] of places.entries()) {
+    await mkdir(join(directory, `jwt-${index}`));
+    await writeFile(jwtFile, jwt);
+  }
+  const exchanges = places.map(({ jwtFile, tokenFile }, index) => [
+    `e${index}`,
+    { source: { file: { path: jwtFile } }, login: { role: 'app' }, sinks: [sinkAt(tokenFile)] },
+  ]);
+  const ops = `127.0.0.1:${await freePort()}`;
+  const parts = { address: vault.url, exchanges: Object.fromEntries(exchanges), ops, nodeMetrics };
+  const [program = '', ...args] = sidecarCommand(await writeConfig(directory, 'many', parts));
+  const startedAt = performance.now();
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+  for (const { tokenFile } of places) await untilChanged(tokenFile, undefined, PATIENCE_MS);
+  return { child, ops, allMs: performance.now() - startedAt, issuer, vault, places };
 }

@@ -1,59 +1,77 @@
-// From a new JWT in its file to the new Vault token in its: 50 rotations against the in-memory Vault, half of them by
-// rename, half by kubelet's swap, debounce included. Ten exchanges take turns, since one logs in every 5 s at most.
-// With --vault: against a real Vault, beside `vault agent` (against-agent.ts).
+// From a new JWT in its file to the new token in its file. Ten exchanges of one process take turns, since one logs in every
+// five seconds at most; half of the JWTs come by rename, half by kubelet's swap. The agent gets one JWT, and a minute.
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
-import { NODE_FLAGS } from '../support/node-flags.ts';
 import { replaceByRename } from '../support/temporary.ts';
-import { type BenchPlace, figures, openBench, untilChanged } from './set-up.ts';
+import { quantile, type Row, spread, untilChanged } from './figures.ts';
+import { end, type Peers, sidecarCommand, sinkAt, writeConfig } from './peers.ts';
 
 const EXCHANGES = 10;
-const ROUNDS = 5;
+const ROUNDS = 10;
 const LOGIN_GAP_MS = 5200;
+const AGENT_LIMIT_MS = 60_000;
 
-if (process.argv.includes('--vault')) {
-  await import('./against-agent.ts');
-  process.exit();
+export async function rotation(peers: Peers): Promise<Row[]> {
+  const theirs = agentsRotation(peers);
+  const ours = await ourRotations(peers);
+  const p99 = quantile(ours, 0.99).toFixed(0);
+  return [
+    {
+      what: 'new JWT to new token in the file',
+      sidecar: `${spread(ours)}, p99 ${p99} ms`,
+      agent: await theirs,
+      target: 'p50 50 ms, p99 150 ms',
+    },
+  ];
 }
-const bench = await openBench(EXCHANGES);
-const rotators = await Promise.all(bench.places.map(openRotator));
-for (const rotate of rotators) await rotate(await bench.issuer.mint());
-const child: ChildProcess = spawn(
-  process.execPath,
-  [...NODE_FLAGS, 'dist/vault-token-sidecar.mjs', 'run', '--config', bench.configFile],
-  {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  },
-);
-for (const { tokenFile } of bench.places) await untilChanged(tokenFile, undefined);
 
-const samples: { rename: number[]; swap: number[] } = { rename: [], swap: [] };
-for (let round = 0; round < ROUNDS; round++) {
+async function ourRotations({ directory, issuer, vault }: Peers): Promise<number[]> {
+  const places = await Promise.all(
+    Array.from({ length: EXCHANGES }, async (_, index) => {
+      const volume = join(directory, `rotated-${index}`);
+      await mkdir(volume);
+      const swapped = index % 2 === 1 ? await createProjectedVolume(volume) : undefined;
+      const rotate = (jwt: string) => swapped?.swap('token', jwt) ?? replaceByRename(join(volume, 'token'), jwt);
+      await rotate(await issuer.mint());
+      return { volume, rotate, tokenFile: join(directory, `rotated-token-${index}`) };
+    }),
+  );
+  const exchanges = places.map(({ volume, tokenFile }, index) => [
+    `e${index}`,
+    { source: { file: { path: join(volume, 'token') } }, login: { role: 'app' }, sinks: [sinkAt(tokenFile)] },
+  ]);
+  const parts = { address: vault.url, exchanges: Object.fromEntries(exchanges) };
+  const [program = '', ...args] = sidecarCommand(await writeConfig(directory, 'rotated', parts));
+  const child = spawn(program, args, { stdio: 'ignore' });
+  for (const { tokenFile } of places) await untilChanged(tokenFile, undefined);
+  const samples: number[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    await pause(LOGIN_GAP_MS);
+    for (const { rotate, tokenFile } of places) {
+      const before = await readFile(tokenFile, 'utf8');
+      const jwt = await issuer.mint();
+      const startedAt = performance.now();
+      await rotate(jwt);
+      await untilChanged(tokenFile, before);
+      samples.push(performance.now() - startedAt);
+    }
+  }
+  await end(child);
+  return samples;
+}
+
+async function agentsRotation({ agent, writeJwt }: Peers): Promise<string> {
+  const child = agent.start();
+  const before = await untilChanged(agent.tokenFile, undefined);
   await pause(LOGIN_GAP_MS);
-  for (const [index, { tokenFile }] of bench.places.entries()) {
-    const before = await readFile(tokenFile, 'utf8');
-    const jwt = await bench.issuer.mint();
-    const startedAt = performance.now();
-    await rotators[index]?.(jwt);
-    await untilChanged(tokenFile, before);
-    samples[index % 2 === 0 ? 'rename' : 'swap'].push(performance.now() - startedAt);
-  }
-}
-child.kill('SIGTERM');
-await bench.close();
-console.log(`new JWT to new token in the file, rename:       ${figures(samples.rename)}`);
-console.log(`new JWT to new token in the file, kubelet swap: ${figures(samples.swap)}`);
-console.log(`new JWT to new token in the file, all:          ${figures([...samples.rename, ...samples.swap])}`);
-
-/** Even places are rotated by rename, odd ones as kubelet does it. */
-async function openRotator({ jwtDirectory }: BenchPlace, index: number): Promise<(jwt: string) => Promise<void>> {
-  if (index % 2 === 1) {
-    const volume = await createProjectedVolume(jwtDirectory);
-    return (jwt) => volume.swap('token', jwt);
-  }
-  return (jwt) => replaceByRename(join(jwtDirectory, 'token'), jwt);
+  const startedAt = performance.now();
+  await writeJwt();
+  const changed = await untilChanged(agent.tokenFile, before, AGENT_LIMIT_MS).catch(() => undefined);
+  const tookMs = performance.now() - startedAt;
+  await end(child);
+  return changed === undefined ? `not within ${AGENT_LIMIT_MS / 1000} s` : `${tookMs.toFixed(0)} ms`;
 }

@@ -64,17 +64,26 @@ test('repairs at once open one watch, and none is left after the close', async (
   const open = () => process.getActiveResourcesInfo().filter((resource) => resource === 'FSEventWrap').length;
   const elsewhere = join(directory, 'elsewhere');
   await mkdir(elsewhere);
-  const watch = watchDirectoryOf(join(elsewhere, 'ca.pem'), () => {});
+  let ready = 0;
+  const watch = watchDirectoryOf(join(elsewhere, 'ca.pem'), () => {
+    ready += 1;
+  });
   await watch.repair();
-  await until('the first watch', () => watch.isAlive());
+  await until('the first watch', () => ready === 1);
   const before = open();
   await rename(elsewhere, `${elsewhere}.old`);
   await mkdir(elsewhere);
   await Promise.all([watch.repair(), watch.repair(), watch.repair()]);
-  await until('the second watch', () => watch.isAlive());
+  await until('the second watch', () => ready === 2);
   assert.equal(open(), before);
   await watch.close();
   await until('no watch of ours', () => open() < before);
+  const tooLate = watchDirectoryOf(join(elsewhere, 'ca.pem'), () => {});
+  await Promise.all([tooLate.repair(), tooLate.close()]);
+  const setUp = watchDirectoryOf(join(elsewhere, 'ca.pem'), () => {});
+  await setUp.repair();
+  await setUp.close();
+  await until('nor of those that were closed before they were set up', () => open() < before);
 });
 
 const EXHAUSTED = `

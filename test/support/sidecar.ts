@@ -73,7 +73,7 @@ export async function runDaemon(t: TestContext, config: unknown): Promise<Runnin
     level: 'trace',
     target: (line) => void log.push(line),
   });
-  const daemon = await startDaemon({ settings, observer, env: {}, version: '0' });
+  const daemon = await startDaemon({ settings, openObserver: async () => observer, env: {}, version: '0' });
   let stopped: Promise<void> | undefined;
   const stop = () => {
     stopped ??= daemon.stop();

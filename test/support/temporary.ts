@@ -9,8 +9,8 @@ export interface Scope {
   after(done: () => unknown): void;
 }
 
-export async function temporaryDirectory(t: Scope): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'vault-token-sidecar-test-'));
+export async function temporaryDirectory(t: Scope, parent = tmpdir()): Promise<string> {
+  const directory = await mkdtemp(join(parent, 'vault-token-sidecar-test-'));
   t.after(() => rm(directory, { recursive: true, force: true }));
   return directory;
 }

@@ -1,0 +1,156 @@
+// The two that are compared: the sidecar as the image starts it, and `vault agent`. One machine, one real Vault, one role,
+// one JWT file; each reaches Vault through a proxy that counts its requests, since a sealed Vault writes no audit log.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';
+import { NODE_FLAGS } from '../support/node-flags.ts';
+import { replaceByRename, type Scope, temporaryDirectory } from '../support/temporary.ts';
+import { findVault } from '../vault/find-vault.ts';
+import { openRealVault, type RealVault } from '../vault/real-vault.ts';
+import { untilChanged } from './figures.ts';
+
+export interface Peer {
+  readonly name: string;
+  readonly tokenFile: string;
+  /** that reached the way to Vault since somebody set it to 0 */
+  requests: number;
+  start(): ChildProcess;
+}
+
+export interface Peers {
+  readonly directory: string;
+  readonly issuer: Issuer;
+  readonly vault: RealVault;
+  readonly sidecar: Peer;
+  readonly agent: Peer;
+  writeJwt(): Promise<void>;
+  /** of the tokens of both from now on */
+  setLease(seconds: number): Promise<void>;
+  /** Both, once each has written its token. */
+  startBoth(): Promise<readonly [ChildProcess, ChildProcess]>;
+}
+
+const ROLE = { role_type: 'jwt', user_claim: 'sub', bound_audiences: 'vault', policies: 'app' };
+const HOUR_SECONDS = 3600;
+
+export async function openPeers(scope: Scope): Promise<Peers> {
+  const issuer = await openIssuer();
+  scope.after(() => issuer.close());
+  const vault = await openRealVault(scope);
+  await vault.write('sys/auth/jwt', { type: 'jwt' });
+  await vault.write('auth/jwt/config', { oidc_discovery_url: issuer.issuer, bound_issuer: issuer.issuer });
+  const setLease = async (ttl: number) => void (await vault.write('auth/jwt/role/app', { ...ROLE, ttl }));
+  await setLease(HOUR_SECONDS);
+  // JWTs and tokens are in memory, as in a pod
+  const directory = await temporaryDirectory(scope, '/dev/shm');
+  const jwtFile = join(directory, 'jwt');
+  const writeJwt = async () => replaceByRename(jwtFile, await issuer.mint());
+  await writeJwt();
+
+  const openPeer = async (
+    name: string,
+    command: (place: { address: string; tokenFile: string }) => Promise<readonly string[]>,
+  ): Promise<Peer> => {
+    const tokenFile = join(directory, `${name.replace(' ', '-')}-token`);
+    const address = await countingProxy(scope, vault.url, () => {
+      peer.requests += 1;
+    });
+    const [program = '', ...args] = await command({ address, tokenFile });
+    const peer: Peer = { name, tokenFile, requests: 0, start: () => spawn(program, args, { stdio: 'ignore' }) };
+    return peer;
+  };
+  const sidecar = await openPeer('sidecar', async ({ address, tokenFile }) => {
+    const exchange = { source: { file: { path: jwtFile } }, login: { role: 'app' }, sinks: [sinkAt(tokenFile)] };
+    return sidecarCommand(await writeConfig(directory, 'sidecar', { address, exchanges: { app: exchange } }));
+  });
+  const agent = await openPeer('vault agent', async (place) => {
+    const configFile = join(directory, 'agent.hcl');
+    await writeFile(configFile, agentConfig({ ...place, jwtFile }));
+    return [findVault(), 'agent', '-config', configFile];
+  });
+  return {
+    directory,
+    issuer,
+    vault,
+    sidecar,
+    agent,
+    writeJwt,
+    setLease,
+    async startBoth() {
+      for (const { tokenFile } of [sidecar, agent]) await rm(tokenFile, { force: true });
+      const started = [sidecar.start(), agent.start()] as const;
+      for (const { tokenFile } of [sidecar, agent]) await untilChanged(tokenFile, undefined);
+      return started;
+    },
+  };
+}
+
+export const sidecarCommand = (configFile: string): readonly string[] => [
+  process.execPath,
+  ...NODE_FLAGS,
+  'dist/vault-token-sidecar.mjs',
+  'run',
+  '--config',
+  configFile,
+];
+
+export const sinkAt = (path: string) => ({ file: { path } });
+
+export interface ConfigParts {
+  readonly address: string;
+  readonly exchanges: Readonly<Record<string, unknown>>;
+  readonly api?: string;
+  readonly ops?: string;
+  readonly nodeMetrics?: boolean;
+}
+
+/** @returns where it is */
+export async function writeConfig(directory: string, name: string, parts: ConfigParts): Promise<string> {
+  const configFile = join(directory, `${name}.json`);
+  const anywhere = '127.0.0.1:0';
+  const config = {
+    vault: { address: parts.address },
+    exchanges: parts.exchanges,
+    api: { listen: parts.api ?? anywhere },
+    ops: { listen: parts.ops ?? anywhere, node_metrics: parts.nodeMetrics ?? false },
+  };
+  await writeFile(configFile, JSON.stringify(config));
+  return configFile;
+}
+
+function agentConfig({ address, jwtFile, tokenFile }: { address: string; jwtFile: string; tokenFile: string }): string {
+  return `
+    vault { address = "${address}" }
+    auto_auth {
+      method "jwt" {
+        mount_path = "auth/jwt"
+        config = { path = "${jwtFile}", role = "app", remove_jwt_after_reading = false }
+      }
+      sink "file" { config = { path = "${tokenFile}" } }
+    }`;
+}
+
+export async function end(child: ChildProcess): Promise<void> {
+  const gone = once(child, 'exit');
+  child.kill('SIGTERM');
+  await gone;
+}
+
+async function countingProxy(scope: Scope, url: string, onRequest: () => void): Promise<string> {
+  const server = createServer((client) => {
+    const target = connect(Number(new URL(url).port), '127.0.0.1');
+    client.on('data', (bytes: Buffer) => {
+      if (/^(GET|PUT|POST|LIST|DELETE) /.test(bytes.toString('latin1'))) onRequest();
+    });
+    client.pipe(target).pipe(client);
+    client.on('error', () => target.destroy());
+    target.on('error', () => client.destroy());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  scope.after(() => server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}

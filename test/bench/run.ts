@@ -1,0 +1,52 @@
+// npm run bench: the sidecar beside `vault agent`, all in one run on one machine, as one table. Words after `--` choose the
+// measurements (start rotation idle api many sealed size; and the long ones: flat day); --minutes N is how long the idle
+// and the sealed phase take. Let the machine be quiet.
+
+import { parseArgs } from 'node:util';
+import { api } from './api.ts';
+import type { Row } from './figures.ts';
+import { idle } from './idle.ts';
+import { flat, many } from './many.ts';
+import { openPeers } from './peers.ts';
+import { rotation } from './rotation.ts';
+import { day, sealed } from './sealed.ts';
+import { size } from './size.ts';
+import { start } from './start.ts';
+
+const { values, positionals } = parseArgs({
+  options: { minutes: { type: 'string', default: '1' } },
+  allowPositionals: true,
+});
+const minutes = Number(values.minutes);
+const endings: (() => unknown)[] = [];
+const scope = { after: (done: () => unknown) => void endings.unshift(done) };
+const peers = await openPeers(scope);
+const measurements = {
+  start: () => start(peers),
+  rotation: () => rotation(peers),
+  idle: () => idle(peers, minutes),
+  api: () => api(peers),
+  many: () => many(scope),
+  sealed: () => sealed(peers, minutes),
+  size: async () => size(),
+  flat: () => flat(scope),
+  day: () => day(peers),
+} satisfies Record<string, () => Promise<Row[]>>;
+const EVERY_DAY = ['start', 'rotation', 'idle', 'api', 'many', 'sealed', 'size'];
+
+const rows: Row[] = [];
+for (const [name, measure] of Object.entries(measurements)) {
+  if (!(positionals.length === 0 ? EVERY_DAY : positionals).includes(name)) continue;
+  process.stderr.write(`${name} ...\n`);
+  rows.push(...(await measure()));
+}
+for (const done of endings) await done();
+const table = [
+  ['', 'sidecar', 'vault agent', 'target'],
+  ...rows.map(({ what, sidecar, agent, target }) => [what, sidecar, agent, target]),
+];
+const widths = [0, 1, 2, 3].map((column) => Math.max(3, ...table.map((cells) => cells[column]?.length ?? 0)));
+const line = (cells: readonly string[]) =>
+  `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
+const [head = [], ...body] = table;
+console.log([line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n'));

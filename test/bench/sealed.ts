@@ -1,0 +1,49 @@
+// Requests on the way to Vault: while it is sealed, until the tokens have long ended; and over a day of leases.
+
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Row } from './figures.ts';
+import { end, type Peers } from './peers.ts';
+
+/** Tokens end after two fifths of the outage. */
+export async function sealed(peers: Peers, minutes: number): Promise<Row[]> {
+  await peers.setLease(minutes * 24);
+  const children = await peers.startBoth();
+  await peers.vault.seal();
+  const [ours, theirs] = await requestsIn(peers, minutes * 60_000);
+  await Promise.all(children.map(end));
+  await peers.vault.unseal();
+  return [
+    {
+      what: `requests while Vault is sealed for ${minutes} min`,
+      sidecar: `${ours}`,
+      agent: `${theirs}`,
+      target: `1/5; is 1/${(theirs / ours).toFixed(0)}`,
+    },
+  ];
+}
+
+const HOUR_SECONDS = 60;
+
+/** A day of 24 minutes, with leases of an hour, which is a minute. */
+export async function day(peers: Peers): Promise<Row[]> {
+  await peers.setLease(HOUR_SECONDS);
+  for (const peer of [peers.sidecar, peers.agent]) peer.requests = 0;
+  const children = await peers.startBoth();
+  await pause(24 * HOUR_SECONDS * 1000);
+  const [ours, theirs] = [peers.sidecar.requests, peers.agent.requests];
+  await Promise.all(children.map(end));
+  return [
+    {
+      what: 'requests in 24 leases, start included',
+      sidecar: `${ours}`,
+      agent: `${theirs}`,
+      target: 'fewer',
+    },
+  ];
+}
+
+async function requestsIn({ sidecar, agent }: Peers, ms: number): Promise<readonly [number, number]> {
+  for (const peer of [sidecar, agent]) peer.requests = 0;
+  await pause(ms);
+  return [sidecar.requests, agent.requests];
+}

@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { openLateObserver } from '../../src/observe/late-observer.ts';
+import type { RunnerObserver } from '../../src/runner.ts';
+import { World } from '../support/world.ts';
+
+test('what is told before the observer is there is told to it in the same order, and everything after that at once', () => {
+  const told: string[] = [];
+  const observer: RunnerObserver = {
+    added: ({ settings }) => void told.push(`added ${settings.name}`),
+    stepped: (_policy, _before, _after, event) => void told.push(`stepped ${event.type}`),
+    called: (_policy, { operation, code }) => void told.push(`called ${operation} ${code}`),
+  };
+  const { policy, state, ...world } = new World();
+  const moment = { now: world.now, wall: world.now, random: 0 };
+  const late = openLateObserver();
+  late.added(policy);
+  late.stepped(policy, state, state, { type: 'woke' }, moment);
+  assert.deepEqual(told, []);
+  late.tellTo(observer);
+  assert.deepEqual(told, ['added app', 'stepped woke']);
+  late.called(policy, { operation: 'login', code: 'ok', durationMs: 1, clockSkewMs: 0 });
+  assert.deepEqual(told, ['added app', 'stepped woke', 'called login ok']);
+});
