@@ -58,6 +58,8 @@ export interface RunnerParts {
   readonly inherited?: Inheritance | undefined;
   /** the first look at what is due comes this much later; at once if left out */
   readonly startsInMs?: number;
+  /** a person or a job wants a token now, whenever another process got one */
+  readonly isOneShot?: boolean;
 }
 
 export interface Runner {
@@ -93,8 +95,14 @@ export function startRunner(parts: RunnerParts): Runner {
     if (isStopped(policy, state)) onStopped();
   }
 
-  if (parts.startsInMs) cancelTimer = clock.wakeAt(clock.now() + parts.startsInMs, () => post({ type: 'woke' }));
-  else post({ type: 'woke' });
+  function begin(): void {
+    if (parts.inherited === undefined && !parts.isOneShot)
+      for (const sink of parts.sinks) void sink.age().then((ageMs) => post({ type: 'token-found', ageMs }));
+    post({ type: 'woke' });
+  }
+
+  if (parts.startsInMs) cancelTimer = clock.wakeAt(clock.now() + parts.startsInMs, begin);
+  else begin();
   return {
     policy,
     state: () => state,

@@ -33,6 +33,8 @@ export interface ExchangeTools {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** the live Vault token of another exchange in this process, for one whose settings ask for it */
   readonly tokenFor: (asking: ExchangeSettings, exchange: string) => Secret | undefined;
+  /** whether the process ends with its first tokens; it doesn't if left out */
+  readonly isOneShot?: boolean;
   /** files, the watcher and HTTP unless somebody brings other ones */
   readonly ports?: Ports;
 }
@@ -141,7 +143,7 @@ interface Beginning {
 
 function openParts(
   settings: ExchangeSettings,
-  { clock, observer, env, tokenFor, ports = REAL_PORTS }: ExchangeTools,
+  { clock, observer, env, tokenFor, isOneShot = false, ports = REAL_PORTS }: ExchangeTools,
   { stepped, turns, startsInMs, inherited }: Beginning,
 ) {
   const sinks = settings.sinks.map((sink) => inTurn(ports.openSink(sink), turns));
@@ -163,7 +165,7 @@ function openParts(
     },
   };
   observer.added(policy);
-  const runner = startRunner({ policy, source, vault, sinks, clock, observer: told, inherited, startsInMs });
+  const runner = startRunner({ policy, source, vault, sinks, clock, observer: told, inherited, startsInMs, isOneShot });
   return {
     policy,
     runner,

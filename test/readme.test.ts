@@ -10,7 +10,9 @@ import { type TestContext, test } from 'node:test';
 import { programOf, README_COMMANDS, readmeCommands } from './support/readme.ts';
 import { openPeers, runDaemon } from './support/sidecar.ts';
 
-const CI = readFileSync('.ci/run', 'utf8').split('\n');
+const CI = readFileSync('.ci/run', 'utf8')
+  .split('\n')
+  .map((line) => line.trim());
 
 /** Programs of the platforms, and which suite runs the commands that call them. */
 const ELSEWHERE: Readonly<Record<string, string>> = {

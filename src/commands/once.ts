@@ -28,7 +28,7 @@ Exit codes: 0 delivered; 4 Vault refused the login; 5 Vault unreachable; 6 no us
       target: STDERR,
     });
     const clock = openSystemClock();
-    const exchanges = openExchanges(settings.exchanges, { clock, observer, env });
+    const exchanges = openExchanges(settings.exchanges, { clock, observer, env, isOneShot: true });
     const timeout = openDeadline(clock, timeoutMs);
     const interrupted = new Promise<void>((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) io.onSignal(signal, resolve);

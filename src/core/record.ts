@@ -35,6 +35,9 @@ function recordEvent(policy: Policy, state: State, event: ExchangeEvent, moment:
   switch (event.type) {
     case 'woke':
       return state;
+    case 'token-found':
+      // that was after a login: whoever is started again and again logs in no more often for it
+      return { ...state, lastLoginAt: Math.max(state.lastLoginAt, moment.now - event.ageMs) };
     case 'jwt-hinted':
       return {
         ...state,

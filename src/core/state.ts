@@ -129,6 +129,8 @@ export type ExchangeEvent =
   | { readonly type: 'delivered'; readonly sink: string; readonly written: boolean }
   | { readonly type: 'delivery-failed'; readonly sink: string; readonly failure: Failure }
   | { readonly type: 'withdrawn' }
+  /** at the start: how long ago another process of this exchange, or one before it, put its token in place */
+  | { readonly type: 'token-found'; readonly ageMs: number }
   | { readonly type: 'trust-changed' }
   | { readonly type: 'refresh-requested' }
   | { readonly type: 'stop-requested' };

@@ -1,7 +1,7 @@
 // The Vault token in a file on a shared volume. What is there already and right is left alone, so that the exchange may
 // deliver as often as it likes: a file that somebody deleted, altered or opened to others is put right again.
 
-import { constants, open, unlink } from 'node:fs/promises';
+import { constants, lstat, open, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type ErrorCode, ExchangeError } from '../core/errors.ts';
 import type { FileSinkSettings } from '../core/settings.ts';
@@ -28,6 +28,12 @@ export function openFileSink(settings: FileSinkSettings): TokenSink {
       } catch (error) {
         throw sinkError(error, path);
       }
+    },
+    async age() {
+      const stats = await lstat(path).catch(() => undefined);
+      const ageMs = stats?.isFile() ? Date.now() - stats.mtimeMs : Number.POSITIVE_INFINITY;
+      // of the future: somebody set the clock
+      return ageMs < 0 ? Number.POSITIVE_INFINITY : ageMs;
     },
     async check() {
       await withPlace(path, (place) => tryReplacing(place, settings)).catch((error: unknown) => {

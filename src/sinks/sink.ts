@@ -23,6 +23,8 @@ export interface TokenSink {
    * @throws ExchangeError sink_*
    */
   deliver(token: TokenDocument): Promise<{ readonly written: boolean }>;
+  /** How long ago a token was put in place, by whomever, in milliseconds; Infinity where nothing tells. Never throws. */
+  age(): Promise<number>;
   /** Tries all that delivering takes, and leaves no trace. @throws ExchangeError sink_* */
   check(): Promise<void>;
   /** Takes the token away again (`on_stop: revoke`). */

@@ -23,6 +23,7 @@ export function inTurn(sink: TokenSink, turns: Turns): TokenSink {
   return {
     id: sink.id,
     deliver: (token) => after(() => sink.deliver(token)),
+    age: () => sink.age(),
     check: () => sink.check(),
     remove: () => after(() => sink.remove()),
   };

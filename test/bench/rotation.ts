@@ -2,7 +2,7 @@
 // five seconds at most; half of the JWTs come by rename, half by kubelet's swap. The agent gets one JWT, and a minute.
 
 import { spawn } from 'node:child_process';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
@@ -65,6 +65,7 @@ async function ourRotations({ directory, issuer, vault }: Peers): Promise<number
 }
 
 async function agentsRotation({ agent, writeJwt }: Peers): Promise<string> {
+  await rm(agent.tokenFile, { force: true });
   const child = agent.start();
   const before = await untilChanged(agent.tokenFile, undefined);
   await pause(LOGIN_GAP_MS);

@@ -35,6 +35,8 @@ export interface Scenario {
 export interface Load {
   /** requests that arrived, by the second since the start */
   readonly arrivals: Uint32Array;
+  /** requests that never arrived */
+  readonly lost: number;
   /** how long clients were without a token after their first one, in all; counted by the second */
   readonly gapSeconds: number;
   /** when the last client got its first token */
@@ -56,6 +58,7 @@ interface Client {
 type Kind = (fleet: Fleet, index: number) => Client;
 
 export class Fleet {
+  #lost = 0;
   readonly scenario: Scenario;
   readonly arrivals: Uint32Array;
   readonly random: () => number;
@@ -94,7 +97,7 @@ export class Fleet {
       this.now = next.at;
       this.#agenda.take()?.();
     }
-    return { arrivals: this.arrivals, gapSeconds, allServedMs };
+    return { arrivals: this.arrivals, lost: this.#lost, gapSeconds, allServedMs };
   }
 
   at(at: number, happen: () => void): () => void {
@@ -105,6 +108,7 @@ export class Fleet {
   ask(operation: 'login' | 'renew', settle: (failure: Failure | undefined) => void): void {
     const { lossShare } = this.scenario;
     const isLost = lossShare !== undefined && this.random() < lossShare(this.now - T0);
+    if (isLost) this.#lost += 1;
     if (isLost) this.at(this.now + TIMEOUT_MS, () => settle({ code: 'vault_timeout' }));
     else
       this.at(this.now + WAY_MS, () => {

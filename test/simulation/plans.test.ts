@@ -106,7 +106,7 @@ test('H4 I6: the machine sleeps for hours, or the process stands still: a token 
     await live({ exchanges: [idle], hours: 5, faults: [at(30 * MINUTE, kind, 3 * HOUR)] });
 });
 
-test('I8 I9: killed every two seconds for minutes: one login for each start, and the file always holds a token', async () => {
+test('I8, I9: killed every two seconds for minutes: a login in five seconds, and the file always holds a token', async () => {
   const { calls } = await live({ faults: [at(30 * MINUTE, 'killed again and again', 5 * MINUTE, { everyMs: 2000 })] });
-  assert.ok(calls >= 150 && calls <= 160, `${calls} calls with 150 starts`);
+  assert.ok(calls >= 60 && calls <= 70, `${calls} calls with 150 starts`);
 });

@@ -163,10 +163,12 @@ export class SimulatedHost {
         const content = renderToken(format, token);
         await this.#troubled(path);
         if (this.files.get(path) === content) return { written: false };
-        this.files.set(path, content);
+        this.put(path, content);
         this.#observer.wrote(path, content);
         return { written: true };
       },
+      age: async () =>
+        this.#time.now - (this.files.has(path) ? (this.#written.get(path)?.at ?? 0) : Number.NEGATIVE_INFINITY),
       check: () => this.#troubled(path),
       remove: async () => {
         await this.#troubled(path);
