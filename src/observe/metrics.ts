@@ -99,12 +99,13 @@ export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOption
   };
 }
 
-/** A refused login has its own words, and so have a refused renewal and revocation; what ails Vault ails them all. */
+/** What ails Vault, or us, ails every call; a refused login has its own words, and so have the refusals of a token. */
 function codesOf(operation: Operation): readonly ('ok' | ErrorCode)[] {
   const failures = Object.entries(ERRORS) as [ErrorCode, ErrorFacts][];
-  const possible = failures.filter(
-    ([, { exit, retry }]) => exit === 5 || (exit === 4 && (retry === 'log-in') === (operation !== 'login')),
-  );
+  const possible = failures.filter(([code, { exit, retry }]) => {
+    if (exit !== 4) return exit === 5 || code === 'internal';
+    return code !== 'setup_refused' && (retry === 'log-in') === (operation !== 'login');
+  });
   return ['ok', ...possible.map(([code]) => code)];
 }
 

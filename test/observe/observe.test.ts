@@ -77,6 +77,8 @@ test('every counter starts at 0 with every label, and every family has help', as
   const { observer, world } = observedWorld();
   const { body } = await observer.metrics.render([world.status()]);
   assert.match(body, /vault_requests_total\{exchange="app",operation="renew",code="role_deleted"\} 0/);
+  assert.match(body, /vault_requests_total\{exchange="app",operation="login",code="internal"\} 0/);
+  assert.doesNotMatch(body, /operation="(renew|revoke)",code="role_missing"|operation="login",code="role_deleted"/);
   assert.match(body, /sink_writes_total\{exchange="app",sink="\/vault\/token",result="error"\} 0/);
   assert.match(body, /build_info\{version="1.2.3",node_version="v26"\} 1/);
   const families = new Set([...body.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));

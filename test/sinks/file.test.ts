@@ -3,7 +3,20 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, lstat, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -188,6 +201,22 @@ test('a token that is not one printable word is never published', async (t) => {
     await assert.rejects(sink.deliver({ ...TOKEN, secret: new Secret(text) }), ExchangeError);
   }
   await assert.rejects(stat(path), { code: 'ENOENT' });
+});
+
+test('how old the file is: what is none, is none of a file, or is of the future, tells nothing', async (t) => {
+  const { path, sink, code } = await setUp(t);
+  assert.equal(await sink.age(), Number.POSITIVE_INFINITY);
+  assert.equal(await code(), 'written');
+  const age = await sink.age();
+  assert.ok(age >= 0 && age < 2000, `${age} ms`);
+  const [ago, ahead] = [new Date(Date.now() - 60_000), new Date(Date.now() + 60_000)];
+  await utimes(path, ago, ago);
+  assert.ok(Math.abs((await sink.age()) - 60_000) < 2000);
+  await utimes(path, ahead, ahead);
+  assert.equal(await sink.age(), Number.POSITIVE_INFINITY);
+  await rm(path);
+  await mkdir(path);
+  assert.equal(await sink.age(), Number.POSITIVE_INFINITY);
 });
 
 test('remove takes the file away, and is content when it is gone already', async (t) => {

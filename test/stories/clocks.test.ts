@@ -101,6 +101,23 @@ test('H6: summer time, leap seconds and slewing change nothing', (t) => {
   assert.deepEqual(slewed, plain);
 });
 
+test('I8: started again two seconds after another process wrote its token: the login waits for three more', () => {
+  for (const [ageMs, loginAt] of [
+    [2000, 3000],
+    [60_000, 0],
+    [Number.POSITIVE_INFINITY, 0],
+  ] as const) {
+    const { world } = observedWorld();
+    world.jwt = JWT;
+    world.post({ type: 'token-found', ageMs });
+    world.pass(10 * SECOND);
+    assert.deepEqual(
+      world.calls.map(({ operation, at }) => [operation, Math.round((at - T0) / 100) * 100]),
+      [['login', loginAt]],
+    );
+  }
+});
+
 test('H7: blocked for a minute when a renewal was due: one renewal, however often it is woken, and by plan from then on', () => {
   const { world } = begin();
   world.pass(42 * MINUTE);
