@@ -7,7 +7,8 @@ import { jwtText } from './support/jwt-text.ts';
 import { SimulatedTime, T0 } from './support/simulated-time.ts';
 import { settingsOf } from './support/world.ts';
 
-const LOGIN = new Secret(JSON.stringify({ auth: { client_token: 'hvs.token-0001', lease_duration: 3600 } }));
+const loginReply = (serial: number): Secret =>
+  new Secret(JSON.stringify({ auth: { client_token: `hvs.token-000${serial}`, lease_duration: 3600 } }));
 
 function setUp(settings: readonly ExchangeSettings[]) {
   const time = new SimulatedTime();
@@ -26,7 +27,7 @@ function setUp(settings: readonly ExchangeSettings[]) {
     openVault: () => ({
       async send() {
         logins.push(time.now - T0);
-        return { status: 200, headers: {}, durationMs: 1, body: LOGIN };
+        return { status: 200, headers: {}, durationMs: 1, body: loginReply(logins.length) };
       },
       close: async () => {},
     }),
@@ -64,6 +65,31 @@ test('many exchanges come to Vault as a stream, at the start and after a reload;
   await time.pass(T0 + 20_000, () => false);
   assert.equal(logins.length, 200);
   assert.ok(mostWithin(logins, 100) <= 21, `${mostWithin(logins, 100)} logins in 100 ms after the reload`);
+  await exchanges.close();
+});
+
+test('a thousand who wait for the next token have it within 100 ms of its coming', async () => {
+  const { exchanges, time } = setUp([settingsFor(0)]);
+  await time.pass(T0 + 10_000, () => false);
+  const [view] = exchanges.views();
+  const generation = view?.token()?.generation;
+  assert.ok(generation !== undefined);
+  let woken = 0;
+  const signals = Array.from({ length: 1000 }, () => new AbortController());
+  const waiting = signals.map(async ({ signal }) => {
+    await view?.changed(generation, signal);
+    woken += 1;
+  });
+  signals[0]?.abort();
+  await waiting[0];
+  assert.equal(woken, 1, 'who goes away waits no more, and the others wait on');
+  const startedAt = performance.now();
+  view?.refresh();
+  time.touch();
+  await time.pass(T0 + 20_000, () => woken === 1000);
+  assert.equal(woken, 1000);
+  assert.ok(performance.now() - startedAt < 100, `${performance.now() - startedAt} ms`);
+  assert.ok((view?.token()?.generation ?? 0) > generation);
   await exchanges.close();
 });
 
