@@ -3,6 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
@@ -45,8 +46,8 @@ export async function openPeers(scope: Scope): Promise<Peers> {
   await vault.write('auth/jwt/config', { oidc_discovery_url: issuer.issuer, bound_issuer: issuer.issuer });
   const setLease = async (ttl: number) => void (await vault.write('auth/jwt/role/app', { ...ROLE, ttl }));
   await setLease(HOUR_SECONDS);
-  // JWTs and tokens are in memory, as in a pod
-  const directory = await temporaryDirectory(scope, '/dev/shm');
+  // JWTs and tokens are in memory, as in a pod, where the machine has a place for that
+  const directory = await temporaryDirectory(scope, existsSync('/dev/shm') ? '/dev/shm' : undefined);
   const jwtFile = join(directory, 'jwt');
   const writeJwt = async () => replaceByRename(jwtFile, await issuer.mint());
   await writeJwt();
