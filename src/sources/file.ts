@@ -58,14 +58,17 @@ async function readText(path: string): Promise<Found> {
   try {
     const stats = await handle.stat();
     if (!stats.isFile()) throw new ExchangeError('jwt_not_a_file', path);
-    const buffer = Buffer.alloc(MOST_BYTES + 1);
+    if (stats.size > MOST_BYTES) throw new ExchangeError('jwt_too_large', path);
+    // some file systems tell no sizes; the byte more shows a file that grows meanwhile
+    const buffer = Buffer.alloc((stats.size || MOST_BYTES) + 1);
     const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
     if (bytesRead > MOST_BYTES) throw new ExchangeError('jwt_too_large', path);
+    const hasGrown = stats.size > 0 && bytesRead > stats.size;
     // trim() takes the byte order mark away too
     const text = buffer.toString('utf8', 0, bytesRead).trim();
     buffer.fill(0);
     if (text === '') throw new ExchangeError('jwt_empty', path);
-    return { text: new Secret(text), inode: stats.ino, ageMs: Date.now() - stats.mtimeMs };
+    return { text: new Secret(text), inode: stats.ino, ageMs: hasGrown ? 0 : Date.now() - stats.mtimeMs };
   } catch (error) {
     throw error instanceof ExchangeError ? error : unreadable(path, error as NodeJS.ErrnoException);
   } finally {
