@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import type { FSWatcher } from 'chokidar';
 
 export interface Watch {
-  /** true while changes are told of, or will be as soon as the watch is set up; false: only reading again tells */
+  /** true while changes are told of, and until it is known whether they can be; false: only reading again tells */
   isAlive(): boolean;
   /** Watches anew where the watcher failed, or the directory is another one than it was. */
   repair(): Promise<void>;
@@ -17,8 +17,9 @@ export interface Watch {
 /** Watches the directory of the file at `path`, from the first repair on. */
 export function watchDirectoryOf(path: string, onHint: () => void): Watch {
   const directory = dirname(path);
-  let watching: { readonly watcher: FSWatcher; readonly identity: string } | undefined;
+  let watching: { readonly watcher: FSWatcher; readonly identity: string; ready: boolean } | undefined;
   let repairing: Promise<void> | undefined;
+  /** until the first watch is set up, or can't be */
   let isNew = true;
   let closed = false;
 
@@ -31,30 +32,38 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
 
   async function repair(): Promise<void> {
     const place = await placeOf(directory);
+    if (place === undefined) isNew = false;
     if (closed || place?.identity === watching?.identity) return;
     await stop();
     if (place === undefined) return;
-    const opened = { watcher: await openWatcher(place.paths), identity: place.identity };
+    const opened = { watcher: await openWatcher(place.paths), identity: place.identity, ready: false };
     if (closed) return void opened.watcher.close();
     watching = opened;
     opened.watcher.on('all', onHint).on('ready', () => {
-      // comes even where no watch could be set, after the error that says so;
+      // comes even where no watch could be set, after the error that says so
+      if (watching !== opened) return;
+      opened.ready = true;
+      isNew = false;
       // what changed while the watch was being set up was told by nobody
-      if (watching === opened) onHint();
+      onHint();
     });
     // an error without a listener would end the process; EMFILE and ENOSPC mean that inotify is exhausted
     opened.watcher.on('error', () => {
-      if (watching === opened) void stop();
+      if (watching !== opened) return;
+      void stop();
+      const wasFirst = isNew;
+      isNew = false;
+      // whoever counts on the first watch is to look again, and sees that there is none
+      if (wasFirst) onHint();
     });
   }
 
   return {
-    isAlive: () => isNew || watching !== undefined,
+    isAlive: () => isNew || watching?.ready === true,
     repair() {
       // one at a time: of two watchers opened at once, only one would ever be closed
       repairing ??= repair().finally(() => {
         repairing = undefined;
-        isNew = false;
       });
       return repairing;
     },
