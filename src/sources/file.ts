@@ -4,39 +4,34 @@
 import { constants, type FileHandle, open } from 'node:fs/promises';
 import { ExchangeError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
+import { openReadings, type Sighting } from './readings.ts';
 import type { JwtSource } from './source.ts';
 import { watchDirectoryOf } from './watch.ts';
 
 const MOST_BYTES = 64 * 1024;
-/** A file that was written to within this time may not be whole yet: a file put in place was written before, and hinted at. */
-const QUIET_MS = 15;
 const MISSING = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
 
 export function openFileSource(path: string, onHint: () => void): JwtSource {
   const watch = watchDirectoryOf(path, onHint);
-  /** of the latest read; 0 before the first one, undefined after one that found nothing to read */
-  let inode: number | undefined = 0;
-  let mayBeTorn = false;
+  const readings = openReadings();
+  let isFirst = true;
   return {
     get watched() {
       return watch.isAlive();
     },
     get mayBeTorn() {
-      return mayBeTorn;
+      return readings.mayBeTorn;
     },
     async read() {
-      const before = inode;
-      inode = undefined;
-      const isFirst = before === 0;
-      if (!isFirst) await watch.repair();
+      const see = readings.begin();
+      const wasFirst = isFirst;
+      isFirst = false;
+      if (!wasFirst) await watch.repair();
       const looking = readText(path);
       // the first login waits for no watch, which asks for another look when it is set up
-      if (isFirst) await looking.then(() => void watch.repair(), watch.repair);
+      if (wasFirst) await looking.then(() => void watch.repair(), watch.repair);
       const found = await looking;
-      inode = found.inode;
-      // a rename, or kubelet's swap of a link, brings another inode with all of its content; a write in place doesn't,
-      // and a file that was deleted and made anew is another inode without it
-      mayBeTorn = before === undefined || before === inode || found.ageMs < QUIET_MS;
+      see(found);
       return found.text;
     },
     close: () => watch.close(),
@@ -46,11 +41,8 @@ export function openFileSource(path: string, onHint: () => void): JwtSource {
 /** @throws ExchangeError as reading the source does */
 export const readJwtFile = async (path: string): Promise<Secret> => (await readText(path)).text;
 
-interface Found {
+interface Found extends Sighting {
   readonly text: Secret;
-  readonly inode: number;
-  /** since it was last written to */
-  readonly ageMs: number;
 }
 
 async function readText(path: string): Promise<Found> {

@@ -9,6 +9,7 @@ import type { Ports } from '../../src/served-exchange.ts';
 import { renderToken } from '../../src/sinks/format.ts';
 import type { TokenSink } from '../../src/sinks/sink.ts';
 import { openSource, type SourceTools } from '../../src/sources/open-source.ts';
+import { openReadings } from '../../src/sources/readings.ts';
 import type { JwtSource } from '../../src/sources/source.ts';
 import type { VaultClient } from '../../src/vault/client.ts';
 import { networkFailure } from '../../src/vault/network-failure.ts';
@@ -44,9 +45,6 @@ export interface HostObserver {
   sent(call: CallRecord): void;
   settled(call: CallRecord): void;
 }
-
-/** Written to this recently, a file may not be whole yet. */
-const QUIET_MS = 15;
 
 export class SimulatedHost {
   readonly files = new Map<string, string>();
@@ -131,24 +129,23 @@ export class SimulatedHost {
     if (settings.kind !== 'file') return openSource(settings, tools);
     const { path } = settings;
     const watch = this.#openWatch(path, tools.onHint);
-    let before: number | undefined = 0;
-    let mayBeTorn = false;
+    const readings = openReadings();
     return {
       get watched() {
         return watch.isAlive();
       },
       get mayBeTorn() {
-        return mayBeTorn;
+        return readings.mayBeTorn;
       },
       read: async () => {
         this.#observer.read(path);
+        const see = readings.begin();
         await this.#troubled(path);
         const text = this.files.get(path)?.trim();
-        const { inode, at = 0 } = this.#written.get(path) ?? {};
-        mayBeTorn = before === undefined || before === inode || this.#time.now - at < QUIET_MS;
-        before = text ? inode : undefined;
-        if (text === undefined) throw new ExchangeError('jwt_missing', path);
+        const written = this.#written.get(path);
+        if (text === undefined || written === undefined) throw new ExchangeError('jwt_missing', path);
         if (text === '') throw new ExchangeError('jwt_empty', path);
+        see({ inode: written.inode, ageMs: this.#time.now - written.at });
         return new Secret(text);
       },
       close: watch.close,
