@@ -1,13 +1,12 @@
 // The token API: fifty connections that ask as fast as they can, fifty that ask within the rate, and as many long polls as
 // there is room for (64 connections), woken by a new JWT.
 
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Pool } from 'undici';
 import { freePort } from '../vault/real-vault.ts';
-import { quantile, type Row, untilChanged } from './figures.ts';
-import { end, type Peers, sidecarCommand, sinkAt, writeConfig } from './peers.ts';
+import { ownRow, quantile, type Row, untilChanged } from './figures.ts';
+import { end, exchangeOf, type Peers, startSidecar } from './peers.ts';
 
 const CONNECTIONS = 50;
 const FLOOD_MS = 10_000;
@@ -15,17 +14,11 @@ const PACED = 400;
 const PACE_MS = 25;
 const WAITING = 60;
 
-export async function api({ directory, vault, writeJwt }: Peers): Promise<Row[]> {
+export async function api({ directory, jwtFile, vault, writeJwt }: Peers): Promise<Row[]> {
   const listen = `127.0.0.1:${await freePort()}`;
   const tokenFile = join(directory, 'api-token');
-  const app = {
-    source: { file: { path: join(directory, 'jwt') } },
-    login: { role: 'app' },
-    sinks: [sinkAt(tokenFile)],
-  };
-  const configFile = await writeConfig(directory, 'api', { address: vault.url, exchanges: { app }, api: listen });
-  const [program = '', ...args] = sidecarCommand(configFile);
-  const child = spawn(program, args, { stdio: 'ignore' });
+  const exchanges = { app: exchangeOf(jwtFile, tokenFile) };
+  const child = await startSidecar(directory, 'api', { address: vault.url, exchanges, api: listen });
   await untilChanged(tokenFile, undefined);
   await pause(3000);
   const pool = new Pool(`http://${listen}`, { connections: WAITING, pipelining: 1 });
@@ -56,25 +49,21 @@ export async function api({ directory, vault, writeJwt }: Peers): Promise<Row[]>
   const within = flood.granted / (flood.ms / 1000);
   const p99 = (samples: readonly number[]) => quantile(samples, 0.99).toFixed(1);
   return [
-    row(
+    ownRow(
       `token API, ${1000 / PACE_MS} requests/s`,
       `p50 ${quantile(paced, 0.5).toFixed(1)} ms, p99 ${p99(paced)} ms`,
-      '',
     ),
-    row(
+    ownRow(
       `token API, ${CONNECTIONS} connections as fast as they can`,
       `${served.toFixed(0)} answers/s, ${within.toFixed(0)} of them tokens (the limit is 50), p99 ${p99(flood.samples)} ms`,
-      '',
     ),
-    row(
+    ownRow(
       `${WAITING} long polls: new JWT to the first and last answer`,
       `${Math.min(...woken).toFixed(0)} ms, ${Math.max(...woken).toFixed(0)} ms`,
       '100 ms',
     ),
   ];
 }
-
-const row = (what: string, sidecar: string, target: string): Row => ({ what, sidecar, agent: '', target });
 
 type Ask = () => Promise<{ readonly statusCode: number; readonly tookMs: number }>;
 

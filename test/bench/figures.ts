@@ -1,8 +1,8 @@
-// What the benchmarks measure, and how they tell it: a median with its spread, memory, processor time, wake-ups.
+// How the benchmarks tell what they measure: a median with its spread, memory, a line of the table.
 
-import { readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Memory } from '../support/proc.ts';
 
 /** A line of the table. */
 export interface Row {
@@ -12,6 +12,9 @@ export interface Row {
   readonly agent: string;
   readonly target: string;
 }
+
+/** Where there is nothing to compare. */
+export const ownRow = (what: string, sidecar: string, target = ''): Row => ({ what, sidecar, agent: '', target });
 
 const LIMIT_MS = 15_000;
 
@@ -39,34 +42,5 @@ export function spread(samples: readonly number[], unit = 'ms'): string {
 
 export const ratio = (ours: number, theirs: number): string => `${(ours / theirs).toFixed(2)} x`;
 
-export interface Memory {
-  readonly residentMiB: number;
-  readonly anonymousMiB: number;
-}
-
-export function memoryOf(pid: number | undefined): Memory {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const mebibytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / 1024;
-  return { residentMiB: mebibytes('VmRSS'), anonymousMiB: mebibytes('RssAnon') };
-}
-
 export const told = ({ residentMiB, anonymousMiB }: Memory): string =>
   `${residentMiB.toFixed(0)} MiB, ${anonymousMiB.toFixed(0)} of it anonymous`;
-
-export interface Effort {
-  readonly cpuMs: number;
-  /** how often one of its threads had waited and went on */
-  readonly wakeUps: number;
-}
-
-export function effortOf(pid: number | undefined): Effort {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  const threads = readdirSync(`/proc/${pid}/task`).map((thread) =>
-    readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8'),
-  );
-  const wakeUps = threads.map((status) => Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1]));
-  return {
-    cpuMs: (Number(fields[11]) + Number(fields[12])) * 10,
-    wakeUps: wakeUps.reduce((sum, count) => sum + count, 0),
-  };
-}

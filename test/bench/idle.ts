@@ -1,10 +1,11 @@
 // Left alone: memory, processor time, wake-ups. And memory after thousands of scrapes of the metrics.
 
-import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
+import { cpuMs, memoryOf, wakeUps } from '../support/proc.ts';
 import { freePort } from '../vault/real-vault.ts';
-import { type Effort, effortOf, memoryOf, type Row, ratio, told, untilChanged } from './figures.ts';
-import { end, type Peers, sidecarCommand, sinkAt, writeConfig } from './peers.ts';
+import { ownRow, type Row, ratio, told, untilChanged } from './figures.ts';
+import { end, exchangeOf, type Peers, startSidecar } from './peers.ts';
 
 const SCRAPES = 3000;
 const SETTLE_MS = 2000;
@@ -12,64 +13,45 @@ const SETTLE_MS = 2000;
 export async function idle(peers: Peers, minutes: number): Promise<Row[]> {
   const children = await peers.startBoth();
   await pause(SETTLE_MS);
-  const early = children.map(({ pid }) => memoryOf(pid));
-  const before = children.map(({ pid }) => effortOf(pid));
-  await pause(minutes * 60_000);
-  const after = children.map(({ pid }) => effortOf(pid));
-  const late = children.map(({ pid }) => memoryOf(pid));
+  const [ours, theirs] = await Promise.all(children.map((child) => leaveAlone(child, minutes)));
+  if (ours === undefined || theirs === undefined) throw new Error('there are two');
   await Promise.all(children.map(end));
-  const [sidecar, agent] = children.map((_, index) => index);
-  const share = (index = 0) => {
-    const ms = (after[index] as Effort).cpuMs - (before[index] as Effort).cpuMs;
-    return `${(ms / (minutes * 600)).toFixed(3)} % of a core`;
-  };
-  const wakeUps = (index = 0) =>
-    `${(((after[index] as Effort).wakeUps - (before[index] as Effort).wakeUps) / minutes).toFixed(0)} a minute`;
-  const row = (what: string, of: (index?: number) => string, target: string): Row => ({
+  const row = (what: string, of: (one: Figures) => string, target = ''): Row => ({
     what,
-    sidecar: of(sidecar),
-    agent: of(agent),
+    sidecar: of(ours),
+    agent: of(theirs),
     target,
   });
-  const [ours, theirs] = late;
-  const resident = ratio(ours?.residentMiB ?? Number.NaN, theirs?.residentMiB ?? Number.NaN);
+  const resident = ratio(ours.late.residentMiB, theirs.late.residentMiB);
   return [
-    row('memory 2 s after the start', (index = 0) => told(early[index] ?? NOTHING), ''),
-    row(
-      `memory after ${minutes} idle min`,
-      (index = 0) => told(late[index] ?? NOTHING),
-      `0.5 x, 70 MiB; is ${resident}`,
-    ),
-    row('processor time when idle', share, '0.1 %'),
-    row('wake-ups when idle', wakeUps, ''),
+    row('memory 2 s after the start', ({ early }) => told(early)),
+    row(`memory after ${minutes} idle min`, ({ late }) => told(late), `0.5 x, 70 MiB; is ${resident}`),
+    row('processor time when idle', ({ cpu }) => `${(cpu / (minutes * 600)).toFixed(3)} % of a core`, '0.1 %'),
+    row('wake-ups when idle', ({ woken }) => `${(woken / minutes).toFixed(0)} a minute`),
     await scraped(peers),
   ];
 }
 
-const NOTHING = { residentMiB: Number.NaN, anonymousMiB: Number.NaN };
+type Figures = Awaited<ReturnType<typeof leaveAlone>>;
 
-async function scraped({ directory, vault, sidecar }: Peers): Promise<Row> {
+async function leaveAlone({ pid = 0 }: ChildProcess, minutes: number) {
+  const [early, cpuBefore, wokenBefore] = [memoryOf(pid), cpuMs(pid), wakeUps(pid)];
+  await pause(minutes * 60_000);
+  return { early, late: memoryOf(pid), cpu: cpuMs(pid) - cpuBefore, woken: wakeUps(pid) - wokenBefore };
+}
+
+async function scraped({ directory, jwtFile, vault, sidecar }: Peers): Promise<Row> {
   const ops = `127.0.0.1:${await freePort()}`;
-  const exchange = {
-    source: { file: { path: `${directory}/jwt` } },
-    login: { role: 'app' },
-    sinks: [sinkAt(sidecar.tokenFile)],
-  };
-  const configFile = await writeConfig(directory, 'scraped', { address: vault.url, exchanges: { app: exchange }, ops });
-  const [program = '', ...args] = sidecarCommand(configFile);
-  const child = spawn(program, args, { stdio: 'ignore' });
+  const exchanges = { app: exchangeOf(jwtFile, sidecar.tokenFile) };
+  const child = await startSidecar(directory, 'scraped', { address: vault.url, exchanges, ops });
+  const { pid = 0 } = child;
   await untilChanged(sidecar.tokenFile, undefined);
   await pause(SETTLE_MS);
   const scrape = async () => void (await (await fetch(`http://${ops}/metrics`)).text());
   for (let count = 0; count < SCRAPES / 10; count += 1) await scrape();
-  const before = memoryOf(child.pid);
+  const before = memoryOf(pid);
   for (let count = 0; count < SCRAPES; count += 1) await scrape();
-  const after = memoryOf(child.pid);
+  const after = memoryOf(pid);
   await end(child);
-  return {
-    what: `memory before and after ${SCRAPES} scrapes`,
-    sidecar: `${told(before)}; ${told(after)}`,
-    agent: '',
-    target: 'flat',
-  };
+  return ownRow(`memory before and after ${SCRAPES} scrapes`, `${told(before)}; ${told(after)}`, 'flat');
 }

@@ -1,16 +1,17 @@
 // One process with 1, 100 and 1,000 exchanges against the in-memory Vault: how long until every file has its token, memory
 // and processor time when idle, and how late the event loop is. What an exchange costs is told for those beyond the first.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import { openDevVault } from '../../src/dev/vault.ts';
+import { cpuMs, memoryOf } from '../support/proc.ts';
 import { replaceByRename, type Scope, temporaryDirectory } from '../support/temporary.ts';
 import { freePort } from '../vault/real-vault.ts';
-import { effortOf, memoryOf, type Row, told, untilChanged } from './figures.ts';
-import { end, sidecarCommand, sinkAt, writeConfig } from './peers.ts';
+import { ownRow, type Row, told, untilChanged } from './figures.ts';
+import { end, exchangeOf, startSidecar } from './peers.ts';
 
 const IDLE_MS = 20_000;
 const SETTLE_MS = 5000;
@@ -34,9 +35,9 @@ export async function many(scope: Scope): Promise<Row[]> {
     const cpu = ((cpuPercent - one.cpuPercent) / (count - 1)).toFixed(3);
     const late = Object.entries(lagMs).map(([when, ms]) => `${ms.toFixed(0)} ms ${when}`);
     rows.push(
-      row(`${count} exchanges: all tokens in their files`, `${(allMs / 1000).toFixed(1)} s`, ''),
-      row(`${count} exchanges: each costs when idle`, `${kib} KiB, ${cpu} % of a core`, '60 kB, 0.02 %'),
-      row(`${count} exchanges: the event loop is late by at most`, late.join(', '), '20 ms'),
+      ownRow(`${count} exchanges: all tokens in their files`, `${(allMs / 1000).toFixed(1)} s`),
+      ownRow(`${count} exchanges: each costs when idle`, `${kib} KiB, ${cpu} % of a core`, '60 kB, 0.02 %'),
+      ownRow(`${count} exchanges: the event loop is late by at most`, late.join(', '), '20 ms'),
     );
   }
   return rows;
@@ -49,26 +50,29 @@ export async function flat(scope: Scope): Promise<Row[]> {
   const memory: string[] = [];
   for (let round = 0; round < rounds; round += 1) {
     await pause(5200);
-    if (round === 2 || round === rounds / 2 || round === rounds - 1) memory.push(told(memoryOf(world.child.pid)));
+    if (round === 2 || round === rounds / 2 || round === rounds - 1) memory.push(told(memoryOf(world.child.pid ?? 0)));
     for (const { jwtFile } of world.places) await replaceByRename(jwtFile, await world.issuer.mint());
   }
   await end(world.child);
   const logins = world.vault.requests.filter(({ path, status }) => path.endsWith('/login') && status === 200).length;
   return [
-    row(`${count} exchanges: memory at the start, half-way and after ${logins} rotations`, memory.join('; '), 'flat'),
+    ownRow(
+      `${count} exchanges: memory at the start, half-way and after ${logins} rotations`,
+      memory.join('; '),
+      'flat',
+    ),
   ];
 }
-
-const row = (what: string, sidecar: string, target: string): Row => ({ what, sidecar, agent: '', target });
 
 async function measure(scope: Scope, count: number): Promise<Figures> {
   // what measures the event loop costs time itself, so it isn't there while the rest is measured
   const { child, allMs } = await openMany(scope, count, false);
+  const { pid = 0 } = child;
   await pause(SETTLE_MS);
-  const before = effortOf(child.pid);
+  const before = cpuMs(pid);
   await pause(IDLE_MS);
-  const cpuPercent = ((effortOf(child.pid).cpuMs - before.cpuMs) / IDLE_MS) * 100;
-  const { anonymousMiB } = memoryOf(child.pid);
+  const cpuPercent = ((cpuMs(pid) - before) / IDLE_MS) * 100;
+  const { anonymousMiB } = memoryOf(pid);
   await end(child);
   const lagMs = await measureLag(scope, count);
   return { allMs, anonymousMiB, cpuPercent, lagMs };
@@ -115,15 +119,11 @@ async function openMany(scope: Scope, count: number, nodeMetrics: boolean): Prom
     await mkdir(join(directory, `jwt-${index}`));
     await writeFile(jwtFile, jwt);
   }
-  const exchanges = places.map(({ jwtFile, tokenFile }, index) => [
-    `e${index}`,
-    { source: { file: { path: jwtFile } }, login: { role: 'app' }, sinks: [sinkAt(tokenFile)] },
-  ]);
+  const exchanges = places.map(({ jwtFile, tokenFile }, index) => [`e${index}`, exchangeOf(jwtFile, tokenFile)]);
   const ops = `127.0.0.1:${await freePort()}`;
   const parts = { address: vault.url, exchanges: Object.fromEntries(exchanges), ops, nodeMetrics };
-  const [program = '', ...args] = sidecarCommand(await writeConfig(directory, 'many', parts));
   const startedAt = performance.now();
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+  const child = await startSidecar(directory, 'many', parts);
   for (const { tokenFile } of places) await untilChanged(tokenFile, undefined, PATIENCE_MS);
   return { child, ops, allMs: performance.now() - startedAt, issuer, vault, places };
 }

@@ -24,6 +24,7 @@ export interface Peer {
 
 export interface Peers {
   readonly directory: string;
+  readonly jwtFile: string;
   readonly issuer: Issuer;
   readonly vault: RealVault;
   readonly sidecar: Peer;
@@ -65,8 +66,8 @@ export async function openPeers(scope: Scope): Promise<Peers> {
     return peer;
   };
   const sidecar = await openPeer('sidecar', async ({ address, tokenFile }) => {
-    const exchange = { source: { file: { path: jwtFile } }, login: { role: 'app' }, sinks: [sinkAt(tokenFile)] };
-    return sidecarCommand(await writeConfig(directory, 'sidecar', { address, exchanges: { app: exchange } }));
+    const exchanges = { app: exchangeOf(jwtFile, tokenFile) };
+    return sidecarCommand(await writeConfig(directory, 'sidecar', { address, exchanges }));
   });
   const agent = await openPeer('vault agent', async (place) => {
     const configFile = join(directory, 'agent.hcl');
@@ -75,6 +76,7 @@ export async function openPeers(scope: Scope): Promise<Peers> {
   });
   return {
     directory,
+    jwtFile,
     issuer,
     vault,
     sidecar,
@@ -90,7 +92,7 @@ export async function openPeers(scope: Scope): Promise<Peers> {
   };
 }
 
-export const sidecarCommand = (configFile: string): readonly string[] => [
+const sidecarCommand = (configFile: string): readonly string[] => [
   process.execPath,
   ...NODE_FLAGS,
   'dist/vault-token-sidecar.mjs',
@@ -99,9 +101,19 @@ export const sidecarCommand = (configFile: string): readonly string[] => [
   configFile,
 ];
 
-export const sinkAt = (path: string) => ({ file: { path } });
+export const exchangeOf = (jwtFile: string, tokenFile: string) => ({
+  source: { file: { path: jwtFile } },
+  login: { role: 'app' },
+  sinks: [{ file: { path: tokenFile } }],
+});
 
-export interface ConfigParts {
+/** A sidecar of its own, not yet with its tokens. */
+export async function startSidecar(directory: string, name: string, parts: ConfigParts): Promise<ChildProcess> {
+  const [program = '', ...args] = sidecarCommand(await writeConfig(directory, name, parts));
+  return spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
+interface ConfigParts {
   readonly address: string;
   readonly exchanges: Readonly<Record<string, unknown>>;
   readonly api?: string;
@@ -110,7 +122,7 @@ export interface ConfigParts {
 }
 
 /** @returns where it is */
-export async function writeConfig(directory: string, name: string, parts: ConfigParts): Promise<string> {
+async function writeConfig(directory: string, name: string, parts: ConfigParts): Promise<string> {
   const configFile = join(directory, `${name}.json`);
   const anywhere = '127.0.0.1:0';
   const config = {

@@ -1,14 +1,13 @@
 // From a new JWT in its file to the new token in its file. Ten exchanges of one process take turns, since one logs in every
 // five seconds at most; half of the JWTs come by rename, half by kubelet's swap. The agent gets one JWT, and a minute.
 
-import { spawn } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
 import { replaceByRename } from '../support/temporary.ts';
 import { quantile, type Row, spread, untilChanged } from './figures.ts';
-import { end, type Peers, sidecarCommand, sinkAt, writeConfig } from './peers.ts';
+import { end, exchangeOf, type Peers, startSidecar } from './peers.ts';
 
 const EXCHANGES = 10;
 const ROUNDS = 10;
@@ -42,11 +41,10 @@ async function ourRotations({ directory, issuer, vault }: Peers): Promise<number
   );
   const exchanges = places.map(({ volume, tokenFile }, index) => [
     `e${index}`,
-    { source: { file: { path: join(volume, 'token') } }, login: { role: 'app' }, sinks: [sinkAt(tokenFile)] },
+    exchangeOf(join(volume, 'token'), tokenFile),
   ]);
   const parts = { address: vault.url, exchanges: Object.fromEntries(exchanges) };
-  const [program = '', ...args] = sidecarCommand(await writeConfig(directory, 'rotated', parts));
-  const child = spawn(program, args, { stdio: 'ignore' });
+  const child = await startSidecar(directory, 'rotated', parts);
   for (const { tokenFile } of places) await untilChanged(tokenFile, undefined);
   const samples: number[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {

@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type { Row } from './figures.ts';
+import { ownRow, type Row } from './figures.ts';
 
 export function size(): Row[] {
   const files = readdirSync('dist')
@@ -13,5 +13,5 @@ export function size(): Row[] {
   const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(2)} MB`;
   const plain = megabytes(sum(files.map(({ length }) => length)));
   const packed = megabytes(sum(files.map((file) => gzipSync(file).length)));
-  return [{ what: 'the programs', sidecar: `${plain}, ${packed} compressed`, agent: '', target: '2 MB' }];
+  return [ownRow('the programs', `${plain}, ${packed} compressed`, '2 MB')];
 }

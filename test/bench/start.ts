@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
-import { quantile, type Row, ratio, spread, untilChanged } from './figures.ts';
+import { ownRow, quantile, type Row, ratio, spread, untilChanged } from './figures.ts';
 import { end, type Peers } from './peers.ts';
 
 const RUNS = 20;
@@ -29,6 +29,6 @@ export async function start({ sidecar, agent }: Peers): Promise<Row[]> {
   const share = ratio(quantile(ours, 0.5), quantile(theirs, 0.5));
   return [
     { what: 'start to token in the file', sidecar: spread(ours), agent: spread(theirs), target: `2 x; is ${share}` },
-    { what: 'an empty Node, to its exit', sidecar: spread(empty), agent: '', target: '' },
+    ownRow('an empty Node, to its exit', spread(empty)),
   ];
 }

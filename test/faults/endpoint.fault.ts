@@ -19,8 +19,9 @@ import {
 } from '../http/raw-socket.ts';
 import { SMUGGLING } from '../http/smuggling.ts';
 import { NODE_FLAGS } from '../support/node-flags.ts';
+import { openFiles } from '../support/proc.ts';
 import { until } from '../support/settling.ts';
-import { type FaultWorld, openFaultWorld, openFiles, type Surroundings, startSidecar } from './sidecar-process.ts';
+import { type FaultWorld, openFaultWorld, type Surroundings, startSidecar } from './sidecar-process.ts';
 
 /** connections of both listeners, and what the daemon needs itself */
 const MOST_FILES = 2 * 64 + 64;

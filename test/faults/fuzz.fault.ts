@@ -7,14 +7,13 @@ import { firstSeed, mutated, opsRequests, tokenRequests } from '../fuzz/mutation
 import { deserving } from '../fuzz/strict-request.ts';
 import { ask, askWithoutMore, portOf, request, statusesIn } from '../http/raw-socket.ts';
 import { NODE_FLAGS } from '../support/node-flags.ts';
+import { memoryOf, openFiles } from '../support/proc.ts';
 import { until } from '../support/settling.ts';
-import { openFaultWorld, openFiles, procText, startSidecar } from './sidecar-process.ts';
+import { openFaultWorld, startSidecar } from './sidecar-process.ts';
 
 const CASES = 20_000;
 const AT_ONCE = 8;
-const MOST_GROWTH_KIB = 40 * 1024;
-
-const residentKib = (pid: number): number => Number(/^VmRSS:\s+(\d+)/m.exec(procText(pid, 'status'))?.[1]);
+const MOST_GROWTH_MIB = 40;
 
 test('G8, J9: random bytes on both listeners: no crash, no token, no lag', async (t) => {
   const world = await openFaultWorld(t);
@@ -39,7 +38,7 @@ test('G8, J9: random bytes on both listeners: no crash, no token, no lag', async
     for (const status of statusesIn(answer)) seen.set(`${status}`, (seen.get(`${status}`) ?? 0) + 1);
   }
 
-  const before = { files: openFiles(pid), kib: residentKib(pid) };
+  const before = { files: openFiles(pid), mib: memoryOf(pid).residentMiB };
   let next = seed;
   const lags: number[] = [];
   await Promise.all(
@@ -62,7 +61,8 @@ test('G8, J9: random bytes on both listeners: no crash, no token, no lag', async
   assert.ok(worst !== undefined && worst < 0.2, `lag: ${lags}`);
   await until('the rate allows one more', async () => (await ask(port, request(port))).includes('hvs.'));
   await until('its files are closed', () => openFiles(pid) <= before.files + 2);
-  assert.ok(residentKib(pid) - before.kib < MOST_GROWTH_KIB, `from ${before.kib} to ${residentKib(pid)} KiB`);
+  const after = memoryOf(pid).residentMiB;
+  assert.ok(after - before.mib < MOST_GROWTH_MIB, `from ${before.mib} to ${after} MiB`);
   assert.deepEqual(
     log().filter(({ level }) => level === 'warn' || level === 'error'),
     [],

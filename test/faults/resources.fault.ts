@@ -11,19 +11,11 @@ import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { withoutNamespaces } from '../support/confined.ts';
+import { cpuMs, openFiles, procText } from '../support/proc.ts';
 import { until } from '../support/settling.ts';
 import { debian } from '../support/tools.ts';
 import type { Leftovers } from './refreshes.ts';
-import {
-  cpuMs,
-  metric,
-  openFaultWorld,
-  openFiles,
-  procText,
-  served,
-  servedBy,
-  startSidecar,
-} from './sidecar-process.ts';
+import { metric, openFaultWorld, served, servedBy, startSidecar } from './sidecar-process.ts';
 
 describe('one sidecar with little', { concurrency: 4 }, () => {
   test('J2: a hundredth of a processor: renewed in time, live and ready all along', async (t) => {

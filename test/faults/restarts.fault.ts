@@ -6,10 +6,11 @@ import { globSync, rmSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { cpuMs } from '../support/proc.ts';
 import { until } from '../support/settling.ts';
 import { debian } from '../support/tools.ts';
 import { openRealVault } from '../vault/real-vault.ts';
-import { cpuMs, openFaultWorld, served, startSidecar } from './sidecar-process.ts';
+import { openFaultWorld, served, startSidecar } from './sidecar-process.ts';
 
 test('I11: Vault and the sidecar are killed and started together: all is well soon', async (t) => {
   const vault = await openRealVault(t);

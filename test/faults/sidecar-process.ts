@@ -3,9 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { procText } from '../support/proc.ts';
 import { until } from '../support/settling.ts';
 import { openPeers, type Peers } from '../support/sidecar.ts';
 import type { Scope } from '../support/temporary.ts';
@@ -116,23 +117,6 @@ function kill(pid: number, signal: NodeJS.Signals): void {
   } catch {
     // it is gone, which is what was wanted
   }
-}
-
-/** A file of /proc/PID as text; empty when the process is gone. */
-export function procText(pid: number, name: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/${name}`, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
-export const openFiles = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
-
-/** The processor time that the process has used, in milliseconds. */
-export function cpuMs(pid: number): number {
-  const fields = procText(pid, 'stat').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 export interface FaultWorld extends Peers {

@@ -10,11 +10,12 @@ import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Secret } from '../../src/core/secret.ts';
 import { openFileSink } from '../../src/sinks/file.ts';
+import { cpuMs, openFiles } from '../support/proc.ts';
 import { seededRandom } from '../support/random.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { debian } from '../support/tools.ts';
-import { cpuMs, metric, openFaultWorld, openFiles, served, startSidecar } from './sidecar-process.ts';
+import { metric, openFaultWorld, served, startSidecar } from './sidecar-process.ts';
 
 const KILLS = 50;
 const SINKS = 10;

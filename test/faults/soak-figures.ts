@@ -1,6 +1,6 @@
 // What a soak measures of a process, and what of it may not grow.
 
-import { openFiles, procText } from './sidecar-process.ts';
+import { memoryOf, openFiles } from '../support/proc.ts';
 
 export interface Sample {
   readonly atMs: number;
@@ -12,14 +12,13 @@ export interface Sample {
 
 /** One look at the process; undefined where it, or its metrics, can't be read. */
 export function sampleOf(pid: number, metrics: string): Sample | undefined {
-  const status = procText(pid, 'status');
-  const mebibytes = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1024;
+  const { residentMiB, anonymousMiB } = memoryOf(pid);
   const handles = Number(/^nodejs_active_resources_total (\d+)/m.exec(metrics)?.[1]);
-  if (status === '' || Number.isNaN(handles)) return undefined;
+  if (Number.isNaN(residentMiB) || Number.isNaN(handles)) return undefined;
   return {
     atMs: performance.now(),
-    rssMiB: mebibytes('VmRSS'),
-    anonymousMiB: mebibytes('RssAnon'),
+    rssMiB: residentMiB,
+    anonymousMiB,
     descriptors: openFiles(pid),
     handles,
   };

@@ -10,10 +10,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import { type DevVault, openDevVault } from '../../src/dev/vault.ts';
 import { NODE_FLAGS } from '../support/node-flags.ts';
+import { cpuMs, procText } from '../support/proc.ts';
 import { replaceByRename, type Scope, temporaryDirectory } from '../support/temporary.ts';
 import { freePort } from '../vault/real-vault.ts';
 import { type Canaries, openCanaries } from './canaries.ts';
-import { cpuMs, procText, type SidecarProcess, startSidecar } from './sidecar-process.ts';
+import { type SidecarProcess, startSidecar } from './sidecar-process.ts';
 import { figures, judge, type Sample, sampleOf } from './soak-figures.ts';
 
 const DIST = join(import.meta.dirname, '../../dist');
