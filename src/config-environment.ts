@@ -50,6 +50,9 @@ export function environmentConfig(env: Environment): { readonly missing: readonl
     VTS_TOKEN_FILE = '',
     VTS_TOKEN_MODE,
     VTS_MOUNT,
+    VTS_ISSUER,
+    VTS_AUDIENCE,
+    VTS_SUBJECT,
     VTS_API_LISTEN,
     VTS_OPS_LISTEN,
     VTS_LOG_LEVEL,
@@ -59,6 +62,11 @@ export function environmentConfig(env: Environment): { readonly missing: readonl
       default: {
         source: { file: { path: VTS_JWT_FILE } },
         login: { role: VTS_ROLE, mount: VTS_MOUNT || undefined },
+        expect: {
+          issuer: VTS_ISSUER || undefined,
+          audience: VTS_AUDIENCE || undefined,
+          subject: VTS_SUBJECT || undefined,
+        },
         sinks: [{ file: { path: VTS_TOKEN_FILE, mode: VTS_TOKEN_MODE || undefined } }],
       },
     },

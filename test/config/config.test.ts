@@ -248,10 +248,14 @@ test('without a file: one exchange from the environment, or a line for each vari
     VTS_ROLE: 'app',
     VTS_TOKEN_FILE: '/vault/token',
     VTS_MOUNT: 'k8s',
+    VTS_ISSUER: 'https://k8s-prod.oidc.pub',
+    VTS_AUDIENCE: 'vault',
+    VTS_SUBJECT: '',
     VTS_TOKEN_MODE: '0640',
   };
   const [exchange] = configFromEnvironment(env).settings.exchanges;
   assert.deepEqual(exchange?.login, { mount: 'k8s', role: 'app' });
+  assert.deepEqual(exchange?.expect, { issuer: 'https://k8s-prod.oidc.pub', audience: 'vault' });
   assert.equal(exchange?.sinks[0]?.mode, 0o640);
   assert.throws(
     () => configFromEnvironment({}),

@@ -70,6 +70,7 @@ test('every value reaches its place', async (t) => {
       ...PARTS.policy,
       image: { repository: 'registry.example/sidecar', tag: '9', digest: DIGEST },
       audience: 'audience',
+      issuer: 'https://k8s-prod.oidc.pub',
       vault: { ...vault, namespace: 'team', tlsServerName: 'vault.internal', caConfigMap: 'vault-ca' },
       role: 'role',
       mount: 'k8s',
@@ -88,6 +89,7 @@ test('every value reaches its place', async (t) => {
     VAULT_ADDR: vault.address,
     VAULT_NAMESPACE: 'team',
     VAULT_TLS_SERVER_NAME: 'vault.internal',
+    VTS_ISSUER: 'https://k8s-prod.oidc.pub',
     VTS_LOG_LEVEL: 'debug',
     VTS_MOUNT: 'k8s',
     VTS_ROLE: 'role',
@@ -174,10 +176,11 @@ test("the library's sidecar in somebody's pod", async (t) => {
     assert.deepEqual(args, ['once', '--timeout', '60s']);
     assert.deepEqual([restartPolicy, startupProbe, ports], [undefined, undefined, undefined]);
   });
-  await t.test('a Vault with a CA and a namespace of its own, another audience, mount and directory', () => {
+  await t.test('a Vault with a CA and a namespace of its own, another audience, issuer, mount and directory', () => {
     const spec = rendered({
       vault: { namespace: 'team', caConfigMap: 'vault-ca', tlsServerName: 'vault.internal' },
       audience: 'other',
+      issuer: 'https://k8s-prod.oidc.pub',
       mount: 'k8s',
       mountPath: '/run/vault',
     });
@@ -186,6 +189,7 @@ test("the library's sidecar in somebody's pod", async (t) => {
       VAULT_NAMESPACE: 'team',
       VAULT_TLS_SERVER_NAME: 'vault.internal',
       VAULT_CACERT: '/var/run/secrets/oidc/ca.crt',
+      VTS_ISSUER: 'https://k8s-prod.oidc.pub',
       VTS_MOUNT: 'k8s',
       VTS_TOKEN_FILE: '/run/vault/token',
     });

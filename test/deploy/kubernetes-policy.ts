@@ -80,20 +80,26 @@ export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Pro
     assert.deepEqual([spec.securityContext?.fsGroup, spec.securityContext?.supplementalGroups], [7, [8, 65532]]);
   });
   await t.test('what the labels say, before what the settings say', async () => {
-    const set = { VTS_ROLE: 'all', VTS_MOUNT: 'k8s/prod', VAULT_NAMESPACE: 'team', ca_config_map: 'vault-ca' };
+    const set = {
+      VTS_ROLE: 'all',
+      VTS_MOUNT: 'k8s/prod',
+      VTS_ISSUER: 'https://k8s-prod.oidc.pub',
+      VAULT_NAMESPACE: 'team',
+      ca_config_map: 'vault-ca',
+    };
     changeSettings(kubernetes, set);
     const pod = await until('the settings are known', () => {
       const seen = inject();
       return environmentOf(seen)['VTS_ROLE'] === 'all' && seen;
     });
-    const { VTS_MOUNT, VAULT_NAMESPACE, VAULT_CACERT } = environmentOf(pod);
-    assert.deepEqual([VTS_MOUNT, VAULT_NAMESPACE, VAULT_CACERT], ['k8s/prod', 'team', '/var/run/secrets/oidc/ca.crt']);
+    const { ca_config_map: _, ...variables } = set;
+    assert.partialDeepStrictEqual(environmentOf(pod), { ...variables, VAULT_CACERT: '/var/run/secrets/oidc/ca.crt' });
     const own = inject(
       {},
       { 'vault-token-sidecar.oidc.pub/role': 'mine', 'vault-token-sidecar.oidc.pub/mount': 'jwt2' },
     );
     assert.deepEqual([environmentOf(own)['VTS_ROLE'], environmentOf(own)['VTS_MOUNT']], ['mine', 'jwt2']);
-    changeSettings(kubernetes, { VTS_ROLE: null, VTS_MOUNT: null, VAULT_NAMESPACE: null, ca_config_map: null });
+    changeSettings(kubernetes, Object.fromEntries(Object.keys(set).map((name) => [name, null])));
   });
   await t.test('refused without settings', async () => {
     changeSettings(kubernetes, { VAULT_ADDR: null });

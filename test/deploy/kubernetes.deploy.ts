@@ -158,7 +158,7 @@ async function example(t: TestContext, { kubernetes, vault, ca }: Peers & { ca: 
 }
 
 async function injected(t: TestContext, { kubernetes, vault }: Peers): Promise<void> {
-  changeSettings(kubernetes, { VAULT_ADDR: vault.url });
+  changeSettings(kubernetes, { VAULT_ADDR: vault.url, VTS_ISSUER: 'https://k8s-prod.oidc.pub' });
   const pod = await until('the policy knows the Vault', () => {
     const seen = kubernetes.dryRun(podOf(restricted(), INJECT));
     return environmentOf(seen)['VAULT_ADDR'] === vault.url && seen;

@@ -134,6 +134,9 @@ test('any environment makes settings, or lines that quote none of it', () => {
     'VTS_TOKEN_FILE',
     'VTS_TOKEN_MODE',
     'VTS_MOUNT',
+    'VTS_ISSUER',
+    'VTS_AUDIENCE',
+    'VTS_SUBJECT',
     'VTS_API_LISTEN',
     'VTS_LOG_LEVEL',
   ];

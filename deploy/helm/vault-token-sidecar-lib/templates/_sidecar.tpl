@@ -80,6 +80,7 @@ The pod's securityContext needs supplementalGroups: [65532], or fsGroup: 65532: 
   {{- $_ := required "vault-token-sidecar-lib: vault.address is needed, or else configMap" .vault.address }}
   {{- $_ := set $env "VTS_ROLE" (required "vault-token-sidecar-lib: role is needed, or else configMap" .role) }}
   {{- $_ := set $env "VTS_MOUNT" .mount }}
+  {{- with .issuer }}{{ $_ := set $env "VTS_ISSUER" . }}{{ end }}
   {{- $_ := set $env "VTS_JWT_FILE" "/var/run/secrets/oidc/token" }}
   {{- $_ := set $env "VTS_TOKEN_FILE" (print .mountPath "/token") }}
   {{- $_ := set $env "VTS_TOKEN_MODE" "0640" }}
