@@ -5,6 +5,7 @@ import type { Evidence } from './evidence.ts';
 import { planProvision, rolePath, type Step, type StepValue, trustPath } from './provision.ts';
 import { asCommand, quoted } from './provision-text.ts';
 import type { SetupSettings } from './settings.ts';
+import { claimAt } from './workload-jwt.ts';
 
 /** @param words the evidence of the finding, in which Vault may name a claim. @returns undefined where no command helps */
 export function commandFor(code: FindingCode, evidence: Evidence, words = ''): string | undefined {
@@ -82,7 +83,7 @@ function audiencesOf({ settings, jwt }: Evidence): readonly string[] {
 /** Vault names the claim that doesn't fit; its value in the JWT is what would. */
 function claims(evidence: Evidence, words: string): string | undefined {
   const [, name = ''] = /claim "([^"]+)"/.exec(words) ?? [];
-  const value = evidence.claims?.[name];
+  const value = claimAt(evidence.claims ?? {}, name);
   if (/groups/.test(words)) return onRole(evidence, { groups_claim: '' });
   if (/not found in token|could not be converted/.test(words)) return onRole(evidence, { user_claim: 'sub' });
   const role = evidence.differences?.find(({ step }) => step.kind === 'role')?.current;

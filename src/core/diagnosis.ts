@@ -2,6 +2,7 @@
 
 import { CAUSES, type DiagnosisFacts, diagnosisOf, type FindingCode } from './diagnosis-codes.ts';
 import { commandFor } from './diagnosis-commands.ts';
+import { bothSides } from './diagnosis-sides.ts';
 import type { Failure } from './errors.ts';
 import type { Evidence, ListenerFacts } from './evidence.ts';
 import { isExpired, isStale } from './workload-jwt.ts';
@@ -30,7 +31,7 @@ export function diagnose(evidence: Evidence): readonly Finding[] {
     ...loginFindings(evidence),
     ...tokenFindings(evidence),
     ...setupFindings(evidence),
-    ...evidence.sinks.flatMap(({ failure }) => (failure === undefined ? [] : [found(failure, evidence)])),
+    ...sinkFindings(evidence),
   ]);
 }
 
@@ -93,9 +94,9 @@ function rotting({ jwt, wall }: Evidence): 'error' | 'warning' {
   return jwt?.seen !== undefined && isExpired(jwt.seen, wall) ? 'error' : 'warning';
 }
 
-function withOwner(failure: Failure, { file }: Evidence): Failure {
+function withOwner(failure: Failure, { file, self }: Evidence): Failure {
   if (failure.code !== 'jwt_unreadable' || file === undefined) return failure;
-  return { ...failure, evidence: `${failure.evidence}; it belongs to ${file.owner}, the sidecar is ${file.self}` };
+  return { ...failure, evidence: `${failure.evidence}; it belongs to ${file.owner}, the sidecar is ${self}` };
 }
 
 function vaultFindings(evidence: Evidence): Raw[] {
@@ -153,7 +154,7 @@ function loginFindings(evidence: Evidence): Raw[] {
   if ((failure.code === 'login_forbidden' || failure.code === 'mount_missing') && mount?.answers === false)
     return [missingMount(failure, evidence)];
   const isFineHere = issuer?.state === 'verified' && BY_ISSUER.has(failure.code);
-  const words = `${failure.evidence ?? ''}${compared(failure, evidence)}`;
+  const words = `${failure.evidence ?? ''}${bothSides(failure, evidence)}`;
   const finding = found(
     { ...failure, evidence: isFineHere ? `${words}; from here all is well with it` : words },
     evidence,
@@ -180,16 +181,6 @@ function missingMount(failure: Failure, evidence: Evidence): Raw {
 
 const inWords = (namespace: string | undefined): string =>
   namespace === undefined ? '' : ` in namespace ${namespace}`;
-
-/** The JWT's side of what Vault refuses without telling. */
-function compared({ code }: Failure, { jwt }: Evidence): string {
-  if (jwt?.seen === undefined) return '';
-  const { audience, subject, issuer } = jwt.seen;
-  if (code === 'audience_mismatch' || code === 'audience_unbound') return `; the JWT's aud is ${audience.join(' ')}`;
-  if (code === 'subject_mismatch') return `; the JWT's sub is ${subject ?? 'missing'}`;
-  if (code === 'issuer_mismatch') return `; the JWT's iss is ${issuer ?? 'missing'}`;
-  return '';
-}
 
 function tokenFindings(evidence: Evidence): Raw[] {
   const { login, lookup, renewal } = evidence;
@@ -225,6 +216,19 @@ function setupFindings(evidence: Evidence): Raw[] {
     findings.push(found({ code: 'setup_differs', evidence: words.join('; '), severity: 'warning' }, evidence));
   return findings;
 }
+
+function sinkFindings(evidence: Evidence): Raw[] {
+  return evidence.sinks.flatMap(({ failure }) => {
+    if (failure === undefined) return [];
+    if (failure.code !== 'sink_directory_unsafe' || !failure.evidence?.includes(' belongs to '))
+      return [found(failure, evidence)];
+    const finding = found({ ...failure, evidence: `${failure.evidence}, we are ${evidence.self}` }, evidence);
+    return [evidence.self.startsWith('0:') ? { ...finding, remedy: AS_ROOT } : finding];
+  });
+}
+
+const AS_ROOT =
+  "If the sidecar runs as that user, let doctor run as that user too; if it runs as root, the directory must be root's.";
 
 function fold(raw: readonly Raw[]): readonly Finding[] {
   const findings = raw.filter((one, index) => raw.findIndex((other) => isSame(one, other)) === index);

@@ -17,6 +17,8 @@ export interface Evidence {
   readonly setup: SetupSettings;
   /** epoch milliseconds of this machine's wall clock */
   readonly wall: number;
+  /** who we are, as uid:gid */
+  readonly self: string;
   readonly file?: FileFacts | undefined;
   readonly jwt?: Seen<WorkloadJwt> | undefined;
   /** of the JWT, unverified: only for comparing and showing */
@@ -41,8 +43,6 @@ export interface FileFacts {
   readonly owner: string;
   /** the file itself is a mount, as subPath makes it: it never changes */
   readonly isMount: boolean;
-  /** who we are, as uid:gid */
-  readonly self: string;
 }
 
 export type IssuerFacts =

@@ -72,6 +72,16 @@ export function readJwt(
   }
 }
 
+/** A claim as roles name it: one that begins with a slash is a JSON pointer (RFC 6901), such as /kubernetes.io/namespace. */
+export function claimAt(claims: Readonly<Record<string, unknown>>, name: string): unknown {
+  if (!name.startsWith('/')) return claims[name];
+  const members = name.slice(1).split('/');
+  return members.reduce<unknown>((value, member) => {
+    const unescaped = member.replaceAll('~1', '/').replaceAll('~0', '~');
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[unescaped] : undefined;
+  }, claims);
+}
+
 function decodeClaims(secret: Secret): WorkloadJwt | Failure {
   const text = secret.reveal();
   const parts = text.split('.').length;

@@ -2,7 +2,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createDoor, type Server } from 'node:net';
 
 export interface TlsPair {
   readonly cert: string;
@@ -37,19 +37,37 @@ export async function listenOn(
 ): Promise<{ url: string; close(): Promise<void> }> {
   const answer = (request: IncomingMessage, response: ServerResponse) => void respond(request, response, handle);
   const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
+  const door = tls === undefined ? server : doorOf(server);
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
+    door.once('error', reject);
+    door.listen(port, '127.0.0.1', resolve);
   });
-  const bound = server.address() as AddressInfo;
+  const bound = door.address() as AddressInfo;
   return {
     url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${bound.port}`,
     close: () =>
       new Promise((resolve) => {
-        server.close(() => resolve());
+        door.close(() => resolve());
         server.closeAllConnections();
       }),
   };
+}
+
+/** the first byte of every TLS connection (RFC 8446, section 5.1: a handshake record) */
+const HANDSHAKE = 22;
+
+/** Before a TLS server: answers plain HTTP in words, as Go's servers do. */
+function doorOf(server: Server): Server {
+  return createDoor((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', (first) => {
+      if (first[0] !== HANDSHAKE)
+        return socket.end('HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n');
+      socket.pause();
+      socket.unshift(first);
+      return server.emit('connection', socket);
+    });
+  });
 }
 
 async function respond(request: IncomingMessage, response: ServerResponse, handle: Handler): Promise<void> {

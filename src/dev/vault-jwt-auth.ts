@@ -2,6 +2,7 @@
 // so that what is learnt against it holds against the real one.
 
 import { compactVerify, createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet } from 'jose';
+import { claimAt } from '../core/workload-jwt.ts';
 import { VaultError } from './vault-tokens.ts';
 
 export interface MountConfig {
@@ -173,8 +174,9 @@ function checkUser(claims: Record<string, unknown>, role: Role): void {
   if (groups && claims[groups] === undefined)
     throw new VaultError(400, `failed to fetch groups: "${groups}" claim not found in token`);
   for (const [claim, wanted] of Object.entries(role.bound_claims ?? {})) {
-    if (claims[claim] === undefined) throw new VaultError(400, `error validating claims: claim "${claim}" is missing`);
-    if (![wanted].flat().includes(claims[claim])) {
+    const held = claimAt(claims, claim);
+    if (held === undefined) throw new VaultError(400, `error validating claims: claim "${claim}" is missing`);
+    if (![wanted].flat().includes(held)) {
       throw new VaultError(
         400,
         `error validating claims: claim "${claim}" does not match any associated bound claim values`,

@@ -63,7 +63,8 @@ const quick = (vault: VaultSettings): VaultSettings => ({ ...vault, timeoutMs: M
 
 export function gather(settings: ExchangeSettings, tools: GatheringTools): Gathering {
   const client = openVaultClient(quick(settings.vault));
-  const draft: Draft = { settings, setup: tools.setup, wall: Date.now(), sinks: [] };
+  const self = `${process.geteuid?.()}:${process.getegid?.()}`;
+  const draft: Draft = { settings, setup: tools.setup, wall: Date.now(), self, sinks: [] };
   const gatherer: Gatherer = { settings, tools, client, draft };
   const jwt = readWorkloadJwt(gatherer);
   const grant = jwt.then((text) => (text === undefined ? undefined : logIn(gatherer, text)));

@@ -12,7 +12,6 @@ export async function inspectFile(path: string): Promise<FileFacts | undefined> 
     modifiedAt: stats.mtimeMs,
     owner: `${stats.uid}:${stats.gid}, mode ${(stats.mode & 0o7777).toString(8)}`,
     isMount: await isMountPoint(path),
-    self: `${process.geteuid?.()}:${process.getegid?.()}`,
   };
 }
 

@@ -2,7 +2,7 @@
 // the set-up; else the remedy is done here by hand.
 
 import { createHmac } from 'node:crypto';
-import { chmod, mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import type { PlainReply } from '../../src/dev/listen.ts';
@@ -354,7 +354,13 @@ const ROLES: readonly BrokenSetup[] = [
     breaks: roleIs(UNBOUND_AUDIENCE),
     says: /aud is vault/,
   },
-  { name: 'a role for another audience', code: 'audience_mismatch', breaks: roleIs({ ...ROLE, bound_audiences: 'x' }) },
+  {
+    name: 'a role for another audience, seen from both sides',
+    code: 'audience_mismatch',
+    operator: true,
+    breaks: roleIs({ ...ROLE, bound_audiences: ['sts', 'web'] }),
+    says: /the JWT's aud is vault, the role's bound_audiences sts web/,
+  },
   {
     name: 'a role for another namespace',
     code: 'subject_mismatch',
@@ -375,6 +381,16 @@ const ROLES: readonly BrokenSetup[] = [
     breaks: roleIs({ ...ROLE, bound_claims: { ref: 'main' } }),
     mends: ({ writeJwt: write }) => write({ ref: 'main' }),
     says: /claim "ref" is missing/,
+  },
+  {
+    name: "a bound claim within another, as in Kubernetes' tokens",
+    code: 'claims_mismatch',
+    operator: true,
+    breaks: async (clinic) => {
+      await clinic.writeJwt({ 'kubernetes.io': { namespace: 'default' } });
+      await clinic.writeRole({ bound_claims: { '/kubernetes.io/namespace': 'team' } });
+    },
+    says: /the JWT's \/kubernetes\.io\/namespace is default, the role's bound_claims team/,
   },
   { name: 'a user claim that is missing', code: 'claims_mismatch', breaks: roleIs({ ...ROLE, user_claim: 'email' }) },
   { name: 'groups that are missing', code: 'claims_mismatch', breaks: roleIs({ ...ROLE, groups_claim: 'teams' }) },
@@ -488,7 +504,6 @@ const VAULT: readonly BrokenSetup[] = [
     name: 'http on https',
     code: 'vault_not_http',
     tls: true,
-    real: true,
     breaks: ({ config, admin }) => {
       config.vault.address = admin.url.replace('https', 'http');
     },
@@ -584,6 +599,14 @@ const OWN: readonly BrokenSetup[] = [
     name: 'a sink in a directory that all may write to',
     code: 'sink_directory_unsafe',
     breaks: ({ here }) => chmod(here('sink'), 0o777),
+  },
+  {
+    name: 'a sink in the directory of another user',
+    code: 'sink_directory_unsafe',
+    root: true,
+    breaks: ({ here }) => chown(here('sink'), 1234, 1234),
+    mends: ({ here }) => chown(here('sink'), 0, 0),
+    says: /belongs to user 1234, we are 0:0\n +If the sidecar runs as that user, let doctor run as that user too/,
   },
   {
     name: "a directory in the sink's place",

@@ -154,8 +154,8 @@ export interface BrokenSetup {
   readonly says?: RegExp;
   /** only the in-memory Vault can be made to do this */
   readonly memory?: true;
-  /** only a real Vault does this */
-  readonly real?: true;
+  /** only root can break it so */
+  readonly root?: true;
   readonly tls?: true;
   /** with an operator's token at hand */
   readonly operator?: true;

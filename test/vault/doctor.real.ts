@@ -29,14 +29,18 @@ test('each broken set-up is explained by its cause, and mended by its remedy', a
   const shown = BROKEN_SETUPS.filter(({ memory }) => memory === undefined);
   let explained = 0;
   for (const broken of shown) {
-    await t.test(broken.name, async (one) => {
-      const vault = broken.tls === true ? secure : plain;
-      const patient = patientOf(vault, broken.tls === true ? files.caFile : undefined);
-      // what the one before left behind
-      await vault.call('DELETE', 'sys/auth/jwt');
-      await treat(await openClinic(one, patient), broken);
-      explained += 1;
-    });
+    await t.test(
+      broken.name,
+      { skip: broken.root === true && process.getuid?.() !== 0 && 'only root can' },
+      async (one) => {
+        const vault = broken.tls === true ? secure : plain;
+        const patient = patientOf(vault, broken.tls === true ? files.caFile : undefined);
+        // what the one before left behind
+        await vault.call('DELETE', 'sys/auth/jwt');
+        await treat(await openClinic(one, patient), broken);
+        explained += 1;
+      },
+    );
   }
   t.diagnostic(`explained ${explained} of ${shown.length}`);
 });

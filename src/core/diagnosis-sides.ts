@@ -1,0 +1,46 @@
+// What Vault refuses without saying what it compared: the JWT's side of it, and Vault's side where an operator's token read it.
+
+import type { Failure } from './errors.ts';
+import type { Evidence } from './evidence.ts';
+import type { Step } from './provision.ts';
+import { claimAt } from './workload-jwt.ts';
+
+interface Sides {
+  readonly claim: string;
+  readonly kind: Step['kind'];
+  readonly member: string;
+}
+
+const SIDES: Readonly<Partial<Record<Failure['code'], Sides>>> = {
+  audience_mismatch: { claim: 'aud', kind: 'role', member: 'bound_audiences' },
+  audience_unbound: { claim: 'aud', kind: 'role', member: 'bound_audiences' },
+  subject_mismatch: { claim: 'sub', kind: 'role', member: 'bound_subject' },
+  issuer_mismatch: { claim: 'iss', kind: 'trust', member: 'bound_issuer' },
+};
+
+/** @returns words to go after the evidence; none where there is nothing to compare */
+export function bothSides({ code, evidence = '' }: Failure, { claims, differences = [] }: Evidence): string {
+  const { claim, kind, member } = SIDES[code] ?? boundClaim(code, evidence) ?? {};
+  if (claims === undefined || claim === undefined) return '';
+  const current = differences.find(({ step }) => step.kind === kind)?.current;
+  const held = member === 'bound_claims' ? (current?.[member] as typeof current)?.[claim] : current?.[member ?? ''];
+  const theirs =
+    current === undefined ? '' : `, the ${kind === 'role' ? "role's" : "mount's"} ${member} ${shown(held)}`;
+  return `; the JWT's ${claim} is ${shown(claimAt(claims, claim))}${theirs}`;
+}
+
+/** The claim that Vault names, unless it is one that the role takes something from. */
+function boundClaim(code: Failure['code'], words: string): Sides | undefined {
+  const [, claim] = /validating claims: claim "([^"]+)"/.exec(words) ?? [];
+  return code === 'claims_mismatch' && claim !== undefined
+    ? { claim, kind: 'role', member: 'bound_claims' }
+    : undefined;
+}
+
+function shown(value: unknown): string {
+  const text = [value ?? []]
+    .flat()
+    .map((one) => (typeof one === 'string' ? one : JSON.stringify(one)))
+    .join(' ');
+  return text === '' ? 'missing' : text.slice(0, 200);
+}
