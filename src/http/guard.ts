@@ -65,7 +65,7 @@ function isOwnHost(host: string, port: number | undefined, listen: ListenAddress
 async function isKnownCaller({ headers }: FastifyRequest, callerToken: GuardOptions['callerToken']): Promise<boolean> {
   if (callerToken === undefined) return true;
   const expected = await callerToken();
-  const shown = /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1];
+  const shown = /^Bearer (.+)$/i.exec(headers.authorization ?? '')?.[1];
   if (expected === undefined || shown === undefined) return false;
   // digests are of one length whatever was sent, so the comparison tells nothing by its time
   return timingSafeEqual(digest(expected), digest(shown));

@@ -23,6 +23,11 @@ export interface AppOptions {
   readonly onRequest?: ((route: string, status: number) => void) | undefined;
 }
 
+interface AppLimits extends Pick<AppOptions, 'onRequest'> {
+  /** a connection on which nothing moves for so long is cut, whoever waits for whom; unset: it may wait for long */
+  readonly mostSilenceMs?: number;
+}
+
 /** Answers with fixed texts only: nothing of the request is echoed. */
 export function sendError(
   reply: FastifyReply,
@@ -32,13 +37,14 @@ export function sendError(
   return reply.code(status).type('application/json').send(JSON.stringify({ error, error_description }));
 }
 
-export function openApp({ onRequest }: AppOptions): FastifyInstance {
+export function openApp({ onRequest, mostSilenceMs = 0 }: AppLimits): FastifyInstance {
   const app = fastify({
     logger: false,
     exposeHeadRoutes: false,
     trustProxy: false,
     bodyLimit: 1,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: mostSilenceMs,
     keepAliveTimeout: 5000,
     maxRequestsPerSocket: 100,
     return503OnClosing: true,

@@ -8,6 +8,8 @@ import { type AppOptions, limitRate, openApp, sendError } from './limits.ts';
 import { STATUS_REPLY, statusBody } from './status-body.ts';
 
 const MOST_LAG_MS = 5000;
+/** of a client that doesn't take its answer: that with the metrics may be large */
+const MOST_SILENCE_MS = 5000;
 /** Never told to slow down: kubelet would restart the sidecar because somebody else asks too often. */
 const PROBES = ['/livez', '/readyz', '/readyz/:exchange', '/startupz'];
 const READINESS = {
@@ -25,7 +27,7 @@ export interface OpsApiOptions extends AppOptions {
 }
 
 export function buildOpsApi(options: OpsApiOptions): FastifyInstance {
-  const app = openApp(options);
+  const app = openApp({ ...options, mostSilenceMs: MOST_SILENCE_MS });
   limitRate(app, options.now, PROBES);
   const statuses = (): ExchangeStatus[] => options.exchanges().map((view) => view.status());
 

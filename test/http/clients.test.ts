@@ -4,9 +4,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ExchangeError } from '../../src/core/errors.ts';
+import { buildOpsApi } from '../../src/http/ops-api.ts';
 import { until } from '../support/settling.ts';
 import { openPeers, type Peers, runDaemon } from '../support/sidecar.ts';
 import { ask, askMuch, closed, openSocket, portOf, repeated, request, statusesIn, without } from './raw-socket.ts';
@@ -33,6 +35,30 @@ test('G6: three hundred clients that say nothing, or half of it, keep nobody els
     for (let client = 0; client < 5; client += 1) assert.ok((await ask(listener, good)).includes(answer));
     for (const { socket } of slow) socket.destroy();
   }
+});
+
+test('G6: clients that ask for much and take nothing of it are cut off, and the probes get through again', async (t) => {
+  const metrics = async () => ({ contentType: 'text/plain', body: 'x'.repeat(8_000_000) });
+  const app = buildOpsApi({
+    exchanges: () => [],
+    metrics,
+    isTurning: () => true,
+    version: '',
+    now: () => performance.now(),
+  });
+  t.after(() => app.close());
+  const port = portOf(await app.listen({ port: 0, host: '127.0.0.1' }));
+  let asked = 0;
+  app.server.on('request', () => {
+    asked += 1;
+  });
+  const deaf = Array.from({ length: 64 }, () => connect(port, '127.0.0.1').pause());
+  t.after(() => deaf.map((socket) => socket.destroy()));
+  for (const socket of deaf) socket.write(request(port, [], 'GET /metrics HTTP/1.1'));
+  const probe = () => ask(port, request(port, [], 'GET /livez HTTP/1.1')).then((answer) => statusesIn(answer)[0]);
+  await until('every place is taken', () => asked === deaf.length);
+  assert.equal(await probe(), undefined);
+  await until('there is room', async () => (await probe()) === 200, 20_000);
 });
 
 test('G7: requests that are refused anyway take nothing from the rate of those that are not', async (t) => {
@@ -72,6 +98,8 @@ test('G10: a real daemon with a caller token: 401 to all who show none, a wrong,
       ),
     );
   await until('a token', async () => (await show('Bearer correct-horse')).includes('"access_token":"hvs.'));
+  // the scheme's case doesn't matter (RFC 9110, section 11.1)
+  assert.match(await show('bearer correct-horse'), /"access_token":"hvs\./);
   for (const shown of [
     '',
     'correct-horse',
