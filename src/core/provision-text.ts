@@ -19,13 +19,16 @@ export function asCommand({ kind, path, body, namespace }: Pick<Step, 'kind' | '
   }
   if (kind === 'policy') {
     const name = quoted(path.slice('sys/policies/acl/'.length));
-    return `vault policy write${where} ${name} - <<'POLICY'\n${String(body['policy']).trim()}\nPOLICY`;
+    return piped(String(body['policy']).trim(), `vault policy write${where} ${name} -`);
   }
   if (Object.values(body).some((value) => typeof value === 'object' && !Array.isArray(value)))
-    return `vault write${where} ${quoted(path)} - <<'JSON'\n${JSON.stringify(body, undefined, 2)}\nJSON`;
+    return piped(JSON.stringify(body, undefined, 2), `vault write${where} ${quoted(path)} -`);
   const members = Object.entries(body).map(([name, value]) => `${SHORT[name] ?? name}=${quoted(textOf(name, value))}`);
   return [`vault write${where} ${quoted(path)}`, ...members].join(members.length > 1 ? ' \\\n    ' : ' ');
 }
+
+/** Not a here-document: that ends only where its last word stands at the very beginning of a line, as it doesn't in a report. */
+const piped = (text: string, command: string): string => `printf '%s\\n' ${quoted(text)} |\n  ${command}`;
 
 /** A script for each Vault, that can be pasted whole. */
 export function asScript(steps: readonly Step[]): string {

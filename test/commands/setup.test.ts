@@ -64,9 +64,8 @@ vault write auth/jwt/config \\
     bound_issuer=${issuer.url}
 
 # what a token of exchange app may do
-vault policy write app-read - <<'POLICY'
-path "secret/app" { capabilities = ["read"] }
-POLICY
+printf '%s\\n' 'path "secret/app" { capabilities = ["read"] }' |
+  vault policy write app-read -
 
 # which JWTs may log in, and what their tokens may do
 vault write auth/jwt/role/app \\
@@ -88,7 +87,8 @@ test('printed for other mounts, namespaces, claims and words that a shell would 
   const { out } = await run();
   assert.match(out, /^vault auth enable -namespace='team a' -path=ci\/gitlab jwt$/m);
   assert.match(out, /oidc_discovery_url='https:\/\/it'\\''s.example'/);
-  const [, json = ''] = /auth\/ci\/gitlab\/role\/app - <<'JSON'\n([\s\S]*)\nJSON/.exec(out) ?? [];
+  const [, json = ''] =
+    /'(\{[\s\S]*\})' \|\n {2}vault write -namespace='team a' auth\/ci\/gitlab\/role\/app -$/.exec(out) ?? [];
   const { bound_claims, token_ttl } = JSON.parse(json) as Record<string, unknown>;
   assert.deepEqual([bound_claims, token_ttl], [{ ref: ['main', 'v*'] }, 5400]);
 });

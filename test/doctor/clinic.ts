@@ -132,7 +132,7 @@ export async function treat(clinic: Clinic, broken: BrokenSetup): Promise<void> 
   assert.equal(code, first?.severity === 'error' ? first.exit : 0);
   if (broken.mends === undefined) {
     assert.ok(first?.command, `${broken.code} has a command`);
-    await clinic.paste(first.command);
+    await clinic.paste(asShown(first.command, shown));
   } else await broken.mends(clinic);
   const after = await clinic.examine(env);
   assert.deepEqual(
@@ -141,6 +141,19 @@ export async function treat(clinic: Clinic, broken: BrokenSetup): Promise<void> 
     after.text,
   );
   assert.equal(after.code, 0);
+}
+
+/** The command with the report's indentation, as it is copied from a terminal. */
+function asShown(command: string, report: string): string {
+  const lines = command.split('\n');
+  const all = report.split('\n');
+  const from = all.findIndex((line) => line.trim() === lines[0]?.trim());
+  const copied = all.slice(from, from + lines.length);
+  assert.deepEqual(
+    copied.map((line) => line.trim()),
+    lines.map((line) => line.trim()),
+  );
+  return copied.join('\n');
 }
 
 export interface BrokenSetup {
