@@ -23,7 +23,7 @@ export function renderReports(reports: readonly Report[], isColoured: boolean): 
   function lines({ severity, title, code, evidence, remedy, command, consequences }: Finding): string[] {
     return [
       `${label(severity)}${title} (${code})`,
-      ...(evidence === undefined ? [] : [`${INDENT}${evidence}`]),
+      ...(evidence === undefined ? [] : evidence.split('\n').map((line) => `${INDENT}${line}`)),
       `${INDENT}${remedy}`,
       ...(command === undefined ? [] : command.split('\n').map((line) => `${INDENT}  ${paint('command', line)}`)),
       ...consequences.flatMap(inTurn).map((one) => `${INDENT}hence: ${one.title} (${one.code})`),

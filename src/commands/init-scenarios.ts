@@ -53,7 +53,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
         expect: { issuer, audience: issuer, subject: `project_path:${project}:ref_type:${refType}:ref:${ref}` },
         defaults: { role: 'gitlab-main', policy: 'ci-read' },
       });
-      return { config, beside: gitlabJob(issuer, given.file) };
+      return { config, beside: gitlabJob(issuer, given) };
     },
   },
   vault: {
@@ -153,14 +153,16 @@ spec:
       emptyDir: { medium: Memory, sizeLimit: 1Mi }
 YAML`;
 
-const gitlabJob = (audience: string, file: string): string => `# GitLab: a job for .gitlab-ci.yml
+const gitlabJob = (audience: string, given: Given): string => `# GitLab: a job for .gitlab-ci.yml
 #
 # deploy:
 #   id_tokens:
 #     VAULT_ID_TOKEN: { aud: ${audience} }
+#   variables:
+#     VAULT_ADDR: ${given.required('vault-address')}
 #   script:
 #     - mkdir -m 700 /tmp/vault
-#     - vault-token-sidecar once --config ${file}
+#     - vault-token-sidecar once --config ${given.file}
 #     - export $(cat /tmp/vault/vault.env)
 #     - vault kv get secret/app`;
 

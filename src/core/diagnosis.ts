@@ -209,11 +209,13 @@ function setupFindings(evidence: Evidence): Raw[] {
   const findings: Raw[] = [];
   if (role !== undefined && !role['bound_subject'] && Object.keys(role['bound_claims'] ?? {}).length === 0)
     findings.push(found({ code: 'role_trusts_all', severity: 'warning' }, evidence));
-  const words = differences.flatMap(({ step, changes }) =>
-    changes.map(({ member, from, to }) => `${step.path} ${member} ${from ?? 'unset'} -> ${to.split('\n')[0]}`),
+  const words = differences.flatMap(({ step, current, changes }) =>
+    current === undefined && changes.length > 0
+      ? [`${step.path} isn't there`]
+      : changes.map(({ member, from, to }) => `${step.path} ${member} ${from ?? 'unset'} -> ${to.split('\n')[0]}`),
   );
   if (words.length > 0)
-    findings.push(found({ code: 'setup_differs', evidence: words.join('; '), severity: 'warning' }, evidence));
+    findings.push(found({ code: 'setup_differs', evidence: words.join('\n'), severity: 'warning' }, evidence));
   return findings;
 }
 

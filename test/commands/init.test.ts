@@ -49,7 +49,7 @@ const SCENARIOS: readonly (readonly [string, Flags, Record<string, unknown>, str
       subject: 'project_path:g/p:ref_type:tag:ref:v1',
     },
     'gitlab-main',
-    /once --config/,
+    /VAULT_ADDR: https:\/\/vault\.example\.com:8200\n[\s\S]*once --config/,
   ],
   [
     'vault',

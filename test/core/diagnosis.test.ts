@@ -73,6 +73,27 @@ test('what is wrong with the issuer only from here is a warning', () => {
   ]);
 });
 
+test("what isn't as the setup says: one line for each change, or for what isn't there at all", () => {
+  const at = { exchange: 'app', address: 'https://vault:8200', body: {}, why: '' };
+  const differences = [
+    {
+      step: { ...at, kind: 'trust' as const, path: 'auth/jwt/config' },
+      current: { bound_issuer: 'https://a' },
+      changes: [{ member: 'bound_issuer', from: 'https://a', to: 'https://b' }],
+    },
+    {
+      step: { ...at, kind: 'role' as const, path: 'auth/jwt/role/app' },
+      current: undefined,
+      changes: [{ member: 'user_claim', from: undefined, to: 'sub' }],
+    },
+  ];
+  const [finding] = diagnose(evidenceOf({ differences }));
+  assert.deepEqual(
+    [finding?.code, finding?.evidence],
+    ['setup_differs', "auth/jwt/config bound_issuer https://a -> https://b\nauth/jwt/role/app isn't there"],
+  );
+});
+
 const INSPECT = `
   import { inspectFile } from './src/doctor/jwt-file.ts';
   console.log(JSON.stringify(await inspectFile(directory + '/a b')));`;
