@@ -1,33 +1,25 @@
-// What is noted while a config becomes settings: each value in force with where it came from, and every problem.
+// What is noted while a config becomes settings: each default that is in force, and every problem.
 
 import type { Problem } from './config-address.ts';
 import { parseDuration } from './config-duration.ts';
-
-export interface Origin {
-  readonly path: string;
-  readonly value: string;
-  readonly origin: string;
-}
+import type { Origin } from './config-origins.ts';
 
 export interface Notes {
-  readonly origins: Origin[];
+  /** what nobody gave */
+  readonly defaults: Origin[];
   readonly problems: string[];
 }
 
-/** The value in force, remembered with where it came from. */
+/** The value in force; a default is noted, once for several exchanges that share it. */
 export function take<T extends string | number | boolean>(
   path: string,
   value: T | undefined,
   fallback: T,
-  notes: Notes,
+  { defaults }: Notes,
 ): T {
-  remember({ path, value: String(value ?? fallback), origin: value === undefined ? 'default' : 'file' }, notes);
+  if (value === undefined && !defaults.some((one) => one.path === path))
+    defaults.push({ path, value: String(fallback), origin: 'default' });
   return value ?? fallback;
-}
-
-/** A value that several exchanges share is remembered once. */
-export function remember(origin: Origin, { origins }: Notes): void {
-  if (!origins.some(({ path }) => path === origin.path)) origins.push(origin);
 }
 
 /** In milliseconds. */

@@ -1,33 +1,21 @@
-// From a config file's content that fits the schema to settings in the code's own units, with what the environment adds
-// and the defaults, noting where each value came from. Rules that span several members are in config-rules.ts.
+// From a config that fits the schema to settings in the code's own units, with the defaults. Rules that span several members
+// are in config-rules.ts.
 
 import { parseListen, parseVaultAddress } from './config-address.ts';
-import type { FromEnvironment } from './config-environment.ts';
-import { duration, type Notes, type Origin, orProblem, remember, take } from './config-notes.ts';
+import { duration, type Notes, orProblem, take } from './config-notes.ts';
 import { crossRules } from './config-rules.ts';
 import type { ConfigFile, ExchangeFile, VaultFile } from './config-schema.ts';
 import { buildSetup } from './config-setup.ts';
 import { buildSource, tlsSettings } from './config-source.ts';
 import type { ExchangeSettings, FileSinkSettings, ListenAddress, Settings, VaultSettings } from './core/settings.ts';
 
-export interface Built {
-  readonly settings: Settings;
-  readonly origins: readonly Origin[];
-  readonly problems: readonly string[];
-}
-
-export function buildSettings(file: ConfigFile, environment: FromEnvironment): Built {
-  const notes: Notes = { origins: [], problems: [] };
-  const exchanges = Object.entries(file.exchanges).map(([name, one]) =>
-    buildExchange(name, one, { file, environment, notes }),
-  );
+export function buildSettings(file: ConfigFile, notes: Notes): Settings {
+  const exchanges = Object.entries(file.exchanges).map(([name, one]) => buildExchange(name, one, { file, notes }));
   const settings: Settings = {
     exchanges,
     api: {
       listen: listen('/api/listen', file.api?.listen, '127.0.0.1:8275', notes),
-      ...(file.api?.caller_token_file
-        ? { callerTokenFile: take('/api/caller_token_file', file.api.caller_token_file, '', notes) }
-        : {}),
+      ...(file.api?.caller_token_file ? { callerTokenFile: file.api.caller_token_file } : {}),
     },
     ops: {
       listen: listen('/ops/listen', file.ops?.listen, '127.0.0.1:8276', notes),
@@ -39,12 +27,11 @@ export function buildSettings(file: ConfigFile, environment: FromEnvironment): B
     ),
   };
   notes.problems.push(...crossRules(file, settings));
-  return { settings, ...notes };
+  return settings;
 }
 
 interface Context {
   readonly file: ConfigFile;
-  readonly environment: FromEnvironment;
   readonly notes: Notes;
 }
 
@@ -62,7 +49,7 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
     source: buildSource(`${at}/source`, one.source, { notes, vaultOf: (other) => vaultOf(name, other, context) }),
     login: {
       mount,
-      role: take(`${at}/login/role`, one.login.role, '', notes),
+      role: one.login.role,
       ...(namespace === undefined ? {} : { namespace }),
     },
     expect: one.expect ?? {},
@@ -79,29 +66,16 @@ function vaultOf(name: string, other: string, context: Context): VaultSettings |
   const one = Object.hasOwn(context.file.exchanges, other) ? context.file.exchanges[other] : undefined;
   if (one === undefined || other === name || one.source.vault_identity !== undefined) return undefined;
   // what is wrong there is told there
-  const vault = buildVault(`/exchanges/${other}`, one, { ...context, notes: { origins: [], problems: [] } });
+  const vault = buildVault(`/exchanges/${other}`, one, { ...context, notes: { defaults: [], problems: [] } });
   return one.login.namespace === undefined ? vault : { ...vault, namespace: one.login.namespace };
 }
 
 /** An exchange with an address of its own takes nothing over: another Vault must not get our namespace or client key. */
-function buildVault(at: string, one: ExchangeFile, { file, environment, notes }: Context): VaultSettings {
+function buildVault(at: string, one: ExchangeFile, { file, notes }: Context): VaultSettings {
   const alone = one.vault?.address !== undefined;
-  const shared: VaultFile = alone ? {} : merged(environment.vault, file.vault ?? {});
-  const vault = merged(shared, one.vault ?? {});
-  const own = (path: string) =>
-    (path.startsWith('tls/') ? one.vault?.tls?.[path.slice(4) as keyof object] : one.vault?.[path as keyof object]) !==
-    undefined;
-  const inFile = (path: string) =>
-    (path.startsWith('tls/')
-      ? file.vault?.tls?.[path.slice(4) as keyof object]
-      : file.vault?.[path as keyof object]) !== undefined;
-  const place = (path: string) => (own(path) || alone ? `${at}/vault/${path}` : `/vault/${path}`);
-  const note = (path: string, value: string | undefined) => {
-    if (value === undefined) return;
-    const variable = environment.names[path];
-    const origin = own(path) || inFile(path) || variable === undefined ? 'file' : `environment ${variable}`;
-    remember({ path: place(path), value, origin }, notes);
-  };
+  const vault = merged(alone ? {} : (file.vault ?? {}), one.vault ?? {});
+  const isOwn = (member: keyof VaultFile) => alone || one.vault?.[member] !== undefined;
+  const place = (member: keyof VaultFile) => (isOwn(member) ? `${at}/vault/${member}` : `/vault/${member}`);
   const { tls = {} } = vault;
   if ((tls.client_cert_file === undefined) !== (tls.client_key_file === undefined)) {
     notes.problems.push(`${place('tls')}: client_cert_file and client_key_file go together`);
@@ -112,17 +86,13 @@ function buildVault(at: string, one: ExchangeFile, { file, environment, notes }:
       : orProblem(place('address'), parseVaultAddress(vault.address, vault.allow_insecure_http === true), notes);
   if (vault.address === undefined)
     notes.problems.push(`/vault/address: is required, here, in ${at}/vault or as VAULT_ADDR`);
-  note('address', address);
-  note('namespace', vault.namespace);
-  for (const member of ['ca_file', 'server_name', 'client_cert_file', 'client_key_file'] as const)
-    note(`tls/${member}`, tls[member]);
   return {
     address: address ?? '',
     ...(vault.namespace === undefined || vault.namespace === 'root' ? {} : { namespace: vault.namespace }),
     tls: tlsSettings(tls),
     timeoutMs: duration(place('timeout'), vault.timeout, '15s', notes),
     redirectHosts: vault.redirect_hosts ?? [],
-    useProxyEnv: vault.use_proxy_env ?? false,
+    useProxyEnv: take(place('use_proxy_env'), vault.use_proxy_env, false, notes),
   };
 }
 
@@ -143,7 +113,7 @@ function buildFileSink(at: string, sink: FileSinkFile, notes: Notes): FileSinkSe
   }
   return {
     kind: 'file',
-    path: take(`${at}/path`, sink.path, '', notes),
+    path: sink.path,
     mode,
     format: take(`${at}/format`, sink.format, 'raw', notes),
     ...(sink.uid === undefined ? {} : { uid: sink.uid }),

@@ -1,7 +1,7 @@
 // Where the workload JWT comes from, as settings.
 
 import { parseVaultAddress } from './config-address.ts';
-import { duration, type Notes, orProblem, take } from './config-notes.ts';
+import { duration, type Notes, orProblem } from './config-notes.ts';
 import type { ExchangeFile, VaultFile } from './config-schema.ts';
 import type { SourceSettings, TlsSettings, VaultIdentitySettings, VaultSettings } from './core/settings.ts';
 
@@ -16,13 +16,13 @@ export function buildSource(
   source: SourceFile,
   { notes, vaultOf }: { notes: Notes; vaultOf: (exchange: string) => VaultSettings | undefined },
 ): SourceSettings {
-  if (source.env !== undefined) return { kind: 'env', name: take(`${at}/env/name`, source.env.name, '', notes) };
+  if (source.env !== undefined) return { kind: 'env', name: source.env.name };
   if (source.vault_identity !== undefined)
     return buildIdentity(`${at}/vault_identity`, source.vault_identity, { notes, vaultOf });
   const pollIntervalMs = duration(`${at}/file/poll_interval`, source.file?.poll_interval, '10s', notes);
   if (pollIntervalMs < 1000 || pollIntervalMs > 3_600_000)
     notes.problems.push(`${at}/file/poll_interval: must be between 1s and 1h`);
-  return { kind: 'file', path: take(`${at}/file/path`, source.file?.path, '', notes), pollIntervalMs };
+  return { kind: 'file', path: source.file?.path ?? '', pollIntervalMs };
 }
 
 function buildIdentity(
@@ -30,27 +30,20 @@ function buildIdentity(
   identity: IdentityFile,
   { notes, vaultOf }: { notes: Notes; vaultOf: (exchange: string) => VaultSettings | undefined },
 ): VaultIdentitySettings {
-  const { token_file: file, exchange, address, namespace, tls } = identity;
-  const role = take(`${at}/role`, identity.role, '', notes);
+  const { token_file: file, exchange, address, namespace, tls, role } = identity;
   if ((file === undefined) === (exchange === undefined))
     notes.problems.push(`${at}: must have exactly one of token_file, exchange`);
   if (file !== undefined && address === undefined) notes.problems.push(`${at}/address: is required with token_file`);
   const known = exchange === undefined ? undefined : vaultOf(exchange);
   if (exchange !== undefined && known === undefined)
     notes.problems.push(`${at}/exchange: must name another exchange, with a source that is no vault_identity`);
-  const own =
-    address === undefined
-      ? undefined
-      : orProblem(`${at}/address`, parseVaultAddress(take(`${at}/address`, address, '', notes), false), notes);
+  const own = address === undefined ? undefined : orProblem(`${at}/address`, parseVaultAddress(address, false), notes);
   const blank = { tls: {}, timeoutMs: IDENTITY_TIMEOUT_MS, redirectHosts: [], useProxyEnv: false };
   const vault = own === undefined ? known : { ...blank, address: own, tls: tlsSettings(tls ?? {}) };
   return {
     kind: 'vault-identity',
     role,
-    token:
-      exchange === undefined
-        ? { file: take(`${at}/token_file`, file, '', notes) }
-        : { exchange: take(`${at}/exchange`, exchange, '', notes) },
+    token: exchange === undefined ? { file: file ?? '' } : { exchange },
     vault: { ...blank, address: '', ...vault, ...(namespace === undefined ? {} : { namespace }) },
   };
 }

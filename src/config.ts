@@ -4,8 +4,9 @@
 import { type JSONVisitor, printParseErrorCode, visit } from 'jsonc-parser';
 import { Check, Errors } from 'typebox/schema';
 import { Settings as Validation } from 'typebox/system';
-import { type Environment, environmentConfig, environmentVault } from './config-environment.ts';
-import type { Origin } from './config-notes.ts';
+import { type Environment, environmentConfig, type Variables, withVaultVariables } from './config-environment.ts';
+import type { Notes } from './config-notes.ts';
+import { type Origin, originsOf } from './config-origins.ts';
 import { describeViolations } from './config-problems.ts';
 import { type ConfigFile, ConfigSchema } from './config-schema.ts';
 import { buildSettings } from './config-settings.ts';
@@ -14,7 +15,7 @@ import type { Settings } from './core/settings.ts';
 export interface ParsedConfig {
   readonly settings: Settings;
   /** each value in force and where it came from, for people */
-  readonly origins: readonly Origin[];
+  origins(): readonly Origin[];
 }
 
 /** The config can't be used; `problems` has one line for each thing to mend. */
@@ -33,8 +34,15 @@ export class ConfigError extends Error {
 // every problem at once; an unknown key takes up two
 Validation.Set({ maxErrors: 200 });
 
+interface Surroundings {
+  readonly fileName: string;
+  readonly env: Environment;
+  /** what gave the values of `text` where it is no file */
+  readonly variables?: Variables;
+}
+
 /** @throws ConfigError naming every problem */
-export function parseConfig(text: string, { fileName, env }: { fileName: string; env: Environment }): ParsedConfig {
+export function parseConfig(text: string, { fileName, env, variables = {} }: Surroundings): ParsedConfig {
   const syntax = findSyntaxProblems(text);
   if (syntax.length > 0) throw new ConfigError(syntax.map((problem) => `${fileName}:${problem}`));
   const value: unknown = JSON.parse(text);
@@ -43,11 +51,21 @@ export function parseConfig(text: string, { fileName, env }: { fileName: string;
     const lines = describeViolations(ConfigSchema, violations);
     // of very many unknown keys the list of violations holds only halves, which tell nothing by themselves
     if (lines.length === 0) lines.push('/: has too many unknown keys to name one');
-    throw new ConfigError(lines.map((line) => `${fileName}: ${line}`));
+    throw new ConfigError(lines.map((line) => placed(line, fileName, variables)));
   }
-  const { settings, origins, problems } = buildSettings(value, environmentVault(env));
-  if (problems.length > 0) throw new ConfigError(problems.map((problem) => `${fileName}: ${problem}`));
-  return { settings, origins };
+  const { file, variables: ofVault } = withVaultVariables(value, env);
+  const given = { ...variables, ...ofVault };
+  const notes: Notes = { defaults: [], problems: [] };
+  const settings = buildSettings(file, notes);
+  if (notes.problems.length > 0) throw new ConfigError(notes.problems.map((line) => placed(line, fileName, given)));
+  return { settings, origins: () => originsOf(file, given, notes.defaults) };
+}
+
+/** A problem, with whoever gave the value at its place: the variable, or the file. */
+function placed(problem: string, fileName: string, variables: Variables): string {
+  const place = problem.slice(0, problem.indexOf(': '));
+  const variable = variables[place];
+  return variable === undefined ? `${fileName}: ${problem}` : `${variable}${problem.slice(place.length)}`;
 }
 
 /** Strict: nothing is coerced, nothing silently dropped. */
@@ -55,9 +73,9 @@ const isConfigFile = (value: unknown): value is ConfigFile => Check(ConfigSchema
 
 /** Without a file: one exchange named "default" from the environment. @throws ConfigError naming every problem */
 export function configFromEnvironment(env: Environment): ParsedConfig {
-  const { missing, text } = environmentConfig(env);
+  const { missing, text, variables } = environmentConfig(env);
   if (missing.length > 0) throw new ConfigError(missing);
-  return parseConfig(text, { fileName: 'environment', env });
+  return parseConfig(text, { fileName: 'environment', env, variables });
 }
 
 /** Lines of "line:column: what": bad syntax, and keys that stand twice (JSON.parse would silently take the last). */

@@ -54,8 +54,8 @@ const io: Io = {
     const terminal = createInterface({ input: process.stdin, output: process.stderr });
     return terminal.question(question).finally(() => terminal.close());
   },
-  out: (text) => void process.stdout.write(`${text}\n`),
-  err: (text) => void process.stderr.write(`${text}\n`),
+  out: (text) => print(process.stdout, text),
+  err: (text) => print(process.stderr, text),
   onSignal: (signal, handler) => void process.on(signal, handler),
   onCrash(handler) {
     for (const kind of ['uncaughtException', 'unhandledRejection'] as const) {
@@ -67,6 +67,22 @@ const io: Io = {
   },
   exit: (code) => process.exit(code),
 };
+
+function print(stream: NodeJS.WriteStream, text: string): void {
+  if (stream.listenerCount('error') === 0)
+    stream.on('error', ({ code }: NodeJS.ErrnoException) => outputFailed(stream, code));
+  stream.write(`${text}\n`);
+}
+
+/** Who reads no further, as `head` does, wants no more; but what doesn't fit on a disk is missing there. */
+function outputFailed(stream: NodeJS.WriteStream, code: string | undefined): void {
+  if (code !== 'EPIPE' && stream === process.stdout) {
+    io.err(`vault-token-sidecar: its output can't be written (${code})`);
+    process.exit(ERRORS.sink_failed.exit);
+  }
+  // a command that is done has its exit code by then
+  setImmediate(() => process.exit());
+}
 
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;

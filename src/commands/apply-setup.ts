@@ -11,6 +11,7 @@ import { openVaultClient, type VaultClient } from '../vault/client.ts';
 import { readCurrent } from '../vault/operator.ts';
 import { type Flags, type Io, UsageError } from './command.ts';
 import { operatorToken } from './operator-token.ts';
+import { oneLine } from './table.ts';
 
 /** @returns the exit code. @throws UsageError, ExchangeError setup_refused or vault_* */
 export async function applySetup(
@@ -97,8 +98,3 @@ function describe({ step, current, changes }: Difference): string {
   );
   return [`  ${verb}  ${step.path}`, ...lines].join('\n');
 }
-
-const oneLine = (text: string): string => {
-  const [first = ''] = text.split('\n');
-  return text.includes('\n') ? `${first} ...` : text;
-};

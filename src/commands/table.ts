@@ -14,3 +14,9 @@ export function table(rows: readonly (readonly string[])[]): string {
     )
     .join('\n');
 }
+
+/** The first line, with a sign that there are more. */
+export function oneLine(text: string): string {
+  const [first = ''] = text.split('\n');
+  return text.includes('\n') ? `${first} ...` : text;
+}

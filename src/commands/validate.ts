@@ -2,7 +2,7 @@
 
 import { CONFIG_OPTION, type Command } from './command.ts';
 import { loadSettings } from './load-settings.ts';
-import { table } from './table.ts';
+import { oneLine, table } from './table.ts';
 
 export const command: Command = {
   help: `vault-token-sidecar validate [--config FILE]
@@ -11,7 +11,7 @@ Checks the config; prints every value in force and where it came from. Exit code
   options: CONFIG_OPTION,
   async run(flags, io) {
     const { settings, origins } = await loadSettings(flags, io);
-    io.out(table(origins.map(({ path, value, origin }) => [path, value, origin])));
+    io.out(table(origins().map(({ path, value, origin }) => [path, oneLine(value), origin])));
     const count = settings.exchanges.length;
     io.out(`valid: ${count} exchange${count === 1 ? '' : 's'}`);
     return 0;

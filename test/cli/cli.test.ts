@@ -96,7 +96,7 @@ test('usage errors: one line, exit code 2', async () => {
   const unset = await cli(['run']);
   assert.deepEqual(
     [unset.code, unset.err.split('\n')[0]],
-    [2, 'VTS_JWT_FILE: is required without --config (the file with the workload JWT)'],
+    [2, "VAULT_ADDR: is required without --config (Vault's address)"],
   );
   assert.equal((await cli(['version'], { NODE_TLS_REJECT_UNAUTHORIZED: '0' })).code, 2);
 });
@@ -129,6 +129,21 @@ test('validate: what is in force and where it came from', async (t) => {
   assert.match(out, /^\/exchanges\/app\/login\/mount +jwt +default$/m);
   assert.match(out, /^\/exchanges\/app\/login\/role +app +file$/m);
   assert.match(out, /^valid: 1 exchange$/m);
+});
+
+test('who reads only the beginning gets no complaint; output that is lost is told of', async () => {
+  const run = (command: string) =>
+    new Promise<string>((resolve) => {
+      const script = `node() { "$0" src/main.ts "$@"; echo "code $?" >&3; }; { ${command}; } 3>&1`;
+      execFile('sh', ['-c', script, process.execPath], { env: CLEAN_ENV }, (_error, out, err) => resolve(out + err));
+    });
+  // `true` is long gone when the first line is written
+  assert.equal(await run('node schema | true'), 'code 0\n');
+  assert.equal(await run('node validate --config none.json 2>&1 | true'), 'code 2\n');
+  assert.equal(
+    await run('node schema > /dev/full'),
+    "code 7\nvault-token-sidecar: its output can't be written (ENOSPC)\n",
+  );
 });
 
 test('the example config is valid', async () =>

@@ -237,7 +237,7 @@ test('the environment fills what the file leaves out, and says so', () => {
   );
   assert.equal(settings.exchanges[0]?.vault.address, 'https://bao');
   assert.equal(settings.exchanges[0]?.login.namespace, 'ns');
-  assert.ok(origins.some(({ path, origin }) => path === '/vault/address' && origin === 'environment BAO_ADDR'));
+  assert.ok(origins().some(({ path, origin }) => path === '/vault/address' && origin === 'environment BAO_ADDR'));
   assert.equal(parse(BASE, { VAULT_ADDR: 'https://v' }).settings.exchanges[0]?.vault.address, 'https://vault:8200');
 });
 
@@ -253,14 +253,50 @@ test('without a file: one exchange from the environment, or a line for each vari
     VTS_SUBJECT: '',
     VTS_TOKEN_MODE: '0640',
   };
-  const [exchange] = configFromEnvironment(env).settings.exchanges;
+  const { settings, origins } = configFromEnvironment(env);
+  const [exchange] = settings.exchanges;
   assert.deepEqual(exchange?.login, { mount: 'k8s', role: 'app' });
   assert.deepEqual(exchange?.expect, { issuer: 'https://k8s-prod.oidc.pub', audience: 'vault' });
   assert.equal(exchange?.sinks[0]?.mode, 0o640);
+  assert.deepEqual(
+    origins()
+      .filter(({ origin }) => origin !== 'default')
+      .map(({ path, value, origin }) => `${path} ${value} ${origin}`),
+    [
+      '/exchanges/default/expect/audience vault environment VTS_AUDIENCE',
+      '/exchanges/default/expect/issuer https://k8s-prod.oidc.pub environment VTS_ISSUER',
+      '/exchanges/default/login/mount k8s environment VTS_MOUNT',
+      '/exchanges/default/login/role app environment VTS_ROLE',
+      '/exchanges/default/sinks/0/file/mode 0640 environment VTS_TOKEN_MODE',
+      '/exchanges/default/sinks/0/file/path /vault/token environment VTS_TOKEN_FILE',
+      '/exchanges/default/source/file/path /jwt/token environment VTS_JWT_FILE',
+      '/vault/address https://v environment VAULT_ADDR',
+    ],
+  );
   assert.throws(
     () => configFromEnvironment({}),
-    (error) => error instanceof ConfigError && error.problems.length === 3,
+    (error) => error instanceof ConfigError && error.problems.length === 4,
   );
+});
+
+test('what a variable has wrong is told by its name, beside a file too', () => {
+  const env = { VAULT_ADDR: 'vault', VTS_JWT_FILE: 'jwt', VTS_ROLE: 'app', VTS_TOKEN_FILE: '/a/token' };
+  const told = (variables: Record<string, string>): readonly string[] => {
+    try {
+      configFromEnvironment(variables);
+    } catch (error) {
+      return error instanceof ConfigError ? error.problems : [];
+    }
+    return [];
+  };
+  assert.deepEqual(told(env), ['VTS_JWT_FILE: must be an absolute path']);
+  const more = { ...env, VTS_JWT_FILE: '/a/token', VTS_API_LISTEN: '0.0.0.0:1', VTS_TOKEN_MODE: '0644' };
+  assert.deepEqual(
+    told(more).map((line) => line.split(': ', 1)[0]),
+    ['VAULT_ADDR', 'VTS_TOKEN_MODE', 'VTS_TOKEN_FILE', 'VTS_API_LISTEN'],
+  );
+  const [line] = problemsOf({ exchanges: { app: APP } }, { BAO_ADDR: 'vault' });
+  assert.match(line ?? '', /^BAO_ADDR: must be a URL/);
 });
 
 test('B15: a process that would leak is refused', () => {
