@@ -147,63 +147,6 @@ test('C18: a batch token is never renewed, only replaced', () => {
   assert.ok(world.calls.length <= 17, `${world.calls.length} logins in ten lifetimes`);
 });
 
-test('A1: the JWT is missing at start, then comes: the login follows at once', () => {
-  const world = begin(new World(), { code: 'jwt_missing' });
-  world.pass(60_000);
-  assert.deepEqual(world.status().reasons, ['no Vault token yet: there is no workload JWT']);
-  world.writeJwt(jwtOf(0));
-  world.pass(1000);
-  assert.deepEqual(world.transcript, [
-    '0.0s  jwt-unreadable jwt_missing',
-    '60.0s  jwt 1',
-    '60.0s  logged-in',
-    '60.1s  delivered',
-  ]);
-});
-
-test('A15: an expired JWT is sent once a minute at most, and a new one ends the wait at once', () => {
-  const world = begin(new World(), jwtOf(-2 * HOUR));
-  world.pass(10 * 60_000);
-  assert.ok(world.calls.length >= 8 && world.calls.length <= 11, `${world.calls.length} logins in ten minutes`);
-  const from = world.transcript.length;
-  world.writeJwt(jwtOf(600_000));
-  world.pass(1000);
-  assert.deepEqual(tail(world, from), ['600.0s  jwt 2', '600.0s  logged-in', '600.1s  delivered']);
-});
-
-test('A16: the JWT expires while the token can be renewed: it is renewed on, and the stale JWT is told', () => {
-  const world = begin(new World());
-  world.pass(5 * HOUR);
-  assert.equal(world.calls.filter(({ operation }) => operation === 'login').length, 1);
-  assert.deepEqual([world.status().ready, world.status().jwt?.stale], [true, true]);
-});
-
-test('A22: an older JWT put back is not used while the newer one works', () => {
-  const world = begin(new World(), jwtOf(60_000));
-  world.pass(1000);
-  world.writeJwt(jwtOf(0));
-  world.pass(60_000);
-  assert.equal(world.calls.length, 1);
-});
-
-test('A4, A24: of two JWTs in a row the last one counts; those that come during a login are used right after it', () => {
-  const world = begin(new World({ latencyMs: (effect) => (effect === 'log-in' ? 3000 : 2) }));
-  world.pass(500);
-  world.writeJwt(jwtOf(1000));
-  world.pass(30);
-  world.writeJwt(jwtOf(2000));
-  world.pass(20_000);
-  assert.deepEqual(world.transcript, [
-    '0.0s  jwt 1',
-    '0.5s  jwt 2',
-    '0.6s  jwt 3',
-    '3.0s  logged-in',
-    '3.0s  delivered',
-    '8.0s  logged-in',
-    '8.0s  delivered',
-  ]);
-});
-
 test('F1: the sink is full: not ready and saying so, retried, and whole again when there is space', () => {
   const world = new World();
   world.sinkFailure = { code: 'sink_no_space' };
@@ -291,16 +234,6 @@ test('on_new_jwt "when-needed": the token is renewed on, and a new JWT waits for
   world.vault.forget();
   world.pass(HOUR);
   assert.equal(world.calls.filter(({ operation }) => operation === 'login').length, 2);
-});
-
-test('a JWT that is not the expected one never leaves the machine', () => {
-  const world = begin(
-    new World({ settings: { expect: { audience: 'vault' } } }),
-    jwtText({ aud: 'https://elsewhere' }),
-  );
-  world.pass(60_000);
-  assert.equal(world.calls.length, 0);
-  assert.equal(world.status().failure?.evidence, 'aud is "https://elsewhere", expected "vault"');
 });
 
 test('V3: a new JWT that Vault refuses does not keep the old token from being renewed', () => {
