@@ -3,14 +3,22 @@
 import type { FindingCode } from './diagnosis-codes.ts';
 import type { Evidence } from './evidence.ts';
 import { planProvision, rolePath, type Step, type StepValue, trustPath } from './provision.ts';
+import { bodyToWrite, KEY_SOURCES } from './provision-diff.ts';
 import { asCommand, quoted } from './provision-text.ts';
 import type { SetupSettings } from './settings.ts';
 import { claimAt } from './workload-jwt.ts';
 
-/** @param words the evidence of the finding, in which Vault may name a claim. @returns undefined where no command helps */
+/**
+ * @param words the evidence of the finding, in which Vault may name a claim
+ * @returns undefined where no command helps, or none is safe: what a JWT lacks must not open a role
+ */
 export function commandFor(code: FindingCode, evidence: Evidence, words = ''): string | undefined {
-  return COMMANDS[code]?.(evidence, words);
+  const command = COMMANDS[code]?.(evidence, words);
+  return command !== undefined && UNPRINTABLE.test(command) ? undefined : command;
 }
+
+/** what a claim may hold and no terminal should get; a line or a tab may be a policy's */
+const UNPRINTABLE = /[^\P{Cc}\n\t]/u;
 
 type Build = (evidence: Evidence, words: string) => string | undefined;
 
@@ -21,14 +29,14 @@ const COMMANDS: Readonly<Partial<Record<FindingCode, Build>>> = {
   mount_unconfigured: (evidence) => steps(evidence, 'trust', 'policy', 'role'),
   mount_misconfigured: (evidence) => steps(evidence, 'trust'),
   issuer_renamed: renamed,
-  issuer_mismatch: (evidence) => steps(evidence, 'trust'),
+  issuer_mismatch: rebound,
   signature_invalid: (evidence) => (evidence.issuer?.state === 'verified' ? steps(evidence, 'trust') : undefined),
   role_missing: (evidence) => steps(evidence, 'policy', 'role'),
   role_type_oidc: (evidence) => onRole(evidence, {}),
-  audience_unbound: (evidence) => onRole(evidence, { bound_audiences: audiencesOf(evidence) }),
-  audience_mismatch: (evidence) => onRole(evidence, { bound_audiences: audiencesOf(evidence) }),
-  subject_mismatch: (evidence) => onRole(evidence, { bound_subject: evidence.jwt?.seen?.subject ?? '' }),
-  role_trusts_all: (evidence) => onRole(evidence, { bound_subject: evidence.jwt?.seen?.subject ?? '' }),
+  audience_unbound: bindAudience,
+  audience_mismatch: bindAudience,
+  subject_mismatch: bindSubject,
+  role_trusts_all: bindSubject,
   claims_mismatch: claims,
   token_batch: (evidence) => onRole(evidence, { token_type: 'service' }),
   token_uses_limited: (evidence) => onRole(evidence, { token_num_uses: 0 }),
@@ -43,14 +51,36 @@ const COMMANDS: Readonly<Partial<Record<FindingCode, Build>>> = {
 /** The path with which the evidence of a sink begins. */
 const pathIn = (words: string): string => /^(\/.*?)(?:: \w+$| is | belongs )/.exec(words)?.[1] ?? words;
 
-/** The steps of setup, with what the config leaves open taken from the JWT. */
-function steps(evidence: Evidence, ...kinds: readonly Step['kind'][]): string {
-  const { settings, setup } = evidence;
-  const plan = planProvision([{ ...settings, setup: completed(setup, evidence) }]);
-  return plan.steps
-    .filter(({ kind }) => kinds.includes(kind))
-    .map(asCommand)
+/** The steps of setup, with what the config leaves open taken from the JWT; what a trust config has beside them stays. */
+function steps(evidence: Evidence, ...kinds: readonly Step['kind'][]): string | undefined {
+  const { settings, setup, differences = [] } = evidence;
+  const { steps: all, problems } = planProvision([{ ...settings, setup: completed(setup, evidence) }]);
+  const chosen = all.filter(({ kind }) => kinds.includes(kind));
+  const isLoose = chosen.some(({ kind, body }) => kind === 'role' && !body['bound_subject'] && !body['bound_claims']);
+  if (problems.length > 0 || isLoose) return undefined;
+  const currentOf = (path: string) => differences.find(({ step }) => step.path === path)?.current;
+  return chosen
+    .map((step) => asCommand({ ...step, body: bodyToWrite(step, currentOf(step.path)) as Step['body'] }))
     .join('\n');
+}
+
+/** The trust config as it is, but for the issuer that it binds; unless it was read, only the config's own setup may change it. */
+function rebound(evidence: Evidence): string | undefined {
+  const { settings, setup, jwt, differences = [] } = evidence;
+  const issuer = jwt?.seen?.issuer;
+  const found = differences.find(({ step }) => step.kind === 'trust');
+  if (issuer === undefined) return undefined;
+  if (found?.current === undefined)
+    return setup.stated && completed(setup, evidence).trust.boundIssuer === issuer
+      ? steps(evidence, 'trust')
+      : undefined;
+  const { current, step } = found;
+  const keys = KEY_SOURCES.filter((member) => String(current[member] ?? '') !== '').map((member) => [
+    member,
+    current[member],
+  ]);
+  const body = bodyToWrite({ ...step, body: { ...Object.fromEntries(keys), bound_issuer: issuer } }, current);
+  return asCommand({ ...at(settings.login.namespace), kind: 'trust', path: step.path, body: body as Step['body'] });
 }
 
 function completed({ stated, trust, role, policies }: SetupSettings, { jwt }: Evidence): SetupSettings {
@@ -76,20 +106,32 @@ function renamed(evidence: Evidence): string | undefined {
   return asCommand({ ...at(settings.login.namespace), kind: 'trust', path: trustPath(settings.login), body });
 }
 
-function audiencesOf({ settings, jwt }: Evidence): readonly string[] {
-  return settings.expect.audience === undefined ? (jwt?.seen?.audience ?? []) : [settings.expect.audience];
+function bindAudience(evidence: Evidence): string | undefined {
+  const { settings, jwt } = evidence;
+  const audiences = settings.expect.audience === undefined ? (jwt?.seen?.audience ?? []) : [settings.expect.audience];
+  return audiences.length === 0 ? undefined : onRole(evidence, { bound_audiences: audiences });
 }
 
-/** Vault names the claim that doesn't fit; its value in the JWT is what would. */
-function claims(evidence: Evidence, words: string): string | undefined {
-  const [, name = ''] = /claim "([^"]+)"/.exec(words) ?? [];
-  const value = claimAt(evidence.claims ?? {}, name);
-  if (/groups/.test(words)) return onRole(evidence, { groups_claim: '' });
-  if (/not found in token|could not be converted/.test(words)) return onRole(evidence, { user_claim: 'sub' });
-  const role = evidence.differences?.find(({ step }) => step.kind === 'role')?.current;
-  const others = (role?.['bound_claims'] ?? {}) as Record<string, string>;
-  return typeof value === 'string' ? onRole(evidence, { bound_claims: { ...others, [name]: value } }) : undefined;
+function bindSubject(evidence: Evidence): string | undefined {
+  const subject = evidence.jwt?.seen?.subject ?? evidence.setup.role.boundSubject;
+  return subject === undefined || subject === '' ? undefined : onRole(evidence, { bound_subject: subject });
 }
+
+/** Vault names the claim that doesn't fit; its value in the JWT is what would. The others that are bound must stay so. */
+function claims(evidence: Evidence, words: string): string | undefined {
+  const [, name] = /validating claims: claim "([^"]+)"/.exec(words) ?? [];
+  if (name === undefined) {
+    if (/"[^"]*" claim (?:not found|could not)/.test(words)) return onRole(evidence, { groups_claim: '' });
+    return /claim "[^"]*" (?:not found|could not)/.test(words) ? onRole(evidence, { user_claim: 'sub' }) : undefined;
+  }
+  const value = claimAt(evidence.claims ?? {}, name);
+  const role = evidence.differences?.find(({ step }) => step.kind === 'role')?.current;
+  const others = role === undefined ? evidence.setup.role.boundClaims : (role['bound_claims'] as Bound);
+  if (others === undefined || typeof value !== 'string' || value === '') return undefined;
+  return onRole(evidence, { bound_claims: { ...others, [name]: value } });
+}
+
+type Bound = SetupSettings['role']['boundClaims'];
 
 function withDefaultPolicy(evidence: Evidence): string | undefined {
   if (evidence.login?.seen?.policies.includes('default') !== false) return undefined;

@@ -2,6 +2,7 @@
 
 import { ago } from './diagnosis.ts';
 import type { Evidence } from './evidence.ts';
+import { printable } from './workload-jwt.ts';
 
 export function wellFacts(evidence: Evidence): readonly string[] {
   return [jwtFact, issuerFact, vaultFact, loginFact, sinkFact].flatMap((fact) => fact(evidence));
@@ -11,7 +12,8 @@ function jwtFact({ jwt, wall }: Evidence): string[] {
   if (jwt?.seen === undefined) return [];
   const { issuer = 'nobody', subject = 'nobody', audience, expiresAt } = jwt.seen;
   const end = expiresAt === undefined ? 'without an end' : `ends in ${ago(Math.max(0, expiresAt - wall))}`;
-  return [`a JWT of ${issuer} for ${audience.join(' ') || 'no audience'}, subject ${subject}, ${end}`];
+  const [from, to, whose] = [issuer, audience.join(' ') || 'no audience', subject].map(printable);
+  return [`a JWT of ${from} for ${to}, subject ${whose}, ${end}`];
 }
 
 const issuerFact = ({ issuer }: Evidence): string[] =>

@@ -3,7 +3,7 @@
 import type { Failure } from './errors.ts';
 import type { Evidence } from './evidence.ts';
 import type { Step } from './provision.ts';
-import { claimAt } from './workload-jwt.ts';
+import { claimAt, printable } from './workload-jwt.ts';
 
 interface Sides {
   readonly claim: string;
@@ -26,7 +26,7 @@ export function bothSides({ code, evidence = '' }: Failure, { claims, difference
   const held = member === 'bound_claims' ? (current?.[member] as typeof current)?.[claim] : current?.[member ?? ''];
   const theirs =
     current === undefined ? '' : `, the ${kind === 'role' ? "role's" : "mount's"} ${member} ${shown(held)}`;
-  return `; the JWT's ${claim} is ${shown(claimAt(claims, claim))}${theirs}`;
+  return `; the JWT's ${printable(claim)} is ${shown(claimAt(claims, claim))}${theirs}`;
 }
 
 /** The claim that Vault names, unless it is one that the role takes something from. */
@@ -42,5 +42,5 @@ function shown(value: unknown): string {
     .flat()
     .map((one) => (typeof one === 'string' ? one : JSON.stringify(one)))
     .join(' ');
-  return text === '' ? 'missing' : text.slice(0, 200);
+  return text === '' ? 'missing' : printable(text);
 }

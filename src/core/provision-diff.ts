@@ -46,7 +46,7 @@ export function refusalOf(
 }
 
 /** Only one of them can be set; a write drops the others. */
-const KEY_SOURCES = ['oidc_discovery_url', 'jwks_url', 'jwks_pairs', 'jwt_validation_pubkeys'] as const;
+export const KEY_SOURCES = ['oidc_discovery_url', 'jwks_url', 'jwks_pairs', 'jwt_validation_pubkeys'] as const;
 
 /**
  * What is written for the changes to come about. Vault keeps the members of a role that aren't named, but forgets those of

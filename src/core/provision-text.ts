@@ -21,10 +21,16 @@ export function asCommand({ kind, path, body, namespace }: Pick<Step, 'kind' | '
     const name = quoted(path.slice('sys/policies/acl/'.length));
     return piped(String(body['policy']).trim(), `vault policy write${where} ${name} -`);
   }
-  if (Object.values(body).some((value) => typeof value === 'object' && !Array.isArray(value)))
+  if (Object.values(body).some(needsJson))
     return piped(JSON.stringify(body, undefined, 2), `vault write${where} ${quoted(path)} -`);
   const members = Object.entries(body).map(([name, value]) => `${SHORT[name] ?? name}=${quoted(textOf(name, value))}`);
   return [`vault write${where} ${quoted(path)}`, ...members].join(members.length > 1 ? ' \\\n    ' : ' ');
+}
+
+/** What `vault write` would take for something else: a map, a file's name, its standard input, or a list's comma. */
+function needsJson(value: StepValue): boolean {
+  if (typeof value !== 'object') return /^\\?@|^-$/.test(String(value));
+  return !isList(value) || value.some((one) => one.includes(',') || /^\\?@|^-$/.test(one));
 }
 
 /** Not a here-document: that ends only where its last word stands at the very beginning of a line, as it doesn't in a report. */

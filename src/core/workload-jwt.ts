@@ -114,8 +114,10 @@ function instantOf(claim: unknown): number | undefined {
   return Math.floor(claim * 1000);
 }
 
+/** A claim's text for people: short, and nothing in it that a terminal may obey. */
+export const printable = (text: string): string => text.slice(0, 200).replaceAll(/\p{Cc}/gu, '\uFFFD');
+
 function difference(claim: string, wanted: string, found: string | undefined): string {
-  const shown = found === undefined || found === '' ? 'none' : JSON.stringify(found.slice(0, 200));
-  // JSON leaves U+007F to U+009F as they are, which a terminal may obey
-  return `${claim} is ${shown}, expected ${JSON.stringify(wanted)}`.replaceAll(/\p{Cc}/gu, '\uFFFD');
+  const shown = found === undefined || found === '' ? 'none' : JSON.stringify(printable(found));
+  return `${claim} is ${shown}, expected ${JSON.stringify(printable(wanted))}`;
 }
