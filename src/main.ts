@@ -52,7 +52,10 @@ const io: Io = {
     if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) return undefined;
     const { createInterface } = await import('node:readline/promises');
     const terminal = createInterface({ input: process.stdin, output: process.stderr });
-    return terminal.question(question).finally(() => terminal.close());
+    // Ctrl-C and Ctrl-D are answers too
+    const answer = await terminal.question(question).catch(() => '\n');
+    terminal.close();
+    return answer;
   },
   out: (text) => print(process.stdout, text),
   err: (text) => print(process.stderr, text),

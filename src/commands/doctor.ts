@@ -4,10 +4,11 @@ import { openDeadline, openSystemClock } from '../clock.ts';
 import { ConfigError, type ParsedConfig } from '../config.ts';
 import { diagnose, diagnoseConfig, diagnoseListeners, type Finding } from '../core/diagnosis.ts';
 import { wellFacts } from '../core/diagnosis-facts.ts';
+import { scrub } from '../core/secret.ts';
 import type { Settings } from '../core/settings.ts';
 import { type Gathering, gather } from '../doctor/gather.ts';
 import { inspectListeners } from '../doctor/listeners.ts';
-import { askOps } from './ask-daemon.ts';
+import { askStatus } from './ask-daemon.ts';
 import { CONFIG_OPTION, type Command, type Flags, type Io } from './command.ts';
 import { type Report, renderReports } from './doctor-report.ts';
 import { chosenExchanges, loadSettings } from './load-settings.ts';
@@ -32,7 +33,9 @@ Ends within 20 s, with the exit code of the first error; 0 where there are only 
     const { reports, inTime } = isLoaded(loaded)
       ? await examine(loaded.settings, flags, io)
       : { reports: [{ about: 'config', findings: diagnoseConfig(loaded), facts: [] }], inTime: true };
-    io.out(flags['json'] === true ? JSON.stringify({ reports }, undefined, 2) : renderReports(reports, io.isTty));
+    const text = flags['json'] === true ? JSON.stringify({ reports }, undefined, 2) : renderReports(reports, io.isTty);
+    // a secret may stand where the config or Vault's words have none
+    io.out(scrub(text));
     const code = exitCode(reports.flatMap(({ findings }) => findings));
     // what hangs in the file system would keep the process alive
     if (!inTime) io.exit(code);
@@ -42,6 +45,12 @@ Ends within 20 s, with the exit code of the first error; 0 where there are only 
 
 const exitCode = (findings: readonly Finding[]): number =>
   findings.find(({ severity }) => severity === 'error')?.exit ?? 0;
+
+/** Whether a sidecar with these exchanges answers at the ops listener. */
+async function isOurs({ exchanges }: Settings, flags: Flags, io: Io): Promise<boolean> {
+  const held = await askStatus(flags, io).catch(() => undefined);
+  return held !== undefined && exchanges.every(({ name }) => held.exchanges.some(({ exchange }) => exchange === name));
+}
 
 async function examine(
   settings: Settings,
@@ -63,12 +72,7 @@ async function examine(
   }
   const deadline = openDeadline(openSystemClock(), GATHERING_MS);
   const started = chosen.flatMap(({ name }) => gatheringOf(name) ?? []);
-  const listeners = inspectListeners(settings, () =>
-    askOps('/livez', flags, io).then(
-      () => true,
-      () => false,
-    ),
-  );
+  const listeners = inspectListeners(settings, () => isOurs(settings, flags, io));
   const all = Promise.all([listeners, ...started.map(({ done }) => done)]).then(() => true);
   const inTime = await Promise.race([all, deadline.reached.then(() => false)]);
   deadline.cancel();

@@ -1,20 +1,9 @@
 // Shows the exchanges of the running daemon as a table: phase, time left, what comes next, what failed last and its hint.
 
 import { ERRORS } from '../core/errors.ts';
-import { askOps } from './ask-daemon.ts';
+import { askStatus, type ExchangeStatus } from './ask-daemon.ts';
 import { CONFIG_OPTION, type Command } from './command.ts';
 import { table } from './table.ts';
-
-/** The members of /status that the table shows. */
-interface ShownExchange {
-  exchange: string;
-  phase: string;
-  ready: boolean;
-  token?: { expires_at: string } | null;
-  next_action?: { kind: string; at: string } | null;
-  failure?: { title: string; hint: string; evidence?: string | null; attempts: number } | null;
-  sinks: { id: string; failure?: { title: string; hint: string } | null }[];
-}
 
 export const command: Command = {
   help: `vault-token-sidecar status [--config FILE] [--ops URL] [--json]
@@ -22,14 +11,13 @@ export const command: Command = {
 Shows what the running sidecar holds and what it will do next. Exit code 3 if an exchange isn't ready.`,
   options: { ...CONFIG_OPTION, ops: { type: 'string' }, json: { type: 'boolean' } },
   async run(flags, io) {
-    const { text } = await askOps('/status', flags, io);
-    const { exchanges }: { exchanges: ShownExchange[] } = JSON.parse(text);
+    const { exchanges, text } = await askStatus(flags, io);
     io.out(flags['json'] === true ? text : tableOf(exchanges));
     return exchanges.every(({ ready }) => ready) ? 0 : ERRORS.not_ready.exit;
   },
 };
 
-function tableOf(exchanges: readonly ShownExchange[]): string {
+function tableOf(exchanges: readonly ExchangeStatus[]): string {
   const now = Date.now();
   const rows = exchanges.map(({ exchange, phase, ready, token, next_action: next }) => [
     exchange,

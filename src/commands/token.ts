@@ -1,7 +1,7 @@
 // Prints the Vault token of the running daemon, for scripts and people: vault login is then one command away.
 
-import { ERRORS } from '../core/errors.ts';
-import { askApi } from './ask-daemon.ts';
+import { ERRORS, ExchangeError } from '../core/errors.ts';
+import { askApi, jsonIn, NOT_OURS } from './ask-daemon.ts';
 import { CONFIG_OPTION, type Command, textFlag } from './command.ts';
 
 export const command: Command = {
@@ -13,19 +13,13 @@ Prints the Vault token that the running sidecar holds.`,
     const exchange = textFlag(flags, 'exchange');
     const path = exchange === undefined ? '/v1/token' : `/v1/token/${encodeURIComponent(exchange)}`;
     const { status, text } = await askApi(path, flags, io);
-    if (status === 200) {
-      io.out(text);
+    const { access_token: held, error_description: words } = jsonIn(text) ?? {};
+    if (status === 200 && typeof held === 'string') {
+      io.out(held);
       return 0;
     }
-    io.err(describeError(text));
+    if (typeof words !== 'string') throw new ExchangeError('not_ready', NOT_OURS);
+    io.err(words);
     return status === 503 ? ERRORS.not_ready.exit : ERRORS.config_invalid.exit;
   },
 };
-
-function describeError(text: string): string {
-  try {
-    return String(JSON.parse(text).error_description);
-  } catch {
-    return "the answer is not the sidecar's";
-  }
-}

@@ -2,10 +2,11 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ERRORS, ExchangeError } from '../core/errors.ts';
-import { askOps } from './ask-daemon.ts';
-import { CONFIG_OPTION, type Command, parseTimeout, textFlag } from './command.ts';
+import { askOps, jsonIn, NOT_OURS } from './ask-daemon.ts';
+import { CONFIG_OPTION, type Command, parseTimeout, textFlag, UsageError } from './command.ts';
 
 const INTERVAL_MS = 200;
+const LONGEST_ASK_MS = 5000;
 
 export const command: Command = {
   help: `vault-token-sidecar wait [--exchange NAME] [--timeout 60s] [--config FILE] [--ops URL]
@@ -17,8 +18,9 @@ Ends with 0 as soon as the running sidecar is ready, with 3 if it isn't within t
     const exchange = textFlag(flags, 'exchange');
     const path = exchange === undefined ? '/readyz' : `/readyz/${encodeURIComponent(exchange)}`;
     for (;;) {
-      const reason = await askOps(path, flags, io).then(
-        ({ status, text }) => (status === 200 ? undefined : reasonIn(text)),
+      const left = Math.min(LONGEST_ASK_MS, Math.max(INTERVAL_MS, deadline - performance.now()));
+      const reason = await askOps(path, flags, io, left).then(
+        ({ status, text }) => reasonIn(status, text),
         (error: unknown) => {
           if (error instanceof ExchangeError) return error.failure.evidence ?? 'not ready';
           throw error;
@@ -34,12 +36,11 @@ Ends with 0 as soon as the running sidecar is ready, with 3 if it isn't within t
   },
 };
 
-/** The daemon's answer names what is missing; one that can't be read is shown as it came, shortened. */
-function reasonIn(text: string): string {
-  try {
-    const { reasons, error_description } = JSON.parse(text);
-    return Array.isArray(reasons) && reasons.length > 0 ? reasons.join('; ') : String(error_description ?? 'not ready');
-  } catch {
-    return "the answer is not the sidecar's";
-  }
+/** @returns what is missing; undefined when it is ready. @throws UsageError where no time would help */
+function reasonIn(status: number, text: string): string | undefined {
+  const { ready, reasons, error, error_description: words } = jsonIn(text) ?? {};
+  if (status === 200 && ready === true) return undefined;
+  if (error === 'not_found' && typeof words === 'string') throw new UsageError(words);
+  if (Array.isArray(reasons) && reasons.length > 0) return reasons.join('; ');
+  return typeof words === 'string' ? words : NOT_OURS;
 }

@@ -29,6 +29,7 @@ export const DIAGNOSES = {
   token_outlives_jwt: row(0, 'the Vault token lives longer than the JWT', 'Who loses the right to a JWT keeps the token: lower token_ttl if that matters.'),
   token_powerless: row(0, 'the Vault token has no policy but "default"', "Set the role's token_policies."),
   role_trusts_all: row(0, 'the role lets in every subject of the issuer', 'Bind it: bound_subject, or bound_claims.'),
+  setup_unseen: row(0, "Vault's side can't be compared in full", 'The token in VAULT_TOKEN or ~/.vault-token may not read there, or has ended: log in with "vault login".'),
   setup_differs: row(0, "Vault isn't as the config's setup describes it", 'Apply it: vault-token-sidecar setup --apply'),
 } as const satisfies Record<string, DiagnosisFacts>;
 
@@ -70,7 +71,8 @@ export const CAUSES: Readonly<Partial<Record<FindingCode, readonly FindingCode[]
   jwt_expired: ['clock_wrong', 'jwt_never_changes'],
   jwt_not_yet_valid: ['clock_wrong'],
   jwt_unrotated: ['jwt_expired', 'jwt_never_changes', 'clock_wrong'],
-  login_forbidden: ['mount_missing'],
+  login_forbidden: ['mount_missing', 'bad_response'],
+  mount_missing: ['bad_response'],
   renewal_denied: ['token_batch'],
   setup_differs: LOGIN,
   role_trusts_all: ['audience_unbound'],

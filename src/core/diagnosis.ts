@@ -102,7 +102,10 @@ function withOwner(failure: Failure, { file, self }: Evidence): Failure {
 function vaultFindings(evidence: Evidence): Raw[] {
   const { health, login, certificate } = evidence;
   const findings: Raw[] = [];
-  const failure = health?.failure ?? (login?.failure?.code.startsWith('vault_') ? login.failure : undefined);
+  const ofLogin = login?.failure?.code.startsWith('vault_') && !isOfMount(evidence) ? login.failure : undefined;
+  // who lets logins through, and not this question, needn't be told of
+  const isVault = login?.seen !== undefined || /^status 400, /.test(login?.failure?.evidence ?? '');
+  const failure = health?.failure?.code === 'bad_response' && isVault ? ofLogin : (health?.failure ?? ofLogin);
   if (failure !== undefined) {
     const names = certificate === undefined ? '' : `; it is made out to ${certificate.names}, by ${certificate.issuer}`;
     const more = failure.code === 'vault_tls' ? names : '';
@@ -131,6 +134,9 @@ const BY_ISSUER: ReadonlySet<FindingCode> = new Set([
 function issuerFindings(evidence: Evidence): Raw[] {
   const { issuer, login } = evidence;
   if (issuer === undefined || issuer.state === 'verified') return [];
+  const trust = evidence.differences?.find(({ step }) => step.kind === 'trust')?.current;
+  // by its keys alone Vault has no use for what the issuer publishes
+  if (trust !== undefined && !trust['oidc_discovery_url'] && login?.seen !== undefined) return [];
   const severity = login === undefined || BY_ISSUER.has(login.failure?.code ?? 'internal') ? 'error' : 'warning';
   const see = (code: FindingCode, words: string) => [found({ code, evidence: words, severity }, evidence)];
   switch (issuer.state) {
@@ -150,9 +156,9 @@ function issuerFindings(evidence: Evidence): Raw[] {
 function loginFindings(evidence: Evidence): Raw[] {
   const { login, mount, issuer } = evidence;
   const failure = login?.failure;
-  if (failure === undefined || failure.code.startsWith('vault_')) return [];
-  if ((failure.code === 'login_forbidden' || failure.code === 'mount_missing') && mount?.answers === false)
-    return [missingMount(failure, evidence)];
+  const isOfAll = failure?.code.startsWith('vault_') && !isOfMount(evidence);
+  if (failure === undefined || isOfAll) return [];
+  if (BY_MOUNT.has(failure.code) && mount?.answers === false) return [missingMount(failure, evidence)];
   const isFineHere = issuer?.state === 'verified' && BY_ISSUER.has(failure.code);
   const words = `${failure.evidence ?? ''}${bothSides(failure, evidence)}`;
   const finding = found(
@@ -162,22 +168,38 @@ function loginFindings(evidence: Evidence): Raw[] {
   return [isFineHere && failure.code === 'signature_invalid' ? { ...finding, remedy: OTHER_KEYS } : finding];
 }
 
+/** Auth methods of other types refuse a JWT's login in ways of their own. */
+const BY_MOUNT: ReadonlySet<FindingCode> = new Set([
+  'login_forbidden',
+  'mount_missing',
+  'login_refused',
+  'vault_unavailable',
+]);
+
+/** Whether the login fails because what is at the mount is no JWT auth method, while Vault itself is well. */
+const isOfMount = ({ login, health, mount }: Evidence): boolean =>
+  BY_MOUNT.has(login?.failure?.code ?? 'internal') && health?.seen !== undefined && mount?.answers === false;
+
 const OTHER_KEYS =
   "The mount trusts other keys than the issuer's: give the exchange a mount of its own, or turn this one to its issuer if nobody else logs in by it.";
 
 function missingMount(failure: Failure, evidence: Evidence): Raw {
   const { settings, mount } = evidence;
   const { elsewhere } = mount ?? {};
-  const looked = `nothing answers at auth/${settings.login.mount}${inWords(settings.login.namespace)}`;
+  const type = evidence.differences?.find(({ step }) => step.kind === 'mount')?.current?.['type'];
+  const place = `auth/${settings.login.mount}${inWords(settings.login.namespace)}`;
+  const looked = type === undefined ? `no JWT auth method answers at ${place}` : `${place} is of type ${type}`;
   const finding = found({ code: 'mount_missing', evidence: `${failure.evidence}; ${looked}` }, evidence);
-  if (elsewhere === undefined) return finding;
   const { command: _, ...rest } = finding;
+  if (elsewhere === undefined) return type === undefined ? finding : { ...rest, remedy: OTHER_MOUNT };
   const namespace = elsewhere.namespace === '' ? 'no namespace' : `namespace ${elsewhere.namespace}`;
   return {
     ...rest,
     remedy: `It answers at mount ${elsewhere.mount} with ${namespace}: correct login.mount and login.namespace.`,
   };
 }
+
+const OTHER_MOUNT = 'Correct login.mount, or enable a JWT auth method at another path.';
 
 const inWords = (namespace: string | undefined): string =>
   namespace === undefined ? '' : ` in namespace ${namespace}`;
@@ -204,7 +226,7 @@ function tokenFindings(evidence: Evidence): Raw[] {
 }
 
 function setupFindings(evidence: Evidence): Raw[] {
-  const { differences = [] } = evidence;
+  const { differences = [], unread = [] } = evidence;
   const role = differences.find(({ step }) => step.kind === 'role')?.current;
   const findings: Raw[] = [];
   if (role !== undefined && !role['bound_subject'] && Object.keys(role['bound_claims'] ?? {}).length === 0)
@@ -212,8 +234,12 @@ function setupFindings(evidence: Evidence): Raw[] {
   const words = differences.flatMap(({ step, current, changes }) =>
     current === undefined && changes.length > 0
       ? [`${step.path} isn't there`]
-      : changes.map(({ member, from, to }) => `${step.path} ${member} ${from ?? 'unset'} -> ${to.split('\n')[0]}`),
+      : changes.map(
+          ({ member, from, to }) => `${step.path} ${member} ${from ?? 'unset'} -> ${to.split('\n')[0] || 'unset'}`,
+        ),
   );
+  if (unread.length > 0)
+    findings.push(found({ code: 'setup_unseen', evidence: unread.join('\n'), severity: 'warning' }, evidence));
   if (words.length > 0)
     findings.push(found({ code: 'setup_differs', evidence: words.join('\n'), severity: 'warning' }, evidence));
   return findings;

@@ -33,6 +33,8 @@ export interface Evidence {
   readonly renewal?: Seen<true> | undefined;
   /** by an operator's token, where one is at hand */
   readonly differences?: readonly Difference[] | undefined;
+  /** what that token couldn't read, and what Vault said to it */
+  readonly unread?: readonly string[] | undefined;
   readonly sinks: readonly SinkFacts[];
 }
 

@@ -11,7 +11,7 @@ export function judgeHealth(reply: VaultReply, wall: number): Seen<HealthFacts> 
   const body = parseObject(reply.body);
   if (typeof body?.['initialized'] !== 'boolean') {
     if (reply.status === 200) return { failure: { code: 'bad_response', evidence: 'no health of Vault' } };
-    return { failure: judgeRefusal('login', reply, []) };
+    return { failure: judgeRefusal('health', reply, []) };
   }
   const evidence = `status ${reply.status}`;
   if (!body['initialized']) return { failure: { code: 'vault_uninitialized', evidence } };

@@ -10,7 +10,7 @@ import type { LoginSettings, VaultIdentitySettings } from './settings.ts';
 export type Operation = 'login' | 'renew' | 'revoke';
 
 /** Operations are counted by the daemon; the others are made beside them. */
-type RequestKind = Operation | 'identity' | 'setup';
+type RequestKind = Operation | 'identity' | 'setup' | 'health';
 
 export interface VaultRequest {
   readonly method: 'GET' | 'POST';
@@ -169,6 +169,7 @@ const OWN_CODES = {
   revoke: tokenCodeOf,
   identity: (status: number) => (status === 400 || status === 403 || status === 404 ? 'identity_refused' : undefined),
   setup: (status: number) => (status >= 400 && status < 410 ? 'setup_refused' : undefined),
+  health: () => undefined,
 } as const satisfies Record<RequestKind, (status: number, words: string) => Failure['code'] | undefined>;
 
 function loginCodeOf(status: number, words: string): Failure['code'] | undefined {

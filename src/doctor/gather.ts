@@ -165,11 +165,15 @@ async function inspectSetup({ settings, tools, client, draft }: Gatherer): Promi
   if (operatorToken === undefined) return;
   const { steps, problems } = planProvision([{ ...settings, setup }]);
   const isPlanned = setup.stated && problems.length === 0;
-  draft.differences = await Promise.all(
-    steps.map(async (step) => {
-      const current = await readCurrent(step, client, operatorToken);
-      return { step, current, changes: isPlanned ? changesOf(step, current) : [] };
-    }),
+  const readings = await Promise.all(
+    steps.map(async (step) => ({ step, read: await seen(() => readCurrent(step, client, operatorToken)) })),
+  );
+  draft.differences = readings.flatMap(({ step, read }) => {
+    if (read.failure !== undefined) return [];
+    return [{ step, current: read.seen, changes: isPlanned ? changesOf(step, read.seen) : [] }];
+  });
+  draft.unread = readings.flatMap(({ read: { failure } }) =>
+    failure?.code === 'setup_refused' ? [failure.evidence ?? failure.code] : [],
   );
 }
 

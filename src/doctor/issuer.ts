@@ -1,7 +1,7 @@
 // The issuer as anybody can see it: its discovery document, its keys, and whether they verify the JWT. Vault does the same;
 // here it is done to explain. https://openid.net/specs/openid-connect-discovery-1_0.html
 
-import { compactVerify, createLocalJWKSet, type JSONWebKeySet } from 'jose';
+import { compactVerify, createLocalJWKSet, errors, type JSONWebKeySet, type JWK } from 'jose';
 import { ExchangeError } from '../core/errors.ts';
 import type { IssuerFacts } from '../core/evidence.ts';
 import type { Secret } from '../core/secret.ts';
@@ -26,6 +26,8 @@ export async function inspectIssuer(
     return await verify(jwt, { url: keysUrl, keyId, keys: keys as unknown as JSONWebKeySet });
   } catch (error) {
     if (error instanceof IssuerTrouble) return error.facts;
+    // Vault follows where nothing is followed from here
+    if (error instanceof ExchangeError && error.failure.code === 'redirect_blocked') return undefined;
     throw error;
   }
 }
@@ -51,11 +53,22 @@ async function verify(
 ): Promise<IssuerFacts> {
   const known = Array.isArray(keys.keys) ? keys.keys : [];
   if (keyId !== '' && !known.some(({ kid }) => kid === keyId)) return { state: 'key-missing', url, keyId };
-  const verified = await compactVerify(jwt.reveal(), createLocalJWKSet({ keys: known })).then(
-    () => true,
-    () => false,
-  );
-  return { state: verified ? 'verified' : 'forged', url, keyId };
+  return { state: (await isVerified(jwt, known)) ? 'verified' : 'forged', url, keyId };
+}
+
+async function isVerified(jwt: Secret, keys: JWK[]): Promise<boolean> {
+  try {
+    await compactVerify(jwt.reveal(), createLocalJWKSet({ keys }));
+    return true;
+  } catch (error) {
+    // without a key's name any of them may be meant
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) return false;
+    for await (const key of error) {
+      const fits = await compactVerify(jwt.reveal(), key).catch(() => undefined);
+      if (fits !== undefined) return true;
+    }
+    return false;
+  }
 }
 
 class IssuerTrouble extends Error {
@@ -83,7 +96,7 @@ async function fetchJson(text: string, { caPem }: TrustSettings, timeoutMs: numb
     if (body === undefined) throw new IssuerTrouble({ state: 'unpublished', url: text, words: 'no JSON object' });
     return body;
   } catch (error) {
-    if (!(error instanceof ExchangeError)) throw error;
+    if (!(error instanceof ExchangeError) || error.failure.code === 'redirect_blocked') throw error;
     const { code, evidence = code } = error.failure;
     throw new IssuerTrouble({ state: 'unreachable', url: text, words: evidence });
   } finally {

@@ -73,6 +73,14 @@ test('what is wrong with the issuer only from here is a warning', () => {
   ]);
 });
 
+test('an auth method of another type fails as a Vault in trouble does: told apart by what answers at the mount', () => {
+  const login = { failure: { code: 'vault_unavailable' as const, evidence: 'status 500' } };
+  const health = { seen: { version: '1.21.1', standby: false, skewMs: 0 } };
+  const codes = (mount: Evidence['mount']) => diagnose(evidenceOf({ login, health, mount })).map(({ code }) => code);
+  assert.deepEqual(codes({ answers: false }), ['mount_missing']);
+  assert.deepEqual(codes({ answers: true }), ['vault_unavailable']);
+});
+
 test("what isn't as the setup says: one line for each change, or for what isn't there at all", () => {
   const at = { exchange: 'app', address: 'https://vault:8200', body: {}, why: '' };
   const differences = [

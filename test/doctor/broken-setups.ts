@@ -3,9 +3,8 @@
 
 import { createHmac } from 'node:crypto';
 import { chmod, chown, mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:net';
 import { openIssuer } from '../../src/dev/issuer.ts';
-import type { PlainReply } from '../../src/dev/listen.ts';
+import { listenOn, type PlainReply } from '../../src/dev/listen.ts';
 import { replaceByRename } from '../support/temporary.ts';
 import { type BrokenSetup, type Clinic, closePeers } from './clinic.ts';
 
@@ -291,7 +290,7 @@ const MOUNT: readonly BrokenSetup[] = [
     name: 'no mount',
     code: 'mount_missing',
     breaks: ({ admin }) => admin.call('DELETE', 'sys/auth/jwt'),
-    says: /nothing answers at auth\/jwt/,
+    says: /no JWT auth method answers at auth\/jwt/,
   },
   {
     name: 'a mount of another name',
@@ -319,6 +318,8 @@ const MOUNT: readonly BrokenSetup[] = [
   {
     name: 'a mount of another type',
     code: 'mount_missing',
+    operator: true,
+    says: /auth\/jwt is of type userpass\n +Correct login\.mount, or enable/,
     breaks: async ({ admin }) => {
       await admin.call('DELETE', 'sys/auth/jwt');
       await admin.write('sys/auth/jwt', { type: 'userpass' });
@@ -482,6 +483,14 @@ const VAULT: readonly BrokenSetup[] = [
     mends: noFault,
   },
   {
+    name: "a web server in Vault's place",
+    code: 'bad_response',
+    memory: true,
+    breaks: fault({ status: 404, body: 'not found' }),
+    mends: noFault,
+    says: /hence: the auth mount doesn't exist/,
+  },
+  {
     name: 'a CA that is not known',
     code: 'vault_tls',
     tls: true,
@@ -630,12 +639,9 @@ const OWN: readonly BrokenSetup[] = [
       name: `the port of ${listener}.listen is taken`,
       code: 'listen_failed',
       breaks: async ({ config, peers }) => {
-        const server = await new Promise<Server>((resolve) => {
-          const opened = createServer().listen(0, '127.0.0.1', () => resolve(opened));
-        });
-        const { port } = server.address() as { port: number };
-        config[listener].listen = `127.0.0.1:${port}`;
-        peers.push({ close: async () => void server.close() });
+        const server = await listenOn({}, () => ({ status: 404, body: {} }));
+        config[listener].listen = new URL(server.url).host;
+        peers.push(server);
       },
       mends: closePeers,
       says: /another process has it/,

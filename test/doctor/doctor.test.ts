@@ -79,6 +79,20 @@ test('all is well: it says so, leaves no token behind, and nothing in the sink',
   assert.deepEqual(await readdir(clinic.here('sink')), []);
 });
 
+test("an operator's token that may not read, or has ended, is told of", async (t) => {
+  const { examine } = await openClinic(t, await openPatient(t, false));
+  const { findings, code } = await examine({ VAULT_TOKEN: 'ended-long-ago' });
+  assert.deepEqual([code, findings.map((finding) => finding.code)], [0, ['setup_unseen']]);
+  assert.match(findings[0]?.evidence ?? '', /^sys\/auth: status 403.*\nauth\/jwt\/config: status 403/);
+});
+
+test('a JWT in a place where none belongs is not shown', async (t) => {
+  const { app, examine, writeJwt } = await openClinic(t, await openPatient(t, false));
+  app.source = { env: { name: await writeJwt() } };
+  // examine looks for secrets
+  assert.match((await examine()).text, /environment variable \[redacted\] is not set/);
+});
+
 test('an exchange whose JWT is minted by the token of another: both are looked at', async (t) => {
   const patient = await openPatient(t, false);
   const { config, examine } = await openClinic(t, patient);

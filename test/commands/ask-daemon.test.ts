@@ -1,0 +1,68 @@
+// Commands that ask a running daemon, where somebody else answers, nobody does, or not in time.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { command as status } from '../../src/commands/status.ts';
+import { command as token } from '../../src/commands/token.ts';
+import { command as wait } from '../../src/commands/wait.ts';
+import { listenOn, type PlainReply } from '../../src/dev/listen.ts';
+import { invoke } from '../support/invoke.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+async function serve(t: TestContext, reply: PlainReply): Promise<string> {
+  const { url, close } = await listenOn({}, () => reply);
+  t.after(close);
+  return url;
+}
+
+test("an answer that isn't the sidecar's is told as that, and never printed", async (t) => {
+  for (const body of ['<html>Welcome</html>', 'null', { a: 1 }, { exchanges: 7 }, 'two words of text']) {
+    const url = await serve(t, { status: 200, body });
+    for (const [command, flags] of [
+      [status, { ops: url }],
+      [wait, { ops: url, timeout: '1ms' }],
+      [token, { api: url }],
+    ] as const) {
+      const { code, out, err } = await invoke(command, flags);
+      assert.deepEqual([code, out], [3, ''], err);
+      assert.match(err, /the answer is not the sidecar's/);
+    }
+  }
+});
+
+test("wait ends at once for an exchange that the sidecar doesn't have, and in time where nothing is answered", async (t) => {
+  const none = { error: 'not_found', error_description: 'There is no exchange of that name.' };
+  const unknown = await invoke(wait, { ops: await serve(t, { status: 404, body: none }), exchange: 'x' });
+  assert.deepEqual([unknown.code, unknown.err], [2, 'There is no exchange of that name.']);
+  const silent = createServer().listen(0, '127.0.0.1');
+  t.after(() => silent.close());
+  silent.on('connection', (socket) => t.after(() => socket.destroy()));
+  await once(silent, 'listening');
+  const startedAt = performance.now();
+  const { port } = silent.address() as { port: number };
+  const late = await invoke(wait, { ops: `http://127.0.0.1:${port}`, timeout: '300ms' });
+  assert.equal(late.code, 3);
+  assert.ok(performance.now() - startedAt < 2000);
+});
+
+test('a caller token that is missing, an address that is none: one line', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const [config, secret] = ['config.json', 'caller'].map((name) => join(directory, name));
+  assert.ok(config !== undefined && secret !== undefined);
+  const exchange = { source: { env: { name: 'JWT' } }, login: { role: 'app' } };
+  const api = { listen: '127.0.0.1:1', caller_token_file: secret };
+  await writeFile(config, JSON.stringify({ vault: { address: 'https://v' }, exchanges: { app: exchange }, api }));
+  const { code, err } = await invoke(token, { config });
+  assert.deepEqual([code, err], [2, `api.caller_token_file can't be read: ${secret} (ENOENT)`]);
+  for (const ops of ['localhost:8276', 'http://user:word@127.0.0.1:1', 'x']) {
+    const refused = await invoke(status, { ops });
+    assert.deepEqual([refused.code, refused.err], [2, '--ops and --api must be URLs such as http://127.0.0.1:8276']);
+  }
+  // an empty variable counts as none
+  const { err: unset } = await invoke(wait, { timeout: '1ms' }, { env: { VTS_OPS_LISTEN: '' } });
+  assert.doesNotMatch(unset, /host:port/);
+});

@@ -1,0 +1,44 @@
+// The issuer as doctor sees it, where it is unusual and yet right.
+
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { Secret } from '../../src/core/secret.ts';
+import { type Handler, listenOn } from '../../src/dev/listen.ts';
+import { inspectIssuer } from '../../src/doctor/issuer.ts';
+
+async function serve(t: TestContext, handle: Handler): Promise<string> {
+  const { url, close } = await listenOn({}, handle);
+  t.after(close);
+  return url;
+}
+
+async function makeKeys(count: number) {
+  const pairs = await Promise.all(Array.from({ length: count }, () => generateKeyPair('ES256', { extractable: true })));
+  const keys = await Promise.all(
+    pairs.map(async ({ publicKey }, index) => ({ ...(await exportJWK(publicKey)), kid: `k${index}`, alg: 'ES256' })),
+  );
+  const sign = async (index: number) => {
+    const key = pairs[index]?.privateKey;
+    assert.ok(key);
+    return new Secret(await new SignJWT({ sub: 'app' }).setProtectedHeader({ alg: 'ES256' }).sign(key));
+  };
+  return { keys, sign };
+}
+
+test('a JWT that names no key is verified by any of several', async (t) => {
+  const { keys, sign } = await makeKeys(3);
+  const jwksUrl = `${await serve(t, () => ({ status: 200, body: { keys: keys.slice(0, 2) } }))}/keys`;
+  assert.equal((await inspectIssuer(await sign(1), { jwksUrl }, 5000))?.state, 'verified');
+  assert.equal((await inspectIssuer(await sign(2), { jwksUrl }, 5000))?.state, 'forged');
+});
+
+test('nothing is said of an issuer that redirects: Vault follows it', async (t) => {
+  const { sign } = await makeKeys(1);
+  const discoveryUrl = await serve(t, () => ({
+    status: 302,
+    body: '',
+    headers: { location: 'https://other.example/' },
+  }));
+  assert.equal(await inspectIssuer(await sign(0), { discoveryUrl }, 5000), undefined);
+});
