@@ -23,7 +23,7 @@ function describeViolation(schema: object, violation: TLocalizedValidationError)
       return [];
     case 'additionalProperties': {
       const isNamed = 'patternProperties' in subschemaAt(schema, schemaPath);
-      const rule = isNamed ? 'a name is lower-case letters, digits, "-" and "_", 63 at most' : 'unknown key';
+      const rule = isNamed ? ruleOfName(instancePath) : 'unknown key';
       return violation.params.additionalProperties.map((key) => `${instancePath}/${key}: ${rule}`);
     }
     case 'required':
@@ -49,15 +49,23 @@ function describeViolation(schema: object, violation: TLocalizedValidationError)
     case 'pattern':
       return [`${place}: ${ruleOfPattern(instancePath)}`];
     case 'anyOf':
-      return [`${place}: must be a duration such as "90s" or "1h30m", or whole seconds`];
+      return [
+        /\/bound_claims\//.test(instancePath)
+          ? `${place}: must be a text, or a list of texts`
+          : `${place}: must be a duration such as "90s" or "1h30m", or whole seconds`,
+      ];
     default:
       return [`${place}: ${message}`];
   }
 }
 
+const ruleOfName = (instancePath: string): string =>
+  /\/setup\/policies$/.test(instancePath)
+    ? 'a policy\'s name is lower-case letters, digits, "-", "_" and "."'
+    : 'a name is lower-case letters, digits, "-" and "_", 63 at most';
+
 function ruleOfPattern(instancePath: string): string {
   if (/mode$/.test(instancePath)) return 'must be permission bits in octal, such as "0640"';
-  if (/\/setup\/policies/.test(instancePath)) return "must be a policy's name in lower case";
   if (/server_name$/.test(instancePath)) return 'must be a host name, not an address';
   return 'must be an absolute path';
 }

@@ -38,7 +38,15 @@ function listenRules(file: ConfigFile, { api, ops }: Settings): string[] {
       '/api/listen: hands out tokens off loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
     );
   }
-  const same = api.listen.host === ops.listen.host && api.listen.port === ops.listen.port;
-  if (same && api.listen.port !== 0) problems.push('/ops/listen: is the address of api.listen');
+  if (api.listen.port === ops.listen.port && api.listen.port !== 0 && isSameHost(api.listen.host, ops.listen.host))
+    problems.push('/ops/listen: is the address of api.listen');
   return problems;
+}
+
+const ANY = ['0.0.0.0', '::'];
+
+/** Whether who listens at one of them is in the way at the other. */
+function isSameHost(one: string, other: string): boolean {
+  const [a, b] = [one, other].map((host) => (host.toLowerCase() === 'localhost' ? '127.0.0.1' : host));
+  return a === b || ANY.includes(one) || ANY.includes(other);
 }

@@ -30,6 +30,9 @@ export function buildSettings(file: ConfigFile, notes: Notes): Settings {
   return settings;
 }
 
+/** as Vault takes it: https://github.com/hashicorp/vault/blob/main/sdk/framework/path.go, GenericNameRegex */
+const ROLE_NAME = /^\w(?:[\w.-]*\w)?$/;
+
 interface Context {
   readonly file: ConfigFile;
   readonly notes: Notes;
@@ -41,8 +44,12 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
   const vault = buildVault(at, one, context);
   const namespace = one.login.namespace ?? vault.namespace;
   const mount = take(`${at}/login/mount`, one.login.mount, 'jwt', notes).replace(/^\/+|\/+$/g, '');
-  if (mount === '' || mount.startsWith('auth/'))
+  if (mount === '' || mount.startsWith('auth/') || mount.includes('//'))
     notes.problems.push(`${at}/login/mount: must be the mount's path without "auth/", such as "jwt"`);
+  if (!ROLE_NAME.test(one.login.role))
+    notes.problems.push(
+      `${at}/login/role: must be letters, digits, "_", "-" and ".", with none of the last two at an end`,
+    );
   return {
     name,
     vault,

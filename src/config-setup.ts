@@ -20,6 +20,14 @@ export function buildSetup(at: string, { setup, expect = {} }: ExchangeFile, not
   const boundIssuer = trust.bound_issuer ?? expect.issuer ?? discoveryUrl;
   const audiences = role.bound_audiences ?? (expect.audience === undefined ? undefined : [expect.audience]);
   const subject = role.bound_subject ?? expect.subject;
+  const ttlMs = role.token_ttl === undefined ? HOUR_MS : duration(`${at}/role/token_ttl`, role.token_ttl, '1h', notes);
+  const maxTtlMs =
+    role.token_max_ttl === undefined
+      ? undefined
+      : duration(`${at}/role/token_max_ttl`, role.token_max_ttl, '1h', notes);
+  if (maxTtlMs !== undefined && maxTtlMs < ttlMs)
+    notes.problems.push(`${at}/role/token_max_ttl: must not be less than token_ttl`);
+  const hasClaims = Object.keys(role.bound_claims ?? {}).length > 0;
   return {
     stated,
     trust: {
@@ -32,13 +40,11 @@ export function buildSetup(at: string, { setup, expect = {} }: ExchangeFile, not
       userClaim: role.user_claim ?? 'sub',
       ...(audiences === undefined ? {} : { boundAudiences: audiences }),
       ...(subject === undefined ? {} : { boundSubject: subject }),
-      ...(role.bound_claims === undefined ? {} : { boundClaims: role.bound_claims }),
+      ...(role.bound_claims === undefined || !hasClaims ? {} : { boundClaims: role.bound_claims }),
       ...(role.bound_claims_type === undefined ? {} : { boundClaimsType: role.bound_claims_type }),
       policies: role.token_policies ?? [],
-      ttlMs: role.token_ttl === undefined ? HOUR_MS : duration(`${at}/role/token_ttl`, role.token_ttl, '1h', notes),
-      ...(role.token_max_ttl === undefined
-        ? {}
-        : { maxTtlMs: duration(`${at}/role/token_max_ttl`, role.token_max_ttl, '1h', notes) }),
+      ttlMs,
+      ...(maxTtlMs === undefined ? {} : { maxTtlMs }),
     },
     policies,
   };

@@ -78,8 +78,9 @@ async function missingPolicies(
   token: Secret,
 ): Promise<string[]> {
   const warnings: string[] = [];
+  const made = new Set(['default', ...exchanges.flatMap(({ setup }) => Object.keys(setup.policies))]);
   for (const { name, login, setup } of exchanges) {
-    for (const policy of setup.role.policies.filter((one) => one !== 'default' && setup.policies[one] === undefined)) {
+    for (const policy of setup.role.policies.filter((one) => !made.has(one))) {
       const place = { kind: 'policy' as const, path: `sys/policies/acl/${policy}`, ...login };
       const seen = await readCurrent(place, client, token).catch(() => UNREADABLE);
       if (seen === undefined)
@@ -94,7 +95,7 @@ function describe({ step, current, changes }: Difference): string {
   const width = Math.max(...changes.map(({ member }) => member.length));
   const lines = changes.map(
     ({ member, from, to }) =>
-      `           ${member.padEnd(width)}  ${from === undefined ? '' : `${oneLine(from)} -> `}${oneLine(to)}`,
+      `           ${member.padEnd(width)}  ${from === undefined ? '' : `${oneLine(from)} -> `}${oneLine(to) || 'unset'}`,
   );
   return [`  ${verb}  ${step.path}`, ...lines].join('\n');
 }

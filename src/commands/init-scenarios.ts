@@ -1,6 +1,8 @@
 // The usual ways to a workload JWT: for each the config, and what is needed beside it and Vault's own setup.
 
 import type { ConfigFile } from '../config-schema.ts';
+import { quoted } from '../core/provision-text.ts';
+import { UsageError } from './command.ts';
 
 export interface Scenario {
   /** the flags that only this scenario has */
@@ -59,7 +61,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   vault: {
     flags: ['entity-id', 'source-address'],
     write(given) {
-      const published = issuerUrl(given);
+      const published = issuerUrl(given).replace(/\/(?:v1\/identity\/oidc\/?)?$/, '');
       // what Vault puts into "iss" for the issuer of identity/oidc/config
       const issuer = `${published}/v1/identity/oidc`;
       const config = configOf(given, {
@@ -83,7 +85,10 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
 /** A bare name is one that oidc.pub publishes. */
 function issuerUrl(given: Given): string {
   const issuer = given.required('issuer');
-  return /^https?:/.test(issuer) ? issuer : `https://${issuer}.oidc.pub`;
+  if (/^https?:/i.test(issuer)) return issuer;
+  if (!/^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/i.test(issuer))
+    throw new UsageError('--issuer must be a name such as k8s-prod, or a URL');
+  return `https://${issuer}.oidc.pub`;
 }
 
 type ExchangeFile = ConfigFile['exchanges'][string];
@@ -108,7 +113,7 @@ const podManifest = (
   file: string,
 ): string => `# Kubernetes: the config as a ConfigMap, and the pod
 
-kubectl create configmap vault-token-sidecar --namespace ${namespace} --from-file=config.json=${file}
+kubectl create configmap vault-token-sidecar --namespace ${namespace} --from-file=${quoted(`config.json=${file}`)}
 
 kubectl apply -f - <<'YAML'
 apiVersion: v1
@@ -162,7 +167,7 @@ const gitlabJob = (audience: string, given: Given): string => `# GitLab: a job f
 #     VAULT_ADDR: ${given.required('vault-address')}
 #   script:
 #     - mkdir -m 700 /tmp/vault
-#     - vault-token-sidecar once --config ${given.file}
+#     - vault-token-sidecar once --config ${quoted(given.file)}
 #     - export $(cat /tmp/vault/vault.env)
 #     - vault kv get secret/app`;
 

@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { parseConfig } from '../config.ts';
 import { planProvision } from '../core/provision.ts';
-import { asScript } from '../core/provision-text.ts';
+import { asScript, quoted } from '../core/provision-text.ts';
 import { CONFIG_OPTION, type Command, type Flags, textFlag, UsageError } from './command.ts';
 import { SCENARIOS, type Scenario } from './init-scenarios.ts';
 import { plannedExchanges } from './setup.ts';
@@ -56,10 +56,11 @@ vault:             --entity-id, and --source-address, the Vault that issues`,
     const text = `${JSON.stringify(config, undefined, 2)}\n`;
     // what a flag made wrong is told by the place that it went to
     const { settings } = parseConfig(text, { fileName: file, env: {} });
-    const { steps } = planProvision(plannedExchanges(settings.exchanges, settings));
+    const { steps, warnings } = planProvision(plannedExchanges(settings.exchanges, settings));
     await writeConfig(file, text, flags['force'] === true);
     io.err(`wrote ${resolve(file)}`);
-    io.out(`# Vault: paste this, or run "vault-token-sidecar setup --config ${file} --apply"\n`);
+    for (const warning of warnings) io.err(`warning: ${warning}`);
+    io.out(`# Vault: paste this, or run "vault-token-sidecar setup --config ${quoted(file)} --apply"\n`);
     io.out(`${asScript(steps)}\n\n${beside}`);
     return 0;
   },

@@ -84,7 +84,7 @@ export const ERRORS = {
   jwt_not_yet_valid: row('clock', 4, "the workload JWT isn't valid yet", "The issuer's clock and Vault's differ: check NTP on both."),
   jwt_refused: row('new-jwt', 4, 'Vault takes the workload JWT for malformed', 'Check what writes the file: Vault wants one signed compact JWT with iat, nbf or exp.'),
   login_refused: row('slow', 4, 'Vault refuses the login', "Vault's own words are in the evidence."),
-  setup_refused: row('slow', 4, 'Vault refuses a step of the setup', 'The token in VAULT_TOKEN or ~/.vault-token needs rights on that path (mounts need sudo).'),
+  setup_refused: row('slow', 4, 'Vault refuses a step of the setup', 'Correct what Vault names; where it denies permission, the token in VAULT_TOKEN or ~/.vault-token needs it (mounts: sudo).'),
 
   // Vault answers, and refuses the renewal
   renewal_denied: row('log-in', 4, 'Vault denies the renewal', 'The token was revoked or lost, or its policies lack update on auth/token/renew-self.'),

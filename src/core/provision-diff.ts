@@ -12,22 +12,28 @@ export interface Change {
 /** What Vault answers for the path of a step; undefined where there is nothing. */
 export type Current = Readonly<Record<string, unknown>> | undefined;
 
+/** Of a trust config only one can be set; a write drops the others. */
+export const KEY_SOURCES = ['oidc_discovery_url', 'jwks_url', 'jwks_pairs', 'jwt_validation_pubkeys'] as const;
+
 /** What must not be changed by the way: another issuer would shut out everybody who logs in by this mount. */
-const IDENTITY = new Set(['oidc_discovery_url', 'jwks_url', 'bound_issuer']);
+const IDENTITY: ReadonlySet<string> = new Set([...KEY_SOURCES, 'bound_issuer']);
 
 export function changesOf(step: Step, current: Current): Change[] {
-  return Object.entries(step.body).flatMap(([member, wanted]) => {
-    const to = normalised(wanted);
-    const from = normalised(current?.[member]);
-    // "oidc" is another name of the same auth method
-    if (from === to || (step.kind === 'mount' && from === 'oidc')) return [];
-    return [{ member, from: from === '' ? undefined : from, to }];
-  });
+  const dropped = step.kind === 'trust' ? KEY_SOURCES.filter((member) => step.body[member] === undefined) : [];
+  return [...Object.entries(step.body), ...dropped.map((member) => [member, ''] as const)].flatMap(
+    ([member, wanted]) => {
+      const to = normalised(wanted);
+      const from = normalised(current?.[member]);
+      // "oidc" is another name of the same auth method
+      if (from === to || (step.kind === 'mount' && from === 'oidc')) return [];
+      return [{ member, from: from === '' ? undefined : from, to }];
+    },
+  );
 }
 
 /** Why these changes may not be made; undefined if they may. `mayReplace`: another issuer may be put in the place of one. */
 export function refusalOf(
-  { kind, path, body, exchange }: Step,
+  { kind, path, exchange }: Step,
   changes: readonly Change[],
   { current, mayReplace }: { current: Current; mayReplace: boolean },
 ): string | undefined {
@@ -38,15 +44,11 @@ export function refusalOf(
   if (kind !== 'trust') return undefined;
   if (normalised(current['oidc_client_id']) !== '')
     return `${path} serves OIDC logins of people too: give exchange ${exchange} another mount`;
-  const held = KEY_SOURCES.find((member) => normalised(current[member]) !== '' && body[member] === undefined);
-  const other = changes.find(({ member, from }) => IDENTITY.has(member) && from !== undefined)?.member ?? held;
+  const other = changes.find(({ member, from }) => IDENTITY.has(member) && from !== undefined);
   if (other === undefined || mayReplace) return undefined;
-  const shown = normalised(current[other]).slice(0, 100);
-  return `${path} has ${other} ${shown}: give exchange ${exchange} another mount, or --replace it`;
+  const [shown = ''] = (other.from ?? '').slice(0, 100).split('\n');
+  return `${path} has ${other.member} ${shown}: give exchange ${exchange} another mount, or --replace it`;
 }
-
-/** Only one of them can be set; a write drops the others. */
-export const KEY_SOURCES = ['oidc_discovery_url', 'jwks_url', 'jwks_pairs', 'jwt_validation_pubkeys'] as const;
 
 /**
  * What is written for the changes to come about. Vault keeps the members of a role that aren't named, but forgets those of

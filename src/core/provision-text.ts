@@ -57,10 +57,22 @@ const RESOURCES = {
 
 /** The plan for Terraform, where mount and trust are one resource. */
 export function asHcl(steps: readonly Step[]): string {
-  return steps.flatMap((step) => (step.kind === 'mount' ? [] : [resourceOf(step, step.kind)])).join('\n\n');
+  const taken = new Set<string>();
+  const nameAnew = (wish: string): string => {
+    // a name begins with no digit, and no two are alike
+    let name = wish.replace(/\W/g, '_').replace(/^(?=\d)/, '_');
+    while (taken.has(name)) name += '_';
+    taken.add(name);
+    return name;
+  };
+  return steps.flatMap((step) => (step.kind === 'mount' ? [] : [resourceOf(step, step.kind, nameAnew)])).join('\n\n');
 }
 
-function resourceOf({ path, body, namespace }: Step, kind: keyof typeof RESOURCES): string {
+function resourceOf(
+  { path, body, namespace }: Step,
+  kind: keyof typeof RESOURCES,
+  nameAnew: (wish: string) => string,
+): string {
   const [, mount = '', role = ''] = /^auth\/(.+?)\/(?:config|role\/([^/]+))$/.exec(path) ?? [];
   const policy = path.slice('sys/policies/acl/'.length);
   const own: Readonly<Record<string, StepValue>> = {
@@ -68,7 +80,7 @@ function resourceOf({ path, body, namespace }: Step, kind: keyof typeof RESOURCE
     role: { backend: mount, role_name: role },
     policy: { name: policy },
   }[kind];
-  const label = (kind === 'policy' ? policy : [mount, role].filter(Boolean).join('_')).replace(/\W/g, '_');
+  const label = nameAnew(kind === 'policy' ? policy : [mount, role].filter(Boolean).join('_'));
   const members = Object.entries({ ...(namespace === undefined ? {} : { namespace }), ...own, ...body });
   const width = Math.max(...members.map(([name]) => name.length));
   const lines = members.map(([name, value]) => `  ${name.padEnd(width)} = ${hclOf(value)}`);
@@ -76,7 +88,11 @@ function resourceOf({ path, body, namespace }: Step, kind: keyof typeof RESOURCE
 }
 
 /** "${" and "%{" begin a template in HCL. */
-const hclText = (text: string): string => JSON.stringify(text).replaceAll(/[$%](?=\{)/g, '$&$&');
+const hclText = (text: string): string =>
+  JSON.stringify(text)
+    .replaceAll(/[$%](?=\{)/g, '$&$&')
+    // escapes that JSON has and HCL hasn't
+    .replaceAll(/\\(?:[bf]|.)/g, (code) => ({ '\\b': '\\u0008', '\\f': '\\u000c' })[code] ?? code);
 
 function hclOf(value: StepValue): string {
   if (typeof value === 'number') return String(value);
@@ -87,7 +103,11 @@ function hclOf(value: StepValue): string {
   return `{ ${members.join(', ')} }`;
 }
 
-const heredoc = (text: string): string => `<<-EOT\n${text.trim().replaceAll(/[$%](?=\{)/g, '$&$&')}\n  EOT`;
+function heredoc(text: string): string {
+  let end = 'EOT';
+  while (text.includes(end)) end += 'T';
+  return `<<-${end}\n${text.trim().replaceAll(/[$%](?=\{)/g, '$&$&')}\n  ${end}`;
+}
 
 const isList = (value: StepValue): value is readonly string[] => Array.isArray(value);
 

@@ -112,8 +112,11 @@ function roleBody({ role }: SetupSettings): Record<string, StepValue> {
   };
 }
 
+/** Vault takes the name of a role in any case, and makes it lower. */
+const placeOf = ({ kind, path }: Step): string => (kind === 'role' ? path.toLowerCase() : path);
+
 const isSamePlace = (one: Step, other: Step): boolean =>
-  one.path === other.path && one.namespace === other.namespace && one.address === other.address;
+  placeOf(one) === placeOf(other) && one.namespace === other.namespace && one.address === other.address;
 
 function problemsOf({ name, setup: { trust, role } }: PlannedExchange): string[] {
   const problems: string[] = [];

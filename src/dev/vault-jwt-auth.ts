@@ -2,7 +2,6 @@
 // so that what is learnt against it holds against the real one.
 
 import { compactVerify, createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet } from 'jose';
-import { claimAt } from '../core/workload-jwt.ts';
 import { VaultError } from './vault-tokens.ts';
 
 export interface MountConfig {
@@ -174,7 +173,7 @@ function checkUser(claims: Record<string, unknown>, role: Role): void {
   if (groups && claims[groups] === undefined)
     throw new VaultError(400, `failed to fetch groups: "${groups}" claim not found in token`);
   for (const [claim, wanted] of Object.entries(role.bound_claims ?? {})) {
-    const held = claimAt(claims, claim);
+    const held = heldBy(claims, claim);
     if (held === undefined) throw new VaultError(400, `error validating claims: claim "${claim}" is missing`);
     if (![wanted].flat().includes(held)) {
       throw new VaultError(
@@ -183,4 +182,13 @@ function checkUser(claims: Record<string, unknown>, role: Role): void {
       );
     }
   }
+}
+
+/** A claim by its name, or by a pointer such as /kubernetes.io/namespace. */
+function heldBy(claims: Record<string, unknown>, claim: string): unknown {
+  if (!claim.startsWith('/')) return claims[claim];
+  return claim
+    .slice(1)
+    .split('/')
+    .reduce<unknown>((value, member) => (value as Record<string, unknown> | undefined)?.[member], claims);
 }

@@ -60,6 +60,22 @@ const SCENARIOS: readonly (readonly [string, Flags, Record<string, unknown>, str
   ],
 ];
 
+test('an issuing Vault is named by its address, however it is written', async (t) => {
+  for (const issuer of ['https://vault.a:8200', 'https://vault.a:8200/', 'https://vault.a:8200/v1/identity/oidc']) {
+    const config = await start(t);
+    const flags = { issuer, 'entity-id': 'e-1', 'source-address': 'https://vault.a:8200', ...VAULT };
+    const { out } = await invoke(init, { argument: 'vault', config, ...flags });
+    assert.match(out, /bound_issuer=https:\/\/vault\.a:8200\/v1\/identity\/oidc$/m);
+    assert.match(out, /^vault write identity\/oidc\/config issuer=https:\/\/vault\.a:8200$/m);
+  }
+});
+
+test('what setup would warn of is said at once', async (t) => {
+  const flags = { argument: 'gitlab', issuer: 'gitlab', project: 'g/p', ref: '*', ...VAULT };
+  const { err } = await invoke(init, { config: await start(t), ...flags });
+  assert.match(err, /^warning: exchange ci: bound_subject is compared to the letter/m);
+});
+
 const start = async (t: TestContext) => join(await temporaryDirectory(t), 'my.json');
 
 test('each scenario: a valid config, whose setup is what was printed, and what goes with it', async (t) => {
@@ -95,6 +111,7 @@ test('nothing is overwritten without --force', async (t) => {
 const MISTAKES: readonly (readonly [Flags, RegExp])[] = [
   [{ argument: 'kubernetes', issuer: 'k8s', ...VAULT }, /^init kubernetes needs --service-account$/],
   [{ argument: 'gitlab', project: 'g/p', ...VAULT }, /^init gitlab needs --issuer$/],
+  [{ argument: 'gitlab', project: 'g/p', issuer: 'a b', ...VAULT }, /^--issuer must be a name such as k8s-prod/],
   [{ argument: 'gitlab', issuer: 'i', project: 'g/p' }, /^init gitlab needs --vault-address$/],
   [{ argument: 'gitlab', issuer: 'i', project: 'g/p', namespace: 'n', ...VAULT }, /^init gitlab has no --namespace$/],
   [

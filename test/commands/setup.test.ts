@@ -93,6 +93,21 @@ test('printed for other mounts, namespaces, claims and words that a shell would 
   assert.deepEqual([bound_claims, token_ttl], [{ ref: ['main', 'v*'] }, 5400]);
 });
 
+test('printed as HCL that Terraform can read, whatever the names and texts', async (t) => {
+  const { run } = await setUp(t, {
+    login: { mount: '9x/y', role: 'a.b' },
+    setup: {
+      role: { bound_claims: { ref: 'a\bb\fc\\b' }, token_policies: ['1app', 'app_9x_y_a_b'] },
+      policies: { '1app': 'path "a" {\n}\n# EOT\n', 'x-y': 'x', 'x.y': 'y' },
+    },
+  });
+  const { out } = await run({ hcl: true });
+  const names = [...out.matchAll(/^resource "(\w+)" "(.*)" \{$/gm)].map(([, , name]) => name);
+  assert.deepEqual(names, ['_9x_y', '_1app', 'x_y', 'x_y_', '_9x_y_a_b']);
+  assert.match(out, /<<-EOTT\npath "a" \{\n\}\n# EOT\n {2}EOTT$/m);
+  assert.ok(out.includes('"a\\u0008b\\u000cc\\\\b"'));
+});
+
 test('printed as HCL and JSON', async (t) => {
   const { run, issuer } = await setUp(t);
   const hcl = (await run({ hcl: true })).out;
@@ -171,8 +186,11 @@ test('a mount is not turned to another issuer, unless told to; nor one of anothe
     /auth\/jwt\/config has oidc_discovery_url .*: give exchange app another mount, or --replace it/,
   );
   assert.equal((await run({ apply: true, yes: true, replace: true })).code, 0);
-  await admin.write('auth/jwt/config', { jwt_validation_pubkeys: ['-----BEGIN'], bound_issuer: other.issuer });
-  assert.match((await run({ apply: true, yes: true })).err, /has jwt_validation_pubkeys -----BEGIN: give exchange/);
+  await admin.write('auth/jwt/config', { jwt_validation_pubkeys: ['-----BEGIN\nkey\n'], bound_issuer: other.issuer });
+  const byKeys = await run({ apply: true, yes: true });
+  // one line, for the terminal: the remedy stands in it
+  assert.match(byKeys.err, /^auth\/jwt\/config has jwt_validation_pubkeys -----BEGIN: give exchange .*--replace it$/m);
+  assert.match(byKeys.out, /jwt_validation_pubkeys {2}-----BEGIN \.\.\. -> unset$/m);
   await admin.write('auth/jwt/config', { oidc_client_id: 'people' });
   assert.match((await run({ apply: true, yes: true, replace: true })).err, /serves OIDC logins of people too/);
   await admin.write('sys/auth/other', { type: 'userpass' });

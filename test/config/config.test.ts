@@ -35,6 +35,36 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     withApp({ login: { role: 'app', mount: 'auth/jwt' } }),
     'config.json: /exchanges/app/login/mount: must be the mount\'s path without "auth/", such as "jwt"',
   ],
+  [
+    'a mount with an empty part',
+    withApp({ login: { role: 'app', mount: 'ci//gitlab' } }),
+    'config.json: /exchanges/app/login/mount: must be the mount\'s path without "auth/", such as "jwt"',
+  ],
+  [
+    'a role that Vault has no name for',
+    withApp({ login: { role: 'team/app' } }),
+    'config.json: /exchanges/app/login/role: must be letters, digits, "_", "-" and ".", with none of the last two at an end',
+  ],
+  [
+    'a maximum below the lease',
+    withApp({ setup: { role: { token_ttl: '2h', token_max_ttl: '1h' } } }),
+    'config.json: /exchanges/app/setup/role/token_max_ttl: must not be less than token_ttl',
+  ],
+  [
+    'a bound claim that is no text',
+    withApp({ setup: { role: { bound_claims: { admin: true } } } }),
+    'config.json: /exchanges/app/setup/role/bound_claims/admin: must be a text, or a list of texts',
+  ],
+  [
+    "a policy's name in capitals",
+    withApp({ setup: { policies: { App: 'x' } } }),
+    'config.json: /exchanges/app/setup/policies/App: a policy\'s name is lower-case letters, digits, "-", "_" and "."',
+  ],
+  [
+    'two names of one address',
+    { ...BASE, api: { listen: 'localhost:1' }, ops: { listen: '127.0.0.1:1' } },
+    'config.json: /ops/listen: is the address of api.listen',
+  ],
   ['no exchange', { ...BASE, exchanges: {} }, 'config.json: /exchanges: must name at least one exchange'],
   [
     'an exchange with a bad name',
