@@ -1,6 +1,6 @@
 // Doctor's findings as a person reads them: what is wrong, why one thinks so, what to do, and below it what follows from it.
 
-import type { Finding } from '../core/diagnosis.ts';
+import type { Finding } from '../core/finding.ts';
 
 export interface Report {
   /** such as "exchange app" */

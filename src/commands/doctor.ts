@@ -2,8 +2,9 @@
 
 import { openDeadline, openSystemClock } from '../clock.ts';
 import { ConfigError, type ParsedConfig } from '../config.ts';
-import { diagnose, diagnoseConfig, diagnoseListeners, type Finding } from '../core/diagnosis.ts';
+import { diagnose, diagnoseConfig, diagnoseListeners } from '../core/diagnosis.ts';
 import { wellFacts } from '../core/diagnosis-facts.ts';
+import type { Finding } from '../core/finding.ts';
 import { scrub } from '../core/secret.ts';
 import type { Settings } from '../core/settings.ts';
 import { type Gathering, gather } from '../doctor/gather.ts';

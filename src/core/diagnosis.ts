@@ -1,26 +1,11 @@
 // From evidence to findings, the cause first: a finding whose cause was found too is folded under it.
 
-import { CAUSES, type DiagnosisFacts, diagnosisOf, type FindingCode } from './diagnosis-codes.ts';
-import { commandFor } from './diagnosis-commands.ts';
+import type { FindingCode } from './diagnosis-codes.ts';
 import { bothSides } from './diagnosis-sides.ts';
 import type { Failure } from './errors.ts';
 import type { Evidence, ListenerFacts } from './evidence.ts';
+import { type Finding, fold, found, plain, type Raw } from './finding.ts';
 import { isExpired, isStale } from './workload-jwt.ts';
-
-export interface Finding extends Pick<DiagnosisFacts, 'title' | 'exit'> {
-  readonly code: FindingCode;
-  readonly severity: 'error' | 'warning';
-  readonly evidence?: string;
-  readonly remedy: string;
-  /** to paste into a shell; undefined where the remedy is no command */
-  readonly command?: string;
-  /** the codes that explain this one, where they were found too */
-  readonly depends_on: readonly FindingCode[];
-  /** what this one explains */
-  readonly consequences: readonly Finding[];
-}
-
-export type Raw = Omit<Finding, 'consequences'>;
 
 /** Errors first, in the order in which a login goes; empty when all is well. */
 export function diagnose(evidence: Evidence): readonly Finding[] {
@@ -48,24 +33,6 @@ export function diagnoseListeners(listeners: readonly ListenerFacts[]): readonly
 /** Config problems, one finding each. */
 export const diagnoseConfig = (problems: readonly string[]): readonly Finding[] =>
   problems.map((evidence) => ({ ...plain({ code: 'config_invalid', evidence }), consequences: [] }));
-
-/** A failure, or what only doctor knows. */
-interface Observation {
-  readonly code: FindingCode;
-  readonly evidence?: string;
-  readonly severity?: 'error' | 'warning';
-}
-
-function plain({ code, evidence, severity = 'error' }: Observation): Raw {
-  const { title, hint, exit } = diagnosisOf(code);
-  const shown = evidence === undefined ? {} : { evidence };
-  return { code, severity, title, ...shown, remedy: hint, exit, depends_on: CAUSES[code] ?? [] };
-}
-
-function found(observation: Observation, evidence: Evidence): Raw {
-  const command = commandFor(observation.code, evidence, observation.evidence);
-  return { ...plain(observation), ...(command === undefined ? {} : { command }) };
-}
 
 function jwtFindings(evidence: Evidence): Raw[] {
   const { jwt, file, wall } = evidence;
@@ -257,23 +224,6 @@ function sinkFindings(evidence: Evidence): Raw[] {
 
 const AS_ROOT =
   "If the sidecar runs as that user, let doctor run as that user too; if it runs as root, the directory must be root's.";
-
-function fold(raw: readonly Raw[]): readonly Finding[] {
-  const findings = raw.filter((one, index) => raw.findIndex((other) => isSame(one, other)) === index);
-  const causeOf = (finding: Raw) =>
-    findings.find(({ code }) => code !== finding.code && finding.depends_on.includes(code));
-  const grow = (finding: Raw): Finding => ({
-    ...finding,
-    consequences: findings.filter((one) => causeOf(one) === finding).map(grow),
-  });
-  const roots = findings.filter((finding) => causeOf(finding) === undefined).map(grow);
-  const rank = ({ severity }: Finding) => (severity === 'error' ? 0 : 1);
-  return roots.sort((a, b) => rank(a) - rank(b));
-}
-
-/** The same code twice is one finding, but for places of which there are several. */
-const isSame = (one: Raw, other: Raw): boolean =>
-  one.code === other.code && (one.evidence === other.evidence || !/^(sink_|listen_)/.test(one.code));
 
 const DAY_MS = 86_400_000;
 /** the leeway of Vault's own check (clock_skew_leeway of a role) */

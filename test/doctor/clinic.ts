@@ -10,7 +10,7 @@ import type { TestContext } from 'node:test';
 import { command as doctor } from '../../src/commands/doctor.ts';
 import { type Report, renderReports } from '../../src/commands/doctor-report.ts';
 import { command as setup } from '../../src/commands/setup.ts';
-import type { Finding } from '../../src/core/diagnosis.ts';
+import type { Finding } from '../../src/core/finding.ts';
 import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';
 import type { DevVault } from '../../src/dev/vault.ts';
 import { invoke } from '../support/invoke.ts';
