@@ -4,6 +4,9 @@
 import { uptime } from 'node:os';
 import type { Clock } from './runner.ts';
 
+/** Node takes more for 1 ms. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 export function openSystemClock(): Clock {
   const anchor = Date.now() - uptime() * 1000;
   const now = () => anchor + uptime() * 1000;
@@ -13,7 +16,7 @@ export function openSystemClock(): Clock {
     random: Math.random,
     wakeAt(at, wake) {
       // boot time ticks in 10 ms: round up, so that the wake never comes before its instant
-      const timer = setTimeout(wake, Math.max(1, Math.ceil(at - now()) + 10));
+      const timer = setTimeout(wake, Math.min(LONGEST_TIMER_MS, Math.max(1, Math.ceil(at - now()) + 10)));
       return () => clearTimeout(timer);
     },
   };

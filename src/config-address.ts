@@ -30,13 +30,14 @@ export function parseIssuerUrl(text: string): string | Problem {
   return url.username !== '' || url.password !== '' ? { problem: 'must not hold credentials' } : text;
 }
 
-/** Parses host:port, with an IPv6 host in brackets. */
+/** Parses host:port, with an IPv6 host in brackets; "localhost" is one address, not the several that a resolver may know. */
 export function parseListen(text: string): ListenAddress | Problem {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   if (match === null || port > 65_535)
     return { problem: 'must be host:port, such as "127.0.0.1:8275" or "[::1]:8275"' };
-  return { host: match[1] ?? match[2] ?? '', port };
+  const host = match[1] ?? match[2] ?? '';
+  return { host: host.toLowerCase() === 'localhost' ? '127.0.0.1' : host, port };
 }
 
 export function isLoopback(host: string): boolean {

@@ -47,6 +47,5 @@ const ANY = ['0.0.0.0', '::'];
 
 /** Whether who listens at one of them is in the way at the other. */
 function isSameHost(one: string, other: string): boolean {
-  const [a, b] = [one, other].map((host) => (host.toLowerCase() === 'localhost' ? '127.0.0.1' : host));
-  return a === b || ANY.includes(one) || ANY.includes(other);
+  return one === other || ANY.includes(one) || ANY.includes(other);
 }

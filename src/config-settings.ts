@@ -97,11 +97,19 @@ function buildVault(at: string, one: ExchangeFile, { file, notes }: Context): Va
     address: address ?? '',
     ...(vault.namespace === undefined || vault.namespace === 'root' ? {} : { namespace: vault.namespace }),
     tls: tlsSettings(tls),
-    timeoutMs: duration(place('timeout'), vault.timeout, '15s', notes),
+    timeoutMs: bounded(place('timeout'), duration(place('timeout'), vault.timeout, '15s', notes), notes),
     redirectHosts: vault.redirect_hosts ?? [],
     useProxyEnv: take(place('use_proxy_env'), vault.use_proxy_env, false, notes),
   };
 }
+
+/** Longer than any answer takes, and shorter than any lease. */
+function bounded(path: string, timeoutMs: number, { problems }: Notes): number {
+  if (timeoutMs > LONGEST_TIMEOUT_MS) problems.push(`${path}: must be at most 10m`);
+  return timeoutMs;
+}
+
+const LONGEST_TIMEOUT_MS = 600_000;
 
 const merged = (under: VaultFile, over: VaultFile): VaultFile => ({
   ...under,

@@ -22,7 +22,7 @@ export interface Exchanges {
 
 export function openExchanges(
   settings: readonly ExchangeSettings[],
-  shared: Omit<ExchangeTools, 'tokenFor'>,
+  shared: Omit<ExchangeTools, 'tokenFor' | 'turns' | 'mayUse'>,
 ): Exchanges {
   const served = new Map<string, ServedExchange>();
   let inForce = settings;
@@ -34,7 +34,9 @@ export function openExchanges(
     if (address === undefined || !isDeepStrictEqual(asker?.source, asking.source)) return undefined;
     return served.get(name)?.tokenFrom(address);
   };
-  const tools: ExchangeTools = { ...shared, tokenFor };
+  const mayUse = (exchange: string, sink: string) =>
+    !inForce.some(({ name, sinks }) => name !== exchange && sinks.some(({ path }) => path === sink));
+  const tools: ExchangeTools = { ...shared, tokenFor, mayUse, turns: new Map() };
   let tellStarted = () => {};
   const started = new Promise<void>((resolve) => {
     tellStarted = resolve;
@@ -44,6 +46,7 @@ export function openExchanges(
     if (starting.delete(name) && starting.size === 0) tellStarted();
   };
   let lastStepAt = tools.clock.now();
+  let isEnding = false;
   const open = (one: ExchangeSettings, startsInMs: number) => {
     const onStep = (state: State) => {
       lastStepAt = tools.clock.now();
@@ -58,6 +61,7 @@ export function openExchanges(
     started,
     lastStepAt: () => lastStepAt,
     async apply(next) {
+      if (isEnding) return;
       inForce = next;
       const names = new Set(next.map(({ name }) => name));
       const gone = [...served.values()].filter(({ name }) => !names.has(name));
@@ -67,6 +71,8 @@ export function openExchanges(
       }
       let startsInMs = 0;
       for (const one of next) {
+        // a stop came while another one was changed: nothing is begun any more
+        if (isEnding) break;
         const known = served.get(one.name);
         if (known !== undefined && isDeepStrictEqual(known.settings(), one)) continue;
         if (known === undefined) open(one, startsInMs);
@@ -76,9 +82,11 @@ export function openExchanges(
       await Promise.all(gone.map((one) => one.stop(GRACE_MS)));
     },
     async stop(graceMs) {
+      isEnding = true;
       await Promise.all([...served.values()].map((one) => one.stop(graceMs)));
     },
     async close() {
+      isEnding = true;
       await Promise.all([...served.values()].map((one) => one.close()));
     },
   };

@@ -80,10 +80,14 @@ export function startRunner(parts: RunnerParts): Runner {
   let state = initialState(policy, momentOf(clock), parts.inherited);
   let cancelTimer = () => {};
   let closed = false;
+  let isBegun = false;
   let onStopped = () => {};
 
   function post(event: ExchangeEvent): void {
     if (closed) return;
+    if (!isBegun && event.type === 'refresh-requested') begin();
+    // what else comes before the first look is seen by it
+    if (!isBegun && event.type !== 'stop-requested') return;
     const moment = momentOf(clock);
     const before = state;
     const decision = step(policy, before, event, moment);
@@ -96,6 +100,7 @@ export function startRunner(parts: RunnerParts): Runner {
   }
 
   function begin(): void {
+    isBegun = true;
     if (parts.inherited === undefined && !parts.isOneShot)
       for (const sink of parts.sinks) void sink.age().then((ageMs) => post({ type: 'token-found', ageMs }));
     post({ type: 'woke' });

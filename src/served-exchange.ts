@@ -33,6 +33,9 @@ export interface ExchangeTools {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** the live Vault token of another exchange in this process, for one whose settings ask for it */
   readonly tokenFor: (asking: ExchangeSettings, exchange: string) => Secret | undefined;
+  readonly turns: Turns;
+  /** whether the sink with this id is no other exchange's under the config in force */
+  readonly mayUse: (exchange: string, sink: string) => boolean;
   /** whether the process ends with its first tokens; it doesn't if left out */
   readonly isOneShot?: boolean;
   /** files, the watcher and HTTP unless somebody brings other ones */
@@ -64,12 +67,17 @@ export function openServedExchange(
     generation = state.token?.generation;
     onStep(state);
   };
-  const turns: Turns = new Map();
-  let open = openParts(first, tools, { stepped, turns, startsInMs });
+  let open = openParts(first, tools, { stepped, startsInMs });
   let inheritedFrom: string | undefined;
   /** the address of the Vault that granted the token in hand */
-  const origin = () =>
-    open.runner.state().token?.jwtSerial === 0 ? inheritedFrom : open.policy.settings.vault.address;
+  const origin = () => (open.runner.state().token?.isForeign ? inheritedFrom : open.policy.settings.vault.address);
+  let work: Promise<unknown> = Promise.resolve();
+  /** A change that is under way is done before the next one begins, or the end. */
+  const inOrder = (next: () => Promise<void>): Promise<void> => {
+    const done = work.then(next);
+    work = done.catch(() => {});
+    return done;
+  };
 
   return {
     name: first.name,
@@ -91,23 +99,27 @@ export function openServedExchange(
         expiresAt: clock.wall() + expiresInMs,
       };
     },
+    generation: () => open.runner.state().token?.generation,
     async changed(known, signal) {
       if (open.runner.state().token?.generation === known) await waiting.forNext(signal);
     },
     refresh: () => open.runner.post({ type: 'refresh-requested' }),
-    async change(settings, startsInMs) {
-      const inherited = open.runner.state();
-      inheritedFrom = origin();
-      await open.close();
-      open = openParts(settings, tools, { stepped, turns, startsInMs, inherited });
-    },
-    async stop(graceMs) {
-      const deadline = openDeadline(clock, graceMs);
-      await Promise.race([open.runner.stop(), deadline.reached]);
-      deadline.cancel();
-      await open.close();
-    },
-    close: () => open.close(),
+    change: (settings, startsInMs) =>
+      inOrder(async () => {
+        const inherited = { settings: open.policy.settings, state: open.runner.state() };
+        inheritedFrom = origin();
+        await open.close();
+        open = openParts(settings, tools, { stepped, startsInMs, inherited });
+      }),
+    stop: (graceMs) =>
+      inOrder(async () => {
+        const deadline = openDeadline(clock, graceMs);
+        await Promise.race([open.runner.stop(), deadline.reached]);
+        deadline.cancel();
+        await open.close();
+        waiting.wake();
+      }),
+    close: () => inOrder(() => open.close()),
   };
 }
 
@@ -136,27 +148,33 @@ function openWaiting() {
 
 interface Beginning {
   readonly stepped: (state: State) => void;
-  readonly turns: Turns;
   readonly startsInMs: number;
   readonly inherited?: Inheritance | undefined;
 }
 
 function openParts(
   settings: ExchangeSettings,
-  { clock, observer, env, tokenFor, isOneShot = false, ports = REAL_PORTS }: ExchangeTools,
-  { stepped, turns, startsInMs, inherited }: Beginning,
+  { clock, observer, env, tokenFor, turns, mayUse, isOneShot = false, ports = REAL_PORTS }: ExchangeTools,
+  { stepped, startsInMs, inherited }: Beginning,
 ) {
-  const sinks = settings.sinks.map((sink) => inTurn(ports.openSink(sink), turns));
+  const sinks = settings.sinks.map((sink) =>
+    inTurn(ports.openSink(sink), turns, () => mayUse(settings.name, sink.path)),
+  );
   const policy: Policy = { settings, sinks: sinks.map(({ id }) => id) };
   const onHint = () => runner.post({ type: 'jwt-hinted' });
   const { openVault } = ports;
   const tokenOf = (exchange: string) => tokenFor(settings, exchange);
   const source = ports.openSource(settings.source, { env, onHint, tokenOf, now: clock.now, openVault });
-  const vault = openVault(settings.vault);
+  const client = openVault(settings.vault);
   const watches = trustFiles(settings.vault.tls).map((path) =>
     ports.watchDirectoryOf(path, () => runner.post({ type: 'trust-changed' })),
   );
-  for (const watch of watches) void watch.repair();
+  const repair = () => {
+    for (const watch of watches) void watch.repair();
+  };
+  repair();
+  // where the files can't be used yet, their directory may be there, or another one, by the next call
+  const vault: VaultClient = { ...client, send: (request) => client.send(request).finally(repair) };
   const told: RunnerObserver = {
     ...observer,
     stepped(...step) {

@@ -36,10 +36,12 @@ export function openSystemd({ clock, env, statuses, isAlive, onUnheard }: System
   let underWay: Promise<void> | undefined;
   let cancelTurn = () => {};
 
-  async function tell(words: readonly string[]): Promise<void> {
+  /** @returns whether systemd heard it */
+  async function tell(words: readonly string[]): Promise<boolean> {
     const reason = await notify(words, env);
     if (reason !== undefined && isHeard) onUnheard(reason);
     isHeard = reason === undefined;
+    return isHeard;
   }
 
   function look(): void {
@@ -52,11 +54,14 @@ export function openSystemd({ clock, env, statuses, isAlive, onUnheard }: System
     if (status !== told) words.push(`STATUS=${status}`);
     if (clock.now() >= fedAt + feedMs && isAlive()) words.push('WATCHDOG=1');
     if (words.length === 0) return;
-    if (words.includes('WATCHDOG=1')) fedAt = clock.now();
-    isReady ||= words.includes('READY=1');
-    told = status;
-    underWay = tell(words).finally(() => {
+    const now = clock.now();
+    // what wasn't heard is told again at the next turn
+    underWay = tell(words).then((heard) => {
       underWay = undefined;
+      if (!heard) return;
+      if (words.includes('WATCHDOG=1')) fedAt = now;
+      isReady ||= words.includes('READY=1');
+      told = status;
     });
   }
 
@@ -65,7 +70,7 @@ export function openSystemd({ clock, env, statuses, isAlive, onUnheard }: System
     look,
     stopping() {
       cancelTurn();
-      tell(['STOPPING=1', 'STATUS=stopping']);
+      void tell(['STOPPING=1', 'STATUS=stopping']);
     },
   };
 }

@@ -24,6 +24,7 @@ Signals: SIGTERM, SIGINT stop; SIGHUP rereads the config; SIGUSR1 logs in anew.`
   options: CONFIG_OPTION,
   async run(flags, io) {
     const stopRequested = onStopSignal(io);
+    const [onRefresh, onReload] = [early(io, 'SIGUSR1'), early(io, 'SIGHUP')];
     const { settings } = await loadSettings(flags, io);
     const { version, nodeVersion, env } = io;
     const startedAt = Date.now();
@@ -45,19 +46,31 @@ Signals: SIGTERM, SIGINT stop; SIGHUP rereads the config; SIGUSR1 logs in anew.`
     };
     const daemon = await startDaemon({ settings, openObserver, env, version });
     const { observer } = daemon;
-    io.onSignal('SIGUSR1', daemon.refresh);
-    io.onSignal(
-      'SIGHUP',
-      coalesced(() => reload(daemon, observer, { flags, io })),
-    );
+    onRefresh(daemon.refresh);
+    onReload(coalesced(() => reload(daemon, observer, { flags, io })));
     const systemd = env['NOTIFY_SOCKET'] ? await reportToSystemd(daemon, observer, env) : undefined;
     await stopRequested;
     observer.log.write('info', 'stopping');
     systemd?.stopping();
     await daemon.stop();
+    // whatever may still be open keeps nobody waiting
+    io.exit(0);
     return 0;
   },
 };
+
+/** Takes a signal from now on, and tells of it once somebody listens: without that it would end a sidecar that starts. */
+function early(io: Io, signal: 'SIGUSR1' | 'SIGHUP'): (handler: () => void) => void {
+  let isPending = false;
+  let handle = () => {
+    isPending = true;
+  };
+  io.onSignal(signal, () => handle());
+  return (handler) => {
+    handle = handler;
+    if (isPending) handler();
+  };
+}
 
 /** Resolves at the first signal to stop; a second one ends the process at once. */
 function onStopSignal(io: Io): Promise<void> {

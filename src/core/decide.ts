@@ -1,7 +1,15 @@
 // Asks what is due now, and when to look again. Knows nothing of what just happened: each look repairs the whole
 // picture, so a lost or doubled event can't wedge it. Whatever it starts is written into the state in the same step.
 
-import { budgetReadyAt, CALL_GAP_MS, FRESH_READ_MS, LOGIN_GAP_MS, READ_TIMEOUT_MS, STOP_CALL_MS } from './schedule.ts';
+import {
+  budgetReadyAt,
+  CALL_GAP_MS,
+  FRESH_READ_MS,
+  LOGIN_GAP_MS,
+  READ_TIMEOUT_MS,
+  STOP_CALL_MS,
+  STOP_MS,
+} from './schedule.ts';
 import type { Call, Effect, HeldToken, Moment, Policy, SinkState, State } from './state.ts';
 
 export interface Decision {
@@ -33,25 +41,27 @@ export function nextCall(
 ): { readonly operation: 'login' | 'renew'; readonly at: number } | undefined {
   const login = wantedLogin(policy, state);
   const renewal = wantedRenewal(state, now);
-  const earliest = Math.max(state.lastCallAt + CALL_GAP_MS, budgetReadyAt(state.budget));
   if (login === undefined && renewal === undefined) return undefined;
-  const operation = isLoginNext(state, { login, renewal, earliest }) ? 'login' : 'renew';
-  return { operation, at: Math.max((operation === 'login' ? login : renewal) ?? 0, earliest) };
-}
-
-interface Wanted {
-  readonly login: number | undefined;
-  readonly renewal: number | undefined;
-  /** when the next call of any kind may be made */
-  readonly earliest: number;
-}
-
-/** The one that is wanted first; of two that have to wait for their turn, the one that failed less often: the other may never work. */
-function isLoginNext({ loginStreak, renewalStreak }: State, { login, renewal, earliest }: Wanted): boolean {
-  if (login === undefined || renewal === undefined) return login !== undefined;
+  const { loginStreak, renewalStreak, jwt, budget } = state;
+  const gap = state.lastCallAt + CALL_GAP_MS;
+  // What works keeps its share of the budget from what fails: a token that can be renewed isn't lost to logins that can't be made.
+  const loginFrom = Math.max(gap, budgetReadyAt(budget, renewal !== undefined && renewalStreak === undefined));
+  const renewalFrom = Math.max(
+    gap,
+    budgetReadyAt(budget, renewalStreak !== undefined && loginStreak === undefined && jwt !== undefined),
+  );
+  const [loginAt, renewalAt] = [
+    Math.max(login ?? Number.POSITIVE_INFINITY, loginFrom),
+    Math.max(renewal ?? Number.POSITIVE_INFINITY, renewalFrom),
+  ];
+  const bothWait = loginAt === loginFrom && renewalAt === renewalFrom;
   const [failedLogins, failedRenewals] = [loginStreak?.count ?? 0, renewalStreak?.count ?? 0];
-  const bothWait = login <= earliest && renewal <= earliest;
-  return bothWait && failedLogins !== failedRenewals ? failedLogins < failedRenewals : login <= renewal;
+  // Of two that have to wait for the same turn, the one that failed less often: the other may never work.
+  const isTie = bothWait && loginAt === renewalAt && failedLogins !== failedRenewals;
+  const isLogin = isTie
+    ? failedLogins < failedRenewals
+    : loginAt < renewalAt || (loginAt === renewalAt && (login ?? 0) <= (renewal ?? 0));
+  return isLogin ? { operation: 'login', at: loginAt } : { operation: 'renew', at: renewalAt };
 }
 
 const isLive = (token: HeldToken | undefined, now: number): token is HeldToken =>
@@ -117,7 +127,7 @@ function call(draft: Draft): void {
   if (state.jwt === undefined || isAwaitingRead(draft)) return;
   draft.effects.push({ type: 'log-in', attempt, jwt: state.jwt.claims.secret });
   const call = { operation: 'login', attempt, startedAt: now, jwtSerial: state.jwt.serial } as const;
-  draft.state = { ...started(state, call), lastLoginAt: now, refreshRequested: false };
+  draft.state = { ...started(state, call), lastLoginAt: now };
 }
 
 /** A login is made with the newest JWT there is: the file is looked at first, unless that has just been done. */
@@ -139,11 +149,11 @@ const started = (state: State, call: Call): State => ({
 /** When a login is wanted, on the steady clock; the past means at once. */
 function wantedLogin(
   { settings }: Policy,
-  { jwt, token, refreshRequested, loginStreak, renewalStreak, lastLoginAt }: State,
+  { jwt, token, refreshRequestedAt, loginStreak, renewalStreak, lastLoginAt }: State,
 ): number | undefined {
   if (jwt === undefined) return undefined;
   const floor = Math.max(lastLoginAt + LOGIN_GAP_MS, loginStreak?.retryAt ?? 0);
-  if (token === undefined || refreshRequested) return floor;
+  if (token === undefined || refreshRequestedAt !== undefined) return floor;
   if (settings.onNewJwt === 'login' && token.jwtSerial !== jwt.serial) return floor;
   // Vault answers 500 to the renewal of a token whose role is gone: two of them, and one login tells.
   const renewalBroken = renewalStreak?.failure.code === 'vault_unavailable' && renewalStreak.count >= 2;
@@ -173,17 +183,18 @@ function deliver(draft: Draft): void {
   draft.state = { ...draft.state, sinks };
 }
 
-/** If asked to, waits shortly for the call in flight, revokes the token, and takes it out of the sinks. */
+/** If asked to, waits shortly for the call in flight, revokes the token, and takes it out of the sinks: two seconds in all. */
 function stop(draft: Draft): void {
   const { state, policy, now } = draft;
   const { stopping, call, token } = state;
   if (stopping === undefined || policy.settings.onStop === 'keep') return;
-  if (call !== undefined && !isDue(draft, Math.max(call.startedAt, stopping.since) + STOP_CALL_MS)) return;
-  if (isLive(token, now) && call?.operation !== 'revoke') {
+  const isRevoking = call?.operation === 'revoke';
+  if (call !== undefined && !isDue(draft, stopping.since + (isRevoking ? STOP_MS : STOP_CALL_MS))) return;
+  if (isLive(token, now) && !token.isForeign && !isRevoking) {
     const attempt = state.attempts + 1;
     draft.effects.push({ type: 'revoke', attempt, token: token.secret });
     draft.state = started(state, { operation: 'revoke', attempt, startedAt: now, jwtSerial: 0 });
-    isDue(draft, now + STOP_CALL_MS);
+    isDue(draft, stopping.since + STOP_MS);
   } else if (stopping.withdrawal === 'due' && !state.sinks.some((sink) => sink.writing)) {
     draft.effects.push({ type: 'withdraw' });
     draft.state = { ...state, stopping: { ...stopping, withdrawal: 'running' } };

@@ -5,7 +5,8 @@ import { fullBucket } from './bucket.ts';
 import { type Decision, decide } from './decide.ts';
 import { record } from './record.ts';
 import { FAILURE_BUDGET } from './schedule.ts';
-import type { ExchangeEvent, Moment, Policy, State } from './state.ts';
+import type { ExchangeSettings } from './settings.ts';
+import type { ExchangeEvent, HeldToken, Moment, Policy, SinkState, State } from './state.ts';
 
 /** Takes one event at one moment; returns the state after it, what to do now, and when to come back at the latest. */
 export function step(policy: Policy, state: State, event: ExchangeEvent, moment: Moment): Decision {
@@ -13,16 +14,16 @@ export function step(policy: Policy, state: State, event: ExchangeEvent, moment:
 }
 
 /** What an exchange takes over from itself under an earlier config. */
-export type Inheritance = Pick<State, 'token' | 'sinks'>;
+export interface Inheritance {
+  readonly settings: ExchangeSettings;
+  readonly state: Pick<State, 'jwt' | 'token' | 'sinks'>;
+}
 
-/**
- * The state before the first event. An inherited token is served until the first login of this config, and never renewed,
- * since it may belong to another Vault. What the sinks hold is known, and looked at anew at once.
- */
+/** The state before the first event. What the sinks hold is known, and looked at anew at once. */
 export function initialState(policy: Policy, { now, wall }: Moment, inherited?: Inheritance): State {
-  const token = inherited?.token;
+  const token = inherited && inheritedToken(inherited, policy.settings, now);
   return {
-    jwt: undefined,
+    jwt: inherited && isSameSource(inherited.settings, policy.settings) ? inherited.state.jwt : undefined,
     reading: {
       startedAt: undefined,
       endedAt: Number.NEGATIVE_INFINITY,
@@ -30,7 +31,7 @@ export function initialState(policy: Policy, { now, wall }: Moment, inherited?: 
       candidate: undefined,
       failure: undefined,
     },
-    token: token && { ...token, renewable: false, jwtSerial: 0, renewAt: now },
+    token,
     // Seconds since 1970 are more than the logins of any earlier process: the number grows over restarts too.
     generation: token?.generation ?? Math.floor(wall / 1000),
     call: undefined,
@@ -40,10 +41,10 @@ export function initialState(policy: Policy, { now, wall }: Moment, inherited?: 
     loginStreak: undefined,
     renewalStreak: undefined,
     budget: fullBucket(FAILURE_BUDGET, now),
-    refreshRequested: false,
+    refreshRequestedAt: undefined,
     deniedRenewals: 0,
     sinks: policy.sinks.map((id) => {
-      const known = inherited?.sinks.find((sink) => sink.id === id);
+      const known = inherited && inheritedSink(inherited, policy.settings, id);
       return {
         id,
         holds: undefined,
@@ -59,3 +60,28 @@ export function initialState(policy: Policy, { now, wall }: Moment, inherited?: 
     stopping: undefined,
   };
 }
+
+/** At the same Vault and role it lives on as it is; else it is served until the first login of this config. */
+function inheritedToken(
+  { settings, state: { token } }: Inheritance,
+  next: ExchangeSettings,
+  now: number,
+): HeldToken | undefined {
+  if (token === undefined) return undefined;
+  if (!isSame(settings.vault, next.vault) || !isSame(settings.login, next.login))
+    return { ...token, isForeign: true, renewable: false, jwtSerial: 0, renewAt: now };
+  return isSameSource(settings, next) ? token : { ...token, jwtSerial: 0 };
+}
+
+/** What another format or mode asks for isn't held yet. */
+function inheritedSink({ settings, state }: Inheritance, next: ExchangeSettings, id: string): Partial<SinkState> {
+  const [before, after] = [settings, next].map(({ sinks }) => sinks.find(({ path }) => path === id));
+  const { holds, ...known } = state.sinks.find((sink) => sink.id === id) ?? {};
+  return isSame(before, after) ? { ...known, holds } : known;
+}
+
+const isSameSource = (one: ExchangeSettings, other: ExchangeSettings): boolean =>
+  isSame(one.source, other.source) && isSame(one.expect, other.expect);
+
+/** Of settings, which are plain data, made in the same order each time. */
+const isSame = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);

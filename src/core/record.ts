@@ -86,7 +86,7 @@ function recordEvent(policy: Policy, state: State, event: ExchangeEvent, moment:
     case 'trust-changed':
       return { ...state, loginStreak: undefined, renewalStreak: undefined };
     case 'refresh-requested':
-      return { ...state, refreshRequested: true, loginStreak: undefined, renewalStreak: undefined };
+      return { ...state, refreshRequestedAt: moment.now, loginStreak: undefined, renewalStreak: undefined };
     case 'stop-requested':
       return { ...state, stopping: state.stopping ?? { since: moment.now, withdrawal: 'due' } };
   }
@@ -178,11 +178,15 @@ function withLogin(state: State, grant: Grant, moment: Moment): State {
     ...unrenewable,
     generation,
     jwtSerial: state.call?.jwtSerial ?? 0,
+    isForeign: false,
     issuedAt: moment.now,
     firstLeaseMs: grant.leaseMs,
     renewed: false,
   };
-  return { ...state, token, generation, loginStreak: undefined, renewalStreak: undefined };
+  // one that was asked for while this login was under way is another one
+  const isAnswered = (state.refreshRequestedAt ?? 0) <= (state.call?.startedAt ?? moment.now);
+  const refreshRequestedAt = isAnswered ? undefined : state.refreshRequestedAt;
+  return { ...state, token, generation, loginStreak: undefined, renewalStreak: undefined, refreshRequestedAt };
 }
 
 function withRenewal(policy: Policy, state: State, grant: Grant, moment: Moment): State {
@@ -192,12 +196,13 @@ function withRenewal(policy: Policy, state: State, grant: Grant, moment: Moment)
   // Less than half of what the first login gave: the maximum TTL is near, and only a login helps.
   const shrunk = grant.leaseMs < held.firstLeaseMs / 2;
   const newJwtRefused = policy.settings.onNewJwt === 'login' && state.jwt?.serial !== held.jwtSerial;
+  const loginIsWanted = newJwtRefused || state.refreshRequestedAt !== undefined;
   return {
     ...state,
     token: shrunk ? { ...token, renewable: false } : token,
     deniedRenewals: 0,
     renewalStreak: undefined,
-    loginStreak: newJwtRefused ? state.loginStreak : undefined,
+    loginStreak: loginIsWanted ? state.loginStreak : undefined,
   };
 }
 

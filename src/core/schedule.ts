@@ -24,8 +24,9 @@ export const UNWATCHED_POLL_MS = 2 * SECOND;
 export const IDENTITY_POLL_MS = 5 * SECOND;
 /** A look at each sink, whether somebody deleted or altered what it holds. */
 export const SINK_CHECK_MS = 10 * SECOND;
-/** What a stop waits for a call in flight, and then for the revocation. */
-export const STOP_CALL_MS = 2 * SECOND;
+/** From a stop to the end of its revocation, and what of that it waits for another call in flight. */
+export const STOP_MS = 2 * SECOND;
+export const STOP_CALL_MS = SECOND;
 /** A token this young may not have reached the node that denies its renewal. */
 export const REPLICATION_MS = 5 * SECOND;
 /** Wall and steady clock apart by more than this since the last look: somebody set the clock. */
@@ -97,10 +98,12 @@ export function retryDelay(failure: Failure, { count, tokenLeftMs, untilValidMs,
 }
 
 /** What a failed call costs the budget: one that had to be waited for costs double. */
-export const failureCost = (failure: Failure): number => (failure.code === 'vault_timeout' ? 2 : 1);
+export const failureCost = (failure: Failure): number => (failure.code === 'vault_timeout' ? MOST_COST : 1);
+const MOST_COST = 2;
 
-/** When the budget allows the next call: any call may fail. */
-export const budgetReadyAt = (budget: Bucket): number => readyAt(budget, FAILURE_BUDGET, 1);
+/** When the budget allows the next call: any call may fail. `leavesRoom`: so that another kind of call is left one, too. */
+export const budgetReadyAt = (budget: Bucket, leavesRoom: boolean): number =>
+  readyAt(budget, FAILURE_BUDGET, leavesRoom ? 1 + MOST_COST : 1);
 
 /** The poll interval, jittered by 10 % either way. */
 export const pollDelay = (intervalMs: number, random: number): number => intervalMs * (0.9 + 0.2 * random);

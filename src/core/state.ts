@@ -40,7 +40,8 @@ export interface State {
   readonly renewalStreak: Streak | undefined;
   /** what is left to spend on failed calls */
   readonly budget: Bucket;
-  readonly refreshRequested: boolean;
+  /** when somebody asked for a fresh login that hasn't come yet */
+  readonly refreshRequestedAt: number | undefined;
   /** tokens in a row whose very first renewal was denied: their policies lack renew-self */
   readonly deniedRenewals: number;
   readonly sinks: readonly SinkState[];
@@ -71,8 +72,10 @@ export interface HeldToken extends Grant {
   readonly generation: number;
   /** grows with every grant, renewals included: what a sink compares */
   readonly revision: number;
-  /** the JWT that it was got with; 0 when it was taken over from an earlier config */
+  /** the JWT that it was got with; 0 when that was under an earlier config */
   readonly jwtSerial: number;
+  /** granted by the Vault, or to the role, of an earlier config: served, but neither renewed nor revoked under this one */
+  readonly isForeign: boolean;
   readonly grantedAt: number;
   readonly issuedAt: number;
   readonly expiresAt: number;

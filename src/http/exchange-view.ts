@@ -8,6 +8,8 @@ export interface ExchangeView {
   status(): ExchangeStatus;
   /** the Vault token while it may be served: never an expired one */
   token(): ServedToken | undefined;
+  /** of the latest token, also when it has expired; undefined before the first one */
+  generation(): number | undefined;
   /** resolves when the token's generation differs from `generation`, or when `signal` aborts; never rejects */
   changed(generation: number | undefined, signal: AbortSignal): Promise<void>;
   /** asks for a fresh login; returns at once */

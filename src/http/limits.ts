@@ -61,6 +61,8 @@ export function openApp({ onRequest, mostSilenceMs = 0 }: AppLimits): FastifyIns
   });
   makeRoom(app.server);
   app.removeAllContentTypeParsers();
+  // who names the type of the body that it doesn't send is no fault
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
   app.addHook('onRequest', async (_request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
   });
@@ -110,9 +112,14 @@ function makeRoom(server: FastifyInstance['server']): void {
     });
     if (open.size > most) [...idle][0]?.destroy();
   });
+  const unanswered = new Map<Socket, number>();
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     idle.delete(socket);
+    unanswered.set(socket, (unanswered.get(socket) ?? 0) + 1);
     response.once('close', () => {
+      const left = (unanswered.get(socket) ?? 1) - 1;
+      if (left > 0) return void unanswered.set(socket, left);
+      unanswered.delete(socket);
       if (!socket.destroyed) idle.add(socket);
     });
   });

@@ -46,8 +46,10 @@ export function buildOpsApi(options: OpsApiOptions): FastifyInstance {
       ? sendError(reply, 404, ['not_found', 'There is no exchange of that name.'])
       : sendReadiness(reply, one);
   });
+  let started = false;
   app.get('/startupz', async (_request, reply) => {
-    const started = statuses().every((status) => status.started);
+    // for ever: what a reload adds is no reason to start anew
+    started ||= statuses().every((status) => status.started);
     return reply
       .code(started ? 200 : 503)
       .type('text/plain')

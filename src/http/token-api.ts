@@ -57,7 +57,14 @@ export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
     if (view === undefined) return reply;
     const poll = parsePoll(request.query);
     if (poll === undefined) return sendError(reply, 400, ['invalid_request', 'The request is not valid.']);
-    if (poll.waits) await waitForChange(view, poll, { request, closing: closing.signal });
+    if (!poll.waits) return sendToken(view, request, reply);
+    await waitForChange(view, poll, { request, closing: closing.signal });
+    // a reload may have taken it away, or put another one in its place
+    const later = find(request, reply);
+    return later === undefined ? reply : sendToken(later, request, reply);
+  }
+
+  function sendToken(view: ExchangeView, request: TokenRequest, reply: FastifyReply): unknown {
     const token = view.token();
     if (token === undefined) return sendUnavailable(view, reply);
     reply.header('etag', `"${token.generation}"`);
@@ -114,9 +121,12 @@ async function waitForChange(
   { request, closing }: { request: TokenRequest; closing: AbortSignal },
 ): Promise<void> {
   const gone = new AbortController();
-  request.raw.socket.once('close', () => gone.abort());
+  const onClose = () => gone.abort();
+  const { socket } = request.raw;
+  socket.once('close', onClose);
   const timeout = AbortSignal.timeout(timeoutMs);
-  await view.changed(known ?? view.token()?.generation, AbortSignal.any([closing, gone.signal, timeout]));
+  await view.changed(known ?? view.generation(), AbortSignal.any([closing, gone.signal, timeout]));
+  socket.off('close', onClose);
 }
 
 function metadataOf({ name }: ExchangeView, token: ServedToken) {

@@ -117,7 +117,10 @@ function tellOfToken(tell: Tell, before: State, after: State, status: ExchangeSt
   tell(isLogin ? 'info' : 'debug', isLogin ? 'logged_in' : 'renewed', tokenFields(token, status));
   const { policies } = token;
   if (!isLogin && policies.join() !== before.token?.policies.join()) tell('warn', 'policies_changed', { policies });
-  for (const warning of token.warnings) tell('warn', 'vault_warning', { warning });
+  // at each renewal Vault says the same
+  const known = isLogin ? [] : (before.token?.warnings ?? []);
+  for (const warning of token.warnings.filter((one) => !known.includes(one)))
+    tell('warn', 'vault_warning', { warning });
   if (isLogin && token.numUses > 0) {
     tell('warn', 'token_uses_limited', {
       num_uses: token.numUses,

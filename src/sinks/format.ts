@@ -13,6 +13,8 @@ export function renderToken(format: TokenFormat, document: TokenDocument): strin
     case 'raw':
       return token;
     case 'env':
+      // a shell would read more than a word in it
+      if (!/^[\w.~+/=-]+$/.test(token)) throw new ExchangeError('sink_failed', 'the token is no word for a shell');
       return `VAULT_TOKEN=${token}\n`;
     case 'json': {
       const { accessor, renewable, policies, exchange } = document;

@@ -1,12 +1,13 @@
-// A sink's work, one piece after the other, also over a reload that opens the same sink anew: a write that a slow disk holds
-// up can't land on top of a newer one.
+// A sink's work, one piece after the other, also over a reload that opens the same sink anew or gives it to another
+// exchange: a write that a slow disk holds up can't land on top of a newer one, and who has lost the sink leaves it alone.
 
 import type { TokenSink } from './sink.ts';
 
 /** The end of the latest work, by the sink's id. */
 export type Turns = Map<string, Promise<unknown>>;
 
-export function inTurn(sink: TokenSink, turns: Turns): TokenSink {
+/** @param isOurs whether the sink is still whose it was: asked when its turn comes */
+export function inTurn(sink: TokenSink, turns: Turns, isOurs: () => boolean): TokenSink {
   function after<T>(work: () => Promise<T>): Promise<T> {
     const before = turns.get(sink.id);
     const done = before === undefined ? work() : before.then(work);
@@ -22,9 +23,9 @@ export function inTurn(sink: TokenSink, turns: Turns): TokenSink {
   }
   return {
     id: sink.id,
-    deliver: (token) => after(() => sink.deliver(token)),
+    deliver: (token) => after(async () => (isOurs() ? sink.deliver(token) : { written: false })),
     age: () => sink.age(),
     check: () => sink.check(),
-    remove: () => after(() => sink.remove()),
+    remove: () => after(async () => (isOurs() ? sink.remove() : undefined)),
   };
 }

@@ -58,7 +58,7 @@ test('the budget lets through at most 12 failures in any minute and 40 in any 15
       let now = 0;
       const spent: number[] = [];
       for (const gap of gaps) {
-        now = Math.max(now + gap, schedule.budgetReadyAt(bucket));
+        now = Math.max(now + gap, schedule.budgetReadyAt(bucket, false));
         bucket = spend(bucket, schedule.FAILURE_BUDGET, { now, cost: 1 });
         spent.push(now);
       }

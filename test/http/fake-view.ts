@@ -35,6 +35,7 @@ export function fakeView(name = 'app') {
     },
     status: () => ({ ...STATUS, exchange: name }),
     token: () => token,
+    generation: () => token?.generation,
     changed: (generation: number | undefined, signal: AbortSignal) =>
       new Promise<void>((resolve) => {
         const wake = () => {
