@@ -64,7 +64,8 @@ export async function startDaemon({ settings, openObserver, env, version }: Daem
   });
   const metrics = () => observer.metrics.render(exchanges.views().map((view) => view.status()));
   const isTurning = () => clock.now() - exchanges.lastStepAt() < MOST_HEARTBEAT_MS;
-  const ops = buildOpsApi({ exchanges: exchanges.views, metrics, isTurning, version, now: clock.now, onRequest });
+  const { views, isStarted } = exchanges;
+  const ops = buildOpsApi({ exchanges: views, metrics, isStarted, isTurning, version, now: clock.now, onRequest });
   const stop = async () => {
     await Promise.all([closeApp(api), closeApp(ops)]);
     await exchanges.stop(STOP_GRACE_MS);

@@ -10,6 +10,8 @@ export interface Exchanges {
   views(): readonly ExchangeView[];
   /** Resolves when every exchange has delivered its first token to all its sinks. */
   readonly started: Promise<void>;
+  /** whether that is so; what a reload adds changes nothing about it */
+  isStarted(): boolean;
   /** when any exchange was last stepped, on the steady clock */
   lastStepAt(): number;
   /** Makes the exchanges those of `settings`; the ones that are unchanged keep their tokens. */
@@ -47,18 +49,19 @@ export function openExchanges(
   };
   let lastStepAt = tools.clock.now();
   let isEnding = false;
-  const open = (one: ExchangeSettings, startsInMs: number) => {
+  const open = (one: ExchangeSettings, startsInMs: number, looksBack: boolean) => {
     const onStep = (state: State) => {
       lastStepAt = tools.clock.now();
       if (state.started) doneStarting(one.name);
     };
-    served.set(one.name, openServedExchange(one, tools, { startsInMs, onStep }));
+    served.set(one.name, openServedExchange(one, tools, { startsInMs, looksBack, onStep }));
   };
 
-  for (const [index, one] of settings.entries()) open(one, index * START_GAP_MS);
+  for (const [index, one] of settings.entries()) open(one, index * START_GAP_MS, !shared.isOneShot);
   return {
     views: () => [...served.values()],
     started,
+    isStarted: () => starting.size === 0,
     lastStepAt: () => lastStepAt,
     async apply(next) {
       if (isEnding) return;
@@ -75,7 +78,7 @@ export function openExchanges(
         if (isEnding) break;
         const known = served.get(one.name);
         if (known !== undefined && isDeepStrictEqual(known.settings(), one)) continue;
-        if (known === undefined) open(one, startsInMs);
+        if (known === undefined) open(one, startsInMs, false);
         else await known.change(one, startsInMs);
         startsInMs += START_GAP_MS;
       }

@@ -58,8 +58,8 @@ export interface RunnerParts {
   readonly inherited?: Inheritance | undefined;
   /** the first look at what is due comes this much later; at once if left out */
   readonly startsInMs?: number;
-  /** a person or a job wants a token now, whenever another process got one */
-  readonly isOneShot?: boolean;
+  /** whether a token that another process put in place lately holds up the first login; it does if left out */
+  readonly looksBack?: boolean;
 }
 
 export interface Runner {
@@ -101,7 +101,7 @@ export function startRunner(parts: RunnerParts): Runner {
 
   function begin(): void {
     isBegun = true;
-    if (parts.inherited === undefined && !parts.isOneShot)
+    if (parts.looksBack !== false)
       for (const sink of parts.sinks) void sink.age().then((ageMs) => post({ type: 'token-found', ageMs }));
     post({ type: 'woke' });
   }

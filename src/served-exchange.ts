@@ -36,7 +36,7 @@ export interface ExchangeTools {
   readonly turns: Turns;
   /** whether the sink with this id is no other exchange's under the config in force */
   readonly mayUse: (exchange: string, sink: string) => boolean;
-  /** whether the process ends with its first tokens; it doesn't if left out */
+  /** a person or a job wants a token now, and then the process ends; it doesn't if left out */
   readonly isOneShot?: boolean;
   /** files, the watcher and HTTP unless somebody brings other ones */
   readonly ports?: Ports;
@@ -53,11 +53,17 @@ export interface ServedExchange extends ExchangeView {
   close(): Promise<void>;
 }
 
-/** @param startsInMs how long to wait before the JWT is read and Vault asked: many exchanges don't start in one moment */
+interface Begin {
+  /** how long to wait before the JWT is read and Vault asked: many exchanges don't start in one moment */
+  readonly startsInMs: number;
+  /** whether a token that another process put in place lately holds up the first login */
+  readonly looksBack: boolean;
+}
+
 export function openServedExchange(
   first: ExchangeSettings,
   tools: ExchangeTools,
-  { startsInMs, onStep }: { readonly startsInMs: number; readonly onStep: (state: State) => void },
+  { startsInMs, looksBack, onStep }: Begin & { readonly onStep: (state: State) => void },
 ): ServedExchange {
   const { clock } = tools;
   const waiting = openWaiting();
@@ -67,7 +73,7 @@ export function openServedExchange(
     generation = state.token?.generation;
     onStep(state);
   };
-  let open = openParts(first, tools, { stepped, startsInMs });
+  let open = openParts(first, tools, { stepped, startsInMs, looksBack });
   let inheritedFrom: string | undefined;
   /** the address of the Vault that granted the token in hand */
   const origin = () => (open.runner.state().token?.isForeign ? inheritedFrom : open.policy.settings.vault.address);
@@ -109,7 +115,7 @@ export function openServedExchange(
         const inherited = { settings: open.policy.settings, state: open.runner.state() };
         inheritedFrom = origin();
         await open.close();
-        open = openParts(settings, tools, { stepped, startsInMs, inherited });
+        open = openParts(settings, tools, { stepped, startsInMs, looksBack: false, inherited });
       }),
     stop: (graceMs) =>
       inOrder(async () => {
@@ -146,16 +152,15 @@ function openWaiting() {
   };
 }
 
-interface Beginning {
+interface Beginning extends Begin {
   readonly stepped: (state: State) => void;
-  readonly startsInMs: number;
   readonly inherited?: Inheritance | undefined;
 }
 
 function openParts(
   settings: ExchangeSettings,
-  { clock, observer, env, tokenFor, turns, mayUse, isOneShot = false, ports = REAL_PORTS }: ExchangeTools,
-  { stepped, startsInMs, inherited }: Beginning,
+  { clock, observer, env, tokenFor, turns, mayUse, ports = REAL_PORTS }: ExchangeTools,
+  { stepped, startsInMs, looksBack, inherited }: Beginning,
 ) {
   const sinks = settings.sinks.map((sink) =>
     inTurn(ports.openSink(sink), turns, () => mayUse(settings.name, sink.path)),
@@ -183,7 +188,7 @@ function openParts(
     },
   };
   observer.added(policy);
-  const runner = startRunner({ policy, source, vault, sinks, clock, observer: told, inherited, startsInMs, isOneShot });
+  const runner = startRunner({ policy, source, vault, sinks, clock, observer: told, inherited, startsInMs, looksBack });
   return {
     policy,
     runner,

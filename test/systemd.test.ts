@@ -12,8 +12,10 @@ import { temporaryDirectory } from './support/temporary.ts';
 
 async function setUp(t: TestContext, env: Record<string, string> = {}) {
   const directory = await temporaryDirectory(t);
-  const [program, heard] = [join(directory, 'systemd-notify'), join(directory, 'heard')];
-  await writeFile(program, `#!/bin/sh\necho "$*" >> '${heard}'\n`);
+  const [program, heard, deaf] = ['systemd-notify', 'heard', 'deaf'].map((name) => join(directory, name));
+  assert.ok(program !== undefined && heard !== undefined && deaf !== undefined);
+  if (env['DEAF'] !== undefined) await writeFile(deaf, '');
+  await writeFile(program, `#!/bin/sh\ntest ! -e '${deaf}' || exit 1\necho "$*" >> '${heard}'\n`);
   await chmod(program, 0o755);
   const world = { now: 0, wake: () => {}, alive: true, unheard: [] as string[], ready: false, started: false };
   const systemd = openSystemd({
@@ -47,7 +49,7 @@ async function setUp(t: TestContext, env: Record<string, string> = {}) {
       const all = await lines();
       return all.length >= count && all;
     });
-  return { systemd, world, program, lines, untilHeard };
+  return { systemd, world, program, deaf, lines, untilHeard };
 }
 
 test('the status is told, then that it is ready, once, and at last that it stops', async (t) => {
@@ -80,6 +82,20 @@ test('the watchdog is fed at a third of its time, and only while the sidecar doe
     await turnsUntil('the status is told', (line) => line.includes('STATUS')),
     'STATUS=every exchange is ready',
   );
+});
+
+test('what systemd did not hear is told again', async (t) => {
+  const { world, deaf, lines } = await setUp(t, { DEAF: '' });
+  Object.assign(world, { ready: true, started: true });
+  const turnsUntil = (what: string, seen: () => Promise<boolean> | boolean) =>
+    until(what, () => {
+      world.wake();
+      return seen();
+    });
+  await turnsUntil('it is reported', () => world.unheard.length > 0);
+  await rm(deaf);
+  await turnsUntil('it is heard', async () => (await lines()).length > 0);
+  assert.equal((await lines())[0], 'READY=1 STATUS=every exchange is ready');
 });
 
 test('what systemd cannot be told is reported once', async (t) => {

@@ -21,6 +21,8 @@ const READY_REPLY = { schema: { response: { 200: READINESS, 503: READINESS } } }
 export interface OpsApiOptions extends AppOptions {
   readonly exchanges: () => readonly ExchangeView[];
   readonly metrics: () => Promise<{ contentType: string; body: string }>;
+  /** whether each exchange that the process started with has delivered its first token; true for ever after */
+  readonly isStarted: () => boolean;
   /** whether the exchanges are stepped */
   readonly isTurning: () => boolean;
   readonly version: string;
@@ -46,10 +48,8 @@ export function buildOpsApi(options: OpsApiOptions): FastifyInstance {
       ? sendError(reply, 404, ['not_found', 'There is no exchange of that name.'])
       : sendReadiness(reply, one);
   });
-  let started = false;
   app.get('/startupz', async (_request, reply) => {
-    // for ever: what a reload adds is no reason to start anew
-    started ||= statuses().every((status) => status.started);
+    const started = options.isStarted();
     return reply
       .code(started ? 200 : 503)
       .type('text/plain')

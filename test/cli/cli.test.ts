@@ -146,6 +146,32 @@ test('who reads only the beginning gets no complaint; output that is lost is tol
   );
 });
 
+test('SIGHUP while it starts, before anything is logged, is heeded', async (t) => {
+  const { vault, configFile, writeJwt } = await setUp(t);
+  await writeJwt();
+  vault.setSealed(true);
+  const { child, event } = start(t, configFile);
+  await until('it asks Vault', () => vault.requests.length > 0);
+  child.kill('SIGHUP');
+  await event('config_reloaded');
+  assert.equal(child.exitCode, null);
+});
+
+test('SIGTERM and SIGHUP at once end it, whatever the new config begins', async (t) => {
+  const { configFile, config, write, writeJwt } = await setUp(t);
+  await writeJwt();
+  for (const signals of [['SIGTERM', 'SIGHUP'] as const, ['SIGHUP', 'SIGTERM'] as const]) {
+    const { child, event } = start(t, configFile);
+    await event('ready');
+    const { exchanges, ...rest } = config() as { exchanges: { app: object } };
+    await write({ ...rest, exchanges: { ...exchanges, other: { ...exchanges.app, sinks: [] } } });
+    const ended = once(child, 'exit');
+    for (const signal of signals) child.kill(signal);
+    assert.deepEqual(await ended, [0, null]);
+    await write(config());
+  }
+});
+
 test('the example config is valid', async () =>
   assert.equal((await cli(['validate', '--config', 'config.example.json'])).code, 0));
 

@@ -203,3 +203,86 @@ test('metrics: every label set is there from the start, and the numbers are thos
   assert.ok(Math.abs(value('token_expiration_timestamp_seconds{exchange="app"}') - Date.now() / 1000 - 3600) < 5);
   assert.equal(value('consecutive_failures{exchange="app"}'), 0);
 });
+
+test('who waits for the token of an exchange that a reload takes away is told so', async (t) => {
+  const peers = await openPeers(t);
+  await peers.writeJwt();
+  const { daemon } = await runDaemon(t, peers.config());
+  const first = await until('the first token', () => tokenIn(peers));
+  const poll = read(`${daemon.api}/v1/token/app?wait_for_change=true`, GUARD);
+  const { exchanges, ...rest } = peers.config() as { exchanges: { app: object } };
+  // once the poll is under way
+  assert.equal(JSON.parse((await read(`${daemon.api}/v1/token`, GUARD)).text).access_token, first);
+  await daemon.reload(settingsOf({ ...rest, exchanges: { other: { ...exchanges.app, sinks: [] } } }));
+  assert.equal((await poll).status, 404);
+  assert.equal((await read(`${daemon.ops}/startupz`)).status, 200, 'for ever');
+});
+
+test('a reload of what the token does not depend on keeps it, and writes it as it is wanted now, without a word', async (t) => {
+  const peers = await openPeers(t);
+  await peers.writeJwt();
+  const { daemon, log } = await runDaemon(t, peers.config());
+  const token = await until('the token', () => tokenIn(peers));
+  const logins = () => peers.vault.requests.filter(({ path }) => path.endsWith('/login')).length;
+  const before = logins();
+  const sinks = [{ file: { path: join(peers.directory, 'token'), format: 'env', mode: '0640' } }];
+  await daemon.reload(settingsOf(peers.config({ sinks })));
+  await until('the file is as the config says', async () => (await tokenIn(peers)) === `VAULT_TOKEN=${token}\n`);
+  assert.equal(logins(), before);
+  assert.equal(daemon.exchanges.views()[0]?.token()?.renewable, true);
+  assert.deepEqual(
+    log.filter((line) => line.includes('sink_restored')),
+    [],
+  );
+});
+
+test('a token is revoked at the Vault that granted it, and shown to no other', async (t) => {
+  const [peers, other] = [await openPeers(t), await openPeers(t)];
+  await peers.writeJwt();
+  const { daemon, stop } = await runDaemon(t, peers.config({ on_stop: 'revoke' }));
+  await until('the token', () => tokenIn(peers));
+  other.vault.setSealed(true);
+  await daemon.reload(settingsOf(peers.config({ on_stop: 'revoke', vault: { address: other.vault.url } })));
+  await stop();
+  assert.deepEqual(
+    other.vault.requests.map(({ path }) => path).filter((path) => !path.endsWith('/login')),
+    [],
+  );
+  assert.equal(await tokenIn(peers), undefined, 'it is out of the file');
+});
+
+test('an exchange under a new name keeps its file, also while the old one is revoked', async (t) => {
+  const peers = await openPeers(t);
+  await peers.writeJwt();
+  const { daemon } = await runDaemon(t, peers.config({ on_stop: 'revoke' }));
+  await until('the token', () => tokenIn(peers));
+  const { exchanges, ...rest } = peers.config({ on_stop: 'revoke' }) as { exchanges: { app: object } };
+  const gaps: boolean[] = [];
+  const reload = daemon.reload(settingsOf({ ...rest, exchanges: { renamed: exchanges.app } }));
+  let isDone = false;
+  void reload.then(() => {
+    isDone = true;
+  });
+  await until('the reload is done', async () => {
+    gaps.push((await tokenIn(peers)) === undefined);
+    return isDone;
+  });
+  await until('a token of its own', () => daemon.exchanges.views()[0]?.status().ready);
+  assert.equal(peers.vault.alive().length, 1, 'the old one is revoked');
+  assert.deepEqual([gaps.includes(true), daemon.exchanges.views().map(({ name }) => name)], [false, ['renamed']]);
+});
+
+test('a stop while a reload is under way: nothing is begun any more', async (t) => {
+  const peers = await openPeers(t);
+  await peers.writeJwt();
+  const { daemon, stop } = await runDaemon(t, peers.config());
+  await until('the token', () => tokenIn(peers));
+  const { exchanges, ...rest } = peers.config() as { exchanges: { app: object } };
+  const more = { ...exchanges, other: { ...exchanges.app, sinks: [] } };
+  const [reload, stopped] = [daemon.reload(settingsOf({ ...rest, exchanges: more })), stop()];
+  await Promise.all([reload, stopped]);
+  await daemon.reload(settingsOf({ ...rest, exchanges: { late: { ...exchanges.app, sinks: [] } } }));
+  const names = daemon.exchanges.views().map(({ name }) => name);
+  assert.ok(!names.includes('late'), `${names}`);
+  for (const view of daemon.exchanges.views()) assert.equal(view.status().phase, 'stopping');
+});

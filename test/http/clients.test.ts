@@ -42,6 +42,7 @@ test('G6: clients that ask for much and take nothing of it are cut off, and the 
   const app = buildOpsApi({
     exchanges: () => [],
     metrics,
+    isStarted: () => true,
     isTurning: () => true,
     version: '',
     now: () => performance.now(),
@@ -138,6 +139,26 @@ test('G11: clients that reset in the middle of a request, a reply or a long poll
   }
   assert.ok((await ask(port, request(port))).includes(token));
   assert.deepEqual(troubles(log), []);
+});
+
+test('a long poll behind another request on one connection waits on, whoever comes meanwhile', async (t) => {
+  const { port, token } = await setUp(t);
+  const alive = ['Connection: keep-alive'];
+  const { socket, answer } = openSocket(port);
+  const poll = request(port, alive, 'GET /v1/token?wait_for_change=true&timeout_sec=2 HTTP/1.1');
+  socket.write(request(port, alive) + poll);
+  await until('the first answer', () => answer().includes(token));
+  const silent = Array.from({ length: 70 }, () => openSocket(port).socket);
+  t.after(() => silent.map((one) => one.destroy()));
+  await until('both answers', () => statusesIn(answer()).length === 2);
+  assert.deepEqual(statusesIn(answer()), [200, 200]);
+  socket.destroy();
+});
+
+test('a refresh may name the type of the body that it has not', async (t) => {
+  const { port } = await setUp(t);
+  const bytes = request(port, ['Content-Type: application/json'], 'POST /v1/token/app/refresh HTTP/1.1');
+  assert.deepEqual(statusesIn(await ask(port, bytes)), [202]);
 });
 
 test('G12: after the last token: 503 with a reason and Retry-After, and the dead token is served no more', async (t) => {

@@ -255,3 +255,53 @@ test('on_stop "revoke": the token is revoked and taken out of the sinks', () => 
   assert.equal(world.file, undefined);
   assert.equal(world.vault.issued.size, 0);
 });
+
+test('logins that fail leave renewals their share of the budget: a token that can be renewed is never lost to them', () => {
+  for (const [code, leases] of [
+    ['issuer_unreachable', [20, 60, 100, 120]],
+    ['role_missing', [20, 45, 90]],
+    ['vault_timeout', [90, 120, 180, 240]],
+  ] as const) {
+    for (const lease of leases) {
+      const world = new World({
+        latencyMs: (effect) => (effect === 'log-in' && world.vault.refusal?.code === 'vault_timeout' ? 15_000 : 20),
+      });
+      world.vault.ttlMs = lease * 1000;
+      begin(world, jwtOf(0, 24 * HOUR));
+      world.pass(1000);
+      world.vault.refusal = { code };
+      for (let second = 1; second <= 900; second += 1) {
+        // each new one is another login to fail
+        if (second % 60 === 0) world.writeJwt(jwtOf(second * 1000, 24 * HOUR));
+        world.pass(1000);
+        assert.equal(world.status().authenticated, true, `${code}, a lease of ${lease} s: lost after ${second} s`);
+      }
+    }
+  }
+});
+
+test('a refresh that meets a failing Vault is made good by the first login that succeeds, and by no more', () => {
+  const world = begin(new World());
+  world.pass(60_000);
+  world.vault.outage = { code: 'vault_unavailable' };
+  world.post({ type: 'refresh-requested' });
+  world.pass(300);
+  world.vault.outage = undefined;
+  world.pass(10_000);
+  const logins = () => world.calls.filter(({ operation }) => operation === 'login').map(({ outcome }) => outcome);
+  assert.deepEqual(logins(), ['ok', 'vault_unavailable', 'ok']);
+  world.pass(20 * 60_000);
+  assert.equal(logins().length, 3);
+  assert.equal(world.status().failure, undefined);
+});
+
+test('on_stop "revoke" with a call in flight that hangs: revoked, and out of the sinks within two seconds all the same', () => {
+  const settings = { onStop: 'revoke' } as const;
+  const world = begin(new World({ settings, latencyMs: (effect) => (effect === 'renew' ? 15_000 : 20) }));
+  world.pass(0.76 * HOUR);
+  assert.equal(world.calls.at(-1)?.operation, 'renew');
+  world.post({ type: 'stop-requested' });
+  world.pass(2100);
+  assert.equal(world.file, undefined);
+  assert.equal(world.vault.issued.size, 0);
+});
