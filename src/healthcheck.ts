@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 
 const TIMEOUT_MS = 3000;
 
-const listen = process.argv[2] ?? process.env['VTS_OPS_LISTEN'] ?? '127.0.0.1:8276';
+const listen = process.argv[2] || process.env['VTS_OPS_LISTEN'] || '127.0.0.1:8276';
 const [, listening = '', port = ''] = /^\[?([^\]]*)\]?:(\d+)$/.exec(listen) ?? [];
 const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[listening] ?? listening;
 

@@ -131,7 +131,7 @@ spec:
       restartPolicy: Always
       args: [run, --config, /etc/vault-token-sidecar/config.json]
       ports: [{ name: ops, containerPort: 8276 }]
-      startupProbe: { httpGet: { path: /startupz, port: ops }, periodSeconds: 1, failureThreshold: 120 }
+      startupProbe: { httpGet: { path: /startupz, port: ops }, periodSeconds: 1, failureThreshold: 86400 }
       livenessProbe: { httpGet: { path: /livez, port: ops } }
       resources: { requests: { cpu: 10m, memory: 64Mi }, limits: { memory: 160Mi } }
       securityContext:

@@ -75,6 +75,8 @@ test('every value reaches its place', async (t) => {
       role: 'role',
       mount: 'k8s',
       logLevel: 'debug',
+      opsHost: '[::]',
+      cpuLimit: '500m',
     },
     podMonitor: { enabled: true, labels: { release: 'a' }, interval: '15s', selector: { matchLabels: { team: 'b' } } },
     prometheusRule: { enabled: true, labels: { release: 'c' } },
@@ -92,8 +94,10 @@ test('every value reaches its place', async (t) => {
     VTS_ISSUER: 'https://k8s-prod.oidc.pub',
     VTS_LOG_LEVEL: 'debug',
     VTS_MOUNT: 'k8s',
+    VTS_OPS_LISTEN: '[::]:8276',
     VTS_ROLE: 'role',
     ca_config_map: 'vault-ca',
+    cpu_limit: '500m',
   });
   assert.equal(dashboard?.metadata.labels?.['grafana'], 'd');
   assert.deepEqual(dashboard?.metadata.annotations, { grafana_folder: 'Vault' });

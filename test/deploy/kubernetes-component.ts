@@ -22,6 +22,10 @@ export async function componentPatches(t: TestContext, kubernetes: Kubernetes): 
   const items = [
     workload('Deployment', 'labelled', { selector, template: template(own) }),
     workload('Deployment', 'unlabelled', { selector, template: template() }, {}),
+    workload('Deployment', 'grouped', {
+      selector,
+      template: template({ securityContext: { ...restricted().securityContext, supplementalGroups: [2000] } }),
+    }),
     workload('StatefulSet', 'set', { selector, serviceName: 'set', template: template() }),
     workload('DaemonSet', 'daemons', { selector, template: template() }),
     workload('Job', 'once', job),
@@ -31,6 +35,13 @@ export async function componentPatches(t: TestContext, kubernetes: Kubernetes): 
     namespace: 'my-app',
     resources: ['workloads.json'],
     components: [relative(directory, 'deploy/kubernetes/component')],
+    // as kustomization.yaml of the component tells it
+    patches: [
+      {
+        target: { kind: 'Deployment', name: 'grouped' },
+        patch: '- { op: add, path: /spec/template/spec/securityContext/supplementalGroups/-, value: 2000 }',
+      },
+    ],
     configMapGenerator: [{ name: 'vault-token-sidecar', files: ['config.json'] }],
   };
   cpSync('deploy/kubernetes/base/config.json', join(directory, 'config.json'));
@@ -46,6 +57,7 @@ export async function componentPatches(t: TestContext, kubernetes: Kubernetes): 
   const { initContainers = [], volumes = [] } = specOf('labelled');
   assert.deepEqual(namesOf(initContainers), ['vault-token-sidecar', 'own']);
   assert.deepEqual(namesOf(volumes), ['vault-token-sidecar', 'vault-jwt', 'vault-token', 'own']);
+  assert.deepEqual(specOf('grouped').securityContext?.supplementalGroups, [65532, 2000]);
   for (const name of ['set', 'daemons', 'once', 'daily']) {
     assert.deepEqual(specOf(name).initContainers, [initContainers[0]], name);
     assert.deepEqual(specOf(name).volumes, volumes.slice(0, 3), name);

@@ -42,6 +42,7 @@ export interface Container {
   readonly args?: readonly string[];
   readonly env?: readonly { readonly name: string; readonly value: string }[];
   readonly restartPolicy?: string;
+  readonly resources?: { readonly limits?: Readonly<Record<string, string>> };
   readonly securityContext?: SecurityContext;
   readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[];
   readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];

@@ -77,6 +77,16 @@ export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Pro
     );
     const token = 'vault-token /vault ro';
     assert.deepEqual(mounts, [[token], ['mine /vault'], [token], ['mine /data', token]]);
+    for (const mountPath of ['/vault/', '/vault/config']) {
+      const below = inject({
+        containers: [{ ...container('app'), volumeMounts: [{ name: 'mine', mountPath }] }],
+        volumes: [{ name: 'mine', emptyDir: {} }],
+      });
+      assert.deepEqual(
+        below.spec.containers[0]?.volumeMounts?.map((mount) => mount.mountPath),
+        [mountPath],
+      );
+    }
     assert.deepEqual([spec.securityContext?.fsGroup, spec.securityContext?.supplementalGroups], [7, [8, 65532]]);
   });
   await t.test('what the labels say, before what the settings say', async () => {
@@ -84,6 +94,8 @@ export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Pro
       VTS_ROLE: 'all',
       VTS_MOUNT: 'k8s/prod',
       VTS_ISSUER: 'https://k8s-prod.oidc.pub',
+      VTS_OPS_LISTEN: '[::]:8276',
+      cpu_limit: '500m',
       VAULT_NAMESPACE: 'team',
       ca_config_map: 'vault-ca',
     };
@@ -92,8 +104,9 @@ export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Pro
       const seen = inject();
       return environmentOf(seen)['VTS_ROLE'] === 'all' && seen;
     });
-    const { ca_config_map: _, ...variables } = set;
+    const { ca_config_map: _, cpu_limit: cpu, ...variables } = set;
     assert.partialDeepStrictEqual(environmentOf(pod), { ...variables, VAULT_CACERT: '/var/run/secrets/oidc/ca.crt' });
+    assert.deepEqual(pod.spec.initContainers?.[0]?.resources?.limits, { cpu, memory: '160Mi' });
     const own = inject(
       {},
       { 'vault-token-sidecar.oidc.pub/role': 'mine', 'vault-token-sidecar.oidc.pub/mount': 'jwt2' },
@@ -101,8 +114,24 @@ export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Pro
     assert.deepEqual([environmentOf(own)['VTS_ROLE'], environmentOf(own)['VTS_MOUNT']], ['mine', 'jwt2']);
     changeSettings(kubernetes, Object.fromEntries(Object.keys(set).map((name) => [name, null])));
   });
-  await t.test('refused without settings', async () => {
-    changeSettings(kubernetes, { VAULT_ADDR: null });
+  await t.test('what is empty is as if it were not there', async () => {
+    const empty = { VTS_ROLE: '', VTS_MOUNT: '', VTS_OPS_LISTEN: '', audience: '', cpu_limit: '', ca_config_map: '' };
+    changeSettings(kubernetes, { ...empty, VTS_LOG_LEVEL: 'debug' });
+    const pod = await until('the settings are known', () => {
+      const seen = inject({}, { 'vault-token-sidecar.oidc.pub/role': '', 'vault-token-sidecar.oidc.pub/mount': '' });
+      return environmentOf(seen)['VTS_LOG_LEVEL'] === 'debug' && seen;
+    });
+    const { VTS_LOG_LEVEL: _, ...environment } = environmentOf(pod);
+    assert.deepEqual(environment, environmentOf(bare));
+    assert.deepEqual(pod.spec.volumes, bare.spec.volumes);
+    assert.deepEqual(pod.spec.initContainers?.[0]?.resources, bare.spec.initContainers?.[0]?.resources);
+    const settings = Object.fromEntries(Object.keys(empty).map((name) => [name, null]));
+    changeSettings(kubernetes, { ...settings, audience: 'vault', VTS_LOG_LEVEL: null });
+  });
+  for (const address of [null, '']) await t.test(`refused with the address ${address}`, () => refusedWith(address));
+
+  async function refusedWith(address: string | null): Promise<void> {
+    changeSettings(kubernetes, { VAULT_ADDR: address });
     const refusal = await until('a refusal', () => {
       try {
         inject();
@@ -111,8 +140,8 @@ export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Pro
       }
       return undefined;
     });
-    assert.match(refusal, /vault-token-sidecar.*VAULT_ADDR/s);
+    assert.match(refusal, /vault-token-sidecar.*(VAULT_ADDR|address)/s);
     kubernetes.dryRun(podOf(restricted({})));
     changeSettings(kubernetes, { VAULT_ADDR: 'https://vault.example.com:8200' });
-  });
+  }
 }

@@ -84,7 +84,7 @@ The pod's securityContext needs supplementalGroups: [65532], or fsGroup: 65532: 
   {{- $_ := set $env "VTS_JWT_FILE" "/var/run/secrets/oidc/token" }}
   {{- $_ := set $env "VTS_TOKEN_FILE" (print .mountPath "/token") }}
   {{- $_ := set $env "VTS_TOKEN_MODE" "0640" }}
-  {{- $_ := set $env "VTS_OPS_LISTEN" "0.0.0.0:8276" }}
+  {{- $_ := set $env "VTS_OPS_LISTEN" (print .opsHost ":8276") }}
   {{- $_ := set $env "VTS_LOG_LEVEL" .logLevel }}
 {{- end }}
 {{- range $name, $value := $env }}
@@ -103,7 +103,7 @@ The pod's securityContext needs supplementalGroups: [65532], or fsGroup: 65532: 
           expirationSeconds: {{ .expirationSeconds }}
       {{- with .vault.caConfigMap }}
       - configMap:
-          name: {{ . }}
+          name: {{ . | quote }}
           items:
             - key: ca.crt
               path: ca.crt
@@ -116,7 +116,7 @@ The pod's securityContext needs supplementalGroups: [65532], or fsGroup: 65532: 
 {{- with .configMap }}
 - name: vault-token-sidecar
   configMap:
-    name: {{ . }}
+    name: {{ . | quote }}
 {{- end }}
 {{- end }}
 
