@@ -184,13 +184,13 @@ test('on a machine with systemd', async (t) => {
   });
 
   await step('a purge leaves what the administrator wrote, and nothing else', async () => {
-    await machine.run('systemctl', 'start', APP);
+    await machine.run('systemctl', 'enable', '--now', APP);
     const { MainPID } = await showsAll(APP);
     await machine.run('apt-get', 'purge', '--yes', 'vault-token-sidecar');
     assert.equal((await showsAll(APP)).LoadState, 'not-found');
     await assert.rejects(stat(machine.at(`/proc/${MainPID}`)), { code: 'ENOENT' });
     assert.deepEqual(await readdir(machine.at('/etc/vault-token-sidecar')), ['app.json', 'second.json']);
-    const left = await machine.run('find', '/usr', '/run', '-name', '*vault-token-sidecar*', '-not', '-type', 'd');
+    const left = await machine.run('find', '/etc/systemd', '/usr', '/run', '-name', '*vault-token-sidecar*', '-not', '-type', 'd');
     assert.equal(left, '');
   });
 });
