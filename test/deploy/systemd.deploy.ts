@@ -190,7 +190,17 @@ test('on a machine with systemd', async (t) => {
     assert.equal((await showsAll(APP)).LoadState, 'not-found');
     await assert.rejects(stat(machine.at(`/proc/${MainPID}`)), { code: 'ENOENT' });
     assert.deepEqual(await readdir(machine.at('/etc/vault-token-sidecar')), ['app.json', 'second.json']);
-    const left = await machine.run('find', '/etc/systemd', '/usr', '/run', '-name', '*vault-token-sidecar*', '-not', '-type', 'd');
+    const left = await machine.run(
+      'find',
+      '/etc/systemd',
+      '/usr',
+      '/run',
+      '-name',
+      '*vault-token-sidecar*',
+      '-not',
+      '-type',
+      'd',
+    );
     assert.equal(left, '');
   });
 });
