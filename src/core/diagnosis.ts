@@ -5,7 +5,7 @@ import { bothSides } from './diagnosis-sides.ts';
 import type { Failure } from './errors.ts';
 import type { Evidence, ListenerFacts } from './evidence.ts';
 import { type Finding, fold, found, plain, type Raw } from './finding.ts';
-import { isExpired, isStale } from './workload-jwt.ts';
+import { isExpired, isStale, obeyedByNone } from './workload-jwt.ts';
 
 /** Errors first, in the order in which a login goes; empty when all is well. */
 export function diagnose(evidence: Evidence): readonly Finding[] {
@@ -105,7 +105,9 @@ function issuerFindings(evidence: Evidence): Raw[] {
   // by its keys alone Vault has no use for what the issuer publishes
   if (trust !== undefined && !trust['oidc_discovery_url'] && login?.seen !== undefined) return [];
   const severity = login === undefined || BY_ISSUER.has(login.failure?.code ?? 'internal') ? 'error' : 'warning';
-  const see = (code: FindingCode, words: string) => [found({ code, evidence: words, severity }, evidence)];
+  const see = (code: FindingCode, words: string) => [
+    found({ code, evidence: obeyedByNone(words), severity }, evidence),
+  ];
   switch (issuer.state) {
     case 'unreachable':
       return see('issuer_unreachable_here', `${issuer.url}: ${issuer.words}`);

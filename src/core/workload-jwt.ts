@@ -115,7 +115,9 @@ function instantOf(claim: unknown): number | undefined {
 }
 
 /** A claim's text for people: short, and nothing in it that a terminal may obey. */
-export const printable = (text: string): string => text.slice(0, 200).replaceAll(/\p{Cc}/gu, '\uFFFD');
+export const printable = (text: string): string => obeyedByNone(text.slice(0, 200));
+
+export const obeyedByNone = (text: string): string => text.replaceAll(/\p{Cc}/gu, '\uFFFD');
 
 function difference(claim: string, wanted: string, found: string | undefined): string {
   const shown = found === undefined || found === '' ? 'none' : JSON.stringify(printable(found));

@@ -5,9 +5,10 @@ import { statSync } from 'node:fs';
 import { test } from 'node:test';
 import { diagnose } from '../../src/core/diagnosis.ts';
 import { CAUSES, type FindingCode } from '../../src/core/diagnosis-codes.ts';
+import { wellFacts } from '../../src/core/diagnosis-facts.ts';
 import type { Evidence } from '../../src/core/evidence.ts';
 import { Secret } from '../../src/core/secret.ts';
-import { decodeWorkloadJwt } from '../../src/core/workload-jwt.ts';
+import { decodeWorkloadJwt, readJwt } from '../../src/core/workload-jwt.ts';
 import { inspectFile } from '../../src/doctor/jwt-file.ts';
 import { runInNamespace, runUnprivileged, withoutNamespaces } from '../support/confined.ts';
 import { jwtText } from '../support/jwt-text.ts';
@@ -79,6 +80,25 @@ test('an auth method of another type fails as a Vault in trouble does: told apar
   const codes = (mount: Evidence['mount']) => diagnose(evidenceOf({ login, health, mount })).map(({ code }) => code);
   assert.deepEqual(codes({ answers: false }), ['mount_missing']);
   assert.deepEqual(codes({ answers: true }), ['vault_unavailable']);
+});
+
+test('nothing that a JWT or its issuer says moves the terminal, or breaks the lines', () => {
+  const said = 'a\u001b[31m\nb\u009b';
+  const secret = new Secret(jwtText({ iss: said, sub: said.repeat(1000), aud: said }));
+  const jwt = decodeWorkloadJwt(secret, {});
+  assert.ok(!('code' in jwt));
+  const login = { failure: { code: 'subject_mismatch' as const, evidence: 'status 400, invalid subject (sub) claim' } };
+  const issuer = { state: 'key-missing' as const, url: said, keyId: said };
+  const evidence = evidenceOf({ jwt: { seen: jwt }, claims: readJwt(secret)?.claims, login, issuer });
+  const texts = [
+    ...wellFacts(evidence),
+    ...diagnose(evidence).flatMap((one) => [one.evidence ?? '', one.command ?? '']),
+  ];
+  assert.ok(texts.length > 2);
+  for (const text of texts) {
+    assert.doesNotMatch(text, /\p{Cc}/u);
+    assert.ok(text.length < 1000);
+  }
 });
 
 test("what isn't as the setup says: one line for each change, or for what isn't there at all", () => {
