@@ -26,7 +26,7 @@ const MOST_BYTES = 256 * 1024;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 export function openVaultClient(settings: VaultSettings): VaultClient {
-  let open: { readonly trust: Trust; readonly agent: Dispatcher } | undefined;
+  let open: { readonly trust: Trust; readonly agent: Promise<Dispatcher> } | undefined;
   let isClosed = false;
 
   /** The agent in force; a new one when the TLS files have changed. Bad files leave the old agent where there is one. */
@@ -35,17 +35,12 @@ export function openVaultClient(settings: VaultSettings): VaultClient {
       if (open === undefined) throw error;
       return open.trust;
     });
-    if (!isClosed && open !== undefined && isDeepStrictEqual(open.trust, trust)) return open.agent;
-    const agent = await openAgent(settings, trust);
     // closed while the files were read: what was wanted then is wanted no more
-    if (isClosed) {
-      await agent.destroy();
-      throw new ExchangeError('vault_connection_lost', 'closed');
-    }
-    // a call under way may have closed it, or opened another one meanwhile
-    void open?.agent.close().catch(() => {});
-    open = { trust, agent };
-    return agent;
+    if (isClosed) throw new ExchangeError('vault_connection_lost', 'closed');
+    if (open !== undefined && isDeepStrictEqual(open.trust, trust)) return open.agent;
+    void open?.agent.then((old) => old.close()).catch(() => {});
+    open = { trust, agent: openAgent(settings, trust) };
+    return open.agent;
   }
 
   return {
@@ -75,7 +70,8 @@ export function openVaultClient(settings: VaultSettings): VaultClient {
     },
     async close() {
       isClosed = true;
-      await open?.agent.destroy();
+      const agent = await open?.agent.catch(() => undefined);
+      await agent?.destroy();
     },
   };
 }

@@ -79,3 +79,35 @@ test('E8: a hundred changes of the CA file, each in force at the next call, leav
   await until('all connections are gone', () => held().sockets === before.sockets, 2000);
   assert.ok(held().descriptors <= before.descriptors + 1, JSON.stringify([before, held()]));
 });
+
+test('forty calls at once, the first ones of their client, all get through', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const ca = makeCa(directory);
+  const caFile = join(directory, 'trusted.pem');
+  await writeFile(caFile, ca.cert);
+  const { port } = await listenTls(t, ca.issue());
+  const client = open(t, port, caFile);
+  assert.deepEqual([...new Set(await Promise.all(Array.from({ length: 40 }, () => ask(client))))], [200]);
+});
+
+test('a client that is closed while it rereads its files makes no call any more', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const ca = makeCa(directory);
+  const caFile = join(directory, 'trusted.pem');
+  await writeFile(caFile, ca.cert);
+  const { server, port } = await listenTls(t, ca.issue());
+  let asked = 0;
+  server.on('request', () => {
+    asked += 1;
+  });
+  for (const isFirst of [true, false]) {
+    const client = open(t, port, caFile);
+    if (!isFirst) assert.equal(await ask(client), 200);
+    const before = asked;
+    await writeFile(caFile, `${ca.cert}\n`);
+    const late = ask(client).catch((error) => error.failure.code);
+    await client.close();
+    assert.equal(await late, 'vault_connection_lost');
+    assert.equal(asked, before);
+  }
+});
