@@ -22,9 +22,14 @@ export interface Exchanges {
   close(): Promise<void>;
 }
 
+interface SharedTools extends Omit<ExchangeTools, 'tokenFor' | 'turns' | 'mayUse'> {
+  /** a person or a job wants a token now, and then the process ends; it doesn't if left out */
+  readonly isOneShot?: boolean;
+}
+
 export function openExchanges(
   settings: readonly ExchangeSettings[],
-  shared: Omit<ExchangeTools, 'tokenFor' | 'turns' | 'mayUse'>,
+  { isOneShot = false, ...shared }: SharedTools,
 ): Exchanges {
   const served = new Map<string, ServedExchange>();
   let inForce = settings;
@@ -36,8 +41,9 @@ export function openExchanges(
     if (address === undefined || !isDeepStrictEqual(asker?.source, asking.source)) return undefined;
     return served.get(name)?.tokenFrom(address);
   };
-  const mayUse = (exchange: string, sink: string) =>
-    !inForce.some(({ name, sinks }) => name !== exchange && sinks.some(({ path }) => path === sink));
+  /** asked at every delivery: by the sink, so that many exchanges don't cost each of them */
+  let owners = ownersOf(settings);
+  const mayUse = (exchange: string, sink: string) => (owners.get(sink) ?? exchange) === exchange;
   const tools: ExchangeTools = { ...shared, tokenFor, mayUse, turns: new Map() };
   let tellStarted = () => {};
   const started = new Promise<void>((resolve) => {
@@ -57,7 +63,7 @@ export function openExchanges(
     served.set(one.name, openServedExchange(one, tools, { startsInMs, looksBack, onStep }));
   };
 
-  for (const [index, one] of settings.entries()) open(one, index * START_GAP_MS, !shared.isOneShot);
+  for (const [index, one] of settings.entries()) open(one, index * START_GAP_MS, !isOneShot);
   return {
     views: () => [...served.values()],
     started,
@@ -66,6 +72,7 @@ export function openExchanges(
     async apply(next) {
       if (isEnding) return;
       inForce = next;
+      owners = ownersOf(next);
       const names = new Set(next.map(({ name }) => name));
       const gone = [...served.values()].filter(({ name }) => !names.has(name));
       for (const { name } of gone) {
@@ -94,6 +101,10 @@ export function openExchanges(
     },
   };
 }
+
+/** Which exchange each sink belongs to. */
+const ownersOf = (settings: readonly ExchangeSettings[]): ReadonlyMap<string, string> =>
+  new Map(settings.flatMap(({ name, sinks }) => sinks.map(({ path }) => [path, name] as const)));
 
 const GRACE_MS = 3000;
 /** From the start of one exchange to that of the next: many of them come to Vault as a stream, not as a wave. */

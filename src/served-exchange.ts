@@ -36,8 +36,6 @@ export interface ExchangeTools {
   readonly turns: Turns;
   /** whether the sink with this id is no other exchange's under the config in force */
   readonly mayUse: (exchange: string, sink: string) => boolean;
-  /** a person or a job wants a token now, and then the process ends; it doesn't if left out */
-  readonly isOneShot?: boolean;
   /** files, the watcher and HTTP unless somebody brings other ones */
   readonly ports?: Ports;
 }

@@ -42,27 +42,23 @@ export function nextCall(
   const login = wantedLogin(policy, state);
   const renewal = wantedRenewal(state, now);
   if (login === undefined && renewal === undefined) return undefined;
-  const { loginStreak, renewalStreak, jwt, budget } = state;
-  const gap = state.lastCallAt + CALL_GAP_MS;
+  const { loginStreak, renewalStreak, jwt } = state;
   // What works keeps its share of the budget from what fails: a token that can be renewed isn't lost to logins that can't be made.
-  const loginFrom = Math.max(gap, budgetReadyAt(budget, renewal !== undefined && renewalStreak === undefined));
-  const renewalFrom = Math.max(
-    gap,
-    budgetReadyAt(budget, renewalStreak !== undefined && loginStreak === undefined && jwt !== undefined),
-  );
-  const [loginAt, renewalAt] = [
-    Math.max(login ?? Number.POSITIVE_INFINITY, loginFrom),
-    Math.max(renewal ?? Number.POSITIVE_INFINITY, renewalFrom),
-  ];
-  const bothWait = loginAt === loginFrom && renewalAt === renewalFrom;
+  const renewalWorks = renewal !== undefined && renewalStreak === undefined;
+  const loginMayWork = jwt !== undefined && loginStreak === undefined && renewalStreak !== undefined;
+  const loginAt = earliest(state, renewalWorks, login);
+  const renewalAt = earliest(state, loginMayWork, renewal);
   const [failedLogins, failedRenewals] = [loginStreak?.count ?? 0, renewalStreak?.count ?? 0];
-  // Of two that have to wait for the same turn, the one that failed less often: the other may never work.
-  const isTie = bothWait && loginAt === renewalAt && failedLogins !== failedRenewals;
-  const isLogin = isTie
-    ? failedLogins < failedRenewals
-    : loginAt < renewalAt || (loginAt === renewalAt && (login ?? 0) <= (renewal ?? 0));
+  let isLogin = loginAt < renewalAt;
+  // Of two that wait for the same turn, the one that failed less often: the other may never work.
+  if (loginAt === renewalAt)
+    isLogin = failedLogins === failedRenewals ? (login ?? 0) <= (renewal ?? 0) : failedLogins < failedRenewals;
   return isLogin ? { operation: 'login', at: loginAt } : { operation: 'renew', at: renewalAt };
 }
+
+/** When a call that is wanted at `wanted` may be made. `leavesRoom`: for another kind of call, too. */
+const earliest = ({ lastCallAt, budget }: State, leavesRoom: boolean, wanted = Number.POSITIVE_INFINITY): number =>
+  Math.max(wanted, lastCallAt + CALL_GAP_MS, budgetReadyAt(budget, leavesRoom));
 
 const isLive = (token: HeldToken | undefined, now: number): token is HeldToken =>
   token !== undefined && token.expiresAt > now;
