@@ -3,8 +3,9 @@
 import { readFile } from 'node:fs/promises';
 import { parseListen } from '../config-address.ts';
 import { ExchangeError } from '../core/errors.ts';
+import { Secret } from '../core/secret.ts';
 import type { ListenAddress } from '../core/settings.ts';
-import { objectOf } from '../core/vault-protocol.ts';
+import { parseObject } from '../core/vault-protocol.ts';
 import { type Flags, type Io, textFlag, UsageError } from './command.ts';
 import { loadSettings } from './load-settings.ts';
 
@@ -38,9 +39,9 @@ interface Trouble {
 }
 
 /** GET from the ops listener: `--ops URL`, or `ops.listen` of the config. @throws ExchangeError not_ready */
-export async function askOps(path: string, flags: Flags, io: Io, timeoutMs = ASK_TIMEOUT_MS): Promise<Answer> {
+export async function askOps(path: string, flags: Flags, io: Io, withinMs?: number): Promise<Answer> {
   const url = textFlag(flags, 'ops') ?? urlOf((await listenersOf(flags, io)).ops);
-  return get(url, path, { timeoutMs });
+  return get(url, path, { withinMs });
 }
 
 /** @throws ExchangeError not_ready, also where somebody else answers */
@@ -52,13 +53,7 @@ export async function askStatus(flags: Flags, io: Io): Promise<Status & { readon
 }
 
 /** The JSON object of an answer; undefined where it is none. */
-export function jsonIn(text: string): Record<string, unknown> | undefined {
-  try {
-    return objectOf(JSON.parse(text));
-  } catch {
-    return undefined;
-  }
-}
+export const jsonIn = (text: string): Record<string, unknown> | undefined => parseObject(new Secret(text));
 
 export const NOT_OURS = "the answer is not the sidecar's";
 
@@ -110,14 +105,14 @@ function urlOf({ host, port }: ListenAddress): string {
 async function get(
   base: string,
   path: string,
-  { headers = {}, timeoutMs = ASK_TIMEOUT_MS }: { headers?: Record<string, string>; timeoutMs?: number },
+  { headers = {}, withinMs = ASK_TIMEOUT_MS }: { headers?: Record<string, string>; withinMs?: number | undefined },
 ): Promise<Answer> {
   if (!/^https?:\/\/[^@]+$/i.test(base) || !URL.canParse(base))
     throw new UsageError('--ops and --api must be URLs such as http://127.0.0.1:8276');
   try {
     const response = await fetch(new URL(path, base), {
       headers,
-      signal: AbortSignal.timeout(Math.ceil(timeoutMs)),
+      signal: AbortSignal.timeout(Math.ceil(Math.min(withinMs, ASK_TIMEOUT_MS))),
       redirect: 'error',
     });
     return { status: response.status, text: await response.text() };

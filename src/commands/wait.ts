@@ -6,7 +6,6 @@ import { askOps, jsonIn, NOT_OURS } from './ask-daemon.ts';
 import { CONFIG_OPTION, type Command, parseTimeout, textFlag, UsageError } from './command.ts';
 
 const INTERVAL_MS = 200;
-const LONGEST_ASK_MS = 5000;
 
 export const command: Command = {
   help: `vault-token-sidecar wait [--exchange NAME] [--timeout 60s] [--config FILE] [--ops URL]
@@ -18,7 +17,7 @@ Ends with 0 as soon as the running sidecar is ready, with 3 if it isn't within t
     const exchange = textFlag(flags, 'exchange');
     const path = exchange === undefined ? '/readyz' : `/readyz/${encodeURIComponent(exchange)}`;
     for (;;) {
-      const left = Math.min(LONGEST_ASK_MS, Math.max(INTERVAL_MS, deadline - performance.now()));
+      const left = Math.max(INTERVAL_MS, deadline - performance.now());
       const reason = await askOps(path, flags, io, left).then(
         ({ status, text }) => reasonIn(status, text),
         (error: unknown) => {
