@@ -10,6 +10,7 @@ import { type Origin, originsOf } from './config-origins.ts';
 import { describeViolations } from './config-problems.ts';
 import { type ConfigFile, ConfigSchema } from './config-schema.ts';
 import { buildSettings } from './config-settings.ts';
+import { withoutControls } from './core/secret.ts';
 import type { Settings } from './core/settings.ts';
 
 export interface ParsedConfig {
@@ -24,7 +25,7 @@ export class ConfigError extends Error {
 
   constructor(problems: readonly string[]) {
     // a key may hold anything; each problem stays one line, and tells a terminal nothing
-    const lines = problems.map((problem) => problem.replaceAll(/\p{Cc}/gu, '\uFFFD'));
+    const lines = problems.map(withoutControls);
     super(lines.join('; '));
     this.name = 'ConfigError';
     this.problems = lines;

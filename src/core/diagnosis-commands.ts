@@ -1,7 +1,7 @@
 // The command that mends a finding, made of what the JWT says and the config wants: to be looked at, and pasted.
 
 import type { FindingCode } from './diagnosis-codes.ts';
-import type { Evidence } from './evidence.ts';
+import { currentOf, type Evidence } from './evidence.ts';
 import { planProvision, rolePath, type Step, type StepValue, trustPath } from './provision.ts';
 import { bodyToWrite, KEY_SOURCES } from './provision-diff.ts';
 import { asCommand, quoted } from './provision-text.ts';
@@ -53,34 +53,32 @@ const pathIn = (words: string): string => /^(\/.*?)(?:: \w+$| is | belongs )/.ex
 
 /** The steps of setup, with what the config leaves open taken from the JWT; what a trust config has beside them stays. */
 function steps(evidence: Evidence, ...kinds: readonly Step['kind'][]): string | undefined {
-  const { settings, setup, differences = [] } = evidence;
+  const { settings, setup } = evidence;
   const { steps: all, problems } = planProvision([{ ...settings, setup: completed(setup, evidence) }]);
   const chosen = all.filter(({ kind }) => kinds.includes(kind));
   const isLoose = chosen.some(({ kind, body }) => kind === 'role' && !body['bound_subject'] && !body['bound_claims']);
   if (problems.length > 0 || isLoose) return undefined;
-  const currentOf = (path: string) => differences.find(({ step }) => step.path === path)?.current;
   return chosen
-    .map((step) => asCommand({ ...step, body: bodyToWrite(step, currentOf(step.path)) as Step['body'] }))
+    .map((step) => asCommand({ ...step, body: bodyToWrite(step, currentOf(evidence, step.kind)) as Step['body'] }))
     .join('\n');
 }
 
 /** The trust config as it is, but for the issuer that it binds; unless it was read, only the config's own setup may change it. */
 function rebound(evidence: Evidence): string | undefined {
-  const { settings, setup, jwt, differences = [] } = evidence;
+  const { setup, jwt } = evidence;
   const issuer = jwt?.seen?.issuer;
-  const found = differences.find(({ step }) => step.kind === 'trust');
   if (issuer === undefined) return undefined;
-  if (found?.current === undefined)
+  const current = currentOf(evidence, 'trust');
+  if (current === undefined)
     return setup.stated && completed(setup, evidence).trust.boundIssuer === issuer
       ? steps(evidence, 'trust')
       : undefined;
-  const { current, step } = found;
   const keys = KEY_SOURCES.filter((member) => String(current[member] ?? '') !== '').map((member) => [
     member,
     current[member],
   ]);
-  const body = bodyToWrite({ ...step, body: { ...Object.fromEntries(keys), bound_issuer: issuer } }, current);
-  return asCommand({ ...at(settings.login.namespace), kind: 'trust', path: step.path, body: body as Step['body'] });
+  const body = bodyToWrite({ kind: 'trust', body: { ...Object.fromEntries(keys), bound_issuer: issuer } }, current);
+  return onTrust(evidence, body as Step['body']);
 }
 
 function completed({ stated, trust, role, policies }: SetupSettings, { jwt }: Evidence): SetupSettings {
@@ -100,11 +98,13 @@ function completed({ stated, trust, role, policies }: SetupSettings, { jwt }: Ev
 
 /** A document that says another name: it is the one to trust, as far as the JWT says it too. */
 function renamed(evidence: Evidence): string | undefined {
-  const { issuer, jwt, settings } = evidence;
+  const { issuer, jwt } = evidence;
   if (issuer?.state !== 'renamed' || jwt?.seen?.issuer !== issuer.published) return undefined;
-  const body = { oidc_discovery_url: issuer.published, bound_issuer: issuer.published };
-  return asCommand({ ...at(settings.login.namespace), kind: 'trust', path: trustPath(settings.login), body });
+  return onTrust(evidence, { oidc_discovery_url: issuer.published, bound_issuer: issuer.published });
 }
+
+const onTrust = ({ settings: { login } }: Evidence, body: Step['body']): string =>
+  asCommand({ ...at(login.namespace), kind: 'trust', path: trustPath(login), body });
 
 function bindAudience(evidence: Evidence): string | undefined {
   const { settings, jwt } = evidence;
@@ -125,7 +125,7 @@ function claims(evidence: Evidence, words: string): string | undefined {
     return /claim "[^"]*" (?:not found|could not)/.test(words) ? onRole(evidence, { user_claim: 'sub' }) : undefined;
   }
   const value = claimAt(evidence.claims ?? {}, name);
-  const role = evidence.differences?.find(({ step }) => step.kind === 'role')?.current;
+  const role = currentOf(evidence, 'role');
   const others = role === undefined ? evidence.setup.role.boundClaims : (role['bound_claims'] as Bound);
   if (others === undefined || typeof value !== 'string' || value === '') return undefined;
   return onRole(evidence, { bound_claims: { ...others, [name]: value } });

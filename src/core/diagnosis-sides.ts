@@ -1,7 +1,7 @@
 // What Vault refuses without saying what it compared: the JWT's side of it, and Vault's side where an operator's token read it.
 
 import type { Failure } from './errors.ts';
-import type { Evidence } from './evidence.ts';
+import { currentOf, type Evidence } from './evidence.ts';
 import type { Step } from './provision.ts';
 import { claimAt, printable } from './workload-jwt.ts';
 
@@ -19,11 +19,13 @@ const SIDES: Readonly<Partial<Record<Failure['code'], Sides>>> = {
 };
 
 /** @returns words to go after the evidence; none where there is nothing to compare */
-export function bothSides({ code, evidence = '' }: Failure, { claims, differences = [] }: Evidence): string {
-  const { claim, kind, member } = SIDES[code] ?? boundClaim(code, evidence) ?? {};
-  if (claims === undefined || claim === undefined) return '';
-  const current = differences.find(({ step }) => step.kind === kind)?.current;
-  const held = member === 'bound_claims' ? (current?.[member] as typeof current)?.[claim] : current?.[member ?? ''];
+export function bothSides({ code, evidence: words = '' }: Failure, evidence: Evidence): string {
+  const { claims } = evidence;
+  const sides = SIDES[code] ?? boundClaim(code, words);
+  if (claims === undefined || sides === undefined) return '';
+  const { claim, kind, member } = sides;
+  const current = currentOf(evidence, kind);
+  const held = member === 'bound_claims' ? (current?.[member] as typeof current)?.[claim] : current?.[member];
   const theirs =
     current === undefined ? '' : `, the ${kind === 'role' ? "role's" : "mount's"} ${member} ${shown(held)}`;
   return `; the JWT's ${printable(claim)} is ${shown(claimAt(claims, claim))}${theirs}`;

@@ -3,9 +3,10 @@
 import type { FindingCode } from './diagnosis-codes.ts';
 import { bothSides } from './diagnosis-sides.ts';
 import type { Failure } from './errors.ts';
-import type { Evidence, ListenerFacts } from './evidence.ts';
+import { currentOf, type Evidence, type ListenerFacts } from './evidence.ts';
 import { type Finding, fold, found, plain, type Raw } from './finding.ts';
-import { isExpired, isStale, obeyedByNone } from './workload-jwt.ts';
+import { withoutControls } from './secret.ts';
+import { isExpired, isStale } from './workload-jwt.ts';
 
 /** Errors first, in the order in which a login goes; empty when all is well. */
 export function diagnose(evidence: Evidence): readonly Finding[] {
@@ -101,12 +102,12 @@ const BY_ISSUER: ReadonlySet<FindingCode> = new Set([
 function issuerFindings(evidence: Evidence): Raw[] {
   const { issuer, login } = evidence;
   if (issuer === undefined || issuer.state === 'verified') return [];
-  const trust = evidence.differences?.find(({ step }) => step.kind === 'trust')?.current;
+  const trust = currentOf(evidence, 'trust');
   // by its keys alone Vault has no use for what the issuer publishes
   if (trust !== undefined && !trust['oidc_discovery_url'] && login?.seen !== undefined) return [];
   const severity = login === undefined || BY_ISSUER.has(login.failure?.code ?? 'internal') ? 'error' : 'warning';
   const see = (code: FindingCode, words: string) => [
-    found({ code, evidence: obeyedByNone(words), severity }, evidence),
+    found({ code, evidence: withoutControls(words), severity }, evidence),
   ];
   switch (issuer.state) {
     case 'unreachable':
@@ -155,7 +156,7 @@ const OTHER_KEYS =
 function missingMount(failure: Failure, evidence: Evidence): Raw {
   const { settings, mount } = evidence;
   const { elsewhere } = mount ?? {};
-  const type = evidence.differences?.find(({ step }) => step.kind === 'mount')?.current?.['type'];
+  const type = currentOf(evidence, 'mount')?.['type'];
   const place = `auth/${settings.login.mount}${inWords(settings.login.namespace)}`;
   const looked = type === undefined ? `no JWT auth method answers at ${place}` : `${place} is of type ${type}`;
   const finding = found({ code: 'mount_missing', evidence: `${failure.evidence}; ${looked}` }, evidence);
@@ -196,7 +197,7 @@ function tokenFindings(evidence: Evidence): Raw[] {
 
 function setupFindings(evidence: Evidence): Raw[] {
   const { differences = [], unread = [] } = evidence;
-  const role = differences.find(({ step }) => step.kind === 'role')?.current;
+  const role = currentOf(evidence, 'role');
   const findings: Raw[] = [];
   if (role !== undefined && !role['bound_subject'] && Object.keys(role['bound_claims'] ?? {}).length === 0)
     findings.push(found({ code: 'role_trusts_all', severity: 'warning' }, evidence));

@@ -77,6 +77,10 @@ export interface Difference {
   readonly changes: readonly Change[];
 }
 
+/** What an operator's token read at the place of a step; undefined where there is nothing, or it wasn't read. */
+export const currentOf = ({ differences = [] }: Evidence, kind: Step['kind']): Current =>
+  differences.find(({ step }) => step.kind === kind)?.current;
+
 export interface SinkFacts {
   readonly id: string;
   readonly failure?: Failure;

@@ -20,15 +20,14 @@ const IDENTITY: ReadonlySet<string> = new Set([...KEY_SOURCES, 'bound_issuer']);
 
 export function changesOf(step: Step, current: Current): Change[] {
   const dropped = step.kind === 'trust' ? KEY_SOURCES.filter((member) => step.body[member] === undefined) : [];
-  return [...Object.entries(step.body), ...dropped.map((member) => [member, ''] as const)].flatMap(
-    ([member, wanted]) => {
-      const to = normalised(wanted);
-      const from = normalised(current?.[member]);
-      // "oidc" is another name of the same auth method
-      if (from === to || (step.kind === 'mount' && from === 'oidc')) return [];
-      return [{ member, from: from === '' ? undefined : from, to }];
-    },
-  );
+  const wanted = { ...step.body, ...Object.fromEntries(dropped.map((member) => [member, ''])) };
+  return Object.entries(wanted).flatMap(([member, value]) => {
+    const to = normalised(value);
+    const from = normalised(current?.[member]);
+    // "oidc" is another name of the same auth method
+    if (from === to || (step.kind === 'mount' && from === 'oidc')) return [];
+    return [{ member, from: from === '' ? undefined : from, to }];
+  });
 }
 
 /** Why these changes may not be made; undefined if they may. `mayReplace`: another issuer may be put in the place of one. */
@@ -54,7 +53,7 @@ export function refusalOf(
  * What is written for the changes to come about. Vault keeps the members of a role that aren't named, but forgets those of
  * a trust config (vault-plugin-auth-jwt, path_config.go), so they are written again; two sources of keys exclude each other.
  */
-export function bodyToWrite({ kind, body }: Step, current: Current): Record<string, unknown> {
+export function bodyToWrite({ kind, body }: Pick<Step, 'kind' | 'body'>, current: Current): Record<string, unknown> {
   if (kind !== 'trust' || current === undefined) return { ...body };
   const kept = Object.entries(current).filter(
     ([member, value]) => KEPT.has(member) && value !== null && String(value) !== '',

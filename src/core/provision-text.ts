@@ -29,9 +29,11 @@ export function asCommand({ kind, path, body, namespace }: Pick<Step, 'kind' | '
 
 /** What `vault write` would take for something else: a map, a file's name, its standard input, or a list's comma. */
 function needsJson(value: StepValue): boolean {
-  if (typeof value !== 'object') return /^\\?@|^-$/.test(String(value));
-  return !isList(value) || value.some((one) => one.includes(',') || /^\\?@|^-$/.test(one));
+  if (typeof value !== 'object') return IS_READ_ELSEWHERE.test(String(value));
+  return !isList(value) || value.some((one) => one.includes(',') || IS_READ_ELSEWHERE.test(one));
 }
+
+const IS_READ_ELSEWHERE = /^\\?@|^-$/;
 
 /** Not a here-document: that ends only where its last word stands at the very beginning of a line, as it doesn't in a report. */
 const piped = (text: string, command: string): string => `printf '%s\\n' ${quoted(text)} |\n  ${command}`;

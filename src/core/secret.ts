@@ -56,3 +56,6 @@ export function scrub(text: string, known: readonly Secret[] = []): string {
   }
   return clean.replace(LOOKS_SECRET, REDACTED);
 }
+
+/** One line in which there is nothing that a terminal may obey. */
+export const withoutControls = (text: string): string => text.replaceAll(/\p{Cc}/gu, '\uFFFD');

@@ -3,7 +3,7 @@
 
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import type { Failure } from './errors.ts';
-import type { Secret } from './secret.ts';
+import { type Secret, withoutControls } from './secret.ts';
 import type { ExpectedClaims } from './settings.ts';
 
 /** Instants are epoch milliseconds on the issuer's wall clock; an absent one is unknown or not to be believed. */
@@ -115,9 +115,7 @@ function instantOf(claim: unknown): number | undefined {
 }
 
 /** A claim's text for people: short, and nothing in it that a terminal may obey. */
-export const printable = (text: string): string => obeyedByNone(text.slice(0, 200));
-
-export const obeyedByNone = (text: string): string => text.replaceAll(/\p{Cc}/gu, '\uFFFD');
+export const printable = (text: string): string => withoutControls(text.slice(0, 200));
 
 function difference(claim: string, wanted: string, found: string | undefined): string {
   const shown = found === undefined || found === '' ? 'none' : JSON.stringify(printable(found));

@@ -156,6 +156,10 @@ function asShown(command: string, report: string): string {
   return copied.join('\n');
 }
 
+/** For a test's `skip`: why it can't be broken here, or false. */
+export const withoutRights = ({ root }: BrokenSetup): string | false =>
+  root === true && process.getuid?.() !== 0 && 'only root can';
+
 export interface BrokenSetup {
   readonly name: string;
   /** of the finding that must come first */

@@ -15,7 +15,7 @@ import { invoke } from '../support/invoke.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { adminOf } from '../vault/admin.ts';
 import { BROKEN_SETUPS } from './broken-setups.ts';
-import { openClinic, type Patient, treat } from './clinic.ts';
+import { openClinic, type Patient, treat, withoutRights } from './clinic.ts';
 
 /** The Vault in memory. */
 async function openPatient(t: TestContext, withTls: boolean): Promise<Patient> {
@@ -50,7 +50,7 @@ async function openIssuerAs(t: TestContext, issuer: string): Promise<Issuer> {
 test('each broken set-up is explained by its cause, and mended by its remedy', { concurrency: 6 }, async (t) => {
   let explained = 0;
   const treatments = BROKEN_SETUPS.map((broken) =>
-    t.test(broken.name, { skip: broken.root === true && process.getuid?.() !== 0 && 'only root can' }, async (one) => {
+    t.test(broken.name, { skip: withoutRights(broken) }, async (one) => {
       await treat(await openClinic(one, await openPatient(one, broken.tls === true)), broken);
       explained += 1;
     }),
