@@ -93,7 +93,7 @@ function setUp({ leaseSeconds = 3600, vaultAheadMs = 0 } = {}) {
   };
 }
 
-test('H8, C19: a lease of 768 hours is waited for in pieces of 30 s at most, by one timer, and renewed at two thirds', async (t) => {
+test('a lease of 768 hours is waited for in pieces of 30 s at most, by one timer, and renewed at two thirds (H8, C19)', async (t) => {
   const { runner, calls, pass, seen } = setUp({ leaseSeconds: 768 * 3600 });
   t.after(() => runner.close());
   await pass(560 * HOUR);
@@ -109,7 +109,7 @@ test('H8, C19: a lease of 768 hours is waited for in pieces of 30 s at most, by 
   assert.equal(timers, 1);
 });
 
-test('H4: asleep for eight hours: within 30 s of waking the token is known to be dead, and another is got', async (t) => {
+test('asleep for eight hours: within 30 s of waking the token is known to be dead, and another is got (H4)', async (t) => {
   const { runner, calls, pass, sleep } = setUp();
   t.after(() => runner.close());
   await pass(10 * MINUTE);
@@ -121,7 +121,7 @@ test('H4: asleep for eight hours: within 30 s of waking the token is known to be
   assert.ok((runner.state().token?.expiresAt ?? 0) > T0 + 8 * HOUR);
 });
 
-test('H7: blocked for a minute: one wake and one call for all that was due, and no burst after it', async (t) => {
+test('blocked for a minute: one wake and one call for all that was due, and no burst after it (H7)', async (t) => {
   const { runner, calls, pass, block, seen } = setUp();
   t.after(() => runner.close());
   await pass(42 * MINUTE);
@@ -141,7 +141,7 @@ test('H7: blocked for a minute: one wake and one call for all that was due, and 
   assert.equal(calls.length, 2);
 });
 
-test("H5: the distance to Vault's clock is measured at every reply, and decides nothing", async (t) => {
+test("the distance to Vault's clock is measured at every reply, and decides nothing (H5)", async (t) => {
   for (const minutes of [5, -5]) {
     const { runner, pass, metrics } = setUp({ vaultAheadMs: minutes * MINUTE });
     t.after(() => runner.close());

@@ -101,7 +101,7 @@ test('usage errors: one line, exit code 2', async () => {
   assert.equal((await cli(['version'], { NODE_TLS_REJECT_UNAUTHORIZED: '0' })).code, 2);
 });
 
-test('B1: a config that is missing, no file, broken, or not to be read: exit code 2, one line, no stack', async (t) => {
+test('a config that is missing, no file, broken, or not to be read: exit code 2, one line, no stack (B1)', async (t) => {
   const directory = await temporaryDirectory(t);
   const at = (name: string) => join(directory, name);
   await writeFile(at('broken.json'), '{"vault": }');
@@ -175,7 +175,7 @@ test('SIGTERM and SIGHUP at once end it, whatever the new config begins', async 
 test('the example config is valid', async () =>
   assert.equal((await cli(['validate', '--config', 'config.example.json'])).code, 0));
 
-test('I13, once: delivers and ends; each failure has its exit code and one line that says why', async (t) => {
+test('once: delivers and ends; each failure has its exit code and one line that says why (I13)', async (t) => {
   const { configFile, writeJwt, directory, vault, write, config } = await setUp(t, { on_stop: 'revoke' });
   const once = () => cli(['once', '--config', configFile, '--timeout', '1500ms']);
   const missing = await once();
@@ -226,7 +226,7 @@ test('the daemon and the commands that ask it; SIGTERM ends it with 0', async (t
   assert.deepEqual([late.code, late.err], [3, `not ready within the time: no sidecar answers at ${ops}\n`]);
 });
 
-test('B10, SIGHUP: a bad config is refused and the old one stays; a good one is taken; SIGUSR1 logs in anew', async (t) => {
+test('SIGHUP: a bad config is refused and the old one stays; a good one is taken; SIGUSR1 logs in anew (B10)', async (t) => {
   const { configFile, writeJwt, write, config, vault } = await setUp(t);
   await writeJwt();
   const { child, event, log } = start(t, configFile);
@@ -249,7 +249,7 @@ test('B10, SIGHUP: a bad config is refused and the old one stays; a good one is 
   await until('a second login', () => log.filter((line) => line.includes('"logged_in"')).length === 2);
 });
 
-test('B13: a config that kubelet swapped is reloaded once, and what it says is in force', async (t) => {
+test('a config that kubelet swapped is reloaded once, and what it says is in force (B13)', async (t) => {
   const { directory, writeJwt, config, vault } = await setUp(t);
   await writeJwt();
   const volume = await createProjectedVolume(join(directory, 'config'));
@@ -267,7 +267,7 @@ test('B13: a config that kubelet swapped is reloaded once, and what it says is i
   assert.equal(log.filter((line) => line.includes('"config_re')).length, 1);
 });
 
-test('I4: SIGUSR1 opens no inspector, not even at once', async (t) => {
+test('SIGUSR1 opens no inspector, not even at once (I4)', async (t) => {
   const { configFile } = await setUp(t);
   const { child, event } = start(t, configFile);
   await event('starting');
@@ -281,7 +281,7 @@ test('I4: SIGUSR1 opens no inspector, not even at once', async (t) => {
   assert.equal(reached, false);
 });
 
-test('I1, I2: SIGTERM while Vault hangs ends in time with 0; a second one at once', async (t) => {
+test('SIGTERM while Vault hangs ends in time with 0; a second one at once (I1, I2)', async (t) => {
   const { configFile, writeJwt, vault } = await setUp(t, { on_stop: 'revoke' });
   await writeJwt();
   vault.setFault(() => undefined);
@@ -296,7 +296,7 @@ test('I1, I2: SIGTERM while Vault hangs ends in time with 0; a second one at onc
   }
 });
 
-test('B9: a port in use is told in one line, exit code 8', async (t) => {
+test('a port in use is told in one line, exit code 8 (B9)', async (t) => {
   const { configFile, write, config, vault } = await setUp(t);
   const { host } = new URL(vault.url);
   await write({ ...config(), ops: { listen: host } });

@@ -14,20 +14,20 @@ const DURATION = 'must be a duration such as "90s" or "1h30m", or whole seconds'
 
 /** [what is wrong, the config, the exact line] */
 const CASES: readonly (readonly [string, unknown, string])[] = [
-  ['B1: bad syntax', '{\n  "vault": }', 'config.json:2:12: not valid JSON (ValueExpected)'],
-  ['B2: an unknown key', { ...BASE, vautl: {} }, 'config.json: /vautl: unknown key'],
+  ['bad syntax (B1)', '{\n  "vault": }', 'config.json:2:12: not valid JSON (ValueExpected)'],
+  ['an unknown key (B2)', { ...BASE, vautl: {} }, 'config.json: /vautl: unknown key'],
   [
-    'B2: more unknown keys than are told',
+    'more unknown keys than are told (B2)',
     { ...BASE, ...Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`key${index}`, 1])) },
     'config.json: /: has too many unknown keys to name one',
   ],
   [
-    'B2: an unknown key inside',
+    'an unknown key inside (B2)',
     withApp({ login: { role: 'app', rol: 'x' } }),
     'config.json: /exchanges/app/login/rol: unknown key',
   ],
-  ['B2: a wrong type', withApp({ login: { role: 7 } }), 'config.json: /exchanges/app/login/role: must be a string'],
-  ['B2: a duplicate key', '{"exchanges": {},\n "exchanges": {}}', 'config.json:2:2: duplicate key "exchanges"'],
+  ['a wrong type (B2)', withApp({ login: { role: 7 } }), 'config.json: /exchanges/app/login/role: must be a string'],
+  ['a duplicate key (B2)', '{"exchanges": {},\n "exchanges": {}}', 'config.json:2:2: duplicate key "exchanges"'],
   ['an empty role', withApp({ login: { role: '' } }), 'config.json: /exchanges/app/login/role: must not be empty'],
   ['a role left out', withApp({ login: {} }), 'config.json: /exchanges/app/login/role: is required'],
   [
@@ -112,61 +112,61 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     'config.json: /vault/tls/server_name: must be a host name, not an address',
   ],
   [
-    'B3: http off loopback',
+    'http off loopback (B3)',
     withVault({ address: 'http://vault:8200' }),
     'config.json: /vault/address: http would send the JWT in the clear: use https, or set allow_insecure_http',
   ],
-  ['B4: a duration in words', withVault({ timeout: '5 minutes' }), `config.json: /vault/timeout: ${DURATION}`],
-  ['B4: a duration of zero', withVault({ timeout: '0s' }), 'config.json: /vault/timeout: must be longer than zero'],
-  ['B4: a negative duration', withVault({ timeout: -5 }), 'config.json: /vault/timeout: must be longer than zero'],
+  ['a duration in words (B4)', withVault({ timeout: '5 minutes' }), `config.json: /vault/timeout: ${DURATION}`],
+  ['a duration of zero (B4)', withVault({ timeout: '0s' }), 'config.json: /vault/timeout: must be longer than zero'],
+  ['a negative duration (B4)', withVault({ timeout: -5 }), 'config.json: /vault/timeout: must be longer than zero'],
   [
-    'B4: a duration beyond reason',
+    'a duration beyond reason (B4)',
     withVault({ timeout: 1e12 }),
     'config.json: /vault/timeout: must be at most 10 years',
   ],
-  ['B4: a fraction of a second', withVault({ timeout: 1.5 }), `config.json: /vault/timeout: ${DURATION}`],
+  ['a fraction of a second (B4)', withVault({ timeout: 1.5 }), `config.json: /vault/timeout: ${DURATION}`],
   [
-    'B4: a poll interval out of bounds',
+    'a poll interval out of bounds (B4)',
     withApp({ source: { file: { path: '/jwt/token', poll_interval: '2h' } } }),
     'config.json: /exchanges/app/source/file/poll_interval: must be between 1s and 1h',
   ],
   [
-    'B6: a sink that is the source',
+    'a sink that is the source (B6)',
     withSink({ path: '/jwt/../jwt/token' }),
     "config.json: /exchanges/app/sinks/0/file/path: is the JWT's file of exchange app",
   ],
   [
-    'B6: two sinks with one path',
+    'two sinks with one path (B6)',
     withApp({ sinks: [...APP.sinks, ...APP.sinks] }),
     'config.json: /exchanges/app/sinks/1/file/path: is written by /exchanges/app/sinks/0 too',
   ],
   [
-    'B6: a sink in /',
+    'a sink in / (B6)',
     withSink({ path: '/token' }),
     'config.json: /exchanges/app/sinks/0/file/path: must be a file in a directory of its own, not in /',
   ],
   [
-    'B7: a mode for everybody',
+    'a mode for everybody (B7)',
     withSink({ mode: '0644' }),
     'config.json: /exchanges/app/sinks/0/file/mode: would let everybody at the token: take the last digit to 0, or set allow_world_readable',
   ],
   [
-    'B7: a mode that lets everybody write',
+    'a mode that lets everybody write (B7)',
     withSink({ mode: '0662' }),
     'config.json: /exchanges/app/sinks/0/file/mode: would let everybody at the token: take the last digit to 0, or set allow_world_readable',
   ],
   [
-    'B7: a mode that is none',
+    'a mode that is none (B7)',
     withSink({ mode: '640x' }),
     'config.json: /exchanges/app/sinks/0/file/mode: must be permission bits in octal, such as "0640"',
   ],
   [
-    'B8: tokens on every address',
+    'tokens on every address (B8)',
     { ...BASE, api: { listen: '0.0.0.0:8275' } },
     'config.json: /api/listen: hands out tokens off loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
   ],
   [
-    'B8: off loopback without a caller token',
+    'off loopback without a caller token (B8)',
     { ...BASE, api: { listen: '[::]:8275', allow_non_loopback: true } },
     'config.json: /api/listen: hands out tokens off loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
   ],
@@ -181,22 +181,22 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     'config.json: /ops/listen: is the address of api.listen',
   ],
   [
-    'B14: an address with a path',
+    'an address with a path (B14)',
     withVault({ address: 'https://vault:8200/v1' }),
     'config.json: /vault/address: must be scheme://host[:port] alone, without a path or query',
   ],
   [
-    'B14: an address with credentials',
+    'an address with credentials (B14)',
     withVault({ address: 'https://me:secret@vault:8200' }),
     'config.json: /vault/address: must not hold credentials',
   ],
   [
-    'B14: an address with credentials in a name of another script',
+    'an address with credentials in a name of another script (B14)',
     withVault({ address: 'https://me:secret@vault.exämple.com' }),
     'config.json: /vault/address: must not hold credentials',
   ],
   [
-    'B14: no URL',
+    'no URL (B14)',
     withVault({ address: 'vault:8200' }),
     'config.json: /vault/address: must be a URL such as https://vault.example.com:8200',
   ],
@@ -241,7 +241,7 @@ test('defaults', () => {
   );
 });
 
-test('B14: addresses are normalised; loopback may speak http', () => {
+test('addresses are normalised; loopback may speak http (B14)', () => {
   for (const [given, taken] of [
     ['https://vault:8200/', 'https://vault:8200'],
     ['http://127.0.0.1:8200', 'http://127.0.0.1:8200'],
@@ -329,7 +329,7 @@ test('what a variable has wrong is told by its name, beside a file too', () => {
   assert.match(line ?? '', /^BAO_ADDR: must be a URL/);
 });
 
-test('B15: a process that would leak is refused', () => {
+test('a process that would leak is refused (B15)', () => {
   assert.match(unsafeEnvironment({ NODE_TLS_REJECT_UNAUTHORIZED: '0' }, []) ?? '', /ca_file/);
   assert.match(unsafeEnvironment({}, ['--inspect=0.0.0.0:9229']) ?? '', /--inspect would show secrets/);
   assert.match(unsafeEnvironment({ NODE_OPTIONS: '--tls-keylog=/tmp/x' }, []) ?? '', /--tls-keylog/);
@@ -337,7 +337,7 @@ test('B15: a process that would leak is refused', () => {
   assert.equal(unsafeEnvironment({}, ['--max-semi-space-size=1']), undefined);
 });
 
-test('B4: durations: what is written is what is meant, and nothing is zero, negative or NaN', () => {
+test('durations: what is written is what is meant, and nothing is zero, negative or NaN (B4)', () => {
   for (const [text, ms] of [
     ['90s', 90_000],
     ['1h30m', 5_400_000],

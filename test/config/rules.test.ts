@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { configJsonSchema } from '../../src/config-schema.ts';
 import { BASE, memberNames, parse, problemsOf, withSink, withVault } from '../support/configs.ts';
 
-test('B3, B7, B8: what is refused is taken where the config says that it is meant', () => {
+test('what is refused is taken where the config says that it is meant (B3, B7, B8)', () => {
   const settings = (config: unknown) => parse(config).settings;
   const plain = settings(withVault({ address: 'http://vault:8200', allow_insecure_http: true }));
   assert.equal(plain.exchanges[0]?.vault.address, 'http://vault:8200');
@@ -15,14 +15,14 @@ test('B3, B7, B8: what is refused is taken where the config says that it is mean
   assert.deepEqual(settings({ ...BASE, api }).api.listen, { host: '0.0.0.0', port: 8275 });
 });
 
-test('B7: of all modes, those that let others at the token are refused, and no other', () => {
+test('of all modes, those that let others at the token are refused, and no other (B7)', () => {
   for (let mode = 0; mode <= 0o777; mode++) {
     const problems = problemsOf(withSink({ mode: `0${mode.toString(8).padStart(3, '0')}` }));
     assert.equal(problems.length, (mode & 0o007) === 0 ? 0 : 1, mode.toString(8));
   }
 });
 
-test('B8: the token listener is on loopback, by whatever name, or nowhere', () => {
+test('the token listener is on loopback, by whatever name, or nowhere (B8)', () => {
   const problems = (listen: string) => problemsOf({ ...BASE, api: { listen } }).length;
   for (const listen of ['127.0.0.1:1', '127.8.9.10:1', 'localhost:1', '[::1]:1'])
     assert.equal(problems(listen), 0, listen);
@@ -30,7 +30,7 @@ test('B8: the token listener is on loopback, by whatever name, or nowhere', () =
     assert.equal(problems(listen), 1, listen);
 });
 
-test('B5: how to back off is not to be configured, so it has no bounds to turn round', () => {
+test('how to back off is not to be configured, so it has no bounds to turn round (B5)', () => {
   const backoff = { min_backoff: '5m', max_backoff: '1s' };
   assert.deepEqual(problemsOf(withVault(backoff)), [
     'config.json: /vault/min_backoff: unknown key',
@@ -42,7 +42,7 @@ test('B5: how to back off is not to be configured, so it has no bounds to turn r
   );
 });
 
-test('B12: the config has no place for a secret: what is one is named by its file, and a stray one is no key', () => {
+test('the config has no place for a secret: what is one is named by its file, and a stray one is no key (B12)', () => {
   const names = memberNames(configJsonSchema());
   assert.ok(names.includes('caller_token_file') && names.includes('client_key_file'));
   // those of setup.role are what Vault calls its own settings of tokens
@@ -55,7 +55,7 @@ test('B12: the config has no place for a secret: what is one is named by its fil
     assert.deepEqual(problemsOf(withVault({ [key]: 'hvs.CAESIsecret' })), [`config.json: /vault/${key}: unknown key`]);
 });
 
-test('B4: a number that is none is refused wherever a duration stands', () => {
+test('a number that is none is refused wherever a duration stands (B4)', () => {
   for (const [value, most] of [
     ['NaN', 2],
     ['Infinity', 2],

@@ -30,7 +30,7 @@ test('a token is handed out for nine tenths of its life at least', () => {
   fc.assert(fc.property(lease, (leaseMs) => schedule.expiryMargin(leaseMs) <= leaseMs / 10));
 });
 
-test('B5: every failure has a delay within its bounds, however often it came', () => {
+test('every failure has a delay within its bounds, however often it came (B5)', () => {
   const codes = fc.constantFrom(...(Object.keys(ERRORS) as ErrorCode[]));
   const ms = fc.option(fc.integer({ min: -1e15, max: 1e15 }), { nil: undefined });
   fc.assert(

@@ -7,7 +7,7 @@ import { Secret, scrub } from '../../src/core/secret.ts';
 
 const secret = new Secret('hvs.CAESIverysecret');
 
-test('V5: text, JSON, inspection, spreading and errors show [redacted]', () => {
+test('text, JSON, inspection, spreading and errors show [redacted] (V5)', () => {
   const shown = [
     `${secret}`,
     String(secret),

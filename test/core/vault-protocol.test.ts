@@ -48,7 +48,7 @@ test('a plain grant', () => {
   );
 });
 
-test('C19: leases of every odd kind are judged, and none is taken for longer than ten years', () => {
+test('leases of every odd kind are judged, and none is taken for longer than ten years (C19)', () => {
   const lease = (value: unknown) => {
     const grant = judgeGrant('login', reply(200, { auth: { ...AUTH, lease_duration: value } }), [JWT]);
     return 'code' in grant ? grant.code : [grant.leaseMs, grant.renewable];
@@ -60,12 +60,12 @@ test('C19: leases of every odd kind are judged, and none is taken for longer tha
   for (const odd of [-1, null, '3600', undefined, [], {}]) assert.equal(lease(odd), 'bad_response');
 });
 
-test('C21: limited uses make a token one that is not renewed', () => {
+test('limited uses make a token one that is not renewed (C21)', () => {
   const grant = judgeGrant('login', reply(200, { auth: { ...AUTH, num_uses: 3 } }), [JWT]);
   assert.ok(!('code' in grant) && !grant.renewable && grant.numUses === 3);
 });
 
-test('C22: an answer without a token', () => {
+test('an answer without a token (C22)', () => {
   assert.equal(loginCode(200, { auth: null }), 'bad_response');
   assert.equal(loginCode(200, { auth: { ...AUTH, client_token: '' } }), 'bad_response');
   assert.equal(loginCode(200, { auth: null, wrap_info: { token: 'hvs.wrapping' } }), 'token_wrapped');
@@ -75,13 +75,13 @@ test('C22: an answer without a token', () => {
   );
 });
 
-test('C23: a token that is no token', () => {
+test('a token that is no token (C23)', () => {
   for (const token of ['hvs.with\nnewline', 'hvs.with\0nul', 'x'.repeat(100_000), 'hvs.ünïcode', 'short', 7, null]) {
     assert.equal(loginCode(200, { auth: { ...AUTH, client_token: token } }), 'bad_response');
   }
 });
 
-test('C24, C27: what is no answer of Vault', () => {
+test('what is no answer of Vault (C24, C27)', () => {
   for (const body of ['<html>', '', '[]', 'null', '"text"', '{"auth"', '{"auth":[]}'])
     assert.equal(loginCode(200, body), 'bad_response');
   assert.equal(renewalCode(204, ''), 'bad_response');
@@ -175,7 +175,7 @@ test('a revocation is well with 204', () => {
   assert.equal(judgeRevocation(reply(403, errors('permission denied')), [])?.code, 'renewal_denied');
 });
 
-test('C7: Retry-After as seconds, as a date, and as rubbish', () => {
+test('Retry-After as seconds, as a date, and as rubbish (C7)', () => {
   const asked = (headers: Record<string, string>) => {
     const outcome = judgeGrant('login', reply(429, errors('rate limit quota exceeded'), headers), []);
     return 'code' in outcome ? outcome.retryAfterMs : undefined;
@@ -188,7 +188,7 @@ test('C7: Retry-After as seconds, as a date, and as rubbish', () => {
   for (const odd of ['-1', 'soon', '', '1e9', 'NaN']) assert.equal(asked({ 'retry-after': odd }), undefined);
 });
 
-test('V5: evidence is one line of Vault words without the secrets that were sent, or anything like one', () => {
+test('evidence is one line of Vault words without the secrets that were sent, or anything like one (V5)', () => {
   const outcome = judgeGrant('login', reply(400, errors(`bad\n\tthing ${JWT.reveal()} and hvs.CAESIJabcdefgh`)), [JWT]);
   assert.ok('code' in outcome);
   assert.equal(outcome.evidence, 'status 400, bad thing [redacted] and [redacted]');

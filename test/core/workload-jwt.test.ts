@@ -25,7 +25,7 @@ test('a Kubernetes token: issuer, subject, audience, instants in milliseconds', 
 test('an audience may be one text', () =>
   assert.deepEqual(decoded(jwtText({ aud: 'https://gitlab.oidc.pub' })).audience, ['https://gitlab.oidc.pub']));
 
-test('A13: what is no JWT is a failure, and its text is in no evidence', () => {
+test('what is no JWT is a failure, and its text is in no evidence (A13)', () => {
   const payloadArray = `${jwtText().split('.')[0]}.${Buffer.from('[1]').toString('base64url')}.c2ln`;
   for (const text of [
     'not-a-jwt',
@@ -43,7 +43,7 @@ test('A13: what is no JWT is a failure, and its text is in no evidence', () => {
   }
 });
 
-test('A14: an exp that can be no date counts as unknown', () => {
+test('an exp that can be no date counts as unknown (A14)', () => {
   for (const exp of ['1790003600', -1, 1e300, 1_790_003_600_000, null, undefined, {}]) {
     assert.equal(decoded(jwtText({ exp })).expiresAt, undefined);
   }
@@ -66,7 +66,7 @@ test('what is expected and not found is named with both values', () => {
   assert.equal(evidence({ audience: 'vault' }), 'fine');
 });
 
-test('A22: older is by iat first, then by exp; unknown instants are never older', () => {
+test('older is by iat first, then by exp; unknown instants are never older (A22)', () => {
   const [old, young] = [decoded(jwtText({ iat: 1_790_000_000 })), decoded(jwtText({ iat: 1_790_000_060 }))];
   assert.deepEqual([isOlder(old, young), isOlder(young, old), isOlder(old, old)], [true, false, false]);
   const [early, late] = [decoded(jwtText({ exp: 1_790_000_000 })), decoded(jwtText({ exp: 1_790_000_060 }))];
@@ -76,7 +76,7 @@ test('A22: older is by iat first, then by exp; unknown instants are never older'
   );
 });
 
-test('A20: stale is past 90 % of its life', () => {
+test('stale is past 90 % of its life (A20)', () => {
   const jwt = decoded(jwtText({ iat: 1_790_000_000, exp: 1_790_001_000 }));
   assert.deepEqual([isStale(jwt, 1_790_000_899_000), isStale(jwt, 1_790_000_901_000)], [false, true]);
 });

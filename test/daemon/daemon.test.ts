@@ -29,7 +29,7 @@ test('a JWT becomes a token: in the file before the listeners are up, over HTTP,
   for (const path of ['/livez', '/readyz', '/readyz/app', '/startupz'])
     assert.equal((await read(daemon.ops + path)).status, 200, path);
   assert.equal((await read(`${daemon.ops}/readyz/other`)).status, 404);
-  assert.equal((await read(`${daemon.ops}/v1/token`, GUARD)).status, 404, 'G16: no token on the ops listener');
+  assert.equal((await read(`${daemon.ops}/v1/token`, GUARD)).status, 404, 'no token on the ops listener (G16)');
 });
 
 test("a new JWT becomes a new token, by rename and by kubelet's swap", async (t) => {
@@ -51,7 +51,7 @@ test("a new JWT becomes a new token, by rename and by kubelet's swap", async (t)
   assert.equal(peers.vault.alive().length, 2, 'the old token lives on for those who hold it');
 });
 
-test('C3, A1: it starts without a Vault and without a JWT, says why it is not ready, and recovers', async (t) => {
+test('it starts without a Vault and without a JWT, says why it is not ready, and recovers (C3, A1)', async (t) => {
   const peers = await openPeers(t);
   peers.vault.setSealed(true);
   const { daemon } = await runDaemon(t, peers.config());
@@ -98,7 +98,7 @@ test('a failing exchange does not touch the others, and each may have a Vault of
   assert.equal((await read(`${daemon.ops}/readyz`)).status, 503);
 });
 
-test('B11: a reload keeps what is unchanged, and serves the old token of what changed until the new one is in place', async (t) => {
+test('a reload keeps what is unchanged, and serves the old token of what changed until the new one is in place (B11)', async (t) => {
   const peers = await openPeers(t);
   await peers.writeJwt();
   const config = peers.config();
@@ -126,7 +126,7 @@ test('B11: a reload keeps what is unchanged, and serves the old token of what ch
   assert.equal(peers.vault.alive().find(({ token }) => token === second)?.role, 'second');
 });
 
-test('F15, C14: a deleted file comes back; a revoked token is replaced at a refresh', async (t) => {
+test('a deleted file comes back; a revoked token is replaced at a refresh (F15, C14)', async (t) => {
   const peers = await openPeers(t);
   await peers.writeJwt();
   const { daemon, log } = await runDaemon(t, peers.config());
@@ -140,7 +140,7 @@ test('F15, C14: a deleted file comes back; a revoked token is replaced at a refr
   await until('another token', async () => (await tokenIn(peers)) !== first && tokenIn(peers));
 });
 
-test('V12, on_stop: it stops in time; "revoke" revokes the token and takes the file away, "keep" leaves both', async (t) => {
+test('on_stop: it stops in time; "revoke" revokes the token and takes the file away, "keep" leaves both (V12)', async (t) => {
   for (const [onStop, left] of [
     ['keep', 1],
     ['revoke', 0],
@@ -160,7 +160,7 @@ test('V12, on_stop: it stops in time; "revoke" revokes the token and takes the f
   }
 });
 
-test('J9, V5: no output holds the JWT or the Vault token: logs at trace, metrics, status, health, API errors', async (t) => {
+test('no output holds the JWT or the Vault token: logs at trace, metrics, status, health, API errors (J9, V5)', async (t) => {
   const peers = await openPeers(t);
   const jwts = [await peers.writeJwt()];
   const { daemon, log } = await runDaemon(t, peers.config());

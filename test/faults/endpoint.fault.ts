@@ -62,7 +62,7 @@ async function meanwhile<T>(work: Promise<T>, perSecond: number, look: () => Pro
 const logins = ({ vault }: FaultWorld) => vault.requests.filter(({ path }) => path.endsWith('/login')).length;
 const isServed = async (port: number, token: string) => (await ask(port, request(port))).includes(token);
 
-test('G6: five hundred clients that drip, in every way: others are served, and each is cut off within five seconds', async (t) => {
+test('five hundred clients that drip, in every way: others are served, and each is cut off within five seconds (G6)', async (t) => {
   const { world, port, token } = await setUp(t);
   const good = request(port, ['Connection: keep-alive']);
   const starts = [
@@ -92,7 +92,7 @@ test('G6: five hundred clients that drip, in every way: others are served, and e
   assert.ok(worst(lags) < MOST_LAG_SECONDS, `${lags}`);
 });
 
-test('G7: thirty thousand requests as fast as they go: limited; a new JWT is used all the same, without lag', async (t) => {
+test('thirty thousand requests as fast as they go: limited; a new JWT is used all the same, without lag (G7)', async (t) => {
   const { world, port, token } = await setUp(t);
   const burst = repeated(port, 99);
   const lags: number[] = [];
@@ -114,7 +114,7 @@ test('G7: thirty thousand requests as fast as they go: limited; a new JWT is use
   assert.ok(worst(lags) < MOST_LAG_SECONDS, `${lags}`);
 });
 
-test('G7: five thousand connections: few are held, and one more client is served', async (t) => {
+test('five thousand connections: few are held, and one more client is served (G7)', async (t) => {
   const { world, sidecar, port, ops, token } = await setUp(t);
   const files: number[] = [];
   const lags: number[] = [];
@@ -137,7 +137,7 @@ test('G7: five thousand connections: few are held, and one more client is served
   assert.ok(worst(lags) < MOST_LAG_SECONDS, `${lags}`);
 });
 
-test('G8: smuggling stays refused where Node is told to read HTTP leniently', async (t) => {
+test('smuggling stays refused where Node is told to read HTTP leniently (G8)', async (t) => {
   const { port, token } = await setUp(t, { env: { NODE_OPTIONS: '--insecure-http-parser' } });
   for (const { name, bytes, statuses } of SMUGGLING) {
     const answer = await ask(port, bytes(port));
@@ -147,7 +147,7 @@ test('G8: smuggling stays refused where Node is told to read HTTP leniently', as
   assert.ok(await isServed(port, token));
 });
 
-test('G13: a hundred refreshes at once are one login, and the next one is taken ten seconds later', async (t) => {
+test('a hundred refreshes at once are one login, and the next one is taken ten seconds later (G13)', async (t) => {
   const { world, sidecar, port, token } = await setUp(t);
   const refresh = request(port, [], 'POST /v1/token/app/refresh HTTP/1.1');
   const before = logins(world);
@@ -174,7 +174,7 @@ test('G13: a hundred refreshes at once are one login, and the next one is taken 
   assert.equal(logins(world), before + 2);
 });
 
-test('G14: metrics scraped a hundred times a second: no lag, no secret, and probes are never told to slow down', async (t) => {
+test('metrics scraped a hundred times a second: no lag, no secret, and probes are never told to slow down (G14)', async (t) => {
   const { world, ops, token } = await setUp(t);
   const scrape = request(ops, [], 'GET /metrics HTTP/1.1');
   const answers: string[] = [];
@@ -197,7 +197,7 @@ test('G14: metrics scraped a hundred times a second: no lag, no secret, and prob
   assert.ok(lags.some((value) => value > 0) && worst(lags) < MOST_LAG_SECONDS, `${worst(lags)}`);
 });
 
-test('G17: clients that take every file descriptor: the daemon lives, Vault is reached, and then they are served', async (t) => {
+test('clients that take every file descriptor: the daemon lives, Vault is reached, and then they are served (G17)', async (t) => {
   const { world, sidecar, port, ops, token } = await setUp(t, { wrapper: ['prlimit', '--nofile=64:64'] });
   let pressing = true;
   t.after(() => {
@@ -228,7 +228,7 @@ test('G17: clients that take every file descriptor: the daemon lives, Vault is r
   assert.equal((await sidecar.stop()).code, 0);
 });
 
-test('G2, G7: clients without the header that flood take nothing from the one that has it', async (t) => {
+test('clients without the header that flood take nothing from the one that has it (G2, G7)', async (t) => {
   const { world, port, token } = await setUp(t);
   const page = without(repeated(port, 99, ['Sec-Fetch-Site: cross-site']), 'x-vault-request');
   const flood = Promise.all(

@@ -15,7 +15,7 @@ const CASES = 20_000;
 const AT_ONCE = 8;
 const MOST_GROWTH_MIB = 40;
 
-test('G8, J9: random bytes on both listeners: no crash, no token, no lag', async (t) => {
+test('random bytes on both listeners: no crash, no token, no lag (G8, J9)', async (t) => {
   const world = await openFaultWorld(t);
   const { pid, event, log, stop } = await startSidecar(t, world.configFile, { nodeFlags: NODE_FLAGS });
   await event('listening');

@@ -32,7 +32,7 @@ async function play(t: TestContext, scene: string): Promise<Told[]> {
 const outcomes = (told: readonly Told[]): string[] => told.map(({ outcome }) => outcome);
 
 describe('names and addresses', { concurrency: 3, skip: withoutNamespaces() }, () => {
-  test('D8, D9: DNS changes its answer, has none, has one again: each call uses what is said then', async (t) =>
+  test('DNS changes its answer, has none, has one again: each call uses what is said then (D8, D9)', async (t) =>
     assert.deepEqual(outcomes(await play(t, 'dns-changes')), [
       '200 127.0.0.2',
       '200 127.0.0.3',
@@ -41,7 +41,7 @@ describe('names and addresses', { concurrency: 3, skip: withoutNamespaces() }, (
     ]));
 
   for (const scene of ['first-refuses', 'first-is-a-black-hole', 'first-is-a-black-hole-tls']) {
-    test(`D10: two addresses, ${scene}: the other one is used within five seconds`, async (t) => {
+    test(`two addresses, ${scene}: the other one is used within five seconds (D10)`, async (t) => {
       const [told] = await play(t, scene);
       assert.equal(told?.outcome, '200 127.0.0.3');
       assert.ok(told.ms < 5000, `${told.ms} ms`);
@@ -49,7 +49,7 @@ describe('names and addresses', { concurrency: 3, skip: withoutNamespaces() }, (
     });
   }
 
-  test('D2: packets vanish: the call is given up when connecting has taken five seconds', async (t) => {
+  test('packets vanish: the call is given up when connecting has taken five seconds (D2)', async (t) => {
     const [told] = await play(t, 'all-are-black-holes');
     assert.equal(told?.outcome, 'vault_timeout');
     assert.ok(told.ms < 7000, `${told.ms} ms`);
@@ -61,14 +61,14 @@ describe('names and addresses', { concurrency: 3, skip: withoutNamespaces() }, (
     ['ipv6-is-a-black-hole', '200 127.0.0.2'],
     ['ipv4-is-a-black-hole', '200 ::1'],
   ] as const) {
-    test(`D17: ${scene}: the family that works is used`, async (t) => {
+    test(`${scene}: the family that works is used (D17)`, async (t) => {
       const told = await play(t, scene);
       assert.deepEqual(outcomes(told), expected);
       for (const { ms } of told) assert.ok(ms < 5000, `${ms} ms`);
     });
   }
 
-  test('D16: of 40 calls with 30 % of all packets lost most succeed, and the others end in time', async (t) => {
+  test('of 40 calls with 30 % of all packets lost most succeed, and the others end in time (D16)', async (t) => {
     const told = await play(t, 'a-third-is-lost');
     const fine = told.filter(({ outcome }) => outcome === '200 127.0.0.2');
     t.diagnostic(
@@ -82,7 +82,7 @@ describe('names and addresses', { concurrency: 3, skip: withoutNamespaces() }, (
   });
 });
 
-test('D14: the answer to a login is lost: another login later; the token that nobody got is left to its end', async (t) => {
+test('the answer to a login is lost: another login later; the token that nobody got is left to its end (D14)', async (t) => {
   const peers = await openPeers(t);
   const proxy = await openBadProxy(t, peers.vault.url);
   proxy.mischief = 'hold';

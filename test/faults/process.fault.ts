@@ -11,7 +11,7 @@ import { withoutNamespaces } from '../support/confined.ts';
 import { until } from '../support/settling.ts';
 import { metric, openFaultWorld, served, startSidecar } from './sidecar-process.ts';
 
-test('I3: of fifty SIGHUPs during a reload one more reload comes, which sees the last config', async (t) => {
+test('of fifty SIGHUPs during a reload one more reload comes, which sees the last config (I3)', async (t) => {
   const world = await openFaultWorld(t);
   const { pid, event, log, signal } = await startSidecar(t, world.configFile);
   await event('listening');
@@ -75,7 +75,7 @@ const THROWING = `
 
 // these wait more than they work
 describe('signals and ends', { concurrency: 4 }, () => {
-  test('I5: nobody is left to read stdout: it goes on, and ends as always', async (t) => {
+  test('nobody is left to read stdout: it goes on, and ends as always (I5)', async (t) => {
     const world = await openFaultWorld(t);
     const { child, event, stop } = await startSidecar(t, world.configFile);
     await event('listening');
@@ -89,7 +89,7 @@ describe('signals and ends', { concurrency: 4 }, () => {
   });
 
   for (const kind of ['pipe', 'socket'] as const) {
-    test(`J4: a ${kind} as stdout that nobody reads: the login, the API, reloads and the stop wait for nothing; lines are counted`, async (t) => {
+    test(`a ${kind} as stdout that nobody reads: the login, the API, reloads and the stop wait for nothing; lines are counted (J4)`, async (t) => {
       const world = await openFaultWorld(t);
       // the pipe is full from the start; the socket, which Node makes where it says pipe, fills up
       const stdout = kind === 'pipe' ? openFullPipe(t, join(world.directory, 'stdout')) : undefined;
@@ -120,7 +120,7 @@ describe('signals and ends', { concurrency: 4 }, () => {
     });
   }
 
-  test('I1, J4: a stdout on a full disk: it runs on without its log, and ends in time', async (t) => {
+  test('a stdout on a full disk: it runs on without its log, and ends in time (I1, J4)', async (t) => {
     const world = await openFaultWorld(t);
     const stdout = openSync('/dev/full', 'w');
     const { stop } = await startSidecar(t, world.configFile, { stdout });
@@ -132,7 +132,7 @@ describe('signals and ends', { concurrency: 4 }, () => {
     assert.ok(tookMs < 5000, `${tookMs} ms`);
   });
 
-  test('I6: stopped for longer than the lease, and continued: the dead token is not served, the next one comes at once', async (t) => {
+  test('stopped for longer than the lease, and continued: the dead token is not served, the next one comes at once (I6)', async (t) => {
     const world = await openFaultWorld(t, { leaseSeconds: 4 });
     const { event, signal, log } = await startSidecar(t, world.configFile);
     await event('listening');
@@ -150,7 +150,7 @@ describe('signals and ends', { concurrency: 4 }, () => {
     await until('it is told', () => log().filter((line) => line.event === 'logged_in').length > logins);
   });
 
-  test('I7: as process 1 of a container it heeds SIGHUP, and ends at SIGTERM', {
+  test('as process 1 of a container it heeds SIGHUP, and ends at SIGTERM (I7)', {
     skip: withoutNamespaces(),
   }, async (t) => {
     const world = await openFaultWorld(t);
@@ -165,7 +165,7 @@ describe('signals and ends', { concurrency: 4 }, () => {
     assert.ok(tookMs < 5000, `${tookMs} ms`);
   });
 
-  test('I8, I9: killed as soon as it serves, again and again: one login in five seconds, and the file holds a live token', async (t) => {
+  test('killed as soon as it serves, again and again: one login in five seconds, and the file holds a live token (I8, I9)', async (t) => {
     const world = await openFaultWorld(t);
     const logins = () => world.vault.requests.filter(({ path }) => path.endsWith('/login')).length;
     const starts = 8;
@@ -196,7 +196,7 @@ describe('signals and ends', { concurrency: 4 }, () => {
     assert.ok(looks > 20 * starts);
   });
 
-  test('I10: an exception or rejection that nobody expected: logged without secrets, ends with 1, the file whole', async (t) => {
+  test('an exception or rejection that nobody expected: logged without secrets, ends with 1, the file whole (I10)', async (t) => {
     const world = await openFaultWorld(t);
     const preload = `data:text/javascript,${encodeURIComponent(THROWING)}`;
     for (const signal of ['SIGUSR2', 'SIGWINCH'] as const) {

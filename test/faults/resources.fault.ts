@@ -18,7 +18,7 @@ import type { Leftovers } from './refreshes.ts';
 import { metric, openFaultWorld, served, servedBy, startSidecar } from './sidecar-process.ts';
 
 describe('one sidecar with little', { concurrency: 4 }, () => {
-  test('J2: a hundredth of a processor: renewed in time, live and ready all along', async (t) => {
+  test('a hundredth of a processor: renewed in time, live and ready all along (J2)', async (t) => {
     const world = await openFaultWorld(t, { leaseSeconds: 16 });
     const { pid, event, signal, log } = await startSidecar(t, world.configFile);
     await event('renewed');
@@ -63,7 +63,7 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
     assert.equal(world.token(), token);
   });
 
-  test('J6: ten thousand refreshes leave no timer, listener, handle, descriptor or memory behind', async (t) => {
+  test('ten thousand refreshes leave no timer, listener, handle, descriptor or memory behind (J6)', async (t) => {
     const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', 'test/faults/refreshes.ts']);
     const { first, last } = JSON.parse(stdout) as Record<'first' | 'last', Leftovers>;
     t.diagnostic(`after a thousand: ${JSON.stringify(first)}; after ten thousand more: ${JSON.stringify(last)}`);
@@ -74,7 +74,7 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
     assert.ok(heapAfter - heapBefore < 5, `the heap grew from ${heapBefore} to ${heapAfter} MiB`);
   });
 
-  test('J3: 64 file descriptors: logs in, writes and serves, also while clients hold as many as they can', async (t) => {
+  test('64 file descriptors: logs in, writes and serves, also while clients hold as many as they can (J3)', async (t) => {
     const world = await openFaultWorld(t, { leaseSeconds: 6 });
     const { pid, event, log } = await startSidecar(t, world.configFile, { wrapper: ['prlimit', '--nofile=64'] });
     await event('listening');
@@ -96,7 +96,7 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
     assert.ok(!log().some((line) => line.event === 'crashed'));
   });
 
-  test('A18, J3: inotify is exhausted: changes are seen by polling, which is counted; watched again when it can be', {
+  test('inotify is exhausted: changes are seen by polling, which is counted; watched again when it can be (A18, J3)', {
     skip: withoutNamespaces(),
   }, async (t) => {
     const world = await openFaultWorld(t);
@@ -114,7 +114,7 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
     await until('it is watched', () => procText(pid, 'limits') !== '' && hasInotify(pid), 70_000);
   });
 
-  test('J5, A19: reading hangs in every thread: the tokens are served on, the hang is told, and all get new ones after it', async (t) => {
+  test('reading hangs in every thread: the tokens are served on, the hang is told, and all get new ones after it (J5, A19)', async (t) => {
     debian('strace');
     const world = await openFaultWorld(t);
     const { app } = world.config()['exchanges'] as { app: Record<string, unknown> };
@@ -160,7 +160,7 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
     );
   });
 
-  test('J7: a read-only root, an ordinary user, no capabilities: works', { skip: withoutNamespaces() }, async (t) => {
+  test('a read-only root, an ordinary user, no capabilities: works (J7)', { skip: withoutNamespaces() }, async (t) => {
     const world = await openFaultWorld(t);
     const writable = `mount --bind "$0" "$0"; mount -o remount,bind,ro /; exec unshare -U --map-user=1000 --map-group=1000 "$@"`;
     const { pid, event } = await startSidecar(t, world.configFile, {
@@ -174,7 +174,7 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
     assert.equal(await served(world), world.token());
   });
 
-  test('J10: a library that prints, to stdout too: every line of stdout is still JSON', async (t) => {
+  test('a library that prints, to stdout too: every line of stdout is still JSON (J10)', async (t) => {
     const world = await openFaultWorld(t);
     const printing = `
       process.on('SIGUSR2', () => {

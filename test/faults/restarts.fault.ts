@@ -12,7 +12,7 @@ import { debian } from '../support/tools.ts';
 import { openRealVault } from '../vault/real-vault.ts';
 import { openFaultWorld, served, startSidecar } from './sidecar-process.ts';
 
-test('I11: Vault and the sidecar are killed and started together: all is well soon', async (t) => {
+test('Vault and the sidecar are killed and started together: all is well soon (I11)', async (t) => {
   const vault = await openRealVault(t);
   const world = await openFaultWorld(t, { whole: { vault: { address: vault.url, timeout: '2s' } } });
   await vault.write('sys/auth/jwt', { type: 'jwt' });
@@ -37,7 +37,7 @@ test('I11: Vault and the sidecar are killed and started together: all is well so
   assert.equal((await second.stop()).code, 0);
 });
 
-test('I12: an application that waits for readiness finds the token, however late the JWT comes', async (t) => {
+test('an application that waits for readiness finds the token, however late the JWT comes (I12)', async (t) => {
   const world = await openFaultWorld(t);
   world.vault.setSealed(true);
   const wait = `"$0" src/main.ts wait --ops ${world.ops} --timeout 20s && cat ${world.tokenFile}`;
@@ -58,10 +58,10 @@ test('I12: an application that waits for readiness finds the token, however late
 
 const HOUR = 3600;
 const STEPS: readonly (readonly [row: string, offset: string])[] = [
-  ['H1: the wall clock goes an hour ahead', `+${HOUR}`],
-  ['H2: the wall clock goes an hour back', `-${HOUR}`],
-  ['H3: the wall clock says 1970', `-${Math.floor(Date.now() / 1000) - HOUR}`],
-  ['H3: the wall clock says 2106', `+${Date.UTC(2106, 1, 7) / 1000 - Math.floor(Date.now() / 1000)}`],
+  ['the wall clock goes an hour ahead (H1)', `+${HOUR}`],
+  ['the wall clock goes an hour back (H2)', `-${HOUR}`],
+  ['the wall clock says 1970 (H3)', `-${Math.floor(Date.now() / 1000) - HOUR}`],
+  ['the wall clock says 2106 (H3)', `+${Date.UTC(2106, 1, 7) / 1000 - Math.floor(Date.now() / 1000)}`],
 ];
 
 // these wait more than they work

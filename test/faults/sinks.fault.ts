@@ -34,7 +34,7 @@ const WRITER = `
 
 const isWhole = (text: string): boolean => /^hvs\.(\d)(\1{19}|\1{7999})$/.test(text);
 
-test('F10, F11: five hundred writes cut by kill -9 under readers at full speed: never partial, never absent, and swept', async (t) => {
+test('five hundred writes cut by kill -9 under readers at full speed: never partial, never absent, and swept (F10, F11)', async (t) => {
   const directory = await temporaryDirectory(t);
   const paths: string[] = [];
   for (let index = 0; index < SINKS; index += 1) {
@@ -92,7 +92,7 @@ async function temporaries(paths: readonly string[]): Promise<number> {
 
 // these wait more than they work
 describe('one sidecar and its sinks', { concurrency: true }, () => {
-  test('F12: one of three sinks is broken: the other two have the next token within a second of it, and it is told', async (t) => {
+  test('one of three sinks is broken: the other two have the next token within a second of it, and it is told (F12)', async (t) => {
     const world = await openFaultWorld(t);
     const path = (name: string) => join(world.directory, name, 'token');
     for (const name of ['a', 'b', 'c']) await mkdir(join(world.directory, name));
@@ -119,7 +119,7 @@ describe('one sidecar and its sinks', { concurrency: true }, () => {
     await until('it is back', async () => (await readFile(path('b'), 'utf8').catch(() => '')) === after, 35_000);
   });
 
-  test('F16: a slow disk: HTTP serves on, writes never overlap, and the newest token wins', async (t) => {
+  test('a slow disk: HTTP serves on, writes never overlap, and the newest token wins (F16)', async (t) => {
     debian('strace');
     const world = await openFaultWorld(t);
     // two fsyncs in a write: it takes six seconds, longer than the five from one login to the next
@@ -150,7 +150,7 @@ describe('one sidecar and its sinks', { concurrency: true }, () => {
     assert.equal(most, 1);
   });
 
-  test('F17: no file descriptors left: the write is retried calmly, and done when there are some', async (t) => {
+  test('no file descriptors left: the write is retried calmly, and done when there are some (F17)', async (t) => {
     const world = await openFaultWorld(t);
     const { pid, event } = await startSidecar(t, world.configFile);
     await event('listening');
@@ -172,7 +172,7 @@ describe('one sidecar and its sinks', { concurrency: true }, () => {
     assert.ok(openFiles(pid) < 64);
   });
 
-  test('F18: two sidecars on one file: a reader always finds a whole live token, and each is told of the other', async (t) => {
+  test('two sidecars on one file: a reader always finds a whole live token, and each is told of the other (F18)', async (t) => {
     const world = await openFaultWorld(t);
     const first = await startSidecar(t, world.configFile);
     await first.event('ready');

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { soak } from './soak.ts';
 
-test('J1, J9: a small heap at 2-second leases under outages and kills: memory and handles stay flat, no secret is shown', async (t) => {
+test('a small heap at 2-second leases under outages and kills: memory and handles stay flat, no secret is shown (J1, J9)', async (t) => {
   const { table, problems } = await soak(25);
   for (const line of table.split('\n')) t.diagnostic(line);
   assert.deepEqual(problems, []);

@@ -74,7 +74,7 @@ function changed(
   return Object.fromEntries(entries);
 }
 
-test('B1 B2: the example with a few members changed, dropped or added', () => {
+test('the example with a few members changed, dropped or added (B1, B2)', () => {
   let taken = 0;
   const property = fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
     const config = changes.reduce<unknown>(changed, JSON.parse(EXAMPLE));
@@ -84,7 +84,7 @@ test('B1 B2: the example with a few members changed, dropped or added', () => {
   assert.ok(taken > 20, `not everything is refused: ${taken} were taken`);
 });
 
-test('B1 B2: any JSON, any text, and the text of the example with pieces cut out or put in', () => {
+test('any JSON, any text, and the text of the example with pieces cut out or put in (B1, B2)', () => {
   const piece = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 5 }),
     fc.constantFrom('{', '}', '[', ']', '"', ',', ':', '\\', '/*', '//', '\uFEFF', 'NaN', '1e999', '\u0000', '\ud800'),
@@ -98,18 +98,18 @@ test('B1 B2: any JSON, any text, and the text of the example with pieces cut out
   );
 });
 
-test('B1: what is nested too deep is refused like any other rubbish', () => {
+test('what is nested too deep is refused like any other rubbish (B1)', () => {
   const opened = ['['.repeat(200_000), '{"a":'.repeat(100_000), '[1,'.repeat(200_000), '{"x":1,"a":'.repeat(100_000)];
   for (const text of [...opened, `${'['.repeat(1e5)}${']'.repeat(1e5)}`])
     assert.deepEqual(parse(text), ['config.json:1:1: nested too deep']);
 });
 
-test('B2: a key with a newline, or with what a terminal obeys, is told in one plain line', () => {
+test('a key with a newline, or with what a terminal obeys, is told in one plain line (B2)', () => {
   const lines = parse(JSON.stringify({ 'a\n\u001b[2Jb\u009b': 1 }));
   assert.ok(Array.isArray(lines) && lines.some((line) => line.endsWith('b\uFFFD: unknown key')), `${lines}`);
 });
 
-test('B2: a name that every object has from its prototype names no exchange', () => {
+test('a name that every object has from its prototype names no exchange (B2)', () => {
   const app = { login: { role: 'app' } };
   for (const exchange of ['constructor', 'toString', 'valueOf', '__proto__', 'hasOwnProperty']) {
     const config = {
@@ -163,7 +163,7 @@ function written(ms: number): string {
     .join('');
 }
 
-test('B4: a duration that was written is read again to the millisecond', () => {
+test('a duration that was written is read again to the millisecond (B4)', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: TEN_YEARS_MS }), (ms) => assert.equal(parseDuration(written(ms)), ms)),
     { numRuns: 1000 },
@@ -173,7 +173,7 @@ test('B4: a duration that was written is read again to the millisecond', () => {
   );
 });
 
-test('B4: any text or number is more than nothing and at most ten years, or refused without being quoted', () => {
+test('any text or number is more than nothing and at most ten years, or refused without being quoted (B4)', () => {
   const number = fc.oneof(fc.double(), fc.integer(), fc.bigInt().map(Number));
   const piece = fc.oneof(
     number.map(String),
@@ -193,7 +193,7 @@ test('B4: any text or number is more than nothing and at most ten years, or refu
   );
 });
 
-test('B4: a hundred thousand characters take no time', () => {
+test('a hundred thousand characters take no time (B4)', () => {
   const startedAt = performance.now();
   for (const text of ['1'.repeat(1e5), '1m'.repeat(5e4), `${'1.1ms'.repeat(2e4)}x`, `${'1m1'.repeat(3e4)}`])
     parseDuration(text);

@@ -85,7 +85,7 @@ const first = fc.constantFrom(
   'GET /v1/token HTTP/1.0',
 );
 
-test('G1 G2 G3 G4 G5 G8: of any set of headers exactly the right ones get the token', async (t) => {
+test('of any set of headers exactly the right ones get the token (G1, G2, G3, G4, G5, G8)', async (t) => {
   const port = await setUp(t);
   let good = 0;
   const property = fc.asyncProperty(first, lines, async (start, all) => {
@@ -98,7 +98,7 @@ test('G1 G2 G3 G4 G5 G8: of any set of headers exactly the right ones get the to
   assert.ok(good > 20, `${good} were right`);
 });
 
-test('G8: bytes of good requests changed at random: no more tokens than requests that deserve one', async (t) => {
+test('bytes of good requests changed at random: no more tokens than requests that deserve one (G8)', async (t) => {
   const port = await setUp(t);
   const seed = firstSeed(t);
   const requests = tokenRequests(port);

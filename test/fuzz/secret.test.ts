@@ -55,7 +55,7 @@ const secret = fc.oneof(
   fc.tuple(delimited, token, delimited),
 );
 
-test('J9: any text around a JWT or a Vault token: neither it nor its secret part is left', () => {
+test('any text around a JWT or a Vault token: neither it nor its secret part is left (J9)', () => {
   fc.assert(
     fc.property(secret, ([before, [part, whole], after]) => {
       const clean = scrub(before + whole + after);
@@ -66,7 +66,7 @@ test('J9: any text around a JWT or a Vault token: neither it nor its secret part
   );
 });
 
-test('J9: the same in a log line, where JSON has escaped what stands around it', () => {
+test('the same in a log line, where JSON has escaped what stands around it (J9)', () => {
   const lines: string[] = [];
   const log = openLog(
     'info',

@@ -32,7 +32,7 @@ const expected = fc.oneof(
   fc.record({ issuer: fc.string(), audience: fc.string(), subject: fc.string() }, { requiredKeys: [] }),
 );
 
-test('A13 A14: any text is a JWT with believable members, or a failure without its text', () => {
+test('any text is a JWT with believable members, or a failure without its text (A13, A14)', () => {
   let decoded = 0;
   fc.assert(
     fc.property(text, expected, fc.double(), (jwt, wanted, wall) => {
@@ -57,7 +57,7 @@ test('A13 A14: any text is a JWT with believable members, or a failure without i
   assert.ok(decoded > 20, `the texts are not all rubbish: ${decoded} were taken`);
 });
 
-test('A13: what a terminal would obey in a claim is not in the evidence', () => {
+test('what a terminal would obey in a claim is not in the evidence (A13)', () => {
   const jwt = ['{"alg":"ES256"}', JSON.stringify({ iss: 'a\u001b[2Jb\u009b2Jc' }), 'x'].map(encode).join('.');
   const outcome = decodeWorkloadJwt(new Secret(jwt), { issuer: 'https://issuer' });
   assert.ok('code' in outcome && outcome.code === 'jwt_wrong_issuer');

@@ -57,7 +57,7 @@ for (const [what, attacks] of [
   });
 }
 
-test('G16: the ops port has no token route, whoever asks; and lets no page of another site read it', async (t) => {
+test('the ops port has no token route, whoever asks; and lets no page of another site read it (G16)', async (t) => {
   const { ops, secrets } = await setUp(t);
   for (const path of ['/v1/token', '/v1/token/app', '/v1/token/app/metadata', '/v1/token/app/refresh', '/v1/token?x=1'])
     for (const method of ['GET', 'POST', 'HEAD'])

@@ -35,7 +35,7 @@ const withLines = (name: string, status: number, lines: Lines, first?: string): 
 
 /** After the name was bound anew to 127.0.0.1 a page is of the same origin: it may set any header, but not Host. */
 const rebound = (host: (port: number) => string): Attack =>
-  withLines(`G1: a rebound name, Host ${host(8275)}`, 403, (port) => [`Host: ${host(port)}`, ...CHROME]);
+  withLines(`a rebound name, Host ${host(8275)} (G1)`, 403, (port) => [`Host: ${host(port)}`, ...CHROME]);
 
 export const REBINDING: readonly Attack[] = [
   ...[
@@ -57,30 +57,30 @@ export const REBINDING: readonly Attack[] = [
     () => '127.0.0.1',
     () => '',
   ].map(rebound),
-  attack('G1: no Host', [400], (port) => without(request(port), 'host')),
-  withLines('G1: two Hosts, the good one first', 403, (port) => [`Host: 127.0.0.1:${port}`, 'Host: evil.example']),
-  withLines('G1: two Hosts, the good one last', 403, (port) => ['Host: evil.example', `Host: 127.0.0.1:${port}`]),
-  withLines('G1: the good Host twice', 403, (port) => [`Host: 127.0.0.1:${port}`, `Host: 127.0.0.1:${port}`]),
-  withLines('G1: an absolute target of another host', 400, () => [], 'GET http://evil.example/v1/token HTTP/1.1'),
-  attack('G1: an absolute target of our own', [400], (port) =>
+  attack('no Host (G1)', [400], (port) => without(request(port), 'host')),
+  withLines('two Hosts, the good one first (G1)', 403, (port) => [`Host: 127.0.0.1:${port}`, 'Host: evil.example']),
+  withLines('two Hosts, the good one last (G1)', 403, (port) => ['Host: evil.example', `Host: 127.0.0.1:${port}`]),
+  withLines('the good Host twice (G1)', 403, (port) => [`Host: 127.0.0.1:${port}`, `Host: 127.0.0.1:${port}`]),
+  withLines('an absolute target of another host (G1)', 400, () => [], 'GET http://evil.example/v1/token HTTP/1.1'),
+  attack('an absolute target of our own (G1)', [400], (port) =>
     request(port, [], `GET http://127.0.0.1:${port}/v1/token HTTP/1.1`),
   ),
 ];
 
 export const CROSS_SITE_REQUESTS: readonly Attack[] = [
-  withLines('G3: a fetch of another site, without CORS', 403, () => [...CHROME, ...CROSS_SITE, `Referer: ${PAGE}`]),
-  withLines('G3: a fetch with CORS', 403, () => [...CHROME, `Origin: http://evil.example`, 'Sec-Fetch-Mode: cors']),
-  withLines('G3: from a sandboxed frame', 403, () => [...CHROME, 'Origin: null']),
-  withLines('G3: an Origin that is our own', 403, (port) => [...CHROME, `Origin: http://127.0.0.1:${port}`]),
-  withLines('G3: an empty Origin', 403, () => ['Origin:']),
-  withLines('G3: another port of this machine', 403, () => [...CHROME, 'Sec-Fetch-Site: same-site']),
-  withLines('G3: a page that we never served', 403, () => [...CHROME, 'Sec-Fetch-Site: same-origin']),
-  withLines('G3: a frame', 403, () => [...CHROME, 'Sec-Fetch-Site: cross-site', ...NAVIGATION]),
-  attack('G2: a typed address', [412], (port) =>
+  withLines('a fetch of another site, without CORS (G3)', 403, () => [...CHROME, ...CROSS_SITE, `Referer: ${PAGE}`]),
+  withLines('a fetch with CORS (G3)', 403, () => [...CHROME, `Origin: http://evil.example`, 'Sec-Fetch-Mode: cors']),
+  withLines('from a sandboxed frame (G3)', 403, () => [...CHROME, 'Origin: null']),
+  withLines('an Origin that is our own (G3)', 403, (port) => [...CHROME, `Origin: http://127.0.0.1:${port}`]),
+  withLines('an empty Origin (G3)', 403, () => ['Origin:']),
+  withLines('another port of this machine (G3)', 403, () => [...CHROME, 'Sec-Fetch-Site: same-site']),
+  withLines('a page that we never served (G3)', 403, () => [...CHROME, 'Sec-Fetch-Site: same-origin']),
+  withLines('a frame (G3)', 403, () => [...CHROME, 'Sec-Fetch-Site: cross-site', ...NAVIGATION]),
+  attack('a typed address (G2)', [412], (port) =>
     without(request(port, [...CHROME, 'Sec-Fetch-Site: none', ...NAVIGATION]), 'x-vault-request'),
   ),
   withLines(
-    'G3: a preflight, for a private network too',
+    'a preflight, for a private network too (G3)',
     403,
     () => [
       ...CHROME,
@@ -91,19 +91,19 @@ export const CROSS_SITE_REQUESTS: readonly Attack[] = [
     ],
     'OPTIONS /v1/token HTTP/1.1',
   ),
-  withLines('G3: a preflight without an Origin', 403, () => [], 'OPTIONS /v1/token HTTP/1.1'),
-  withLines('G3: a web socket', 403, () => [
+  withLines('a preflight without an Origin (G3)', 403, () => [], 'OPTIONS /v1/token HTTP/1.1'),
+  withLines('a web socket (G3)', 403, () => [
     'Connection: Upgrade',
     'Upgrade: websocket',
     'Origin: http://evil.example',
     'Sec-WebSocket-Version: 13',
     'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
   ]),
-  withLines('G3: an event stream', 403, () => [...CHROME, ...CROSS_SITE, 'Accept: text/event-stream']),
+  withLines('an event stream (G3)', 403, () => [...CHROME, ...CROSS_SITE, 'Accept: text/event-stream']),
 ];
 
 const posted = (name: string, type: string, body: string, first = POST_REFRESH): Attack =>
-  attack(`G5: ${name}`, [400], (port) => {
+  attack(`${name} (G5)`, [400], (port) => {
     const lines = [`Content-Type: ${type}`, `Content-Length: ${body.length}`];
     return request(port, lines, first) + body;
   });
@@ -115,14 +115,14 @@ export const BODIES: readonly Attack[] = [
   posted('JSON', 'application/json', `{"a":"${MARKER}"}`),
   posted('a beacon', 'text/plain;charset=UTF-8', MARKER, POST_TOKEN),
   posted('a GET with a body', 'text/plain', MARKER, 'GET /v1/token HTTP/1.1'),
-  withLines('G5: a POST where only GET is', 404, () => ['Content-Length: 0'], POST_TOKEN),
+  withLines('a POST where only GET is (G5)', 404, () => ['Content-Length: 0'], POST_TOKEN),
   ...['HEAD', 'PUT', 'DELETE', 'PATCH', 'TRACE', 'PROPFIND'].map((method) =>
-    withLines(`G5: ${method}`, 404, () => [], `${method} /v1/token HTTP/1.1`),
+    withLines(`${method} (G5)`, 404, () => [], `${method} /v1/token HTTP/1.1`),
   ),
 ];
 
 const header = (name: string, ...lines: readonly string[]): Attack =>
-  attack(`G2: ${name}`, [412], (port) => {
+  attack(`${name} (G2)`, [412], (port) => {
     const [first = '', ...rest] = without(request(port), 'x-vault-request').split('\r\n');
     return [first, ...lines, `X-Marker: ${MARKER}`, ...rest].join('\r\n');
   });
@@ -134,7 +134,7 @@ export const THROUGH_THE_APPLICATION: readonly Attack[] = [
   ),
   header('the header twice', 'X-Vault-Request: true', 'X-Vault-Request: true'),
   header('the header by another name', 'X_Vault_Request: true', 'X-Vault-Requests: true'),
-  attack('G2: the header as a parameter', [412], (port) =>
+  attack('the header as a parameter (G2)', [412], (port) =>
     without(request(port, [], `GET /v1/token?x-vault-request=true&q=${MARKER} HTTP/1.1`), 'x-vault-request'),
   ),
   ...[
@@ -147,5 +147,5 @@ export const THROUGH_THE_APPLICATION: readonly Attack[] = [
     'FORWARDED: for=10.0.0.1;host=evil.example',
     'Via: 1.1 varnish',
     'X-Real-IP: 10.0.0.1',
-  ].map((line) => withLines(`G4: ${line}`, 403, () => [line])),
+  ].map((line) => withLines(`${line} (G4)`, 403, () => [line])),
 ];

@@ -24,7 +24,7 @@ async function setUp(t: TestContext, over: Record<string, unknown> = {}) {
   return { ...peers, ...running, token, port: portOf(running.daemon.api), ops: portOf(running.daemon.ops) };
 }
 
-test('G6: three hundred clients that say nothing, or half of it, keep nobody else out', async (t) => {
+test('three hundred clients that say nothing, or half of it, keep nobody else out (G6)', async (t) => {
   const { port, ops, token } = await setUp(t);
   for (const [listener, good, answer] of [
     [port, request(port), token],
@@ -37,7 +37,7 @@ test('G6: three hundred clients that say nothing, or half of it, keep nobody els
   }
 });
 
-test('G6: clients that ask for much and take nothing of it are cut off, and the probes get through again', async (t) => {
+test('clients that ask for much and take nothing of it are cut off, and the probes get through again (G6)', async (t) => {
   const metrics = async () => ({ contentType: 'text/plain', body: 'x'.repeat(8_000_000) });
   const app = buildOpsApi({
     exchanges: () => [],
@@ -62,7 +62,7 @@ test('G6: clients that ask for much and take nothing of it are cut off, and the 
   await until('there is room', async () => (await probe()) === 200, 20_000);
 });
 
-test('G7: requests that are refused anyway take nothing from the rate of those that are not', async (t) => {
+test('requests that are refused anyway take nothing from the rate of those that are not (G7)', async (t) => {
   const { port, token } = await setUp(t);
   const fromAPage = without(repeated(port, 90, ['Origin: null']), 'x-vault-request');
   for (let batch = 0; batch < 4; batch += 1) {
@@ -72,7 +72,7 @@ test('G7: requests that are refused anyway take nothing from the rate of those t
   assert.ok((await ask(port, request(port))).includes(token));
 });
 
-test('G7: a flood of requests: what is beyond the rate is told to slow down', async (t) => {
+test('a flood of requests: what is beyond the rate is told to slow down (G7)', async (t) => {
   const { port } = await setUp(t);
   const flood = Array.from({ length: 20 }, () => askMuch(port, repeated(port, 99)));
   const statuses = (await Promise.all(flood)).flatMap(statusesIn);
@@ -81,7 +81,7 @@ test('G7: a flood of requests: what is beyond the rate is told to slow down', as
   assert.ok(served >= 100 && served < 400, `${served} were served`);
 });
 
-test('G10: a real daemon with a caller token: 401 to all who show none, a wrong, a short or a long one', async (t) => {
+test('a real daemon with a caller token: 401 to all who show none, a wrong, a short or a long one (G10)', async (t) => {
   const { port, token, ...world } = await setUp(t);
   const file = join(world.directory, 'caller');
   await writeFile(file, 'correct-horse\n');
@@ -117,7 +117,7 @@ test('G10: a real daemon with a caller token: 401 to all who show none, a wrong,
   assert.match(await show('Bearer '), /^HTTP\/1\.1 401 /, 'an empty file lets nobody in');
 });
 
-test('G11: clients that reset in the middle of a request, a reply or a long poll leave no warning, and nothing behind', async (t) => {
+test('clients that reset in the middle of a request, a reply or a long poll leave no warning, and nothing behind (G11)', async (t) => {
   const { port, ops, log, token } = await setUp(t);
   const poll = request(port, [], 'GET /v1/token?wait_for_change=true HTTP/1.1');
   const metrics = request(ops, ['Connection: keep-alive'], 'GET /metrics HTTP/1.1');
@@ -161,7 +161,7 @@ test('a refresh may name the type of the body that it has not', async (t) => {
   assert.deepEqual(statusesIn(await ask(port, bytes)), [202]);
 });
 
-test('G12: after the last token: 503 with a reason and Retry-After, and the dead token is served no more', async (t) => {
+test('after the last token: 503 with a reason and Retry-After, and the dead token is served no more (G12)', async (t) => {
   const peers = await openPeers(t);
   peers.vault.trust({ issuer: peers.issuer.issuer, role: 'app', settings: { token_ttl: 1 } });
   await peers.writeJwt();
@@ -177,7 +177,7 @@ test('G12: after the last token: 503 with a reason and Retry-After, and the dead
   for (const text of [answer, metadata]) assert.ok(!text.includes(token) && statusesIn(text)[0] === 503);
 });
 
-test('G13: of a hundred refreshes at once one is taken; a hundred connections are none too many', async (t) => {
+test('of a hundred refreshes at once one is taken; a hundred connections are none too many (G13)', async (t) => {
   const { port, log } = await setUp(t);
   const clients = Array.from({ length: 100 }, () => openSocket(port));
   await Promise.all(clients.map(({ socket }) => once(socket, 'connect')));
@@ -189,7 +189,7 @@ test('G13: of a hundred refreshes at once one is taken; a hundred connections ar
   assert.deepEqual(troubles(log), []);
 });
 
-test('G15: a second instance on the same ports is refused, and the first one serves on; a path is no address', async (t) => {
+test('a second instance on the same ports is refused, and the first one serves on; a path is no address (G15)', async (t) => {
   const { port, ops, token, daemon, stop, ...peers } = await setUp(t);
   const addresses = { api: { listen: `127.0.0.1:${port}` }, ops: { listen: `127.0.0.1:${ops}` } };
   const second = { ...peers.config({ sinks: [] }), ...addresses };

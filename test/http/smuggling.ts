@@ -4,7 +4,7 @@ import { type Attack, MARKER } from './attacks.ts';
 import { type Bytes, request, without } from './raw-socket.ts';
 
 const attack = (name: string, bytes: (port: number) => Bytes, statuses: readonly number[] = [400]): Attack => ({
-  name: `G8: ${name}`,
+  name: `${name} (G8)`,
   statuses,
   bytes,
 });
@@ -80,7 +80,7 @@ export const SMUGGLING: readonly Attack[] = [
 ];
 
 const attack9 = (name: string, statuses: readonly number[], bytes: (port: number) => string): Attack => ({
-  name: `G9: ${name}`,
+  name: `${name} (G9)`,
   statuses,
   bytes,
 });

@@ -54,7 +54,7 @@ test('the token as JSON, as text, and without itself', async (t) => {
   assert.ok(metadata.includes('"accessor":"acc"') && !metadata.includes('CAESI'));
 });
 
-test('G12: before the first token: 503 with a reason and Retry-After', async (t) => {
+test('before the first token: 503 with a reason and Retry-After (G12)', async (t) => {
   const { get } = await setUp(t);
   const answer = await get('/v1/token');
   assert.deepEqual([answer.status, answer.headers.get('retry-after')], [503, '5']);
@@ -88,7 +88,7 @@ test('the long poll answers at the change, with the current token at the timeout
   }
 });
 
-test('G11: a waiting client that goes away leaves nothing behind; a close ends the waiting', async (t) => {
+test('a waiting client that goes away leaves nothing behind; a close ends the waiting (G11)', async (t) => {
   const { app, view, get, url } = await setUp(t);
   view.set('hvs.first-token', 1);
   const gone = new AbortController();
@@ -108,7 +108,7 @@ test('G11: a waiting client that goes away leaves nothing behind; a close ends t
   assert.ok(performance.now() - startedAt < 2500);
 });
 
-test('G13: a refresh once in ten seconds, however many ask', async (t) => {
+test('a refresh once in ten seconds, however many ask (G13)', async (t) => {
   const { view, get, later } = await setUp(t);
   const answers = await Promise.all(Array.from({ length: 20 }, () => get('/v1/token/app/refresh', {}, 'POST')));
   assert.equal(answers.filter(({ status }) => status === 202).length, 1);
@@ -118,7 +118,7 @@ test('G13: a refresh once in ten seconds, however many ask', async (t) => {
   assert.equal(view.refreshes, 2);
 });
 
-test('G10: with a caller token only those who know it get in, and nobody while it cannot be read', async (t) => {
+test('with a caller token only those who know it get in, and nobody while it cannot be read (G10)', async (t) => {
   let secret: string | undefined = 'correct horse';
   const { view, get } = await setUp(t, { callerToken: async () => secret });
   view.set('hvs.CAESIexample');
@@ -130,7 +130,7 @@ test('G10: with a caller token only those who know it get in, and nobody while i
   assert.equal((await get('/v1/token', { authorization: 'Bearer correct horse' })).status, 401);
 });
 
-test('G10: one comparison of digests of one length decides on a caller, whatever was shown', async (t) => {
+test('one comparison of digests of one length decides on a caller, whatever was shown (G10)', async (t) => {
   const { view, get } = await setUp(t, { callerToken: async () => 'correct horse' });
   view.set('hvs.CAESIexample');
   const { timingSafeEqual } = nodeCrypto;
@@ -158,7 +158,7 @@ test('G10: one comparison of digests of one length decides on a caller, whatever
   );
 });
 
-test('G7: more than the rate allows is told to slow down', async (t) => {
+test('more than the rate allows is told to slow down (G7)', async (t) => {
   const { view, get } = await setUp(t);
   view.set('hvs.CAESIexample');
   const answers = [];

@@ -36,7 +36,7 @@ test('the level can be changed while it runs', () => {
   assert.equal(lines.length, 1);
 });
 
-test('J9: what looks like a JWT or a Vault token is cut out, wherever it comes from', () => {
+test('what looks like a JWT or a Vault token is cut out, wherever it comes from (J9)', () => {
   const { log, lines } = collecting();
   const jwt = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl';
   log.write('warn', 'vault_warning', { warning: `saw ${jwt} and hvs.CAESIJ0123456789`, list: [jwt] });
@@ -44,7 +44,7 @@ test('J9: what looks like a JWT or a Vault token is cut out, wherever it comes f
   assert.equal(JSON.parse(lines[0] ?? '').warning, 'saw [redacted] and [redacted]');
 });
 
-test('J4: a reader that stalls costs lines, which are counted, and never time', async (t) => {
+test('a reader that stalls costs lines, which are counted, and never time (J4)', async (t) => {
   const fifo = join(await temporaryDirectory(t), 'stdout');
   execFileSync('mkfifo', [fifo]);
   // opened for both, so that neither end waits for the other; nobody reads from it

@@ -16,7 +16,7 @@ test('the way to ready is told once, in order', () => {
   );
 });
 
-test('J8: a failure has code, title, hint and retry_at; it is summed up once a minute, and its end is told', () => {
+test('a failure has code, title, hint and retry_at; it is summed up once a minute, and its end is told (J8)', () => {
   const { world, told } = observedWorld();
   world.vault.outage = { code: 'vault_sealed' };
   world.writeJwt(jwtText({ exp: T0 / 1000 + 7200 }));

@@ -44,14 +44,14 @@ export function reportFleet(writesPlot: boolean): FleetReport {
   });
   if (writesPlot) writeFileSync(PLOT, plot);
   const bounds: Readonly<Record<string, boolean>> = {
-    'D15: at heal at most 3 requests a second for each 100 clients, over ten seconds': atHeal <= (3 * CLIENTS) / 100,
-    'D15: no second of the outage has more requests than Vault can serve': peak(sealed.sidecars, 1, [from, to]) <= 100,
-    'D15: 30 times fewer requests than from naive clients': total(sealed.sidecars) * 30 < total(sealed.naives),
-    'D16: no token runs out while a third of all calls is lost': lossy.sidecars.gapSeconds === 0,
-    'C9: no token runs out while keys rotate': keys.sidecars.gapSeconds === 0,
-    'C9: 20 times fewer requests than from naive clients': total(keys.sidecars) * 20 < total(keys.naives),
-    'C7: under a quota all have a token within five minutes': limited.sidecars.allServedMs <= 5 * MINUTE,
-    'C7: under a quota three times fewer requests than from naive clients':
+    'at heal at most 3 requests a second for each 100 clients, over ten seconds (D15)': atHeal <= (3 * CLIENTS) / 100,
+    'no second of the outage has more requests than Vault can serve (D15)': peak(sealed.sidecars, 1, [from, to]) <= 100,
+    '30 times fewer requests than from naive clients (D15)': total(sealed.sidecars) * 30 < total(sealed.naives),
+    'no token runs out while a third of all calls is lost (D16)': lossy.sidecars.gapSeconds === 0,
+    'no token runs out while keys rotate (C9)': keys.sidecars.gapSeconds === 0,
+    '20 times fewer requests than from naive clients (C9)': total(keys.sidecars) * 20 < total(keys.naives),
+    'under a quota all have a token within five minutes (C7)': limited.sidecars.allServedMs <= 5 * MINUTE,
+    'under a quota three times fewer requests than from naive clients (C7)':
       total(limited.sidecars) * 3 < total(limited.naives),
     'all that start at once have a token as soon as Vault can serve them': start.sidecars.allServedMs <= 15 * SECOND,
     'the plot is the one in the README (SIMULATION_PLOT=write draws it anew)': readPlot() === plot,

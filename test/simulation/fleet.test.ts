@@ -20,7 +20,7 @@ import { HOUR, MINUTE } from './plan.ts';
 
 const CLIENTS = 200;
 
-test('D15: Vault is sealed for hours, then heals: at most 3 requests a second for each 100 sidecars, naive clients ask 30 times as often', () => {
+test('Vault is sealed for hours, then heals: at most 3 requests a second for each 100 sidecars, naive clients ask 30 times as often (D15)', () => {
   const scenario = outage(CLIENTS, 3);
   const [sidecars, naives] = [ofSidecars(scenario), ofNaives(scenario)];
   const [, to = 0] = scenario.outage ?? [];
@@ -35,19 +35,19 @@ test('D15: Vault is sealed for hours, then heals: at most 3 requests a second fo
   );
 });
 
-test('D16: with 30 % of all calls lost for an hour no token runs out', () => {
+test('with 30 % of all calls lost for an hour no token runs out (D16)', () => {
   const { gapSeconds, lost } = ofSidecars(loss(CLIENTS));
   assert.equal(gapSeconds, 0);
   assert.ok(lost > CLIENTS / 3, `${lost} lost`);
 });
 
-test('C9: keys rotate, and for ten minutes Vault knows no new one: no token runs out, and Vault is asked 20 times less', () => {
+test('keys rotate, and for ten minutes Vault knows no new one: no token runs out, and Vault is asked 20 times less (C9)', () => {
   const [sidecars, naives] = [ofSidecars(keyRotation(CLIENTS)), ofNaives(keyRotation(CLIENTS))];
   assert.equal(sidecars.gapSeconds, 0);
   assert.ok(total(sidecars) * 20 < total(naives), `${total(sidecars)} requests`);
 });
 
-test('C7: all start at once under a quota: everybody is served soon, with few refusals', () => {
+test('all start at once under a quota: everybody is served soon, with few refusals (C7)', () => {
   const scenario = { ...quota(CLIENTS), quota: 4 };
   const [sidecars, naives] = [ofSidecars(scenario), ofNaives(scenario)];
   assert.ok(sidecars.allServedMs <= 5 * MINUTE, `${sidecars.allServedMs} ms`);

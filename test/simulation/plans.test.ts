@@ -55,7 +55,7 @@ async function live({ faults, exchanges = [APP], ttlMs = HOUR, hours = 2 }: Told
 
 const at = (atMs: number, kind: string, forMs: number, args: Fault['args'] = {}) => ({ atMs, kind, forMs, args });
 
-test('V11 B11: a reload moves the exchange that feeds another one: no token goes to the Vault that did not grant it', async () => {
+test('a reload moves the exchange that feeds another one: no token goes to the Vault that did not grant it (V11, B11)', async () => {
   for (const exchanges of [
     [APP, FED],
     [FED, APP],
@@ -66,21 +66,21 @@ test('V11 B11: a reload moves the exchange that feeds another one: no token goes
     });
 });
 
-test('V11 B11: an exchange that is taken away and brought back feeds the other one again', async () => {
+test('an exchange that is taken away and brought back feeds the other one again (V11, B11)', async () => {
   const faults = [at(HOUR, 'reloads take an exchange away, and bring it back', 10 * MINUTE, { exchange: 'app' })];
   await live({ exchanges: [APP, FED], faults });
 });
 
-test('B11: a reload that changes the role leaves the exchange ready, also for the instant of the change', async () => {
+test('a reload that changes the role leaves the exchange ready, also for the instant of the change (B11)', async () => {
   await live({ faults: [at(HOUR, 'a reload changes the role', MINUTE, { exchange: 'app' })] });
 });
 
-test('C15: renewals that fail do not use up what a login needs, so that no token runs out', async () => {
+test('renewals that fail do not use up what a login needs, so that no token runs out (C15)', async () => {
   const faults = [at(10 * MINUTE, 'vault lies about renewals', HOUR, { vault: 0, with: 'html' })];
   await live({ faults, ttlMs: 5 * MINUTE });
 });
 
-test('V3 H4: the machine sleeps over the answer to a login, whose lease is over by then: the token in hand is kept', async () => {
+test('the machine sleeps over the answer to a login, whose lease is over by then: the token in hand is kept (V3, H4)', async () => {
   const faults = [
     at(30 * MINUTE, 'leases are short', 10 * MINUTE, { vault: 0, ms: 60_000 }),
     at(30 * MINUTE + SECOND, 'vault is slow', 9 * MINUTE, { vault: 0, ms: 2000 }),
@@ -90,7 +90,7 @@ test('V3 H4: the machine sleeps over the answer to a login, whose lease is over 
   await live({ faults });
 });
 
-test('V2 F16: a slow write that a reload overtakes does not put the older token back', async () => {
+test('a slow write that a reload overtakes does not put the older token back (V2, F16)', async () => {
   const faults = [
     at(30 * MINUTE, 'a sink is slow', 2 * SECOND, { path: '/vault/app.raw', ms: 30_000 }),
     at(30 * MINUTE + SECOND, 'two jwts come at once', SECOND, { exchange: 'app', ms: 1 }),
@@ -99,14 +99,14 @@ test('V2 F16: a slow write that a reload overtakes does not put the older token 
   await live({ faults });
 });
 
-test('H4 I6: the machine sleeps for hours, or the process stands still: a token soon after, also where nothing but timers wakes it', async () => {
+test('the machine sleeps for hours, or the process stands still: a token soon after, also where nothing but timers wakes it (H4, I6)', async () => {
   // no sink to look at, and a file that is seldom read
   const idle = { ...exchangeOf('app', { kind: 'file', path: '/jwt/app', pollIntervalMs: HOUR }), sinks: [] };
   for (const kind of ['the machine sleeps', 'the process stands still'])
     await live({ exchanges: [idle], hours: 5, faults: [at(30 * MINUTE, kind, 3 * HOUR)] });
 });
 
-test('I8, I9: killed every two seconds for minutes: a login in five seconds, and the file always holds a token', async () => {
+test('killed every two seconds for minutes: a login in five seconds, and the file always holds a token (I8, I9)', async () => {
   const { calls } = await live({ faults: [at(30 * MINUTE, 'killed again and again', 5 * MINUTE, { everyMs: 2000 })] });
   assert.ok(calls >= 60 && calls <= 70, `${calls} calls with 150 starts`);
 });

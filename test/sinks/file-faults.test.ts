@@ -35,7 +35,7 @@ const WRITER = `
     if (n === 0) console.log('writing');
   }`;
 
-test('F10, F11: kill -9 in the middle of writing, readers at full speed: old or new, never partial, never absent', async (t) => {
+test('kill -9 in the middle of writing, readers at full speed: old or new, never partial, never absent (F10, F11)', async (t) => {
   const directory = await temporaryDirectory(t);
   const path = join(directory, 'token');
   let readings = 0;
@@ -56,7 +56,7 @@ test('F10, F11: kill -9 in the middle of writing, readers at full speed: old or 
   t.diagnostic(`${readings} readings`);
 });
 
-test('F10: what a killed writer left is swept once it is old, by three at once too, and nothing else is', async (t) => {
+test('what a killed writer left is swept once it is old, by three at once too, and nothing else is (F10)', async (t) => {
   const directory = await temporaryDirectory(t);
   const path = join(directory, 'token');
   const past = new Date(Date.now() - 120_000);
@@ -87,7 +87,7 @@ const IN_CHILD = `
 
 const NAMESPACES = { skip: withoutNamespaces() };
 
-test('F1: a full file system leaves the old file whole and no temporary one', NAMESPACES, async (t) => {
+test('a full file system leaves the old file whole and no temporary one (F1)', NAMESPACES, async (t) => {
   const output = runInNamespace(
     await temporaryDirectory(t),
     'mount -t tmpfs -o size=16k,mode=0700 none "$1"',
@@ -99,7 +99,7 @@ test('F1: a full file system leaves the old file whole and no temporary one', NA
   assert.equal(output, 'sink_no_space hvs.11 filler,token');
 });
 
-test('F2: a file system that became read-only keeps the old file', NAMESPACES, async (t) => {
+test('a file system that became read-only keeps the old file (F2)', NAMESPACES, async (t) => {
   const output = runInNamespace(
     await temporaryDirectory(t),
     'mount -t tmpfs -o mode=0700 none "$1"; printf hvs.1111 > "$1/token"; mount -o remount,ro "$1"',
@@ -108,7 +108,7 @@ test('F2: a file system that became read-only keeps the old file', NAMESPACES, a
   assert.equal(output, 'sink_denied hvs.11 token');
 });
 
-test("F8: a mount point in the target's place is an error", NAMESPACES, async (t) => {
+test("a mount point in the target's place is an error (F8)", NAMESPACES, async (t) => {
   const output = runInNamespace(
     await temporaryDirectory(t),
     'printf hvs.1111 > "$1/token"; mount --bind "$1/token" "$1/token"',
@@ -117,7 +117,7 @@ test("F8: a mount point in the target's place is an error", NAMESPACES, async (t
   assert.equal(output, 'sink_blocked hvs.11 token');
 });
 
-test('F2: a directory that may not be written keeps the old file', async (t) => {
+test('a directory that may not be written keeps the old file (F2)', async (t) => {
   const output = runUnprivileged(
     await temporaryDirectory(t),
     `${IN_CHILD}
@@ -129,7 +129,7 @@ test('F2: a directory that may not be written keeps the old file', async (t) => 
   assert.equal(output, 'sink_denied hvs.11 token');
 });
 
-test('F14: an owner that may not be given keeps the old file, and leaves none that is half owned', async (t) => {
+test('an owner that may not be given keeps the old file, and leaves none that is half owned (F14)', async (t) => {
   const output = runUnprivileged(
     await temporaryDirectory(t),
     `${IN_CHILD}
@@ -139,7 +139,7 @@ test('F14: an owner that may not be given keeps the old file, and leaves none th
   assert.equal(output, 'sink_owner hvs.11 token');
 });
 
-test('F9: a link planted under the temporary name is not followed, and the next delivery succeeds', async (t) => {
+test('a link planted under the temporary name is not followed, and the next delivery succeeds (F9)', async (t) => {
   const directory = await temporaryDirectory(t);
   await writeFile(join(directory, 'victim'), 'precious');
   await symlink('victim', join(directory, `.token.${'ab'.repeat(12)}.tmp`));

@@ -75,7 +75,7 @@ test('the three formats', async (t) => {
   });
 });
 
-test('C31, F15: what is right is left alone; what is deleted, altered or opened is put right', async (t) => {
+test('what is right is left alone; what is deleted, altered or opened is put right (C31, F15)', async (t) => {
   const { path, code } = await setUp(t);
   assert.equal(await code(), 'written');
   const { ino } = await stat(path);
@@ -89,7 +89,7 @@ test('C31, F15: what is right is left alone; what is deleted, altered or opened 
   }
 });
 
-test('F13: the mode is exact under any umask, in a setgid directory too', async (t) => {
+test('the mode is exact under any umask, in a setgid directory too (F13)', async (t) => {
   const before = process.umask();
   t.after(() => process.umask(before));
   for (const umask of [0o000, 0o077, 0o777]) {
@@ -102,7 +102,7 @@ test('F13: the mode is exact under any umask, in a setgid directory too', async 
   }
 });
 
-test("F5: a link in the target's place is replaced, and what it points to stays", async (t) => {
+test("a link in the target's place is replaced, and what it points to stays (F5)", async (t) => {
   const { directory, path, code } = await setUp(t);
   const victim = join(directory, 'victim');
   await writeFile(victim, 'precious');
@@ -112,7 +112,7 @@ test("F5: a link in the target's place is replaced, and what it points to stays"
   assert.equal(await readFile(victim, 'utf8'), 'precious');
 });
 
-test("F6: a directory that is a link, or writable by all, or another's, is refused", async (t) => {
+test("a directory that is a link, or writable by all, or another's, is refused (F6)", async (t) => {
   const { directory, code } = await setUp(t);
   await chmod(directory, 0o777);
   assert.equal(await code(), 'sink_directory_unsafe');
@@ -130,7 +130,7 @@ test("F6: a directory that is a link, or writable by all, or another's, is refus
   }
 });
 
-test('F6: links before the last directory are followed, as /var/run is', async (t) => {
+test('links before the last directory are followed, as /var/run is (F6)', async (t) => {
   const { directory } = await setUp(t);
   await mkdir(join(directory, 'run', 'vault'), { recursive: true });
   await symlink('run', join(directory, 'linked'));
@@ -138,7 +138,7 @@ test('F6: links before the last directory are followed, as /var/run is', async (
   assert.equal(await code(), 'written');
 });
 
-test('F6: a directory that becomes a link is told although the token behind it is right, which is not removed', async (t) => {
+test('a directory that becomes a link is told although the token behind it is right, which is not removed (F6)', async (t) => {
   const { directory } = await setUp(t);
   const parent = join(directory, 'parent');
   await mkdir(parent);
@@ -151,7 +151,7 @@ test('F6: a directory that becomes a link is told although the token behind it i
   assert.equal(await readFile(join(directory, 'victim', 'token'), 'utf8'), 'hvs.CAESIexample');
 });
 
-test('F7: a file left open to all by somebody becomes ours and closed', async (t) => {
+test('a file left open to all by somebody becomes ours and closed (F7)', async (t) => {
   const { path, code } = await setUp(t);
   await writeFile(path, 'bait', { mode: 0o666 });
   if (process.getuid?.() === 0) await chown(path, 12_345, 12_345);
@@ -160,7 +160,7 @@ test('F7: a file left open to all by somebody becomes ours and closed', async (t
   assert.deepEqual([uid, await modeOf(path)], [process.getuid?.(), 0o640]);
 });
 
-test("F8: a directory, FIFO or socket in the target's place is an error without a hang, and nothing is left behind", async (t) => {
+test("a directory, FIFO or socket in the target's place is an error without a hang, and nothing is left behind (F8)", async (t) => {
   const { directory, path, code } = await setUp(t);
   const server = createServer();
   t.after(() => server.close());
@@ -178,7 +178,7 @@ test("F8: a directory, FIFO or socket in the target's place is an error without 
   assert.equal(await code(), 'written');
 });
 
-test('F3, F4: a directory that is missing is told, and used as soon as it is there', async (t) => {
+test('a directory that is missing is told, and used as soon as it is there (F3, F4)', async (t) => {
   const { directory, code } = await setUp(t);
   await rm(directory, { recursive: true });
   assert.equal(await code(), 'sink_directory_missing');

@@ -26,7 +26,7 @@ async function setUp(t: TestContext, name = 'token') {
   return { directory, path, source, hints: () => hints };
 }
 
-test('A1, A7, A8: missing, empty, blank, and with blanks around the JWT', async (t) => {
+test('missing, empty, blank, and with blanks around the JWT (A1, A7, A8)', async (t) => {
   const { path, source } = await setUp(t);
   assert.equal(await codeOf(source), 'jwt_missing');
   for (const blank of ['', ' \n\t', '\uFEFF']) {
@@ -48,7 +48,7 @@ test('a file on a file system that tells no sizes is read', async (t) => {
   assert.match((await source.read()).reveal(), /^Linux /);
 });
 
-test('A9: a file that is too large is refused, and not read', async (t) => {
+test('a file that is too large is refused, and not read (A9)', async (t) => {
   const { path, source } = await setUp(t);
   await writeFile(path, '');
   await truncate(path, 10 * 1024 * 1024);
@@ -60,7 +60,7 @@ test('A9: a file that is too large is refused, and not read', async (t) => {
   assert.equal(await codeOf(source), 'jwt_not_a_file');
 });
 
-test('A10: a FIFO, a directory, a socket and a device are refused, and nothing hangs', async (t) => {
+test('a FIFO, a directory, a socket and a device are refused, and nothing hangs (A10)', async (t) => {
   const { path, source } = await setUp(t);
   execFileSync('mkfifo', [path]);
   // more than there are threads for files and names
@@ -82,7 +82,7 @@ test('A10: a FIFO, a directory, a socket and a device are refused, and nothing h
   assert.equal(await codeOf(source), 'jwt_not_a_file');
 });
 
-test('A11: a dangling link and a loop of links count as missing', async (t) => {
+test('a dangling link and a loop of links count as missing (A11)', async (t) => {
   const { path, source, directory } = await setUp(t);
   await symlink(join(directory, 'nowhere'), path);
   assert.equal(await codeOf(source), 'jwt_missing');
@@ -91,7 +91,7 @@ test('A11: a dangling link and a loop of links count as missing', async (t) => {
   assert.equal(await codeOf(source), 'jwt_missing');
 });
 
-test('A3: a hundred kubelet swaps, each hinted at and each readable', async (t) => {
+test('a hundred kubelet swaps, each hinted at and each readable (A3)', async (t) => {
   const { directory, source, hints } = await setUp(t);
   const volume = await createProjectedVolume(directory);
   await volume.swap('token', 'a.b.0');
@@ -104,7 +104,7 @@ test('A3: a hundred kubelet swaps, each hinted at and each readable', async (t) 
   }
 });
 
-test('A6: what was written in place, or made anew just now, may still be in the making; what was put in place is whole', async (t) => {
+test('what was written in place, or made anew just now, may still be in the making; what was put in place is whole (A6)', async (t) => {
   const { path, source, directory } = await setUp(t);
   const torn = async (): Promise<boolean | undefined> => {
     assert.equal(await codeOf(source), 'a.b.c');
@@ -129,7 +129,7 @@ test('A6: what was written in place, or made anew just now, may still be in the 
   }
 });
 
-test('A5: a file renamed over the old one is hinted at', async (t) => {
+test('a file renamed over the old one is hinted at (A5)', async (t) => {
   const { path, source, hints } = await setUp(t);
   await writeFile(path, 'a.b.1');
   await watched(source);
@@ -147,7 +147,7 @@ test('an environment variable: there, missing, blank', async () => {
   assert.equal(await codeOf(openEnvSource('BLANK', env)), 'jwt_empty');
 });
 
-test('A12: a file that may not be read is told so, and read once it may be', async (t) => {
+test('a file that may not be read is told so, and read once it may be (A12)', async (t) => {
   const { directory } = await setUp(t);
   const output = runUnprivileged(
     directory,

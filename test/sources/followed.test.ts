@@ -68,7 +68,7 @@ async function setUp(t: TestContext, path = 'token') {
 const median = (samples: readonly number[]) =>
   [...samples].sort((a, b) => a - b)[Math.floor(samples.length / 2)] ?? Number.NaN;
 
-test('A1, A2: the JWT comes late, its directories too: a login within a second, or within the poll', async (t) => {
+test('the JWT comes late, its directories too: a login within a second, or within the poll (A1, A2)', async (t) => {
   const late = async (path: string, limitMs: number) => {
     const { file, source, sent, runner } = await setUp(t, path);
     await until('the first look', () => runner.state().reading.failure);
@@ -83,7 +83,7 @@ test('A1, A2: the JWT comes late, its directories too: a login within a second, 
   await Promise.all([late('token', 1000), late('not/yet/token', 2500)]);
 });
 
-test("A3, A5: each of kubelet's swaps, and each rename, is in use within 200 ms", async (t) => {
+test("each of kubelet's swaps, and each rename, is in use within 200 ms (A3, A5)", async (t) => {
   const [renamed, swapped] = [await setUp(t), await setUp(t, 'volume/token')];
   const volume = await createProjectedVolume(dirname(swapped.file));
   const took: number[][] = [];
@@ -108,7 +108,7 @@ test("A3, A5: each of kubelet's swaps, and each rename, is in use within 200 ms"
   assert.deepEqual(swapped.used, renamed.used);
 });
 
-test('A4: of two swaps 30 ms apart the last one counts', async (t) => {
+test('of two swaps 30 ms apart the last one counts (A4)', async (t) => {
   const { file, source, uses } = await setUp(t, 'volume/token');
   const volume = await createProjectedVolume(dirname(file));
   await volume.swap('token', jwt('first'));
@@ -121,7 +121,7 @@ test('A4: of two swaps 30 ms apart the last one counts', async (t) => {
   }
 });
 
-test('A6: truncated, and written half a second later: the JWT before stays, then the whole one is used', async (t) => {
+test('truncated, and written half a second later: the JWT before stays, then the whole one is used (A6)', async (t) => {
   const { file, runner, source, sent, used, uses } = await setUp(t);
   await replaceByRename(file, jwt('before'));
   await watched(source);
@@ -138,7 +138,7 @@ test('A6: truncated, and written half a second later: the JWT before stays, then
   assert.deepEqual([used, sent], [['before', 'after'], [jwt('before')]]);
 });
 
-test('A6: a JWT written in pieces over the old one is used whole or not at all', async (t) => {
+test('a JWT written in pieces over the old one is used whole or not at all (A6)', async (t) => {
   const { file, source, sent, used, uses, readings } = await setUp(t);
   await writeFile(file, jwt('first'));
   await watched(source);
@@ -177,7 +177,7 @@ const STORM = `
     if (Date.now() < until) setTimeout(burst, 5); else console.log(events);
   })();`;
 
-test('A21: a storm of events in the directory: ten readings a second at most, and the event loop stays free', async (t) => {
+test('a storm of events in the directory: ten readings a second at most, and the event loop stays free (A21)', async (t) => {
   const { file, source, readings, uses } = await setUp(t);
   await writeFile(file, jwt('first'));
   await watched(source);

@@ -11,7 +11,7 @@ import { codeOf, watched } from '../support/jwt-file.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
-test('A2, A17: a parent that comes, goes and is another one: read and watched each time', async (t) => {
+test('a parent that comes, goes and is another one: read and watched each time (A2, A17)', async (t) => {
   const directory = await temporaryDirectory(t);
   let hints = 0;
   const source = openFileSource(join(directory, 'deep', 'er', 'token'), () => {
@@ -32,7 +32,7 @@ test('A2, A17: a parent that comes, goes and is another one: read and watched ea
   await until('a hint from the new directory', () => hints > before);
 });
 
-test('A17: a parent that is a link: told of what changes behind it, and of where it leads', async (t) => {
+test('a parent that is a link: told of what changes behind it, and of where it leads (A17)', async (t) => {
   const directory = await temporaryDirectory(t);
   for (const name of ['one', 'two']) {
     await mkdir(join(directory, name));
@@ -99,7 +99,7 @@ const EXHAUSTED = `
   await until('the watch is back', async () => (await source.read(), source.watched && hints > 0));
   await source.close();`;
 
-test('A18: inotify is exhausted: the file is read all the same, and the watch is back when it can be', {
+test('inotify is exhausted: the file is read all the same, and the watch is back when it can be (A18)', {
   skip: withoutNamespaces(),
 }, async (t) => {
   const directory = await temporaryDirectory(t);

@@ -22,7 +22,7 @@ function begin(options: Omit<WorldOptions, 'check'> = {}) {
 
 const operations = ({ calls }: World) => calls.map(({ operation }) => operation);
 
-test('H3: the wall clock jumps to 1970, to 2106 and back: ready all the time, no crash, no hot loop', async () => {
+test('the wall clock jumps to 1970, to 2106 and back: ready all the time, no crash, no hot loop (H3)', async () => {
   const { world, metric } = begin();
   world.pass(MINUTE);
   for (const year of [1970, 2106, 2026, 1970]) {
@@ -39,7 +39,7 @@ test('H3: the wall clock jumps to 1970, to 2106 and back: ready all the time, no
   }
 });
 
-test('H3: started in 1970 or in 2106 it gets its token, and renews it', () => {
+test('started in 1970 or in 2106 it gets its token, and renews it (H3)', () => {
   for (const year of [1970, 2106]) {
     const { world } = observedWorld();
     world.wallOffsetMs = Date.UTC(year, 0, 1) - T0;
@@ -52,7 +52,7 @@ test('H3: started in 1970 or in 2106 it gets its token, and renews it', () => {
   }
 });
 
-test("H5: five minutes off Vault's clock, either way: the lease counts, and renewals come as without", () => {
+test("five minutes off Vault's clock, either way: the lease counts, and renewals come as without (H5)", () => {
   const plain = begin().world;
   plain.pass(3 * HOUR);
   for (const skewMs of [5 * MINUTE, -5 * MINUTE]) {
@@ -67,7 +67,7 @@ test("H5: five minutes off Vault's clock, either way: the lease counts, and rene
   }
 });
 
-test('H6: summer time, leap seconds and slewing change nothing', (t) => {
+test('summer time, leap seconds and slewing change nothing (H6)', (t) => {
   const { TZ } = process.env;
   t.after(() => {
     if (TZ === undefined) delete process.env['TZ'];
@@ -101,7 +101,7 @@ test('H6: summer time, leap seconds and slewing change nothing', (t) => {
   assert.deepEqual(slewed, plain);
 });
 
-test('I8: started again two seconds after another process wrote its token: the login waits for three more', () => {
+test('started again two seconds after another process wrote its token: the login waits for three more (I8)', () => {
   for (const [ageMs, loginAt] of [
     [2000, 3000],
     [60_000, 0],
@@ -118,7 +118,7 @@ test('I8: started again two seconds after another process wrote its token: the l
   }
 });
 
-test('H7: blocked for a minute when a renewal was due: one renewal, however often it is woken, and by plan from then on', () => {
+test('blocked for a minute when a renewal was due: one renewal, however often it is woken, and by plan from then on (H7)', () => {
   const { world } = begin();
   world.pass(42 * MINUTE);
   const before = world.calls.length;

@@ -33,7 +33,7 @@ function countingWorld(): { world: World; readings: () => readonly number[] } {
   return { world, readings: () => readings };
 }
 
-test('A1: the JWT is missing at start, then comes: the login follows at once', () => {
+test('the JWT is missing at start, then comes: the login follows at once (A1)', () => {
   const world = begin(new World(), { code: 'jwt_missing' });
   world.pass(60_000);
   assert.deepEqual(world.status().reasons, ['no Vault token yet: there is no workload JWT']);
@@ -47,7 +47,7 @@ test('A1: the JWT is missing at start, then comes: the login follows at once', (
   ]);
 });
 
-test('A15: an expired JWT is sent once a minute at most, and a new one ends the wait at once', () => {
+test('an expired JWT is sent once a minute at most, and a new one ends the wait at once (A15)', () => {
   const world = begin(new World(), jwtOf(-2 * HOUR));
   world.pass(10 * 60_000);
   assert.ok(world.calls.length >= 8 && world.calls.length <= 11, `${world.calls.length} logins in ten minutes`);
@@ -57,14 +57,14 @@ test('A15: an expired JWT is sent once a minute at most, and a new one ends the 
   assert.deepEqual(world.transcript.slice(from), ['600.0s  jwt 2', '600.0s  logged-in', '600.1s  delivered']);
 });
 
-test('A16: the JWT expires while the token can be renewed: it is renewed on, and the stale JWT is told', () => {
+test('the JWT expires while the token can be renewed: it is renewed on, and the stale JWT is told (A16)', () => {
   const world = begin(new World());
   world.pass(5 * HOUR);
   assert.equal(world.calls.filter(({ operation }) => operation === 'login').length, 1);
   assert.deepEqual([world.status().ready, world.status().jwt?.stale], [true, true]);
 });
 
-test('A22: an older JWT put back is not used while the newer one works', () => {
+test('an older JWT put back is not used while the newer one works (A22)', () => {
   const world = begin(new World(), jwtOf(60_000));
   world.pass(1000);
   world.writeJwt(jwtOf(0));
@@ -72,7 +72,7 @@ test('A22: an older JWT put back is not used while the newer one works', () => {
   assert.equal(world.calls.length, 1);
 });
 
-test('A4, A24: of two JWTs in a row the last one counts; those that come during a login are used right after it', () => {
+test('of two JWTs in a row the last one counts; those that come during a login are used right after it (A4, A24)', () => {
   const world = begin(new World({ latencyMs: (effect) => (effect === 'log-in' ? 3000 : 2) }));
   world.pass(500);
   world.writeJwt(jwtOf(1000));
@@ -100,7 +100,7 @@ test('a JWT that is not the expected one never leaves the machine', () => {
   assert.equal(world.status().failure?.evidence, 'aud is "https://elsewhere", expected "vault"');
 });
 
-test('A2, A17: where nothing tells of changes, a JWT that comes, or changes, is in use within the poll of two seconds', () => {
+test('where nothing tells of changes, a JWT that comes, or changes, is in use within the poll of two seconds (A2, A17)', () => {
   const world = new World();
   world.watched = false;
   begin(world, { code: 'jwt_missing' });
@@ -144,7 +144,7 @@ for (const [rows, what, jwt] of UNUSABLE) {
   });
 }
 
-test('A13: what is no JWT at the start is no reason to call Vault', () => {
+test('what is no JWT at the start is no reason to call Vault (A13)', () => {
   for (const jwt of ['not-a-jwt', 'a.b.c.d.e', '!!.!!.!!', `${jwtText().split('.')[0]}.WzFd.c2ln`]) {
     const world = begin(new World(), jwt);
     world.pass(10 * MINUTE);
@@ -153,7 +153,7 @@ test('A13: what is no JWT at the start is no reason to call Vault', () => {
   }
 });
 
-test('A14: a JWT whose exp is no date is tried, renewed and replaced like any other', () => {
+test('a JWT whose exp is no date is tried, renewed and replaced like any other (A14)', () => {
   for (const exp of ['1790003600', -1, 0, 1e300, 1_790_003_600_000, null, undefined, {}, [], true]) {
     const { world } = observedWorld();
     begin(world, jwtText({ iat: T0 / 1000, exp }));
@@ -167,7 +167,7 @@ test('A14: a JWT whose exp is no date is tried, renewed and replaced like any ot
   }
 });
 
-test('A16, A20: a JWT that is never replaced is warned of once, at 90 % of its life, while its token is renewed on', () => {
+test('a JWT that is never replaced is warned of once, at 90 % of its life, while its token is renewed on (A16, A20)', () => {
   const { world, told } = observedWorld();
   begin(world);
   world.pass(0.89 * HOUR);
@@ -179,7 +179,7 @@ test('A16, A20: a JWT that is never replaced is warned of once, at 90 % of its l
   assert.deepEqual([world.status().ready, logins(world).length], [true, 1]);
 });
 
-test('A18: every reading without a watch is counted, and none with one', async () => {
+test('every reading without a watch is counted, and none with one (A18)', async () => {
   const { world, metric } = observedWorld();
   begin(world);
   world.pass(10 * MINUTE);
@@ -195,7 +195,7 @@ test('A18: every reading without a watch is counted, and none with one', async (
   assert.equal(await metric('watch_fallback_polls_total'), after);
 });
 
-test('A19: reading hangs for two hours: the token is renewed, a new one is got with the JWT before, and the hang is told', () => {
+test('reading hangs for two hours: the token is renewed, a new one is got with the JWT before, and the hang is told (A19)', () => {
   let readMs = 1;
   const { world, told } = observedWorld({ latencyMs: (effect) => (effect === 'read-jwt' ? readMs : 20) });
   begin(world, jwtOf(0, 24 * HOUR));
@@ -218,7 +218,7 @@ test('A19: reading hangs for two hours: the token is renewed, a new one is got w
   assert.equal(world.status().failure, undefined);
 });
 
-test('A21: a thousand events a second are ten readings a second at most, and the last content is what counts', () => {
+test('a thousand events a second are ten readings a second at most, and the last content is what counts (A21)', () => {
   const { world, readings } = countingWorld();
   begin(world);
   world.pass(1000);
@@ -235,7 +235,7 @@ test('A21: a thousand events a second are ten readings a second at most, and the
   assert.equal(world.state.jwt?.claims.secret.reveal(), jwtOf(10_000));
 });
 
-test('A22: an older JWT put back is used where the newer one was refused, and never where it works', () => {
+test('an older JWT put back is used where the newer one was refused, and never where it works (A22)', () => {
   const world = begin(new World(), jwtOf(MINUTE));
   world.pass(1000);
   world.writeJwt(jwtOf(0));
@@ -251,7 +251,7 @@ test('A22: an older JWT put back is used where the newer one was refused, and ne
   assert.deepEqual([refused.state.jwt?.serial, refused.status().ready], [2, true]);
 });
 
-test('A23: the same content written again, and again, is no login', () => {
+test('the same content written again, and again, is no login (A23)', () => {
   const { world, told } = observedWorld();
   begin(world);
   for (let write = 0; write < 50; write++) {

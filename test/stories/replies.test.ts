@@ -35,7 +35,7 @@ function failFor(world: World, failure: Failure, times: number): void {
   world.vault.outage = undefined;
 }
 
-test('C6: a node that lags twice costs three seconds, and nobody is told', () => {
+test('a node that lags twice costs three seconds, and nobody is told (C6)', () => {
   const { world, lines } = observedWorld();
   const loud = () => lines.filter(({ level }) => level === 'warn' || level === 'error');
   world.jwt = jwtOf(0);
@@ -56,7 +56,7 @@ test('C6: a node that lags twice costs three seconds, and nobody is told', () =>
   );
 });
 
-test('C8: five server errors: each wait is longer than the one before, then all is well', () => {
+test('five server errors: each wait is longer than the one before, then all is well (C8)', () => {
   const world = new World({ random: seededRandom(8) });
   world.vault.outage = { code: 'vault_unavailable' };
   begin(world);
@@ -73,7 +73,7 @@ test('C8: five server errors: each wait is longer than the one before, then all 
   }
 });
 
-test('C9: the signature is refused for two minutes, as while keys rotate: the token stays, and the next one comes', () => {
+test('the signature is refused for two minutes, as while keys rotate: the token stays, and the next one comes (C9)', () => {
   const world = begin(new World({ random: seededRandom(9) }));
   world.pass(SECOND);
   world.vault.refusal = { code: 'signature_invalid' };
@@ -86,7 +86,7 @@ test('C9: the signature is refused for two minutes, as while keys rotate: the to
   assert.equal(of('login', world).at(-1)?.outcome, 'ok');
 });
 
-test("C11: a JWT that isn't valid yet is tried again as soon as Vault takes it", () => {
+test("a JWT that isn't valid yet is tried again as soon as Vault takes it (C11)", () => {
   const world = begin(new World());
   world.pass(SECOND);
   const validAt = T0 + 200 * SECOND;
@@ -131,7 +131,7 @@ const judged = (status: number, body: unknown) => {
   return judgeGrant('login', { status, headers: {}, body: new Secret(text), durationMs: 1 }, []);
 };
 
-test('C19: whatever lease Vault grants, there is no hot loop, no timer gone wrong, and a token to the end', () => {
+test('whatever lease Vault grants, there is no hot loop, no timer gone wrong, and a token to the end (C19)', () => {
   for (const seconds of [0, 0.001, 1.5, 60, 3600, 768 * 3600, 1e9, 1e18]) {
     const grant = judged(200, { auth: { ...AUTH, lease_duration: seconds } });
     assert.ok(!('code' in grant));
@@ -147,7 +147,7 @@ test('C19: whatever lease Vault grants, there is no hot loop, no timer gone wron
   }
 });
 
-test('C20: leases of one, two and five seconds: refreshed in time or honestly not ready, and never beyond the ceiling', () => {
+test('leases of one, two and five seconds: refreshed in time or honestly not ready, and never beyond the ceiling (C20)', () => {
   for (const ttlMs of [1000, 2000, 5000]) {
     const world = new World({ random: seededRandom(ttlMs) });
     world.vault.ttlMs = ttlMs;
@@ -219,7 +219,7 @@ for (const [row, what, status, body] of NO_GRANTS) {
   });
 }
 
-test('C29: every token is dead at once: it is asked about once more, then logged in anew, without a storm of tokens', () => {
+test('every token is dead at once: it is asked about once more, then logged in anew, without a storm of tokens (C29)', () => {
   for (const [ttlMs, hours, mostLogins] of [
     [HOUR, 12, 17],
     [6 * SECOND, 1, 3600 / 5],
@@ -241,7 +241,7 @@ test('C29: every token is dead at once: it is asked about once more, then logged
   }
 });
 
-test('C30: the answer to a login is lost with the leader: one more login, so one orphan at most', () => {
+test('the answer to a login is lost with the leader: one more login, so one orphan at most (C30)', () => {
   for (const lost of ['vault_connection_lost', 'vault_timeout', 'vault_no_leader'] satisfies ErrorCode[]) {
     const world = new World({ random: seededRandom(30) });
     const { login } = world.vault;
@@ -259,7 +259,7 @@ test('C30: the answer to a login is lost with the leader: one more login, so one
   }
 });
 
-test('C32: a renewal brings other policies: they are shown and told, and no login is made', () => {
+test('a renewal brings other policies: they are shown and told, and no login is made (C32)', () => {
   const { world, told } = observedWorld();
   world.jwt = jwtOf(0);
   world.post({ type: 'woke' });

@@ -36,7 +36,7 @@ test('the plain day: log in, deliver, renew at two thirds, log in with each new 
   ]);
 });
 
-test('C3: Vault is down at start: up, not ready, and a token soon after Vault comes', () => {
+test('Vault is down at start: up, not ready, and a token soon after Vault comes (C3)', () => {
   const world = new World();
   world.vault.outage = { code: 'vault_unreachable' };
   begin(world);
@@ -52,7 +52,7 @@ test('C3: Vault is down at start: up, not ready, and a token soon after Vault co
   assert.match(tail(world, from)[0] ?? '', /logged-in/);
 });
 
-test('C1: Vault is sealed for an hour, the token lives two: it stays served and ready, and Vault is left in peace', () => {
+test('Vault is sealed for an hour, the token lives two: it stays served and ready, and Vault is left in peace (C1)', () => {
   const world = new World();
   world.vault.ttlMs = 2 * HOUR;
   begin(world, jwtOf(0, 24 * HOUR));
@@ -70,7 +70,7 @@ test('C1: Vault is sealed for an hour, the token lives two: it stays served and 
   assert.equal(world.status().phase, 'active');
 });
 
-test('C2: Vault is down longer than the token lives: served until expiry, then honestly not ready, then well again', () => {
+test('Vault is down longer than the token lives: served until expiry, then honestly not ready, then well again (C2)', () => {
   const world = begin(new World(), jwtOf(0, 24 * HOUR));
   world.pass(1000);
   world.vault.outage = { code: 'vault_timeout' };
@@ -87,7 +87,7 @@ test('C2: Vault is down longer than the token lives: served until expiry, then h
   assert.equal(world.status().ready, true);
 });
 
-test('C14, C28: the token is revoked under us, or forgotten with its storage: the next renewal tells, and the new token is in place within two seconds', () => {
+test('the token is revoked under us, or forgotten with its storage: the next renewal tells, and the new token is in place within two seconds (C14, C28)', () => {
   const world = begin(new World());
   world.pass(1000);
   world.vault.forget();
@@ -99,7 +99,7 @@ test('C14, C28: the token is revoked under us, or forgotten with its storage: th
   ]);
 });
 
-test('C15: the policy lacks renew-self: two logins teach it, then one denied renewal in each lifetime', () => {
+test('the policy lacks renew-self: two logins teach it, then one denied renewal in each lifetime (C15)', () => {
   const world = new World();
   world.vault.renewalRefusal = { code: 'renewal_denied' };
   begin(world, jwtOf(0, 24 * HOUR));
@@ -110,7 +110,7 @@ test('C15: the policy lacks renew-self: two logins teach it, then one denied ren
   assert.equal(world.status().ready, true);
 });
 
-test('C16: the role is deleted: the renewal fails with 500, one login is tried, and the file keeps the token to its end', () => {
+test('the role is deleted: the renewal fails with 500, one login is tried, and the file keeps the token to its end (C16)', () => {
   const world = begin(new World());
   world.pass(1000);
   world.vault.renewalRefusal = { code: 'role_deleted' };
@@ -124,7 +124,7 @@ test('C16: the role is deleted: the renewal fails with 500, one login is tried, 
   assert.equal(world.status().ready, true);
 });
 
-test('C17: the maximum TTL is reached: the shrinking lease leads to a login before the token ends, without a gap', () => {
+test('the maximum TTL is reached: the shrinking lease leads to a login before the token ends, without a gap (C17)', () => {
   const world = new World();
   world.vault.maxTtlMs = 1.9 * HOUR;
   begin(world, jwtOf(0, 24 * HOUR));
@@ -138,7 +138,7 @@ test('C17: the maximum TTL is reached: the shrinking lease leads to a login befo
   }
 });
 
-test('C18: a batch token is never renewed, only replaced', () => {
+test('a batch token is never renewed, only replaced (C18)', () => {
   const world = new World();
   world.vault.overrides = { type: 'batch', renewable: false, accessor: '' };
   begin(world, jwtOf(0, 24 * HOUR));
@@ -147,7 +147,7 @@ test('C18: a batch token is never renewed, only replaced', () => {
   assert.ok(world.calls.length <= 17, `${world.calls.length} logins in ten lifetimes`);
 });
 
-test('F1: the sink is full: not ready and saying so, retried, and whole again when there is space', () => {
+test('the sink is full: not ready and saying so, retried, and whole again when there is space (F1)', () => {
   const world = new World();
   world.sinkFailure = { code: 'sink_no_space' };
   begin(world);
@@ -159,7 +159,7 @@ test('F1: the sink is full: not ready and saying so, retried, and whole again wh
   assert.equal(world.status().ready, true);
 });
 
-test('F15: a file that somebody deletes is back within ten seconds', () => {
+test('a file that somebody deletes is back within ten seconds (F15)', () => {
   const world = begin(new World());
   world.pass(60_000);
   world.file = undefined;
@@ -167,7 +167,7 @@ test('F15: a file that somebody deletes is back within ten seconds', () => {
   assert.ok(world.file !== undefined);
 });
 
-test('C10: a role that is not there is asked for ever more slowly, and a reload wakes it', () => {
+test('a role that is not there is asked for ever more slowly, and a reload wakes it (C10)', () => {
   const world = new World();
   world.vault.refusal = { code: 'role_missing' };
   begin(world);
@@ -180,7 +180,7 @@ test('C10: a role that is not there is asked for ever more slowly, and a reload 
   assert.equal(world.status().ready, true);
 });
 
-test('C7: Retry-After is honoured, and clamped', () => {
+test('Retry-After is honoured, and clamped (C7)', () => {
   const world = new World();
   world.vault.refusal = { code: 'vault_rate_limited', retryAfterMs: 30_000 };
   begin(world);
@@ -191,7 +191,7 @@ test('C7: Retry-After is honoured, and clamped', () => {
   assert.ok(world.calls.length <= 4, `${world.calls.length} calls`);
 });
 
-test('C21: a token with limited uses spends none of them on itself', () => {
+test('a token with limited uses spends none of them on itself (C21)', () => {
   const world = new World();
   world.vault.overrides = { numUses: 3, renewable: false };
   begin(world, jwtOf(0, 24 * HOUR));
@@ -199,7 +199,7 @@ test('C21: a token with limited uses spends none of them on itself', () => {
   assert.ok(world.calls.every(({ operation }) => operation === 'login'));
 });
 
-test('H1, H2: the wall clock is set: the token is kept by boot time, and renewed once ahead of time', () => {
+test('the wall clock is set: the token is kept by boot time, and renewed once ahead of time (H1, H2)', () => {
   for (const jump of [HOUR, -HOUR]) {
     const world = begin(new World(), jwtOf(-2 * HOUR, 24 * HOUR));
     world.pass(60_000);
@@ -215,7 +215,7 @@ test('H1, H2: the wall clock is set: the token is kept by boot time, and renewed
   }
 });
 
-test('H4: the machine sleeps for eight hours: on waking the token is known to be dead, and replaced at once', () => {
+test('the machine sleeps for eight hours: on waking the token is known to be dead, and replaced at once (H4)', () => {
   const world = begin(new World(), jwtOf(0, 24 * HOUR));
   world.pass(60_000);
   world.now += 8 * HOUR;
@@ -236,7 +236,7 @@ test('on_new_jwt "when-needed": the token is renewed on, and a new JWT waits for
   assert.equal(world.calls.filter(({ operation }) => operation === 'login').length, 2);
 });
 
-test('V3: a new JWT that Vault refuses does not keep the old token from being renewed', () => {
+test('a new JWT that Vault refuses does not keep the old token from being renewed (V3)', () => {
   const world = begin(new World());
   world.pass(1000);
   world.vault.refusal = { code: 'audience_mismatch' };

@@ -82,7 +82,7 @@ async function setUp(t: TestContext, refusal?: string) {
   return { https, http, proxy, variables, caFile: join(directory, 'ca.pem') };
 }
 
-test('D12: with the opt-in Vault is reached through the proxy, which sees a tunnel and no secret; NO_PROXY goes past it', async (t) => {
+test('with the opt-in Vault is reached through the proxy, which sees a tunnel and no secret; NO_PROXY goes past it (D12)', async (t) => {
   const { https, proxy, variables, caFile } = await setUp(t);
   setEnvironment(t, variables);
   assert.equal(await ask(t, https, { useProxyEnv: false, caFile }), '200');
@@ -105,7 +105,7 @@ for (const [what, refusal] of [
   ['speaks no HTTP', 'SSH-2.0-OpenSSH_9.2\r\n'],
   ['hangs up', ''],
 ] as const) {
-  test(`D13: a proxy that ${what}: the failure says that it was the proxy, and no credentials`, async (t) => {
+  test(`a proxy that ${what}: the failure says that it was the proxy, and no credentials (D13)`, async (t) => {
     const { https, variables, caFile } = await setUp(t, refusal);
     setEnvironment(t, variables);
     const code = await ask(t, https, { useProxyEnv: true, caFile });
@@ -113,7 +113,7 @@ for (const [what, refusal] of [
   });
 }
 
-test('D13: a proxy that is not there, or speaks no TLS where its address says https', async (t) => {
+test('a proxy that is not there, or speaks no TLS where its address says https (D13)', async (t) => {
   const { https, variables, caFile, proxy } = await setUp(t, '');
   setEnvironment(t, { https_proxy: `http://${CREDENTIALS}@127.0.0.1:1` });
   assert.equal(await ask(t, https, { useProxyEnv: true, caFile }), 'vault_unreachable');

@@ -37,7 +37,7 @@ function open(t: TestContext, port: number, caFile: string): VaultClient {
 const ask = (client: VaultClient): Promise<number> =>
   client.send({ method: 'POST', path: '/v1/x', body: new Secret('{}') }).then(({ status }) => status);
 
-test('E1: the CA file has both CAs before the server changes, and the new one alone after it: no call fails', async (t) => {
+test('the CA file has both CAs before the server changes, and the new one alone after it: no call fails (E1)', async (t) => {
   const directory = await temporaryDirectory(t);
   const [old, next] = [makeCa(directory, 'old'), makeCa(directory, 'next')];
   const caFile = join(directory, 'trusted.pem');
@@ -56,7 +56,7 @@ test('E1: the CA file has both CAs before the server changes, and the new one al
   assert.equal(refused, 'vault_tls', 'the old CA is trusted no more');
 });
 
-test('E8: a hundred changes of the CA file, each in force at the next call, leave no socket and no descriptor', async (t) => {
+test('a hundred changes of the CA file, each in force at the next call, leave no socket and no descriptor (E8)', async (t) => {
   const directory = await temporaryDirectory(t);
   const [ours, theirs] = [makeCa(directory, 'ours'), makeCa(directory, 'theirs')];
   const caFile = join(directory, 'trusted.pem');

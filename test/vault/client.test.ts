@@ -78,7 +78,7 @@ test('what is sent: the headers that Vault wants, the token and the body', async
   assert.deepEqual([token, namespace, marker, seen.body], ['hvs.CAESIsecret', 'team', 'true', '{"jwt":"eyJsecret"}']);
 });
 
-test('D1: nobody listens', async (t) => {
+test('nobody listens (D1)', async (t) => {
   const server = createServer();
   const port = await listen(t, server);
   await new Promise((resolve) => server.close(resolve));
@@ -88,23 +88,23 @@ test('D1: nobody listens', async (t) => {
   );
 });
 
-test('D8: a name that nobody knows', async (t) => {
+test('a name that nobody knows (D8)', async (t) => {
   assert.match(
     await outcome(openClient(t, 'http://vault.invalid:8200', { timeoutMs: 5000 })),
     /^vault_name_unknown: getaddrinfo E\w+ vault\.invalid$/,
   );
 });
 
-test('D2, D3: a peer that accepts and never shakes hands', async (t) => {
+test('a peer that accepts and never shakes hands (D2, D3)', async (t) => {
   const address = (await rawPeer(t, () => {})).replace('http:', 'https:');
   assert.match(await outcome(openClient(t, address)), /^vault_timeout/);
 });
 
-test('D4: a peer that never answers', async (t) => {
+test('a peer that never answers (D4)', async (t) => {
   assert.equal(await outcome(openClient(t, await rawPeer(t, () => {}))), 'vault_timeout: no reply within 0.4 s');
 });
 
-test('D5: a peer that drips its answer', async (t) => {
+test('a peer that drips its answer (D5)', async (t) => {
   const address = await rawPeer(
     t,
     afterRequest((socket) => {
@@ -116,7 +116,7 @@ test('D5: a peer that drips its answer', async (t) => {
   assert.match(await outcome(openClient(t, address)), /^vault_timeout/);
 });
 
-test('D6: resets before, in and after the headers', async (t) => {
+test('resets before, in and after the headers (D6)', async (t) => {
   for (const said of ['', 'HTTP/1.1 20', 'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc']) {
     const address = await rawPeer(
       t,
@@ -126,7 +126,7 @@ test('D6: resets before, in and after the headers', async (t) => {
   }
 });
 
-test('C25: an answer that is cut off', async (t) => {
+test('an answer that is cut off (C25)', async (t) => {
   const address = await rawPeer(
     t,
     afterRequest((socket) => void socket.end('HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{"auth"')),
@@ -134,7 +134,7 @@ test('C25: an answer that is cut off', async (t) => {
   assert.match(await outcome(openClient(t, address)), /^vault_connection_lost: /);
 });
 
-test('C26: an answer without end, and one that would unfold, are cut at 256 KiB', async (t) => {
+test('an answer without end, and one that would unfold, are cut at 256 KiB (C26)', async (t) => {
   const endless = await httpPeer(t, (_request, response) => {
     const chunk = 'x'.repeat(65_536);
     const pour = () => {
@@ -153,14 +153,14 @@ test('C26: an answer without end, and one that would unfold, are cut at 256 KiB'
   assert.ok(reply.body.reveal().length < 300_000);
 });
 
-test('D11, E7: a peer that speaks something else', async (t) => {
+test('a peer that speaks something else (D11, E7)', async (t) => {
   const ssh = await rawPeer(t, (socket) => void socket.write('SSH-2.0-OpenSSH_9.2\r\n'));
   assert.match(await outcome(openClient(t, ssh)), /^vault_not_http: /);
   const plain = await httpPeer(t, (_request, response) => void response.end());
   assert.match(await outcome(openClient(t, plain.replace('http:', 'https:'))), /^vault_not_http: /);
 });
 
-test('C5: redirects go nowhere that is not allowed, and nothing is sent there', async (t) => {
+test('redirects go nowhere that is not allowed, and nothing is sent there (C5)', async (t) => {
   let leaked = 0;
   const foreign = await httpPeer(t, (_request, response) => {
     leaked += 1;
@@ -186,7 +186,7 @@ test('C5: redirects go nowhere that is not allowed, and nothing is sent there', 
   assert.equal(leaked, 0);
 });
 
-test('C4: one redirect to an allowed host is followed, with the body', async (t) => {
+test('one redirect to an allowed host is followed, with the body (C4)', async (t) => {
   let body = '';
   const active = await httpPeer(t, async (request, response) => {
     body = Buffer.concat(await request.toArray()).toString();
@@ -200,7 +200,7 @@ test('C4: one redirect to an allowed host is followed, with the body', async (t)
   assert.equal(body, '{"jwt":"eyJsecret"}');
 });
 
-test('D7: a connection that the peer drops between calls is never reused', async (t) => {
+test('a connection that the peer drops between calls is never reused (D7)', async (t) => {
   const address = await httpPeer(t, (_request, response) => {
     response.on('finish', () => response.socket?.destroy());
     response.end('{}');
@@ -209,7 +209,7 @@ test('D7: a connection that the peer drops between calls is never reused', async
   for (let call = 0; call < 20; call++) assert.equal(await outcome(client), '200');
 });
 
-test('D12: a proxy in the environment is not used unless it is asked for', async (t) => {
+test('a proxy in the environment is not used unless it is asked for (D12)', async (t) => {
   process.env['http_proxy'] = 'http://127.0.0.1:1';
   t.after(() => delete process.env['http_proxy']);
   const address = await httpPeer(t, (_request, response) => void response.end('{}'));
@@ -224,7 +224,7 @@ async function tlsPeer(t: TestContext, options: ServerOptions): Promise<string> 
   )}`;
 }
 
-test('E4: certificates that are unknown or of another name are refused with the reason', async (t) => {
+test('certificates that are unknown or of another name are refused with the reason (E4)', async (t) => {
   const directory = await temporaryDirectory(t);
   const ca = makeCa(directory);
   const caFile = join(directory, 'ca.pem');
@@ -241,7 +241,7 @@ test('E4: certificates that are unknown or of another name are refused with the 
   assert.equal(await outcome(openClient(t, named, { tls: { caFile, serverName: 'vault.example' } })), '200');
 });
 
-test('E5: nothing older than TLS 1.2', async (t) => {
+test('nothing older than TLS 1.2 (E5)', async (t) => {
   const directory = await temporaryDirectory(t);
   const ca = makeCa(directory);
   const old = { ...ca.issue(), maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
@@ -251,7 +251,7 @@ test('E5: nothing older than TLS 1.2', async (t) => {
   );
 });
 
-test('E2, E3: a new CA file is used at the next call; a bad one leaves the old trust; at first use it is told', async (t) => {
+test('a new CA file is used at the next call; a bad one leaves the old trust; at first use it is told (E2, E3)', async (t) => {
   const directory = await temporaryDirectory(t);
   const [ours, theirs] = [makeCa(directory, 'ours'), makeCa(directory, 'theirs')];
   const caFile = join(directory, 'trusted.pem');
@@ -268,7 +268,7 @@ test('E2, E3: a new CA file is used at the next call; a bad one leaves the old t
   }
 });
 
-test('E6: a client certificate is shown; half a rotated pair keeps the old one', async (t) => {
+test('a client certificate is shown; half a rotated pair keeps the old one (E6)', async (t) => {
   const directory = await temporaryDirectory(t);
   const ca = makeCa(directory);
   const address = await tlsPeer(t, { ...ca.issue(), ca: ca.cert, requestCert: true, rejectUnauthorized: true });

@@ -90,19 +90,19 @@ async function survive(
   assert.ok(count('auth/jwt/login') <= 12 * minutes, `${count('auth/jwt/login')} logins in ${minutes} min`);
 }
 
-test('C1: sealed, and unsealed again', async (t) => {
+test('sealed, and unsealed again (C1)', async (t) => {
   const world = await setUp(t);
   const { vault } = world;
   await survive(world, { begin: () => vault.seal(), codes: ['vault_sealed'], end: () => vault.unseal() });
 });
 
-test('C2: killed, and back on the same storage', async (t) => {
+test('killed, and back on the same storage (C2)', async (t) => {
   const world = await setUp(t);
   const { vault } = world;
   await survive(world, { begin: () => vault.kill(), codes: ['vault_unreachable'], end: () => vault.start() });
 });
 
-test('C14, C28: back with another storage: the old token is unknown, which its renewal tells', async (t) => {
+test('back with another storage: the old token is unknown, which its renewal tells (C14, C28)', async (t) => {
   const { vault, trust, tokenNow, another, log } = await setUp(t, { role: { ttl: '8s' } });
   const first = await until('the first token', tokenNow);
   await vault.kill();
@@ -114,7 +114,7 @@ test('C14, C28: back with another storage: the old token is unknown, which its r
   assert.ok(log.some((line) => /renewal_denied|vault_unreachable|login_forbidden/.test(line)));
 });
 
-test('C28: storage is restored from before the login: the renewal tells, and a new token is there within two seconds', async (t) => {
+test('storage is restored from before the login: the renewal tells, and a new token is there within two seconds (C28)', async (t) => {
   const { vault, writeJwt, tokenNow, another, log } = await setUp(t, { role: { ttl: '20s' } });
   const first = await until('the first token', tokenNow);
   const storage = join(vault.directory, 'storage');
@@ -134,7 +134,7 @@ test('C28: storage is restored from before the login: the renewal tells, and a n
   assert.ok(at('"logged_in"') - at('"renewal_denied"') <= 2000);
 });
 
-test('C10, C16: the role is deleted, and written again', async (t) => {
+test('the role is deleted, and written again (C10, C16)', async (t) => {
   const world = await setUp(t);
   const { vault } = world;
   await survive(world, {
@@ -144,7 +144,7 @@ test('C10, C16: the role is deleted, and written again', async (t) => {
   });
 });
 
-test('C15: a token that may not renew itself is replaced by logging in, and soon no renewal is tried any more', async (t) => {
+test('a token that may not renew itself is replaced by logging in, and soon no renewal is tried any more (C15)', async (t) => {
   const { vault, tokenNow, another, count } = await setUp(t, { role: { ttl: '6s', token_no_default_policy: true } });
   let token = await until('the first token', tokenNow);
   for (let generation = 0; generation < 4; generation += 1) token = await another(token);
@@ -154,14 +154,14 @@ test('C15: a token that may not renew itself is replaced by logging in, and soon
   assert.equal((await vault.call('GET', 'sys/health')).status, 200);
 });
 
-test('C14: the token is revoked: its renewal tells, and a new one is there', async (t) => {
+test('the token is revoked: its renewal tells, and a new one is there (C14)', async (t) => {
   const { vault, tokenNow, another } = await setUp(t, { role: { ttl: '8s' } });
   const first = await until('the first token', tokenNow);
   await vault.write('auth/token/revoke', { token: first });
   await another(first);
 });
 
-test("C9: the issuer's keys rotate while Vault has the old ones", async (t) => {
+test("the issuer's keys rotate while Vault has the old ones (C9)", async (t) => {
   const { issuer, writeJwt, tokenNow, another } = await setUp(t);
   const first = await until('the first token', tokenNow);
   await issuer.rotateKeys(false);
@@ -169,7 +169,7 @@ test("C9: the issuer's keys rotate while Vault has the old ones", async (t) => {
   await another(first);
 });
 
-test('C9: the issuer is down when Vault needs its new keys', async (t) => {
+test('the issuer is down when Vault needs its new keys (C9)', async (t) => {
   const world = await setUp(t);
   const { issuer } = world;
   await survive(world, {
@@ -182,7 +182,7 @@ test('C9: the issuer is down when Vault needs its new keys', async (t) => {
   });
 });
 
-test('C11: a JWT of an issuer whose clock is ahead is used as soon as Vault takes it', async (t) => {
+test('a JWT of an issuer whose clock is ahead is used as soon as Vault takes it (C11)', async (t) => {
   const { writeJwt, tokenNow, another, failing } = await setUp(t);
   const first = await until('the first token', tokenNow);
   const ahead = Math.floor(Date.now() / 1000) + 66;
@@ -192,7 +192,7 @@ test('C11: a JWT of an issuer whose clock is ahead is used as soon as Vault take
   await another(first);
 });
 
-test('A15: an expired JWT is told, and not sent again and again', async (t) => {
+test('an expired JWT is told, and not sent again and again (A15)', async (t) => {
   const expired = { exp: Math.floor(Date.now() / 1000) - 3600 };
   const { daemon, writeJwt, tokenNow, failing, count } = await setUp(t, { firstJwt: expired });
   await failing('jwt_expired');
@@ -207,7 +207,7 @@ for (const [mischief, codes] of [
   ['cut', ['vault_connection_lost']],
   ['truncate', ['vault_connection_lost', 'bad_response']],
 ] as const) {
-  test(`D4, D6, C25: a proxy before Vault does "${mischief}" to its replies`, async (t) => {
+  test(`a proxy before Vault does "${mischief}" to its replies (D4, D6, C25)`, async (t) => {
     let proxy: BadProxy | undefined;
     const world = await setUp(t, {
       addressOf: async (vault) => {
@@ -238,7 +238,7 @@ async function tlsFiles(t: TestContext, name = '127.0.0.1') {
   return { files, renew, sidecarCa: at('ca.pem') };
 }
 
-test("E2: Vault's certificate is of another CA; the new CA file is used at once", async (t) => {
+test("Vault's certificate is of another CA; the new CA file is used at once (E2)", async (t) => {
   const { files, renew, sidecarCa } = await tlsFiles(t);
   const world = await setUp(t, { server: { tls: files }, vaultSettings: { tls: { ca_file: sidecarCa } } });
   const { vault } = world;
@@ -254,7 +254,7 @@ test("E2: Vault's certificate is of another CA; the new CA file is used at once"
   });
 });
 
-test("E4: a name that isn't in Vault's certificate is refused; server_name, reloaded, mends it", async (t) => {
+test("a name that isn't in Vault's certificate is refused; server_name, reloaded, mends it (E4)", async (t) => {
   const name = 'vault.example.com';
   const { files, sidecarCa } = await tlsFiles(t, name);
   const { daemon, config, failing, tokenNow } = await setUp(t, {
@@ -268,7 +268,7 @@ test("E4: a name that isn't in Vault's certificate is refused; server_name, relo
   await until('a token', tokenNow, RECOVERY_MS);
 });
 
-test('C30: a standby serves by forwarding; the active node steps down during a login, which is made again', async (t) => {
+test('a standby serves by forwarding; the active node steps down during a login, which is made again (C30)', async (t) => {
   const raft = (node: string, path: string) => ({
     storage: { raft: { path, node_id: node } },
   });
