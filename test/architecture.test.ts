@@ -41,9 +41,10 @@ const LAYERS: readonly { who: RegExp; may: RegExp; types?: RegExp; why: string }
   { who: /^src\/core\//, may: /^(src\/core\/|jose$)/, why: 'decisions must be replayable: the core knows no IO' },
   {
     who: /^src\/(sources|sinks|vault|http)\//,
-    may: /^(src\/core\/|node:|chokidar$|undici(\/|$)|fastify$)/,
+    may: /^(src\/(core|files)\/|node:|chokidar$|undici(\/|$)|fastify$)/,
     why: 'a leaf is replaced alone',
   },
+  { who: /^src\/files\//, may: /^node:/, why: 'it is what the leaves share' },
   { who: /^src\/runner\.ts$/, may: /^src\/core\//, types: /^src\/(sources|sinks|vault)\//, why: 'tests hand in fakes' },
   {
     who: /^src\/observe\//,
@@ -116,7 +117,7 @@ test('only the entries touch the process; only they are imported by nobody', () 
 
 test('timers live in the clock, at the deadline of a call, and where HTTP is closed', () => {
   const allowed =
-    /^src\/(clock|healthcheck|vault\/client|http\/(limits|token-api)|commands\/(wait|dev|ask-daemon|command))\.ts$/;
+    /^src\/(clock|healthcheck|files\/small-file|vault\/client|http\/(limits|token-api)|commands\/(wait|dev|ask-daemon|command))\.ts$/;
   for (const file of FILES)
     assert.ok(
       allowed.test(file) || !/setTimeout|setInterval|AbortSignal\.timeout/.test(codeOf(file)),
