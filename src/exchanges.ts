@@ -1,10 +1,16 @@
 // The exchanges of one process, by name. Each stands alone, so one that fails doesn't touch the others.
 
 import { isDeepStrictEqual } from 'node:util';
+import { STOP_MS } from './core/schedule.ts';
 import type { ExchangeSettings } from './core/settings.ts';
 import type { State } from './core/state.ts';
 import type { ExchangeView } from './http/exchange-view.ts';
-import { type ExchangeTools, openServedExchange, type ServedExchange } from './served-exchange.ts';
+import {
+  type ExchangeTools,
+  openServedExchange,
+  type ServedBeginning,
+  type ServedExchange,
+} from './served-exchange.ts';
 
 export interface Exchanges {
   views(): readonly ExchangeView[];
@@ -12,12 +18,12 @@ export interface Exchanges {
   readonly started: Promise<void>;
   /** whether that is so; what a reload adds changes nothing about it */
   isStarted(): boolean;
-  /** when any exchange was last stepped, on the steady clock */
+  /** when any exchange was last stepped, on the clock of performance.now() */
   lastStepAt(): number;
   /** Makes the exchanges those of `settings`; the ones that are unchanged keep their tokens. */
   apply(settings: readonly ExchangeSettings[]): Promise<void>;
-  /** Lets each end as its `on_stop` says, within `graceMs`. */
-  stop(graceMs: number): Promise<void>;
+  /** Lets each end as its `on_stop` says, in little more than a second whatever hangs. */
+  stop(): Promise<void>;
   /** Ends at once and leaves everything as it is. */
   close(): Promise<void>;
 }
@@ -53,17 +59,25 @@ export function openExchanges(
   const doneStarting = (name: string) => {
     if (starting.delete(name) && starting.size === 0) tellStarted();
   };
-  let lastStepAt = tools.clock.now();
+  let lastStepAt = performance.now();
   let isEnding = false;
-  const open = (one: ExchangeSettings, startsInMs: number, looksBack: boolean) => {
+  const open = (one: ExchangeSettings, beginning: ServedBeginning) => {
     const onStep = (state: State) => {
-      lastStepAt = tools.clock.now();
+      lastStepAt = performance.now();
       if (state.started) doneStarting(one.name);
     };
-    served.set(one.name, openServedExchange(one, tools, { startsInMs, looksBack, onStep }));
+    served.set(one.name, openServedExchange(one, tools, beginning, onStep));
+  };
+  const startTimes = () => {
+    let startsAt = tools.clock.now() - START_GAP_MS;
+    return () => {
+      startsAt += START_GAP_MS;
+      return startsAt;
+    };
   };
 
-  for (const [index, one] of settings.entries()) open(one, index * START_GAP_MS, !isOneShot);
+  const firstTime = startTimes();
+  for (const one of settings) open(one, { startsAt: firstTime(), looksForLastLogin: !isOneShot });
   return {
     views: () => [...served.values()],
     started,
@@ -79,21 +93,21 @@ export function openExchanges(
         served.delete(name);
         doneStarting(name);
       }
-      let startsInMs = 0;
+      const nextTime = startTimes();
       for (const one of next) {
-        // a stop came while another one was changed: nothing is begun any more
+        // a stop came while another exchange was changed: nothing starts any more
         if (isEnding) break;
         const known = served.get(one.name);
-        if (known !== undefined && isDeepStrictEqual(known.settings(), one)) continue;
-        if (known === undefined) open(one, startsInMs, false);
-        else await known.change(one, startsInMs);
-        startsInMs += START_GAP_MS;
+        if (known === undefined) open(one, { startsAt: nextTime() });
+        else if (isDeepStrictEqual(known.settings(), one)) known.retry();
+        else await known.change(one, nextTime());
       }
       await Promise.all(gone.map((one) => one.stop(GRACE_MS)));
+      for (const { name } of gone) if (!served.has(name)) tools.observer.removed(name);
     },
-    async stop(graceMs) {
+    async stop() {
       isEnding = true;
-      await Promise.all([...served.values()].map((one) => one.stop(graceMs)));
+      await Promise.all([...served.values()].map((one) => one.stop(GRACE_MS)));
     },
     async close() {
       isEnding = true;
@@ -106,6 +120,7 @@ export function openExchanges(
 const ownersOf = (settings: readonly ExchangeSettings[]): ReadonlyMap<string, string> =>
   new Map(settings.flatMap(({ name, sinks }) => sinks.map(({ path }) => [path, name] as const)));
 
-const GRACE_MS = 3000;
-/** From the start of one exchange to that of the next: many of them come to Vault as a stream, not as a wave. */
+/** The core's own time for a stop, and a little more for the timer that may be late. */
+const GRACE_MS = STOP_MS + 200;
+/** From the start of one exchange to that of the next: Vault gets a stream of logins, not a wave. */
 const START_GAP_MS = 5;

@@ -1,12 +1,13 @@
 // Runs one exchange: an event goes in, the core steps, its effects are started, their results come back as events.
-// Holds the state and the one timer. It decides nothing: what to do and when is the core's word.
-// An effect never rejects: whatever is thrown on its way becomes the matching failure event.
+// Holds the state and the one timer, and decides nothing. Performing an effect never rejects: whatever is thrown on the
+// way becomes the effect's failure event.
 
 import { isStopped } from './core/decide.ts';
 import { ExchangeError, type Failure } from './core/errors.ts';
-import { type Inheritance, initialState, step } from './core/exchange.ts';
+import { type Beginning, initialState, step } from './core/exchange.ts';
+import { originOf } from './core/origin.ts';
 import { type Secret, scrub } from './core/secret.ts';
-import type { Effect, ExchangeEvent, Moment, Policy, State } from './core/state.ts';
+import type { Effect, ExchangeEvent, Moment, Policy, State, TokenOrigin } from './core/state.ts';
 import {
   type Grant,
   judgeGrant,
@@ -36,6 +37,8 @@ export interface Clock {
 /** What a runner tells as it goes; observe.ts makes logs and metrics of it. */
 export interface RunnerObserver {
   added(policy: Policy): void;
+  /** A reload took the exchange away. */
+  removed(exchange: string): void;
   stepped(policy: Policy, before: State, after: State, event: ExchangeEvent, moment: Moment): void;
   called(policy: Policy, call: VaultCall): void;
 }
@@ -55,21 +58,21 @@ export interface RunnerParts {
   readonly sinks: readonly TokenSink[];
   readonly clock: Clock;
   readonly observer: RunnerObserver;
-  readonly inherited?: Inheritance | undefined;
-  /** the first look at what is due comes this much later; at once if left out */
-  readonly startsInMs?: number;
-  /** whether a token that another process put in place lately holds up the first login; it does if left out */
-  readonly looksBack?: boolean;
+  readonly beginning?: Beginning | undefined;
+  /** The Vault of an earlier config, for revoking what it granted; undefined where it isn't known. */
+  readonly earlierVault?: (address: string) => Pick<VaultClient, 'send'> | undefined;
+  /** called with what a login brings that was in flight when the runner was closed */
+  readonly onLateGrant?: (grant: Grant, origin: TokenOrigin) => void;
 }
 
 export interface Runner {
   readonly policy: Policy;
   state(): State;
   post(event: ExchangeEvent): void;
-  /** Resolves when nothing is left to wait for; the caller bounds the time. */
+  /** Resolves when nothing is left to wait for, or the time for it is up. */
   stop(): Promise<void>;
-  /** Ends at once: no event is taken any more. */
-  close(): void;
+  /** Ends at once: no event is taken any more. Resolves when no call to Vault is in flight. */
+  close(): Promise<void>;
 }
 
 // Timers stop while a machine sleeps: waking this often, the runner notices what it slept through.
@@ -77,17 +80,17 @@ const LONGEST_TIMER_MS = 30_000;
 
 export function startRunner(parts: RunnerParts): Runner {
   const { policy, clock, observer } = parts;
-  let state = initialState(policy, momentOf(clock), parts.inherited);
+  let state = initialState(policy, momentOf(clock), parts.beginning);
   let cancelTimer = () => {};
   let closed = false;
-  let isBegun = false;
   let onStopped = () => {};
+  const calls = new Set<Promise<void>>();
 
   function post(event: ExchangeEvent): void {
-    if (closed) return;
-    if (!isBegun && event.type === 'refresh-requested') begin();
-    // what else comes before the first look is seen by it
-    if (!isBegun && event.type !== 'stop-requested') return;
+    if (closed) {
+      if (event.type === 'logged-in') parts.onLateGrant?.(event.grant, originOf(policy.settings));
+      return;
+    }
     const moment = momentOf(clock);
     const before = state;
     const decision = step(policy, before, event, moment);
@@ -95,19 +98,20 @@ export function startRunner(parts: RunnerParts): Runner {
     observer.stepped(policy, before, state, event, moment);
     cancelTimer();
     cancelTimer = clock.wakeAt(Math.min(decision.wakeAt, moment.now + LONGEST_TIMER_MS), () => post({ type: 'woke' }));
-    for (const effect of decision.effects) void perform(effect, parts).then(post);
-    if (isStopped(policy, state)) onStopped();
+    for (const effect of decision.effects) start(effect);
+    if (isStopped(policy, state, moment.now)) onStopped();
   }
 
-  function begin(): void {
-    isBegun = true;
-    if (parts.looksBack !== false)
-      for (const sink of parts.sinks) void sink.age().then((ageMs) => post({ type: 'token-found', ageMs }));
-    post({ type: 'woke' });
+  function start(effect: Effect): void {
+    const done = perform(effect, parts)
+      .catch((error: unknown) => failureEvent(effect, failureOf(error), parts.source))
+      .then(post);
+    if (!('token' in effect || 'jwt' in effect)) return;
+    calls.add(done);
+    void done.finally(() => calls.delete(done));
   }
 
-  if (parts.startsInMs) cancelTimer = clock.wakeAt(clock.now() + parts.startsInMs, begin);
-  else begin();
+  post({ type: 'woke' });
   return {
     policy,
     state: () => state,
@@ -119,9 +123,10 @@ export function startRunner(parts: RunnerParts): Runner {
       post({ type: 'stop-requested' });
       await stopped;
     },
-    close() {
+    async close() {
       closed = true;
       cancelTimer();
+      await Promise.all(calls);
     },
   };
 }
@@ -138,49 +143,87 @@ function documentOf({ token, clockOffsetMs }: Effect & { type: 'deliver' }, poli
 }
 
 async function perform(effect: Effect, parts: RunnerParts): Promise<ExchangeEvent> {
-  const { source } = parts;
+  const { source, sinks } = parts;
+  const { login } = parts.policy.settings;
   switch (effect.type) {
-    case 'read-jwt':
-      return source.read().then(
-        (secret) => ({ type: 'jwt-read', secret, watched: source.watched, mayBeTorn: source.mayBeTorn === true }),
-        (error) => ({ type: 'jwt-unreadable', failure: failureOf(error), watched: source.watched }),
-      );
+    case 'find-last-login':
+      return {
+        type: 'last-login-found',
+        ageMs: Math.min(Number.POSITIVE_INFINITY, ...(await Promise.all(sinks.map((sink) => sink.age())))),
+      };
+    case 'read-jwt': {
+      const { attempt } = effect;
+      const secret = await source.read();
+      return { type: 'jwt-read', attempt, secret, watched: source.watched, mayBeTorn: source.mayBeTorn === true };
+    }
     case 'log-in': {
-      const outcome = await grant(loginRequest(parts.policy.settings.login, effect.jwt), effect.jwt, parts);
+      const outcome = await grant(loginRequest(login, effect.jwt), effect.jwt, parts);
       if ('code' in outcome) return { type: 'login-failed', attempt: effect.attempt, failure: outcome };
       return { type: 'logged-in', attempt: effect.attempt, grant: outcome };
     }
     case 'renew': {
-      const outcome = await grant(renewalRequest(parts.policy.settings.login, effect.token), effect.token, parts);
+      const outcome = await grant(renewalRequest(login, effect.token), effect.token, parts);
       if ('code' in outcome) return { type: 'renewal-failed', attempt: effect.attempt, failure: outcome };
       return { type: 'renewed', attempt: effect.attempt, grant: outcome };
     }
-    case 'revoke': {
-      const request = revocationRequest(parts.policy.settings.login, effect.token);
-      const failure = await call(request, parts, (reply) => judgeRevocation(reply, [effect.token]));
-      if (failure !== undefined) return { type: 'revocation-failed', attempt: effect.attempt, failure };
-      return { type: 'revoked', attempt: effect.attempt };
+    case 'revoke':
+      return revoke(effect, parts);
+    case 'deliver': {
+      const { sink: id, attempt } = effect;
+      const sink = sinks.find((one) => one.id === id);
+      const { written = false } = (await sink?.deliver(documentOf(effect, parts.policy))) ?? {};
+      return { type: 'delivered', sink: id, attempt, written };
     }
-    case 'deliver':
-      return deliver(effect, parts);
     case 'withdraw':
-      await Promise.allSettled(parts.sinks.map((sink) => sink.remove()));
+      await Promise.allSettled(sinks.map((sink) => sink.remove()));
       return { type: 'withdrawn' };
   }
+}
+
+/** What an effect's throw means to the core. */
+function failureEvent(effect: Effect, failure: Failure, { watched }: JwtSource): ExchangeEvent {
+  switch (effect.type) {
+    case 'find-last-login':
+      return { type: 'last-login-found', ageMs: Number.POSITIVE_INFINITY };
+    case 'read-jwt':
+      return { type: 'jwt-unreadable', attempt: effect.attempt, failure, watched };
+    case 'log-in':
+      return { type: 'login-failed', attempt: effect.attempt, failure };
+    case 'renew':
+      return { type: 'renewal-failed', attempt: effect.attempt, failure };
+    case 'revoke':
+      return { type: 'revocation-failed', attempt: effect.attempt, failure };
+    case 'deliver':
+      return { type: 'delivery-failed', sink: effect.sink, attempt: effect.attempt, failure };
+    case 'withdraw':
+      return { type: 'withdrawn' };
+  }
+}
+
+async function revoke({ attempt, token }: Effect & { type: 'revoke' }, parts: RunnerParts): Promise<ExchangeEvent> {
+  const { secret, origin } = token;
+  const isHere = origin.address === parts.policy.settings.vault.address;
+  const vault = isHere ? parts.vault : parts.earlierVault?.(origin.address);
+  if (vault === undefined) return { type: 'revocation-failed', attempt, failure: { code: 'vault_unreachable' } };
+  const request = revocationRequest(origin, secret);
+  const failure = await call(request, parts, (reply) => judgeRevocation(reply, [secret]), vault);
+  if (failure !== undefined) return { type: 'revocation-failed', attempt, failure };
+  return { type: 'revoked', attempt };
 }
 
 function grant(request: TokenRequest, sent: Secret, parts: RunnerParts): Promise<Grant | Failure> {
   return call(request, parts, (reply) => judgeGrant(request.operation, reply, [sent]));
 }
 
-/** One call, judged and told of. */
+/** Makes one call, judges its reply and reports it. */
 async function call<T>(
   request: TokenRequest,
   parts: RunnerParts,
   judge: (reply: VaultReply) => T | Failure,
+  vault: Pick<VaultClient, 'send'> = parts.vault,
 ): Promise<T | Failure> {
   const startedAt = performance.now();
-  const reply = await parts.vault.send(request).catch(failureOf);
+  const reply = await vault.send(request).catch(failureOf);
   const outcome = isFailure(reply) ? reply : judge(reply);
   const date = isFailure(reply) ? Number.NaN : Date.parse(reply.headers['date'] ?? '');
   parts.observer.called(parts.policy, {
@@ -192,21 +235,9 @@ async function call<T>(
   return outcome;
 }
 
-async function deliver(effect: Effect & { type: 'deliver' }, parts: RunnerParts): Promise<ExchangeEvent> {
-  const sink = parts.sinks.find(({ id }) => id === effect.sink);
-  try {
-    const { written } = (await sink?.deliver(documentOf(effect, parts.policy))) ?? {
-      written: false,
-    };
-    return { type: 'delivered', sink: effect.sink, written };
-  } catch (error) {
-    return { type: 'delivery-failed', sink: effect.sink, failure: failureOf(error) };
-  }
-}
-
 const isFailure = (value: unknown): value is Failure => typeof value === 'object' && value !== null && 'code' in value;
 
-/** What was thrown, as a failure; anything but an ExchangeError is a bug, told without risking a secret. */
+/** Turns what was thrown into a failure. Anything but an ExchangeError is a bug, reported without secrets. */
 function failureOf(error: unknown): Failure {
   if (error instanceof ExchangeError) return error.failure;
   const evidence = error instanceof Error ? scrub(`${error.name}: ${error.message}`).slice(0, 200) : 'not an error';

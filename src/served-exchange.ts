@@ -1,14 +1,14 @@
-// One exchange as the process serves it: its runner with source, Vault client and sinks, and those who wait for its next
-// token. A reload puts another runner in the same place: the token is served on, and the waiting go on waiting.
+// One exchange as the process serves it: its runner with source, Vault client and sinks, and the clients that wait for its
+// next token. A reload replaces the runner: the token stays served, and waiting clients keep waiting.
 
 import { openDeadline } from './clock.ts';
-import type { Inheritance } from './core/exchange.ts';
+import type { Beginning } from './core/exchange.ts';
 import type { Secret } from './core/secret.ts';
 import type { ExchangeSettings, SinkSettings, SourceSettings, TlsSettings, VaultSettings } from './core/settings.ts';
 import type { Policy, State } from './core/state.ts';
 import { describe, servedToken } from './core/status.ts';
 import type { ExchangeView } from './http/exchange-view.ts';
-import { type Clock, momentOf, type RunnerObserver, startRunner } from './runner.ts';
+import { type Clock, momentOf, type RunnerObserver, type RunnerParts, startRunner } from './runner.ts';
 import { openSink } from './sinks/open-sink.ts';
 import type { TokenSink } from './sinks/sink.ts';
 import { inTurn, type Turns } from './sinks/turns.ts';
@@ -44,37 +44,36 @@ export interface ServedExchange extends ExchangeView {
   settings(): ExchangeSettings;
   /** the Vault token while it may be served, if the Vault at `address` granted it */
   tokenFrom(address: string): Secret | undefined;
-  /** Goes over to other settings: the old token is served until a login under the new ones, begun in `startsInMs`. */
-  change(settings: ExchangeSettings, startsInMs: number): Promise<void>;
+  /** Goes over to other settings: the old token is served until a login under the new ones, which starts at `startsAt`. */
+  change(settings: ExchangeSettings, startsAt: number): Promise<void>;
+  /** Tries at once what waits after a failure. */
+  retry(): void;
   /** Ends as `on_stop` says, within `graceMs`. */
   stop(graceMs: number): Promise<void>;
   close(): Promise<void>;
 }
 
-interface Begin {
-  /** how long to wait before the JWT is read and Vault asked: many exchanges don't start in one moment */
-  readonly startsInMs: number;
-  /** whether a token that another process put in place lately holds up the first login */
-  readonly looksBack: boolean;
-}
+export type ServedBeginning = Pick<Beginning, 'startsAt' | 'looksForLastLogin'>;
 
 export function openServedExchange(
   first: ExchangeSettings,
   tools: ExchangeTools,
-  { startsInMs, looksBack, onStep }: Begin & { readonly onStep: (state: State) => void },
+  beginning: ServedBeginning,
+  onStep: (state: State) => void,
 ): ServedExchange {
   const { clock } = tools;
   const waiting = openWaiting();
   let generation: number | undefined;
-  const stepped = (state: State) => {
+  const onStepped = (state: State) => {
     if (state.token?.generation !== generation) waiting.wake();
     generation = state.token?.generation;
     onStep(state);
   };
-  let open = openParts(first, tools, { stepped, startsInMs, looksBack });
-  let inheritedFrom: string | undefined;
-  /** the address of the Vault that granted the token in hand */
-  const origin = () => (open.runner.state().token?.isForeign ? inheritedFrom : open.policy.settings.vault.address);
+  const earlierVaults = openEarlierVaults(tools.ports);
+  const onLateGrant: RunnerParts['onLateGrant'] = (grant, origin) =>
+    open.runner.post({ type: 'late-grant', grant, origin });
+  const hooks = { onStepped, onLateGrant, earlierVault: earlierVaults.at };
+  let open = openParts(first, tools, beginning, hooks);
   let work: Promise<unknown> = Promise.resolve();
   /** A change that is under way is done before the next one begins, or the end. */
   const inOrder = (next: () => Promise<void>): Promise<void> => {
@@ -86,7 +85,10 @@ export function openServedExchange(
   return {
     name: first.name,
     settings: () => open.policy.settings,
-    tokenFrom: (address) => (origin() === address ? servedToken(open.runner.state(), clock.now())?.secret : undefined),
+    tokenFrom(address) {
+      const token = servedToken(open.runner.state(), clock.now());
+      return token?.origin.address === address ? token.secret : undefined;
+    },
     status: () => describe(open.policy, open.runner.state(), momentOf(clock)),
     token() {
       const now = clock.now();
@@ -108,12 +110,14 @@ export function openServedExchange(
       if (open.runner.state().token?.generation === known) await waiting.forNext(signal);
     },
     refresh: () => open.runner.post({ type: 'refresh-requested' }),
-    change: (settings, startsInMs) =>
+    retry: () => open.runner.post({ type: 'retry-requested' }),
+    change: (settings, startsAt) =>
       inOrder(async () => {
-        const inherited = { settings: open.policy.settings, state: open.runner.state() };
-        inheritedFrom = origin();
-        await open.close();
-        open = openParts(settings, tools, { stepped, startsInMs, looksBack: false, inherited });
+        const { policy, runner, close } = open;
+        const inherited = { settings: policy.settings, state: runner.state() };
+        earlierVaults.remember(policy.settings.vault);
+        await close();
+        open = openParts(settings, tools, { startsAt, inherited }, hooks);
       }),
     stop: (graceMs) =>
       inOrder(async () => {
@@ -121,13 +125,14 @@ export function openServedExchange(
         await Promise.race([open.runner.stop(), deadline.reached]);
         deadline.cancel();
         await open.close();
+        await earlierVaults.close();
         waiting.wake();
       }),
     close: () => inOrder(() => open.close()),
   };
 }
 
-/** Those who wait for the next token. */
+/** The clients that wait for the next token. */
 function openWaiting() {
   const waiting = new Set<() => void>();
   return {
@@ -150,15 +155,34 @@ function openWaiting() {
   };
 }
 
-interface Beginning extends Begin {
-  readonly stepped: (state: State) => void;
-  readonly inherited?: Inheritance | undefined;
+/** Clients for the Vaults of earlier configs, opened when a token of theirs is to be revoked. */
+function openEarlierVaults({ openVault }: Ports = REAL_PORTS) {
+  const settings = new Map<string, VaultSettings>();
+  const clients = new Map<string, VaultClient>();
+  return {
+    remember: (vault: VaultSettings) => void settings.set(vault.address, vault),
+    at(address: string): VaultClient | undefined {
+      const known = settings.get(address);
+      if (known === undefined) return undefined;
+      const client = clients.get(address) ?? openVault(known);
+      clients.set(address, client);
+      return client;
+    },
+    async close() {
+      await Promise.all([...clients.values()].map((client) => client.close()));
+    },
+  };
+}
+
+interface Hooks extends Pick<RunnerParts, 'onLateGrant' | 'earlierVault'> {
+  readonly onStepped: (state: State) => void;
 }
 
 function openParts(
   settings: ExchangeSettings,
   { clock, observer, env, tokenFor, turns, mayUse, ports = REAL_PORTS }: ExchangeTools,
-  { stepped, startsInMs, looksBack, inherited }: Beginning,
+  beginning: Beginning,
+  { onStepped, ...hooks }: Hooks,
 ) {
   const sinks = settings.sinks.map((sink) =>
     inTurn(ports.openSink(sink), turns, () => mayUse(settings.name, sink.path)),
@@ -167,32 +191,35 @@ function openParts(
   const onHint = () => runner.post({ type: 'jwt-hinted' });
   const { openVault } = ports;
   const tokenOf = (exchange: string) => tokenFor(settings, exchange);
-  const source = ports.openSource(settings.source, { env, onHint, tokenOf, now: clock.now, openVault });
+  const source = ports.openSource(settings.source, { env, onHint, tokenOf, openVault });
   const client = openVault(settings.vault);
   const watches = trustFiles(settings.vault.tls).map((path) =>
-    ports.watchDirectoryOf(path, () => runner.post({ type: 'trust-changed' })),
+    ports.watchDirectoryOf(path, () => runner.post({ type: 'retry-requested' })),
   );
   const repair = () => {
     for (const watch of watches) void watch.repair();
   };
   repair();
-  // where the files can't be used yet, their directory may be there, or another one, by the next call
+  // by the next call, a missing directory of TLS files may be there, or be another one
   const vault: VaultClient = { ...client, send: (request) => client.send(request).finally(repair) };
-  const told: RunnerObserver = {
-    ...observer,
-    stepped(...step) {
-      observer.stepped(...step);
-      stepped(step[2]);
-    },
+  const stepped: RunnerObserver['stepped'] = (...step) => {
+    observer.stepped(...step);
+    onStepped(step[2]);
   };
   observer.added(policy);
-  const runner = startRunner({ policy, source, vault, sinks, clock, observer: told, inherited, startsInMs, looksBack });
+  const runner = startRunner({
+    ...hooks,
+    ...{ policy, source, vault, sinks, clock, beginning },
+    observer: { ...observer, stepped },
+  });
   return {
     policy,
     runner,
+    /** Ends everything but a call in flight: what a login brings is still wanted, so its client is closed after it. */
     async close() {
-      runner.close();
-      await Promise.allSettled([source.close(), vault.close(), ...watches.map((watch) => watch.close())]);
+      const settled = runner.close();
+      void settled.then(() => vault.close());
+      await Promise.allSettled([source.close(), ...watches.map((watch) => watch.close())]);
     },
   };
 }

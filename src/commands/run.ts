@@ -92,7 +92,7 @@ async function reportToSystemd(daemon: Daemon, { log }: Observer, env: Io['env']
     clock: openSystemClock(),
     env,
     statuses: () => daemon.exchanges.views().map((view) => view.status()),
-    isAlive: daemon.isTurning,
+    isAlive: daemon.isStepping,
     onUnheard: (evidence) =>
       log.write('error', 'systemd_unheard', {
         evidence,

@@ -1,16 +1,19 @@
 // Asks what is due now, and when to look again. Knows nothing of what just happened: each look repairs the whole
 // picture, so a lost or doubled event can't wedge it. Whatever it starts is written into the state in the same step.
 
+import { readyAt, spend } from './bucket.ts';
+import { isSameOrigin, originOf } from './origin.ts';
 import {
   budgetReadyAt,
   CALL_GAP_MS,
+  callDeadline,
+  DELIVERY_DEADLINE_MS,
   FRESH_READ_MS,
-  LOGIN_GAP_MS,
-  READ_TIMEOUT_MS,
-  STOP_CALL_MS,
+  LOGIN_BUDGET,
+  readDeadline,
   STOP_MS,
 } from './schedule.ts';
-import type { Call, Effect, HeldToken, Moment, Policy, SinkState, State } from './state.ts';
+import type { Call, Effect, HeldToken, LiveToken, Moment, Policy, SinkState, State } from './state.ts';
 
 export interface Decision {
   readonly state: State;
@@ -23,12 +26,13 @@ const LONGEST_SLEEP_MS = 3_600_000;
 
 export function decide(policy: Policy, state: State, moment: Moment): Decision {
   const draft: Draft = { policy, now: moment.now, state, effects: [], wakeAt: moment.now + LONGEST_SLEEP_MS };
-  if (state.stopping === undefined) {
+  if (state.stopping !== undefined) {
+    stop(draft);
+  } else if (isDue(draft, state.startsAt)) {
+    lookForLastLogin(draft);
     read(draft);
     call(draft);
     deliver(draft);
-  } else {
-    stop(draft);
   }
   return { state: draft.state, effects: draft.effects, wakeAt: draft.wakeAt };
 }
@@ -63,10 +67,15 @@ const earliest = ({ lastCallAt, budget }: State, leavesRoom: boolean, wanted = N
 const isLive = (token: HeldToken | undefined, now: number): token is HeldToken =>
   token !== undefined && token.expiresAt > now;
 
-/** True when a stop has nothing left to wait for. */
-export function isStopped({ settings }: Policy, { stopping, sinks }: State): boolean {
+/** True when a stop has nothing left to wait for, or its time is up. */
+export function isStopped(policy: Policy, state: State, now: number): boolean {
+  const { stopping, call, sinks } = state;
   if (stopping === undefined) return false;
-  return settings.onStop === 'revoke' ? stopping.withdrawal === 'done' : !sinks.some((sink) => sink.writing);
+  if (now >= stopping.since + STOP_MS) return true;
+  if (policy.settings.onStop === 'keep') return !sinks.some((sink) => sink.writing);
+  const isRevoked = stopping.revocation === undefined && nextToRevoke(policy, state, now) === undefined;
+  // a login in flight may still bring a token
+  return stopping.withdrawal === 'done' && isRevoked && call === undefined;
 }
 
 /** One decision in the making: the functions below add what is due, and bring the next wake-up forward. */
@@ -85,70 +94,86 @@ function isDue(draft: Draft, at: number): boolean {
   return false;
 }
 
+/** Nothing waits for its result: without one the first login may come a few seconds too soon. */
+function lookForLastLogin(draft: Draft): void {
+  if (!draft.state.looksForLastLogin) return;
+  draft.effects.push({ type: 'find-last-login' });
+  draft.state = { ...draft.state, looksForLastLogin: false };
+}
+
 function read(draft: Draft): void {
-  const { reading } = draft.state;
-  if (reading.startedAt === undefined) {
-    if (isDue(draft, reading.nextAt)) startReading(draft);
-    return;
-  }
-  // A hung file system: the read can't be called off, but the exchange goes on with what it has and says so.
-  if (isDue(draft, reading.startedAt + READ_TIMEOUT_MS) && reading.failure?.failure.code !== 'jwt_read_stuck') {
-    const failure = { failure: { code: 'jwt_read_stuck' } as const, since: draft.now, count: 1 };
-    draft.state = { ...draft.state, reading: { ...reading, failure } };
-  }
+  const { inFlight, nextAt } = draft.state.reading;
+  if (inFlight !== undefined) isDue(draft, inFlight.startedAt + readDeadline(draft.policy.settings.source));
+  else if (isDue(draft, nextAt)) startReading(draft);
 }
 
 function startReading(draft: Draft): void {
-  draft.effects.push({ type: 'read-jwt' });
-  draft.state = {
-    ...draft.state,
-    reading: { ...draft.state.reading, startedAt: draft.now, nextAt: Number.POSITIVE_INFINITY },
-  };
-  // the look at whether it hangs
-  isDue(draft, draft.now + READ_TIMEOUT_MS);
+  const attempt = nextAttempt(draft);
+  draft.effects.push({ type: 'read-jwt', attempt });
+  const inFlight = { attempt, startedAt: draft.now };
+  const reading = { ...draft.state.reading, inFlight, nextAt: Number.POSITIVE_INFINITY };
+  draft.state = { ...draft.state, reading };
+  isDue(draft, draft.now + readDeadline(draft.policy.settings.source));
+}
+
+function nextAttempt(draft: Draft): number {
+  const attempts = draft.state.attempts + 1;
+  draft.state = { ...draft.state, attempts };
+  return attempts;
 }
 
 function call(draft: Draft): void {
   const { policy, state, now } = draft;
-  if (state.call !== undefined) return;
-  const next = nextCall(policy, state, now);
-  if (next === undefined || !isDue(draft, next.at)) return;
-  const attempt = state.attempts + 1;
-  if (next.operation === 'renew') {
-    if (state.token === undefined) return;
-    draft.effects.push({ type: 'renew', attempt, token: state.token.secret });
-    draft.state = started(state, { operation: 'renew', attempt, startedAt: now, jwtSerial: state.token.jwtSerial });
+  const deadlineMs = callDeadline(policy.settings.vault);
+  if (state.call !== undefined) {
+    isDue(draft, state.call.startedAt + deadlineMs);
     return;
   }
-  if (state.jwt === undefined || isAwaitingRead(draft)) return;
-  draft.effects.push({ type: 'log-in', attempt, jwt: state.jwt.claims.secret });
-  const call = { operation: 'login', attempt, startedAt: now, jwtSerial: state.jwt.serial } as const;
-  draft.state = { ...started(state, call), lastLoginAt: now };
+  const next = nextCall(policy, state, now);
+  if (next === undefined || !isDue(draft, next.at)) return;
+  if (next.operation === 'renew') renew(draft);
+  else logIn(draft);
+  isDue(draft, now + deadlineMs);
 }
 
-/** A login is made with the newest JWT there is: the file is looked at first, unless that has just been done. */
+function renew(draft: Draft): void {
+  const { token } = draft.state;
+  if (token === undefined) return;
+  const attempt = nextAttempt(draft);
+  draft.effects.push({ type: 'renew', attempt, token: token.secret });
+  draft.state = inCall(draft, { operation: 'renew', attempt, startedAt: draft.now, jwtSerial: token.jwtSerial });
+}
+
+function logIn(draft: Draft): void {
+  const { jwt } = draft.state;
+  if (jwt === undefined || isAwaitingRead(draft)) return;
+  const attempt = nextAttempt(draft);
+  draft.effects.push({ type: 'log-in', attempt, jwt: jwt.claims.secret });
+  const state = inCall(draft, { operation: 'login', attempt, startedAt: draft.now, jwtSerial: jwt.serial });
+  draft.state = { ...state, logins: spend(state.logins, LOGIN_BUDGET, { now: draft.now, cost: 1 }) };
+}
+
+/** A login uses the newest JWT there is: the file is read first, unless that has just been done or hangs. */
 function isAwaitingRead(draft: Draft): boolean {
   const { reading } = draft.state;
-  if (reading.startedAt !== undefined) return reading.startedAt + READ_TIMEOUT_MS > draft.now;
+  // each reading of another Vault makes a new JWT, and a new JWT ends the backoff of logins
+  if (draft.policy.settings.source.kind === 'vault-identity') return false;
+  if (reading.failure?.failure.code === 'jwt_read_stuck') return false;
+  if (reading.inFlight !== undefined) return true;
   if (reading.endedAt + FRESH_READ_MS > draft.now) return false;
   startReading(draft);
   return true;
 }
 
-const started = (state: State, call: Call): State => ({
-  ...state,
-  call,
-  attempts: call.attempt,
-  lastCallAt: call.startedAt,
-});
+const inCall = ({ state }: Draft, call: Call): State => ({ ...state, call, lastCallAt: call.startedAt });
 
 /** When a login is wanted, on the steady clock; the past means at once. */
 function wantedLogin(
   { settings }: Policy,
-  { jwt, token, refreshRequestedAt, loginStreak, renewalStreak, lastLoginAt }: State,
+  { jwt, token, refreshRequestedAt, loginStreak, renewalStreak, logins }: State,
 ): number | undefined {
   if (jwt === undefined) return undefined;
-  const floor = Math.max(lastLoginAt + LOGIN_GAP_MS, loginStreak?.retryAt ?? 0);
+  const floor = Math.max(readyAt(logins, LOGIN_BUDGET, 1), loginStreak?.retryAt ?? 0);
   if (token === undefined || refreshRequestedAt !== undefined) return floor;
   if (settings.onNewJwt === 'login' && token.jwtSerial !== jwt.serial) return floor;
   // Vault answers 500 to the renewal of a token whose role is gone: two of them, and one login tells.
@@ -169,30 +194,45 @@ function deliver(draft: Draft): void {
   const { token } = draft.state;
   if (!isLive(token, draft.now)) return;
   const sinks = draft.state.sinks.map((sink) => {
-    if (sink.writing !== undefined) return sink;
+    if (sink.writing !== undefined) {
+      isDue(draft, sink.writing.startedAt + DELIVERY_DEADLINE_MS);
+      return sink;
+    }
     const changed = sink.holds?.revision !== token.revision && sink.failure === undefined;
     if (!changed && !isDue(draft, sink.checkAt)) return sink;
-    draft.effects.push({ type: 'deliver', sink: sink.id, token, clockOffsetMs: draft.state.clockOffsetMs });
+    const attempt = nextAttempt(draft);
+    draft.effects.push({ type: 'deliver', sink: sink.id, attempt, token, clockOffsetMs: draft.state.clockOffsetMs });
+    isDue(draft, draft.now + DELIVERY_DEADLINE_MS);
     const { generation, revision, expiresAt } = token;
-    return { ...sink, writing: { generation, revision, expiresAt } } satisfies SinkState;
+    const writing = { generation, revision, expiresAt, attempt, startedAt: draft.now };
+    return { ...sink, writing } satisfies SinkState;
   });
   draft.state = { ...draft.state, sinks };
 }
 
-/** If asked to, waits shortly for the call in flight, revokes the token, and takes it out of the sinks: two seconds in all. */
+/**
+ * If asked to, takes the token out of the sinks and, at the same time, revokes every token that this process got, one
+ * after the other. All of it ends within STOP_MS.
+ */
 function stop(draft: Draft): void {
-  const { state, policy, now } = draft;
-  const { stopping, call, token } = state;
-  if (stopping === undefined || policy.settings.onStop === 'keep') return;
-  const isRevoking = call?.operation === 'revoke';
-  if (call !== undefined && !isDue(draft, stopping.since + (isRevoking ? STOP_MS : STOP_CALL_MS))) return;
-  if (isLive(token, now) && !token.isForeign && !isRevoking) {
-    const attempt = state.attempts + 1;
-    draft.effects.push({ type: 'revoke', attempt, token: token.secret });
-    draft.state = started(state, { operation: 'revoke', attempt, startedAt: now, jwtSerial: 0 });
-    isDue(draft, stopping.since + STOP_MS);
-  } else if (stopping.withdrawal === 'due' && !state.sinks.some((sink) => sink.writing)) {
-    draft.effects.push({ type: 'withdraw' });
-    draft.state = { ...state, stopping: { ...stopping, withdrawal: 'running' } };
-  }
+  const { policy, now } = draft;
+  const { stopping } = draft.state;
+  if (stopping === undefined || isDue(draft, stopping.since + STOP_MS) || policy.settings.onStop === 'keep') return;
+  if (stopping.withdrawal === 'due') draft.effects.push({ type: 'withdraw' });
+  const withdrawal = stopping.withdrawal === 'due' ? 'running' : stopping.withdrawal;
+  draft.state = { ...draft.state, stopping: { ...stopping, withdrawal } };
+  const token = nextToRevoke(policy, draft.state, now);
+  if (stopping.revocation !== undefined || token === undefined) return;
+  const attempt = nextAttempt(draft);
+  draft.effects.push({ type: 'revoke', attempt, token });
+  const revocation = { attempt, secret: token.secret };
+  draft.state = { ...draft.state, stopping: { ...stopping, withdrawal, revocation } };
+}
+
+/** The exchange's own token first, then those that it replaced, those of another Vault last: it may be the one that hangs. */
+function nextToRevoke({ settings }: Policy, { token, replaced }: State, now: number): LiveToken | undefined {
+  const own = originOf(settings);
+  const held = token !== undefined && token.type !== 'batch' ? [token] : [];
+  const live = [...held, ...replaced].filter(({ expiresAt }) => expiresAt > now);
+  return live.find(({ origin }) => isSameOrigin(origin, own)) ?? live[0];
 }

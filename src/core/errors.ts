@@ -48,6 +48,7 @@ export const ERRORS = {
   vault_unreachable: row('soon', 5, "Vault can't be reached", 'Check vault.address, the network policy, and that Vault runs.'),
   vault_name_unknown: row('soon', 5, "Vault's host name can't be resolved", 'Check the host in vault.address, and DNS.'),
   vault_timeout: row('soon', 5, "Vault didn't answer in time", "Check the network path and Vault's load; vault.timeout sets the limit."),
+  vault_call_stuck: row('soon', 5, 'a call to Vault brought no result', 'It is given up and made again; report it if it recurs.'),
   vault_connection_lost: row('soon', 5, 'the connection to Vault broke off', 'Check load balancers and proxies on the way.'),
   vault_tls: row('slow', 5, "Vault's TLS certificate isn't trusted", 'Set vault.tls.ca_file to the CA that signed it, and vault.tls.server_name to a name in it.'),
   vault_tls_files: row('slow', 5, "a file under vault.tls can't be used", 'Each must be readable PEM, certificate and key a pair.'),
@@ -99,6 +100,7 @@ export const ERRORS = {
   sink_directory_missing: row('soon', 7, "the sink's directory doesn't exist", 'Create it, or mount the shared volume there.'),
   sink_directory_unsafe: row('soon', 7, "the sink's directory could be changed by others", "It must be ours or root's, no symlink, and not writable by all."),
   sink_blocked: row('soon', 7, "something else stands in the sink's place", 'Remove it; mount the directory, never the single file.'),
+  sink_write_stuck: row('soon', 7, "writing the sink's file hangs", "The file system doesn't answer: check the mount."),
   sink_failed: row('soon', 7, "the sink's file can't be written", 'See the evidence for what the system said.'),
 } as const satisfies Record<string, ErrorFacts>;
 

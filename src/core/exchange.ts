@@ -1,10 +1,11 @@
 // One exchange as a state machine: what happened is recorded, then what is due is decided. Nothing else ever decides.
 // Read state.ts for the facts and events, record.ts and decide.ts for the two halves, schedule.ts for the numbers.
 
-import { fullBucket } from './bucket.ts';
+import { fullBucket, refilled } from './bucket.ts';
 import { type Decision, decide } from './decide.ts';
+import { isSameOrigin, originOf } from './origin.ts';
 import { record } from './record.ts';
-import { FAILURE_BUDGET } from './schedule.ts';
+import { FAILURE_BUDGET, LOGIN_BUDGET } from './schedule.ts';
 import type { ExchangeSettings } from './settings.ts';
 import type { ExchangeEvent, HeldToken, Moment, Policy, SinkState, State } from './state.ts';
 
@@ -16,33 +17,46 @@ export function step(policy: Policy, state: State, event: ExchangeEvent, moment:
 /** What an exchange takes over from itself under an earlier config. */
 export interface Inheritance {
   readonly settings: ExchangeSettings;
-  readonly state: Pick<State, 'jwt' | 'token' | 'sinks'>;
+  readonly state: State;
 }
 
-/** The state before the first event. What the sinks hold is known, and looked at anew at once. */
-export function initialState(policy: Policy, { now, wall }: Moment, inherited?: Inheritance): State {
-  const token = inherited && inheritedToken(inherited, policy.settings, now);
+/** How an exchange begins; all of it may be left out. */
+export interface Beginning {
+  /** nothing is started earlier; at once if left out */
+  readonly startsAt?: number | undefined;
+  /** an earlier process may have logged in a moment ago, which counts as a login of this one */
+  readonly looksForLastLogin?: boolean | undefined;
+  readonly inherited?: Inheritance | undefined;
+}
+
+/** The state before the first event. What the sinks hold is known, and checked again at once. */
+export function initialState(policy: Policy, { now, wall }: Moment, beginning: Beginning = {}): State {
+  const { inherited, startsAt = now, looksForLastLogin = false } = beginning;
+  const earlier = inherited?.state;
   return {
-    jwt: inherited && isSameSource(inherited.settings, policy.settings) ? inherited.state.jwt : undefined,
+    jwt: inherited && isSameSource(inherited.settings, policy.settings) ? earlier?.jwt : undefined,
     reading: {
-      startedAt: undefined,
+      inFlight: undefined,
       endedAt: Number.NEGATIVE_INFINITY,
       nextAt: now,
       candidate: undefined,
       failure: undefined,
     },
-    token,
-    // Seconds since 1970 are more than the logins of any earlier process: the number grows over restarts too.
-    generation: token?.generation ?? Math.floor(wall / 1000),
+    token: inherited && inheritedToken(inherited, policy.settings, now),
+    // Seconds since 1970 exceed the logins of any earlier process: the number grows over restarts too.
+    generation: earlier?.generation ?? Math.floor(wall / 1000),
+    replaced: earlier?.replaced ?? [],
     call: undefined,
     attempts: 0,
-    lastCallAt: Number.NEGATIVE_INFINITY,
-    lastLoginAt: Number.NEGATIVE_INFINITY,
+    lastCallAt: earlier?.lastCallAt ?? Number.NEGATIVE_INFINITY,
+    logins: earlier === undefined ? fullBucket(LOGIN_BUDGET, now) : refilled(earlier.logins, LOGIN_BUDGET, now),
     loginStreak: undefined,
     renewalStreak: undefined,
-    budget: fullBucket(FAILURE_BUDGET, now),
+    budget: earlier === undefined ? fullBucket(FAILURE_BUDGET, now) : refilled(earlier.budget, FAILURE_BUDGET, now),
     refreshRequestedAt: undefined,
     deniedRenewals: 0,
+    startsAt,
+    looksForLastLogin,
     sinks: policy.sinks.map((id) => {
       const known = inherited && inheritedSink(inherited, policy.settings, id);
       return {
@@ -61,19 +75,19 @@ export function initialState(policy: Policy, { now, wall }: Moment, inherited?: 
   };
 }
 
-/** At the same Vault and role it lives on as it is; else it is served until the first login of this config. */
+/** At the same Vault, mount and role it lives on; else it is served until the first login of this config. */
 function inheritedToken(
   { settings, state: { token } }: Inheritance,
   next: ExchangeSettings,
   now: number,
 ): HeldToken | undefined {
   if (token === undefined) return undefined;
-  if (!isSame(settings.vault, next.vault) || !isSame(settings.login, next.login))
-    return { ...token, isForeign: true, renewable: false, jwtSerial: 0, renewAt: now };
+  if (!isSameOrigin(originOf(settings), originOf(next)) || !isSame(settings.login, next.login))
+    return { ...token, fromEarlierConfig: true, renewable: false, jwtSerial: 0, renewAt: now };
   return isSameSource(settings, next) ? token : { ...token, jwtSerial: 0 };
 }
 
-/** What another format or mode asks for isn't held yet. */
+/** A changed format or mode forces a rewrite. */
 function inheritedSink({ settings, state }: Inheritance, next: ExchangeSettings, id: string): Partial<SinkState> {
   const [before, after] = [settings, next].map(({ sinks }) => sinks.find(({ path }) => path === id));
   const { holds, ...known } = state.sinks.find((sink) => sink.id === id) ?? {};

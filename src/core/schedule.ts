@@ -3,30 +3,32 @@
 
 import { type Bucket, type BucketLimit, readyAt } from './bucket.ts';
 import { type Failure, factsOf } from './errors.ts';
+import type { SourceSettings, VaultSettings } from './settings.ts';
+import type { WorkloadJwt } from './workload-jwt.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 
 /** Between any two calls of one exchange to Vault. */
 export const CALL_GAP_MS = SECOND;
-/** Between two logins of one exchange. */
-export const LOGIN_GAP_MS = 5 * SECOND;
+/** Logins of one exchange: two at once, then one in 5 s. So a JWT that follows a refused one is used at once. */
+export const LOGIN_BUDGET: BucketLimit = { capacity: 2, refillPerMs: 1 / (5 * SECOND) };
 /** From the first file event to the read: what comes with it is seen by the same read. */
 export const HINT_MS = 20;
 /** Between two reads in a burst of file events, and between two looks at a file that may still be being written. */
 export const DEBOUNCE_MS = 100;
 /** A JWT that was read this recently needs no new look before it is sent. */
 export const FRESH_READ_MS = SECOND;
-export const READ_TIMEOUT_MS = 5 * SECOND;
 /** How often the JWT is read where nothing tells of a change. */
 export const UNWATCHED_POLL_MS = 2 * SECOND;
-/** how often a source that asks another Vault is looked at; it asks only when a token is due */
-export const IDENTITY_POLL_MS = 5 * SECOND;
 /** A look at each sink, whether somebody deleted or altered what it holds. */
 export const SINK_CHECK_MS = 10 * SECOND;
-/** From a stop to the end of its revocation, and what of that it waits for another call in flight. */
-export const STOP_MS = 2 * SECOND;
-export const STOP_CALL_MS = SECOND;
+/** From a stop to its end, whatever hangs: kubelet may leave 2 s for the whole process. */
+export const STOP_MS = SECOND;
+/** How many replaced tokens are remembered for a revoking stop, the newest. */
+export const MOST_REPLACED = 50;
+/** A delivery without a result after this long counts as failed. */
+export const DELIVERY_DEADLINE_MS = 30 * SECOND;
 /** A token this young may not have reached the node that denies its renewal. */
 export const REPLICATION_MS = 5 * SECOND;
 /** Wall and steady clock apart by more than this since the last look: somebody set the clock. */
@@ -110,6 +112,23 @@ export const pollDelay = (intervalMs: number, random: number): number => interva
 
 /** After an unreadable JWT: three quick looks, since it may be in the middle of being written, then the poll. */
 export const rereadDelay = (count: number, pollMs: number): number => (count <= 3 ? Math.min(200, pollMs) : pollMs);
+
+/** A reading without a result after this long counts as failed. Sources give up a little earlier, and say why. */
+export const readDeadline = (source: SourceSettings): number =>
+  6 * SECOND + (source.kind === 'vault-identity' ? source.vault.timeoutMs : 0);
+
+/** A call without a result after this long counts as failed. The Vault client gives up at its timeout. */
+export const callDeadline = ({ timeoutMs }: VaultSettings): number => timeoutMs + 5 * SECOND;
+
+/** From one identity token of another Vault to the next: half of its life. */
+export const identityDelay = ({ issuedAt, expiresAt }: WorkloadJwt): number =>
+  issuedAt !== undefined && expiresAt !== undefined && expiresAt > issuedAt
+    ? Math.max(5 * SECOND, (expiresAt - issuedAt) / 2)
+    : MINUTE;
+
+/** After another Vault gave no identity token. Without a token to ask with nothing was asked, so the next look may come soon. */
+export const identityRetryDelay = ({ code }: Failure, count: number, random: number): number =>
+  code === 'identity_token_missing' ? rereadDelay(count, 5 * SECOND) : backoff(count, 30 * SECOND, random);
 
 /** A sink that fails: 1 s, doubled up to 30 s. */
 export const sinkDelay = (count: number, random: number): number => backoff(count + 1, 30 * SECOND, random);

@@ -32,10 +32,14 @@ export interface State {
   readonly token: HeldToken | undefined;
   /** the number of the latest token; grows also over a restart of the process */
   readonly generation: number;
+  /** tokens that a later login replaced and that Vault still takes, the newest first: a revoking stop ends them too */
+  readonly replaced: readonly LiveToken[];
   readonly call: Call | undefined;
+  /** numbers every action whose result is waited for: a result that carries another number is stale */
   readonly attempts: number;
   readonly lastCallAt: number;
-  readonly lastLoginAt: number;
+  /** what is left to spend on logins, whether they succeed or not */
+  readonly logins: Bucket;
   readonly loginStreak: Streak | undefined;
   readonly renewalStreak: Streak | undefined;
   /** what is left to spend on failed calls */
@@ -44,6 +48,10 @@ export interface State {
   readonly refreshRequestedAt: number | undefined;
   /** tokens in a row whose very first renewal was denied: their policies lack renew-self */
   readonly deniedRenewals: number;
+  /** nothing is started before this instant, except by a refresh or a stop: many exchanges start one after another */
+  readonly startsAt: number;
+  /** whether an earlier process's login still has to be looked for, by the age of what it delivered */
+  readonly looksForLastLogin: boolean;
   readonly sinks: readonly SinkState[];
   /** true from the first delivery to every sink on */
   readonly started: boolean;
@@ -59,7 +67,7 @@ export interface HeldJwt {
 }
 
 export interface Reading {
-  readonly startedAt: number | undefined;
+  readonly inFlight: { readonly attempt: number; readonly startedAt: number } | undefined;
   readonly endedAt: number;
   readonly nextAt: number;
   /** another JWT that may still be being written: it counts when the next look finds the same */
@@ -74,8 +82,10 @@ export interface HeldToken extends Grant {
   readonly revision: number;
   /** the JWT that it was got with; 0 when that was under an earlier config */
   readonly jwtSerial: number;
-  /** granted by the Vault, or to the role, of an earlier config: served, but neither renewed nor revoked under this one */
-  readonly isForeign: boolean;
+  /** where Vault takes it: a reload may have moved the exchange elsewhere since */
+  readonly origin: TokenOrigin;
+  /** logged in for by an earlier config, at another Vault, mount or role: served until this config's first login */
+  readonly fromEarlierConfig: boolean;
   readonly grantedAt: number;
   readonly issuedAt: number;
   readonly expiresAt: number;
@@ -87,8 +97,20 @@ export interface HeldToken extends Grant {
   readonly renewed: boolean;
 }
 
+/** A token is valid at one Vault, in one namespace. */
+export interface TokenOrigin {
+  readonly address: string;
+  readonly namespace: string | undefined;
+}
+
+export interface LiveToken {
+  readonly secret: Secret;
+  readonly origin: TokenOrigin;
+  readonly expiresAt: number;
+}
+
 export interface Call {
-  readonly operation: 'login' | 'renew' | 'revoke';
+  readonly operation: 'login' | 'renew';
   readonly attempt: number;
   readonly startedAt: number;
   readonly jwtSerial: number;
@@ -104,44 +126,69 @@ export interface Streak {
 
 export interface SinkState {
   readonly id: string;
-  readonly writing: { readonly generation: number; readonly revision: number; readonly expiresAt: number } | undefined;
-  readonly holds: { readonly generation: number; readonly revision: number; readonly expiresAt: number } | undefined;
+  readonly writing: (HeldGrant & { readonly attempt: number; readonly startedAt: number }) | undefined;
+  readonly holds: HeldGrant | undefined;
   readonly writtenAt: number | undefined;
   readonly failure: { readonly failure: Failure; readonly count: number } | undefined;
   /** when to deliver again: a retry, or a look whether somebody deleted or altered it */
   readonly checkAt: number;
 }
 
+/** Which grant a sink has. */
+export interface HeldGrant {
+  readonly generation: number;
+  readonly revision: number;
+  readonly expiresAt: number;
+}
+
 export interface Stopping {
   readonly since: number;
-  /** taking the token out of the sinks, after its revocation */
+  /** taking the token out of the sinks */
   readonly withdrawal: 'due' | 'running' | 'done';
+  /** one at a time, beside whatever call was in flight */
+  readonly revocation: { readonly attempt: number; readonly secret: Secret } | undefined;
 }
 
 export type ExchangeEvent =
   | { readonly type: 'woke' }
   | { readonly type: 'jwt-hinted' }
-  | { readonly type: 'jwt-read'; readonly secret: Secret; readonly watched: boolean; readonly mayBeTorn?: boolean }
-  | { readonly type: 'jwt-unreadable'; readonly failure: Failure; readonly watched: boolean }
+  | {
+      readonly type: 'jwt-read';
+      readonly attempt: number;
+      readonly secret: Secret;
+      readonly watched: boolean;
+      readonly mayBeTorn?: boolean;
+    }
+  | { readonly type: 'jwt-unreadable'; readonly attempt: number; readonly failure: Failure; readonly watched: boolean }
   | { readonly type: 'logged-in'; readonly attempt: number; readonly grant: Grant }
   | { readonly type: 'login-failed'; readonly attempt: number; readonly failure: Failure }
   | { readonly type: 'renewed'; readonly attempt: number; readonly grant: Grant }
   | { readonly type: 'renewal-failed'; readonly attempt: number; readonly failure: Failure }
   | { readonly type: 'revoked'; readonly attempt: number }
   | { readonly type: 'revocation-failed'; readonly attempt: number; readonly failure: Failure }
-  | { readonly type: 'delivered'; readonly sink: string; readonly written: boolean }
-  | { readonly type: 'delivery-failed'; readonly sink: string; readonly failure: Failure }
+  | { readonly type: 'delivered'; readonly sink: string; readonly attempt: number; readonly written: boolean }
+  | { readonly type: 'delivery-failed'; readonly sink: string; readonly attempt: number; readonly failure: Failure }
   | { readonly type: 'withdrawn' }
-  /** at the start: how long ago another process of this exchange, or one before it, put its token in place */
-  | { readonly type: 'token-found'; readonly ageMs: number }
-  | { readonly type: 'trust-changed' }
+  /** at the start: how long ago another process of this exchange put its token in place; Infinity if none did */
+  | { readonly type: 'last-login-found'; readonly ageMs: number }
+  /** a login of an earlier config that was in flight when a reload replaced it */
+  | { readonly type: 'late-grant'; readonly grant: Grant; readonly origin: TokenOrigin }
+  /** what failed may work now: a TLS file changed, or somebody reloaded the config */
+  | { readonly type: 'retry-requested' }
   | { readonly type: 'refresh-requested' }
   | { readonly type: 'stop-requested' };
 
 export type Effect =
-  | { readonly type: 'read-jwt' }
+  | { readonly type: 'find-last-login' }
+  | { readonly type: 'read-jwt'; readonly attempt: number }
   | { readonly type: 'log-in'; readonly attempt: number; readonly jwt: Secret }
   | { readonly type: 'renew'; readonly attempt: number; readonly token: Secret }
-  | { readonly type: 'revoke'; readonly attempt: number; readonly token: Secret }
-  | { readonly type: 'deliver'; readonly sink: string; readonly token: HeldToken; readonly clockOffsetMs: number }
+  | { readonly type: 'revoke'; readonly attempt: number; readonly token: LiveToken }
+  | {
+      readonly type: 'deliver';
+      readonly sink: string;
+      readonly attempt: number;
+      readonly token: HeldToken;
+      readonly clockOffsetMs: number;
+    }
   | { readonly type: 'withdraw' };

@@ -6,6 +6,7 @@ import type { Failure } from './errors.ts';
 import { readLoginRefusal, readRenewalRefusal } from './login-refusals.ts';
 import { isTokenText, Secret, scrub } from './secret.ts';
 import type { LoginSettings, VaultIdentitySettings } from './settings.ts';
+import type { TokenOrigin } from './state.ts';
 
 export type Operation = 'login' | 'renew' | 'revoke';
 
@@ -71,8 +72,8 @@ export function renewalRequest(login: LoginSettings, token: Secret): TokenReques
   };
 }
 
-export function revocationRequest(login: LoginSettings, token: Secret): TokenRequest {
-  return { operation: 'revoke', method: 'POST', path: '/v1/auth/token/revoke-self', token, ...inNamespace(login) };
+export function revocationRequest(place: Partial<TokenOrigin>, token: Secret): TokenRequest {
+  return { operation: 'revoke', method: 'POST', path: '/v1/auth/token/revoke-self', token, ...inNamespace(place) };
 }
 
 /** What an application does first with its token. */
@@ -86,14 +87,9 @@ export function identityRequest({ role, vault }: VaultIdentitySettings, token: S
 }
 
 /** Judges a reply to a request for an identity token. */
-export function judgeIdentity(
-  reply: VaultReply,
-  sent: readonly Secret[],
-): { readonly jwt: Secret; readonly lifeMs: number } | Failure {
-  const data = objectOf(parseObject(reply.body)?.['data']);
-  const [jwt, ttl] = [data?.['token'], data?.['ttl']];
-  if (reply.status === 200 && typeof jwt === 'string' && typeof ttl === 'number' && ttl > 0)
-    return { jwt: new Secret(jwt), lifeMs: millisecondsOf(ttl) };
+export function judgeIdentity(reply: VaultReply, sent: readonly Secret[]): Secret | Failure {
+  const jwt = objectOf(parseObject(reply.body)?.['data'])?.['token'];
+  if (reply.status === 200 && typeof jwt === 'string') return new Secret(jwt);
   return judgeRefusal('identity', reply, sent);
 }
 
@@ -225,4 +221,5 @@ function oneLine(text: string, secrets: readonly Secret[]): string {
   return clean.length > 300 ? `${clean.slice(0, 300)}...` : clean;
 }
 
-const inNamespace = ({ namespace }: { readonly namespace?: string }) => (namespace === undefined ? {} : { namespace });
+const inNamespace = ({ namespace }: { readonly namespace?: string | undefined }) =>
+  namespace === undefined ? {} : { namespace };

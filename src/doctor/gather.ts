@@ -106,7 +106,6 @@ async function readWorkloadJwt({ settings, tools, draft }: Gatherer): Promise<Se
     openVault: (vault) => openVaultClient(quick(vault)),
     onHint() {},
     tokenOf: () => asking,
-    now: () => performance.now(),
   });
   const read = await seen(() => opened.read()).finally(() => opened.close());
   if (read.seen === undefined) {

@@ -24,7 +24,7 @@ export interface OpsApiOptions extends AppOptions {
   /** whether each exchange that the process started with has delivered its first token; true for ever after */
   readonly isStarted: () => boolean;
   /** whether the exchanges are stepped */
-  readonly isTurning: () => boolean;
+  readonly isStepping: () => boolean;
   readonly version: string;
 }
 
@@ -35,7 +35,7 @@ export function buildOpsApi(options: OpsApiOptions): FastifyInstance {
 
   app.get('/livez', async (_request, reply) => {
     const lagMs = await eventLoopLag();
-    const alive = lagMs < MOST_LAG_MS && options.isTurning();
+    const alive = lagMs < MOST_LAG_MS && options.isStepping();
     return reply
       .code(alive ? 200 : 503)
       .type('text/plain')

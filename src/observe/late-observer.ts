@@ -17,6 +17,7 @@ export function openLateObserver(): LateObserver {
   };
   return {
     added: (policy) => tell((observer) => observer.added(policy)),
+    removed: (exchange) => tell((observer) => observer.removed(exchange)),
     stepped: (...step) => tell((observer) => observer.stepped(...step)),
     called: (...call) => tell((observer) => observer.called(...call)),
     tellTo(observer) {

@@ -3,7 +3,7 @@
 
 import { type Failure, factsOf } from '../core/errors.ts';
 import type { LogLevel } from '../core/settings.ts';
-import type { ExchangeEvent, HeldToken, Moment, Policy, State, Streak } from '../core/state.ts';
+import type { ExchangeEvent, HeldToken, Moment, Policy, SinkState, State, Streak } from '../core/state.ts';
 import { describe, type ExchangeStatus } from '../core/status.ts';
 import type { RunnerObserver, VaultCall } from '../runner.ts';
 import { type Log, type LogFields, type LogTarget, openLog } from './log.ts';
@@ -32,33 +32,31 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
     seen.set(exchange, status);
     tellOfJwt(tell, before, after, { last, status });
     tellOfToken(tell, before, after, status);
-    tellOfFailures(tell, exchange, after, { event, moment });
-    tellOfSinks(tell, before, after, event);
+    tellOfFailures(tell, before, after, { exchange, moment });
+    for (const sink of after.sinks) tellOfSink(tell, before, { sink, token: after.token }, event);
     tellOfReadiness(tell, last, status);
     count(policy, before, after, event, moment);
   }
 
   function tellOfFailures(
     tell: Tell,
-    exchange: string,
+    before: State,
     after: State,
-    news: { event: ExchangeEvent; moment: Moment },
+    { exchange, moment: { now, wall } }: { exchange: string; moment: Moment },
   ): void {
-    const { event, moment } = news;
-    const { now, wall } = moment;
-    if (event.type !== 'login-failed' && event.type !== 'renewal-failed') return;
-    const streak = event.type === 'login-failed' ? after.loginStreak : after.renewalStreak;
-    if (streak === undefined) return;
-    // a replica that lags is no news, unless it goes on
-    if (streak.failure.code === 'vault_behind' && streak.count < 3) return;
-    const key = `${exchange} ${event.type}`;
-    const told = lastTold.get(key);
-    if (streak.count > 1 && told?.code === streak.failure.code && now - told.at < SUMMARY_MS) return;
-    lastTold.set(key, { code: streak.failure.code, at: now });
-    tell('warn', event.type.replace('-', '_'), {
-      ...failureFields(streak.failure),
-      ...streakFields(streak, wall - now),
-    });
+    for (const [event, was, streak] of [
+      ['login_failed', before.loginStreak, after.loginStreak],
+      ['renewal_failed', before.renewalStreak, after.renewalStreak],
+    ] as const) {
+      if (streak === undefined || streak === was) continue;
+      // a replica that lags is no news, unless it goes on
+      if (streak.failure.code === 'vault_behind' && streak.count < 3) continue;
+      const key = `${exchange} ${event}`;
+      const told = lastTold.get(key);
+      if (streak.count > 1 && told?.code === streak.failure.code && now - told.at < SUMMARY_MS) continue;
+      lastTold.set(key, { code: streak.failure.code, at: now });
+      tell('warn', event, { ...failureFields(streak.failure), ...streakFields(streak, wall - now) });
+    }
   }
 
   function count(policy: Policy, before: State, after: State, event: ExchangeEvent, { wall }: Moment): void {
@@ -68,13 +66,16 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
     if (event.type === 'logged-in' || event.type === 'renewed') metrics.succeeded(exchange, wall);
     if (event.type === 'delivered' && event.written)
       metrics.sinkWrites.inc({ exchange, sink: event.sink, result: 'ok' });
-    if (event.type === 'delivery-failed') metrics.sinkWrites.inc({ exchange, sink: event.sink, result: 'error' });
+    for (const [index, { id, failure }] of after.sinks.entries())
+      if (failure !== undefined && failure !== before.sinks[index]?.failure)
+        metrics.sinkWrites.inc({ exchange, sink: id, result: 'error' });
   }
 
   return {
     log,
     metrics,
     added: ({ settings, sinks }) => metrics.addExchange(settings.name, sinks),
+    removed: (exchange) => void seen.delete(exchange),
     stepped,
     called(policy: Policy, { operation, code, durationMs, clockSkewMs }: VaultCall) {
       metrics.called(policy.settings.name, operation, code);
@@ -133,19 +134,23 @@ function tellOfToken(tell: Tell, before: State, after: State, status: ExchangeSt
   }
 }
 
-function tellOfSinks(tell: Tell, before: State, after: State, event: ExchangeEvent): void {
-  if (event.type !== 'delivered' && event.type !== 'delivery-failed') return;
-  const old = before.sinks.find(({ id }) => id === event.sink);
-  const sink = after.sinks.find(({ id }) => id === event.sink);
-  if (event.type === 'delivery-failed') {
-    if (event.failure.code !== old?.failure?.failure.code)
-      tell('error', 'sink_failed', { sink: event.sink, ...failureFields(event.failure) });
+function tellOfSink(
+  tell: Tell,
+  before: State,
+  { sink, token }: { sink: SinkState; token: HeldToken | undefined },
+  event: ExchangeEvent,
+): void {
+  const old = before.sinks.find(({ id }) => id === sink.id);
+  if (sink.failure !== undefined) {
+    if (sink.failure.failure.code !== old?.failure?.failure.code)
+      tell('error', 'sink_failed', { sink: sink.id, ...failureFields(sink.failure.failure) });
     return;
   }
-  if (old?.failure !== undefined) tell('info', 'sink_recovered', { sink: event.sink });
-  const restored = event.written && old?.holds !== undefined && old.holds.revision === sink?.holds?.revision;
-  if (restored) tell('warn', 'sink_restored', { sink: event.sink, hint: 'Somebody deleted or altered the file.' });
-  else if (event.written) tell('debug', 'sink_written', { sink: event.sink });
+  if (old?.failure !== undefined) tell('info', 'sink_recovered', { sink: sink.id });
+  if (event.type !== 'delivered' || event.sink !== sink.id || !event.written) return;
+  const restored = old?.holds !== undefined && old.holds.revision === token?.revision;
+  if (restored) tell('warn', 'sink_restored', { sink: sink.id, hint: 'Somebody deleted or altered the file.' });
+  else tell('debug', 'sink_written', { sink: sink.id });
 }
 
 function tellOfReadiness(tell: Tell, last: ExchangeStatus | undefined, status: ExchangeStatus): void {

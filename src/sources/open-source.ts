@@ -6,20 +6,20 @@ import { openFileSource } from './file.ts';
 import type { JwtSource } from './source.ts';
 import { type IdentityTools, type IdentityVault, openVaultIdentitySource } from './vault-identity.ts';
 
-export interface SourceTools extends Pick<IdentityTools, 'tokenOf' | 'now'> {
+export interface SourceTools extends Pick<IdentityTools, 'tokenOf'> {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly openVault: (settings: VaultSettings) => IdentityVault;
   /** called when the JWT may have changed */
   readonly onHint: () => void;
 }
 
-export function openSource(settings: SourceSettings, { env, openVault, onHint, tokenOf, now }: SourceTools): JwtSource {
+export function openSource(settings: SourceSettings, { env, openVault, onHint, tokenOf }: SourceTools): JwtSource {
   switch (settings.kind) {
     case 'file':
       return openFileSource(settings.path, onHint);
     case 'env':
       return openEnvSource(settings.name, env);
     case 'vault-identity':
-      return openVaultIdentitySource(settings, { vault: openVault(settings.vault), tokenOf, now });
+      return openVaultIdentitySource(settings, { vault: openVault(settings.vault), tokenOf });
   }
 }

@@ -1,5 +1,5 @@
-// Another Vault as the issuer: its identity token is the workload JWT. A token is kept for half its life, so that looking
-// for a new JWT costs a call only when one is due; after a failure that Vault isn't asked again for a while.
+// Another Vault as the issuer: its identity token is the workload JWT. Each reading asks for a new one; how often is decided
+// by the core.
 
 import { readFile } from 'node:fs/promises';
 import { ExchangeError } from '../core/errors.ts';
@@ -17,46 +17,16 @@ export interface IdentityTools {
   readonly vault: IdentityVault;
   /** the live Vault token of another exchange */
   readonly tokenOf: (exchange: string) => Secret | undefined;
-  /** milliseconds on a steady clock */
-  readonly now: () => number;
 }
 
-const HOLD_OFF_MS = 30_000;
-
-export function openVaultIdentitySource(
-  settings: VaultIdentitySettings,
-  { vault, tokenOf, now }: IdentityTools,
-): JwtSource {
-  let held: { readonly jwt: Secret; readonly renewAt: number; readonly endsAt: number } | undefined;
-  let failed: { readonly error: unknown; readonly retryAt: number } | undefined;
-
-  async function mint(): Promise<Secret> {
-    const token = await askingToken(settings, tokenOf);
-    const askedAt = now();
-    try {
-      const outcome = judgeIdentity(await vault.send(identityRequest(settings, token)), [token]);
-      if ('code' in outcome) throw new ExchangeError(outcome.code, outcome.evidence);
-      const { jwt, lifeMs } = outcome;
-      held = { jwt, renewAt: askedAt + lifeMs / 2, endsAt: askedAt + lifeMs };
-      failed = undefined;
-      return jwt;
-    } catch (error) {
-      failed = { error, retryAt: now() + HOLD_OFF_MS };
-      throw error;
-    }
-  }
-
+export function openVaultIdentitySource(settings: VaultIdentitySettings, { vault, tokenOf }: IdentityTools): JwtSource {
   return {
     watched: true,
     async read() {
-      if (held !== undefined && now() < held.renewAt) return held.jwt;
-      try {
-        if (failed !== undefined && now() < failed.retryAt) throw failed.error;
-        return await mint();
-      } catch (error) {
-        if (held !== undefined && now() < held.endsAt) return held.jwt;
-        throw error;
-      }
+      const token = await askingToken(settings, tokenOf);
+      const outcome = judgeIdentity(await vault.send(identityRequest(settings, token)), [token]);
+      if (outcome instanceof Secret) return outcome;
+      throw new ExchangeError(outcome.code, outcome.evidence);
     },
     close: () => vault.close(),
   };

@@ -100,6 +100,7 @@ test('from any sequence of events at any instants, the exchange wakes later than
   const jwt = fc
     .record({ exp: fc.anything(), iat: fc.anything(), nbf: fc.anything() })
     .map((claims) => new Secret(jwtText(claims)));
+  const attempt = fc.nat(20);
   const event: fc.Arbitrary<ExchangeEvent | 'result'> = fc.oneof(
     fc.constantFrom(
       'result' as const,
@@ -107,13 +108,15 @@ test('from any sequence of events at any instants, the exchange wakes later than
       { type: 'jwt-hinted' } as const,
       { type: 'refresh-requested' } as const,
     ),
-    fc.record({ type: fc.constant('jwt-read' as const), secret: jwt, watched: fc.boolean() }),
-    fc.record({ type: fc.constant('jwt-unreadable' as const), failure, watched: fc.boolean() }),
+    fc.record({ type: fc.constant('jwt-read' as const), attempt, secret: jwt, watched: fc.boolean() }),
+    fc.record({ type: fc.constant('jwt-unreadable' as const), attempt, failure, watched: fc.boolean() }),
     fc.record({
       type: fc.constant('delivered' as const),
+      attempt,
       sink: fc.constantFrom('/vault/token', 'other'),
       written: fc.boolean(),
     }),
+    fc.record({ type: fc.constant('last-login-found' as const), ageMs: fc.integer({ min: -1e6, max: 1e12 }) }),
     fc.record({ type: fc.constant('stop-requested' as const) }),
   );
   const happening = fc.record({
@@ -148,7 +151,7 @@ test('from any sequence of events at any instants, the exchange wakes later than
 });
 
 function resultFor(
-  { call }: State,
+  { call, stopping }: State,
   { grant, failure, succeeds }: { grant: Grant; failure: { code: ErrorCode }; succeeds: boolean },
 ): ExchangeEvent {
   const attempt = call?.attempt ?? 0;
@@ -157,10 +160,12 @@ function resultFor(
       return succeeds ? { type: 'logged-in', attempt, grant } : { type: 'login-failed', attempt, failure };
     case 'renew':
       return succeeds ? { type: 'renewed', attempt, grant } : { type: 'renewal-failed', attempt, failure };
-    case 'revoke':
-      return succeeds ? { type: 'revoked', attempt } : { type: 'revocation-failed', attempt, failure };
-    default:
-      return { type: 'woke' };
+    default: {
+      const { attempt: revoking = 0 } = stopping?.revocation ?? {};
+      return succeeds
+        ? { type: 'revoked', attempt: revoking }
+        : { type: 'revocation-failed', attempt: revoking, failure };
+    }
   }
 }
 

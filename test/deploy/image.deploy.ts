@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { noticesOf } from '../../deploy/image/notices.ts';
-import { LOGIN_GAP_MS } from '../../src/core/schedule.ts';
+import { LOGIN_BUDGET } from '../../src/core/schedule.ts';
 import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
 import { NODE_FLAGS } from '../support/node-flags.ts';
@@ -129,7 +129,7 @@ async function keepsToken(t: TestContext, engine: Engine, command: string): Prom
   const tokens: string[] = [];
   for (const _ of ['the first', 'its successor']) {
     const before = await stat(file).catch(() => undefined);
-    await until('it may log in again', () => Date.now() - (before?.mtimeMs ?? 0) > LOGIN_GAP_MS);
+    await until('it may log in again', () => Date.now() - (before?.mtimeMs ?? 0) > 1 / LOGIN_BUDGET.refillPerMs);
     const jwt = await issuer.mint();
     const swappedAt = performance.now();
     await jwts.swap('token', jwt);

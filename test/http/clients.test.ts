@@ -43,7 +43,7 @@ test('clients that ask for much and take nothing of it are cut off, and the prob
     exchanges: () => [],
     metrics,
     isStarted: () => true,
-    isTurning: () => true,
+    isStepping: () => true,
     version: '',
     now: () => performance.now(),
   });

@@ -83,7 +83,7 @@ export class CallPromises {
     const { waits } = this.#conductOf(policy);
     switch (event.type) {
       case 'refresh-requested':
-      case 'trust-changed':
+      case 'retry-requested':
       case 'logged-in':
       case 'renewed':
         waits.clear();

@@ -172,7 +172,8 @@ export const sidecar: Kind = (fleet, index) => {
   function perform(effect: Effect): void {
     if (effect.type === 'read-jwt') {
       const secret = jwt;
-      fleet.at(fleet.now + 1, () => post({ type: 'jwt-read', secret, watched: true }));
+      const { attempt } = effect;
+      fleet.at(fleet.now + 1, () => post({ type: 'jwt-read', attempt, secret, watched: true }));
     } else if (effect.type === 'log-in') {
       const { attempt } = effect;
       fleet.ask('login', (failure) => {

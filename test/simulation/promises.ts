@@ -12,7 +12,7 @@ const CANARY = /CANARY|eyJ[\w-]+\.eyJ/;
 const STOP_MS = 5 * SECOND;
 /** what a step costs is known by bench; this is about a loop that never rests */
 const STEPS_A_SECOND = 100;
-const FROM_OUTSIDE = new Set(['jwt-hinted', 'refresh-requested', 'trust-changed']);
+const FROM_OUTSIDE = new Set(['jwt-hinted', 'refresh-requested', 'retry-requested']);
 const HINT_TO_READ_MS = 200;
 /** the floor of 5 s between two logins, the gap between two calls, and the way there */
 const JWT_TO_LOGIN_MS = 8 * SECOND;

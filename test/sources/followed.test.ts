@@ -51,6 +51,7 @@ async function setUp(t: TestContext, path = 'token') {
     clock: openSystemClock(),
     observer: {
       added() {},
+      removed() {},
       called() {},
       stepped(_policy, before, after) {
         if (after.jwt?.serial !== before.jwt?.serial) used.push(after.jwt?.claims.subject ?? '');

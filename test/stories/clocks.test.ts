@@ -109,7 +109,7 @@ test('started again two seconds after another process wrote its token: the login
   ] as const) {
     const { world } = observedWorld();
     world.jwt = JWT;
-    world.post({ type: 'token-found', ageMs });
+    world.post({ type: 'last-login-found', ageMs });
     world.pass(10 * SECOND);
     assert.deepEqual(
       world.calls.map(({ operation, at }) => [operation, Math.round((at - T0) / 100) * 100]),

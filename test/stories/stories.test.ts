@@ -175,7 +175,7 @@ test('a role that is not there is asked for ever more slowly, and a reload wakes
   const gaps = world.calls.slice(1).map(({ at }, index) => at - (world.calls[index]?.at ?? 0));
   assert.ok(Math.max(...gaps) <= 300_000 && Math.max(...gaps) >= 150_000, `gaps ${gaps}`);
   world.vault.refusal = undefined;
-  world.post({ type: 'refresh-requested' });
+  world.post({ type: 'retry-requested' });
   world.pass(5000);
   assert.equal(world.status().ready, true);
 });
@@ -251,7 +251,7 @@ test('on_stop "revoke": the token is revoked and taken out of the sinks', () => 
   world.pass(1000);
   world.post({ type: 'stop-requested' });
   world.pass(1000);
-  assert.deepEqual(world.transcript.slice(-2), ['1.0s  revoked', '1.0s  withdrawn']);
+  assert.deepEqual(world.transcript.slice(-2).sort(), ['1.0s  revoked', '1.0s  withdrawn']);
   assert.equal(world.file, undefined);
   assert.equal(world.vault.issued.size, 0);
 });
@@ -295,13 +295,13 @@ test('a refresh that meets a failing Vault is made good by the first login that 
   assert.equal(world.status().failure, undefined);
 });
 
-test('on_stop "revoke" with a call in flight that hangs: revoked, and out of the sinks within two seconds all the same', () => {
+test('on_stop "revoke" with a call in flight that hangs: revoked, and out of the sinks within a second all the same', () => {
   const settings = { onStop: 'revoke' } as const;
   const world = begin(new World({ settings, latencyMs: (effect) => (effect === 'renew' ? 15_000 : 20) }));
   world.pass(0.76 * HOUR);
   assert.equal(world.calls.at(-1)?.operation, 'renew');
   world.post({ type: 'stop-requested' });
-  world.pass(2100);
+  world.pass(1000);
   assert.equal(world.file, undefined);
   assert.equal(world.vault.issued.size, 0);
 });

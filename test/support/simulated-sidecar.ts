@@ -16,8 +16,6 @@ export interface SidecarParts {
   readonly onStep: RunnerObserver['stepped'];
 }
 
-const STOP_GRACE_MS = 2500;
-
 export class SimulatedSidecar {
   readonly #parts: SidecarParts;
   #running: { readonly exchanges: Exchanges; readonly observer: Observer } | undefined;
@@ -91,7 +89,7 @@ export class SimulatedSidecar {
   /** SIGTERM: resolves when the process would end. */
   async stop(): Promise<void> {
     this.#parts.time.touch();
-    await this.#running?.exchanges.stop(STOP_GRACE_MS);
+    await this.#running?.exchanges.stop();
     this.#running = undefined;
   }
 

@@ -1,8 +1,9 @@
 // One exchange's core in a world of its own: virtual time, a model Vault, a JWT file and sinks that are variables.
 // It plays the runner's part (one timer, results as events) and writes down what happens, for stories and simulations.
 
+import { isStopped } from '../../src/core/decide.ts';
 import type { Failure } from '../../src/core/errors.ts';
-import { initialState, step } from '../../src/core/exchange.ts';
+import { type Beginning, initialState, step } from '../../src/core/exchange.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { ExchangeSettings } from '../../src/core/settings.ts';
 import type { Effect, ExchangeEvent, Moment, Policy, State } from '../../src/core/state.ts';
@@ -12,9 +13,12 @@ import { buildModelVault } from './model-vault.ts';
 export const T0 = Date.UTC(2026, 10, 1);
 
 export interface WorldOptions {
+  readonly beginning?: Beginning;
   readonly settings?: Partial<ExchangeSettings>;
   readonly random?: () => number;
   readonly latencyMs?: (effect: Effect['type']) => number;
+  /** whether the result of an effect is lost on its way back, after the effect took place */
+  readonly loses?: (effect: Effect) => boolean;
   /** called after every step */
   readonly check?: (world: World, before: State, event: ExchangeEvent, wakeAt: number) => void;
 }
@@ -35,8 +39,8 @@ export class World {
   now = T0;
   /** wall clock minus steady clock */
   wallOffsetMs = 0;
-  readonly vault = buildModelVault();
-  jwt: string | Failure = { code: 'jwt_missing' };
+  readonly vault: ReturnType<typeof buildModelVault>;
+  jwt: string | Failure;
   sinkFailure: Failure | undefined;
   watched = true;
   /** what a reader of the sink's file finds */
@@ -50,10 +54,15 @@ export class World {
   #order = 0;
   #wakeAt = Number.POSITIVE_INFINITY;
 
-  constructor(options: WorldOptions = {}) {
+  /** @param before the world whose Vault, file, JWT and time go on in this one */
+  constructor(options: WorldOptions = {}, before?: World) {
     this.#options = options;
+    this.vault = before?.vault ?? buildModelVault();
+    this.now = before?.now ?? T0;
+    this.jwt = before?.jwt ?? { code: 'jwt_missing' };
+    this.file = before?.file;
     this.policy = { settings: { ...settingsOf(), ...options.settings }, sinks: ['/vault/token'] };
-    this.state = initialState(this.policy, this.moment());
+    this.state = initialState(this.policy, this.moment(), options.beginning);
   }
 
   moment(): Moment {
@@ -62,6 +71,15 @@ export class World {
 
   status(): ExchangeStatus {
     return describe(this.policy, this.state, this.moment());
+  }
+
+  isStopped(): boolean {
+    return isStopped(this.policy, this.state, this.now);
+  }
+
+  jwtSecret(): Secret {
+    if (typeof this.jwt !== 'string') throw new Error('there is no JWT');
+    return new Secret(this.jwt);
   }
 
   /** Puts another JWT in place, as the issuer does; the watcher hints at it. */
@@ -117,17 +135,21 @@ export class World {
     this.at(this.now + Math.ceil(ms / 2), () => {
       const event = this.#outcome(effect);
       if (call !== undefined) call.outcome = 'failure' in event ? event.failure.code : 'ok';
+      if (this.#options.loses?.(effect)) return;
       this.at(this.now + Math.floor(ms / 2), () => this.post(event));
     });
   }
 
   #outcome(effect: Effect): ExchangeEvent {
     switch (effect.type) {
+      case 'find-last-login':
+        return { type: 'last-login-found', ageMs: Number.POSITIVE_INFINITY };
       case 'read-jwt': {
         const { jwt, watched } = this;
+        const { attempt } = effect;
         return typeof jwt === 'string'
-          ? { type: 'jwt-read', secret: new Secret(jwt), watched }
-          : { type: 'jwt-unreadable', failure: jwt, watched };
+          ? { type: 'jwt-read', attempt, secret: new Secret(jwt), watched }
+          : { type: 'jwt-unreadable', attempt, failure: jwt, watched };
       }
       case 'log-in': {
         const { attempt } = effect;
@@ -144,14 +166,15 @@ export class World {
           : { type: 'renewed', attempt, grant: answer };
       }
       case 'revoke':
-        this.vault.issued.delete(effect.token.reveal());
+        this.vault.issued.delete(effect.token.secret.reveal());
         return { type: 'revoked', attempt: effect.attempt };
       case 'deliver': {
+        const { sink, attempt } = effect;
         if (this.sinkFailure !== undefined)
-          return { type: 'delivery-failed', sink: effect.sink, failure: this.sinkFailure };
+          return { type: 'delivery-failed', sink, attempt, failure: this.sinkFailure };
         const written = this.file?.equals(effect.token.secret) !== true;
         this.file = effect.token.secret;
-        return { type: 'delivered', sink: effect.sink, written };
+        return { type: 'delivered', sink, attempt, written };
       }
       case 'withdraw':
         this.file = undefined;

@@ -1,0 +1,68 @@
+// Records what a reading of the workload JWT brought, and when to read it again.
+
+import type { Failure } from './errors.ts';
+import {
+  DEBOUNCE_MS,
+  HINT_MS,
+  identityDelay,
+  identityRetryDelay,
+  pollDelay,
+  rereadDelay,
+  UNWATCHED_POLL_MS,
+} from './schedule.ts';
+import type { ExchangeEvent, Moment, Policy, State } from './state.ts';
+import { decodeWorkloadJwt, isExpired, isOlder, type WorkloadJwt } from './workload-jwt.ts';
+
+/** At once after a quiet time, so that a JWT that was put in place is used at once; in a burst, now and then. */
+export const hintedReadAt = ({ reading }: State, { now }: Moment): number =>
+  Math.max(now + HINT_MS, (reading.inFlight?.startedAt ?? reading.endedAt) + DEBOUNCE_MS);
+
+type JwtRead = Extract<ExchangeEvent, { type: 'jwt-read' }>;
+
+export function withJwt(policy: Policy, state: State, event: JwtRead, moment: Moment): State {
+  const decoded = decodeWorkloadJwt(event.secret, policy.settings.expect);
+  if ('code' in decoded) return withUnreadableJwt(policy, state, { failure: decoded, watched: event.watched }, moment);
+  // a hint that came while the file was being read asks for one more look
+  const nextAt = Math.min(state.reading.nextAt, nextReading(policy, event.watched, decoded, moment));
+  const reading = { inFlight: undefined, endedAt: moment.now, nextAt, candidate: undefined, failure: undefined };
+  const held = state.jwt;
+  if (held?.claims.secret.equals(decoded.secret)) return { ...state, reading };
+  const heldIsGood = held !== undefined && state.loginStreak === undefined && !isExpired(held.claims, moment.wall);
+  if (heldIsGood && isOlder(decoded, held.claims)) return { ...state, reading };
+  if (event.mayBeTorn === true && state.reading.candidate?.equals(decoded.secret) !== true) {
+    const soon = Math.min(nextAt, moment.now + DEBOUNCE_MS);
+    return { ...state, reading: { ...reading, nextAt: soon, candidate: decoded.secret } };
+  }
+  const jwt = { serial: (held?.serial ?? 0) + 1, claims: decoded };
+  return { ...state, reading, jwt, loginStreak: undefined };
+}
+
+export function withUnreadableJwt(
+  policy: Policy,
+  state: State,
+  event: { failure: Failure; watched: boolean },
+  moment: Moment,
+): State {
+  const { now, random } = moment;
+  const { source } = policy.settings;
+  const last = state.reading.failure;
+  const goesOn = last?.failure.code === event.failure.code;
+  const failure = { failure: event.failure, since: goesOn ? last.since : now, count: goesOn ? last.count + 1 : 1 };
+  const delayMs =
+    source.kind === 'vault-identity'
+      ? identityRetryDelay(event.failure, failure.count, random)
+      : rereadDelay(failure.count, pollDelayOf(policy, event.watched, random));
+  const nextAt = Math.min(state.reading.nextAt, now + delayMs);
+  return { ...state, reading: { inFlight: undefined, endedAt: now, nextAt, candidate: undefined, failure } };
+}
+
+function nextReading(policy: Policy, watched: boolean, jwt: WorkloadJwt, { now, random }: Moment): number {
+  const { source } = policy.settings;
+  return now + (source.kind === 'vault-identity' ? identityDelay(jwt) : pollDelayOf(policy, watched, random));
+}
+
+function pollDelayOf({ settings: { source } }: Policy, watched: boolean, random: number): number {
+  // a variable never changes
+  const interval = source.kind === 'file' ? source.pollIntervalMs : 3_600_000;
+  return pollDelay(watched ? interval : Math.min(interval, UNWATCHED_POLL_MS), random);
+}

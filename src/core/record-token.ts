@@ -1,0 +1,157 @@
+// Records what logins and renewals brought: the token and its lease, failures in a row, and the tokens that were replaced.
+
+import { refilled, spend } from './bucket.ts';
+import { type Failure, factsOf } from './errors.ts';
+import { originOf } from './origin.ts';
+import {
+  FAILURE_BUDGET,
+  failureCost,
+  LOGIN_BUDGET,
+  loginPoint,
+  MOST_REPLACED,
+  REPLICATION_MS,
+  renewalPoint,
+  retryDelay,
+} from './schedule.ts';
+import type { HeldToken, LiveToken, Moment, Policy, State, Streak } from './state.ts';
+import type { Grant } from './vault-protocol.ts';
+
+/** The machine slept over the answer, or it took longer than the lease: no reason to let go of a token that lives. */
+export function isDeadOnArrival({ token, call }: State, { leaseMs }: Grant, { now }: Moment): boolean {
+  return token !== undefined && token.expiresAt > now && (call?.startedAt ?? now) + leaseMs <= now;
+}
+
+export function withFailedLogin(state: State, failure: Failure, moment: Moment): State {
+  const loginStreak = streakAfter(state.loginStreak, failure, state, moment);
+  // A node that lags did nothing: asking again is the same login still, so its cost is given back.
+  const refund = failure.code === 'vault_behind' ? -1 : 0;
+  const logins = spend(state.logins, LOGIN_BUDGET, { now: moment.now, cost: refund });
+  return { ...withCost(state, failure, moment), loginStreak, logins };
+}
+
+export function withLogin(policy: Policy, before: State, grant: Grant, moment: Moment): State {
+  const state =
+    before.token === undefined || before.token.secret.equals(grant.secret)
+      ? before
+      : withReplaced(before, before.token, moment);
+  const same = state.token?.secret.equals(grant.secret) === true;
+  const generation = same ? state.generation : state.generation + 1;
+  const plan = granted(state, grant, moment);
+  // the policies of the tokens before lacked renew-self: this one is not asked about
+  const unrenewable = state.deniedRenewals >= 2 ? { renewable: false, renewAt: plan.loginAt } : {};
+  const token: HeldToken = {
+    ...plan,
+    ...unrenewable,
+    generation,
+    jwtSerial: state.call?.jwtSerial ?? 0,
+    origin: originOf(policy.settings),
+    fromEarlierConfig: false,
+    issuedAt: moment.now,
+    firstLeaseMs: grant.leaseMs,
+    renewed: false,
+  };
+  // A refresh requested after this login started needs a login of its own.
+  const isAnswered = (state.refreshRequestedAt ?? 0) <= (state.call?.startedAt ?? moment.now);
+  const refreshRequestedAt = isAnswered ? undefined : state.refreshRequestedAt;
+  return { ...state, token, generation, loginStreak: undefined, renewalStreak: undefined, refreshRequestedAt };
+}
+
+export function withRenewal(policy: Policy, state: State, grant: Grant, moment: Moment): State {
+  const held = state.token;
+  if (held === undefined) return state;
+  const token = { ...held, ...granted(state, grant, moment), renewed: true };
+  // Less than half of what the first login gave: the maximum TTL is near, and only a login helps.
+  const shrunk = grant.leaseMs < held.firstLeaseMs / 2;
+  const newJwtRefused = policy.settings.onNewJwt === 'login' && state.jwt?.serial !== held.jwtSerial;
+  const loginIsWanted = newJwtRefused || state.refreshRequestedAt !== undefined;
+  return {
+    ...state,
+    token: shrunk ? { ...token, renewable: false } : token,
+    deniedRenewals: 0,
+    renewalStreak: undefined,
+    loginStreak: loginIsWanted ? state.loginStreak : undefined,
+  };
+}
+
+/** The lease counts from the moment of asking, so that it is never taken for longer than it is. */
+function granted(state: State, grant: Grant, moment: Moment) {
+  const grantedAt = state.call?.startedAt ?? moment.now;
+  return {
+    ...grant,
+    revision: (state.token?.revision ?? 0) + 1,
+    grantedAt,
+    expiresAt: grantedAt + grant.leaseMs,
+    renewAt: grantedAt + renewalPoint(grant.leaseMs, moment.random),
+    loginAt: grantedAt + loginPoint(grant.leaseMs),
+  };
+}
+
+export function withDeniedRenewal(state: State, failure: Failure, moment: Moment): State {
+  const charged = withCost(state, failure, moment);
+  const renewalStreak = streakAfter(state.renewalStreak, failure, state, moment);
+  const { token } = state;
+  const tooYoung =
+    token !== undefined && moment.now - token.grantedAt < REPLICATION_MS && state.renewalStreak === undefined;
+  if (token === undefined || factsOf(failure).retry !== 'log-in' || (failure.code === 'renewal_denied' && tooYoung)) {
+    return { ...charged, renewalStreak };
+  }
+  const firstDenied = failure.code === 'renewal_denied' && !token.renewed;
+  const deniedRenewals = firstDenied ? state.deniedRenewals + 1 : 0;
+  // Two fresh tokens in a row whose first renewal is denied: it's the policy, and the token itself is alive.
+  const renewAt = deniedRenewals >= 2 ? token.loginAt : moment.now;
+  return { ...charged, renewalStreak, deniedRenewals, token: { ...token, renewable: false, renewAt } };
+}
+
+function withCost(state: State, failure: Failure, { now }: Moment): State {
+  return { ...state, budget: spend(state.budget, FAILURE_BUDGET, { now, cost: failureCost(failure) }) };
+}
+
+function streakAfter(
+  streak: Streak | undefined,
+  failure: Failure,
+  state: State,
+  { now, wall, random }: Moment,
+): Streak {
+  const count = (streak?.count ?? 0) + 1;
+  const left = state.token === undefined ? undefined : state.token.expiresAt - now;
+  const notBefore = state.jwt?.claims.notBefore ?? state.jwt?.claims.issuedAt;
+  const delay = retryDelay(failure, {
+    count,
+    tokenLeftMs: left !== undefined && left > 0 ? left : undefined,
+    untilValidMs: notBefore === undefined ? undefined : notBefore - wall,
+    random,
+  });
+  return { failure, since: streak?.since ?? now, count, retryAt: now + delay };
+}
+
+/** An earlier process logged in: one that is restarted again and again must not log in more often for it. */
+export function withEarlierLogin(state: State, ageMs: number, { now }: Moment): State {
+  const { level, at } = refilled(state.logins, LOGIN_BUDGET, now);
+  return { ...state, logins: { level: Math.min(level, ageMs * LOGIN_BUDGET.refillPerMs), at } };
+}
+
+export const lateToken = (grant: Grant, origin: LiveToken['origin'], { now }: Moment) => ({
+  ...grant,
+  origin,
+  expiresAt: now + grant.leaseMs,
+});
+
+/** Remembers a token that is no longer the exchange's own. Batch tokens can't be revoked, so they aren't kept. */
+export function withReplaced(state: State, token: LiveToken & Pick<Grant, 'type'>, { now }: Moment): State {
+  if (token.type === 'batch') return state;
+  const { secret, origin, expiresAt } = token;
+  const live = state.replaced.filter((one) => one.expiresAt > now && !one.secret.equals(secret));
+  return { ...state, replaced: [{ secret, origin, expiresAt }, ...live].slice(0, MOST_REPLACED) };
+}
+
+export function withoutRevoked(state: State, attempt: number): State {
+  const { stopping, token, replaced } = state;
+  const { revocation } = stopping ?? {};
+  if (stopping === undefined || revocation?.attempt !== attempt) return state;
+  return {
+    ...state,
+    token: token?.secret.equals(revocation.secret) ? undefined : token,
+    replaced: replaced.filter(({ secret }) => !secret.equals(revocation.secret)),
+    stopping: { ...stopping, revocation: undefined },
+  };
+}
