@@ -84,3 +84,10 @@ export function openDeadline(clock: Clock, ms: number): { readonly reached: Prom
   });
   return { reached, cancel: () => cancel() };
 }
+
+/** Resolves with the work, or `ms` from now without it. */
+export async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
+  const deadline = openDeadline(clock, ms);
+  await Promise.race([work, deadline.reached]);
+  deadline.cancel();
+}

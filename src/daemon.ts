@@ -3,7 +3,7 @@
 // Stop: HTTP and exchanges end at the same time, then the log is flushed; all within a second and a half.
 
 import { readFile } from 'node:fs/promises';
-import { openDeadline, openSystemClock } from './clock.ts';
+import { openSystemClock, within } from './clock.ts';
 import { ExchangeError } from './core/errors.ts';
 import type { ListenAddress, Settings } from './core/settings.ts';
 import { type Exchanges, openExchanges } from './exchanges.ts';
@@ -107,13 +107,6 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
       observer.log.flush();
     },
   };
-}
-
-/** Resolves with the work, or after `ms` without it. */
-async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
-  const deadline = openDeadline(clock, ms);
-  await Promise.race([work, deadline.reached]);
-  deadline.cancel();
 }
 
 interface Listener {

@@ -1,8 +1,9 @@
 // One exchange as the process serves it: its runner with source, Vault client and sinks, and the clients that wait for its
 // next token. A reload replaces the runner: the token stays served, and waiting clients keep waiting.
 
-import { openDeadline } from './clock.ts';
+import { within } from './clock.ts';
 import type { Beginning } from './core/exchange.ts';
+import { callDeadline } from './core/schedule.ts';
 import type { Secret } from './core/secret.ts';
 import type { ExchangeSettings, SinkSettings, SourceSettings, TlsSettings, VaultSettings } from './core/settings.ts';
 import type { Policy, State } from './core/state.ts';
@@ -116,19 +117,17 @@ export function openServedExchange(
         const { policy, runner, close } = open;
         const inherited = { settings: policy.settings, state: runner.state() };
         earlierVaults.remember(policy.settings.vault);
-        await close();
+        await close('after the call in flight');
         open = openParts(settings, tools, { startsAt, inherited }, hooks);
       }),
     stop: (graceMs) =>
       inOrder(async () => {
-        const deadline = openDeadline(clock, graceMs);
-        await Promise.race([open.runner.stop(), deadline.reached]);
-        deadline.cancel();
-        await open.close();
+        await within(clock, graceMs, open.runner.stop());
+        await open.close('at once');
         await earlierVaults.close();
         waiting.wake();
       }),
-    close: () => inOrder(() => open.close()),
+    close: () => inOrder(() => open.close('at once')),
   };
 }
 
@@ -185,7 +184,7 @@ function openParts(
   { onStepped, ...hooks }: Hooks,
 ) {
   const sinks = settings.sinks.map((sink) =>
-    inTurn(ports.openSink(sink), turns, () => mayUse(settings.name, sink.path)),
+    inTurn(ports.openSink(sink), { turns, now: clock.now, isOurs: () => mayUse(settings.name, sink.path) }),
   );
   const policy: Policy = { settings, sinks: sinks.map(({ id }) => id) };
   const onHint = () => runner.post({ type: 'jwt-hinted' });
@@ -215,10 +214,12 @@ function openParts(
   return {
     policy,
     runner,
-    /** Ends everything but a call in flight: what a login brings is still wanted, so its client is closed after it. */
-    async close() {
+    /** After a reload, the token that a login in flight brings is still wanted: its client closes after the answer. */
+    async close(when: 'at once' | 'after the call in flight') {
       const settled = runner.close();
-      void settled.then(() => vault.close());
+      const closeVault = () => vault.close();
+      if (when === 'at once') await closeVault();
+      else void within(clock, callDeadline(settings.vault), settled).then(closeVault);
       await Promise.allSettled([source.close(), ...watches.map((watch) => watch.close())]);
     },
   };

@@ -156,10 +156,10 @@ function logIn(draft: Draft): void {
 /** A login uses the newest JWT there is: the file is read first, unless that has just been done or hangs. */
 function isAwaitingRead(draft: Draft): boolean {
   const { reading } = draft.state;
-  // each reading of another Vault makes a new JWT, and a new JWT ends the backoff of logins
-  if (draft.policy.settings.source.kind === 'vault-identity') return false;
   if (reading.failure?.failure.code === 'jwt_read_stuck') return false;
   if (reading.inFlight !== undefined) return true;
+  // each reading of another Vault makes a new JWT, and a new JWT ends the backoff of logins
+  if (draft.policy.settings.source.kind === 'vault-identity') return false;
   if (reading.endedAt + FRESH_READ_MS > draft.now) return false;
   startReading(draft);
   return true;

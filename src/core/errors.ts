@@ -129,6 +129,9 @@ export function factsOf(failure: Failure): ErrorFacts {
   return ERRORS[failure.code];
 }
 
+/** Vault answered, and refused what it was sent: neither the way to it nor its own state is the reason. */
+export const isRefusal = (failure: Failure): boolean => factsOf(failure).exit === 4;
+
 /** One line for a person: title, evidence and hint. */
 function describeFailure(failure: Failure): string {
   const { title, hint } = factsOf(failure);

@@ -1,7 +1,7 @@
 // Records what logins and renewals brought: the token and its lease, failures in a row, and the tokens that were replaced.
 
 import { refilled, spend } from './bucket.ts';
-import { type Failure, factsOf } from './errors.ts';
+import { type Failure, factsOf, isRefusal } from './errors.ts';
 import { originOf } from './origin.ts';
 import {
   FAILURE_BUDGET,
@@ -22,7 +22,9 @@ export function isDeadOnArrival({ token, call }: State, { leaseMs }: Grant, { no
 }
 
 export function withFailedLogin(state: State, failure: Failure, moment: Moment): State {
-  const loginStreak = streakAfter(state.loginStreak, failure, state, moment);
+  // A newer JWT came while this login was in flight: the refusal of the older one says nothing about it.
+  const isOutdated = isRefusal(failure) && state.jwt !== undefined && state.call?.jwtSerial !== state.jwt.serial;
+  const loginStreak = isOutdated ? undefined : streakAfter(state.loginStreak, failure, state, moment);
   // A node that lags did nothing: asking again is the same login still, so its cost is given back.
   const refund = failure.code === 'vault_behind' ? -1 : 0;
   const logins = spend(state.logins, LOGIN_BUDGET, { now: moment.now, cost: refund });

@@ -5,6 +5,9 @@ import { type Chance, chanceOf, seededRandom } from '../support/random.ts';
 import { KINDS } from './faults.ts';
 import { DAY, type Fault, HOUR, MINUTE, type Plan, SECOND, type Setup } from './plan.ts';
 
+/** Each month has it at least once: what is lost is what no code expects. */
+const LOST = 'results are lost';
+
 /** How the faults of a month come: some alone, some upon one another; most are short. */
 const MEAN_PAUSE_MS = 26 * HOUR;
 const LONG_SHARE = 1 / 6;
@@ -14,28 +17,31 @@ export function drawPlan(seed: number, days = 30): Plan {
   const chance = chanceOf(seededRandom(seed));
   const setup = drawSetup(chance);
   const faults: Fault[] = [];
-  let atMs = chance.spread(SECOND, HOUR);
+  let nextMs = chance.spread(SECOND, HOUR);
   const names = Object.keys(KINDS);
-  while (atMs < (days - 1) * DAY) {
+  while (nextMs < (days - 1) * DAY) {
     const together = chance.pick([1, 1, 1, 2, 3]);
-    let endMs = atMs;
+    let endMs = nextMs;
     for (let one = 0; one < together; one++) {
       const name = chance.pick(names);
       const { lasts, draw } = KINDS[name] as (typeof KINDS)[string];
       const fault = {
         id: faults.length + 1,
         kind: name,
-        atMs,
+        atMs: nextMs,
         forMs: drawLength(chance, lasts),
         args: draw(chance, setup),
       };
       faults.push(fault);
-      endMs = Math.max(endMs, atMs + fault.forMs);
-      atMs += chance.spread(SECOND, 10 * MINUTE);
+      endMs = Math.max(endMs, nextMs + fault.forMs);
+      nextMs += chance.spread(SECOND, 10 * MINUTE);
     }
-    atMs = Math.max(atMs, endMs) - Math.round(Math.log(1 - chance.random()) * MEAN_PAUSE_MS);
+    nextMs = Math.max(nextMs, endMs) - Math.round(Math.log(1 - chance.random()) * MEAN_PAUSE_MS);
   }
-  return { seed, days, setup, faults };
+  const lasts = KINDS[LOST]?.lasts ?? [0, 0];
+  const atMs = chance.spread(HOUR, (days - 1) * DAY);
+  const lost = { id: faults.length + 1, kind: LOST, atMs, forMs: drawLength(chance, lasts), args: { share: 0.1 } };
+  return { seed, days, setup, faults: [...faults, lost].sort((a, b) => a.atMs - b.atMs) };
 }
 
 function drawLength(chance: Chance, [shortest, longest]: readonly [number, number]): number {

@@ -61,6 +61,17 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
       return onEverything(true, SOON_MS);
     },
   },
+  'results are lost': {
+    lasts: [SECOND, HOUR],
+    draw: (chance) => ({ share: chance.pick([0.02, 0.1, 0.5]) }),
+    begin(life, fault) {
+      life.host.lostShare = Number(fault.args['share']);
+      const end = () => {
+        life.host.lostShare = 0;
+      };
+      return onEverything(true, SLOW_MS, end);
+    },
+  },
   'the process stands still': {
     lasts: [SECOND, HOUR],
     draw: () => ({}),

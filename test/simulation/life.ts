@@ -142,6 +142,7 @@ export class Life {
     for (const name of changed) if (!before.has(name)) this.#health.mustBeWellIn(name, START_MS);
     this.shake(changed);
     if (this.#promises.isStopping) return;
+    this.#promises.reloaded();
     this.sidecar.reload(settings, (error) => this.broken('V7', `a reload failed: ${error}`));
   }
 

@@ -94,6 +94,20 @@ test('of two JWTs in a row the last one counts; those that come during a login a
   ]);
 });
 
+test('a JWT that comes while the login with the one before fails is used a second after it (A24)', () => {
+  const world = begin(new World({ latencyMs: (effect) => (effect === 'log-in' ? 500 : 2) }));
+  world.vault.refusal = { code: 'jwt_expired' };
+  world.pass(100);
+  world.writeJwt(jwtOf(1000));
+  world.pass(300);
+  world.vault.refusal = undefined;
+  world.pass(1700);
+  assert.deepEqual(
+    world.calls.map(({ outcome }) => outcome),
+    ['jwt_expired', 'ok'],
+  );
+});
+
 test('a JWT that is not the expected one never leaves the machine', () => {
   const world = begin(
     new World({ settings: { expect: { audience: 'vault' } } }),

@@ -46,7 +46,16 @@ export interface HostObserver {
   settled(call: CallRecord): void;
 }
 
+/** As many results of one sink may never come: each stands for a call to the file system that holds a thread. */
+const MOST_LOST_OF_A_SINK = 2;
+
+/** after so long the reader of small files gives up */
+const READ_DEADLINE_MS = 5000;
+
 export class SimulatedHost {
+  /** the share of results that never reach the process, after what they are of took place */
+  lostShare = 0;
+  readonly #lostOf = new Map<string, number>();
   readonly files = new Map<string, string>();
   readonly troubles = new Map<string, PathTrouble>();
   /** false: the watcher is dead, and says so */
@@ -105,8 +114,18 @@ export class SimulatedHost {
     });
   }
 
+  /** Resolves at once, or never. */
+  #onWayBack(sink?: string): Promise<void> {
+    const known = this.#lostOf.get(sink ?? '') ?? 0;
+    if (this.#random() >= this.lostShare || (sink !== undefined && known >= MOST_LOST_OF_A_SINK))
+      return Promise.resolve();
+    if (sink !== undefined) this.#lostOf.set(sink, known + 1);
+    return new Promise(() => {});
+  }
+
   /** The process is gone; its files stay. */
   kill(): void {
+    this.#lostOf.clear();
     this.#watches.clear();
     this.#waiting.clear();
     this.opened = 0;
@@ -140,12 +159,13 @@ export class SimulatedHost {
       read: async () => {
         this.#observer.read(path);
         const see = readings.begin();
-        await this.#troubled(path);
+        await Promise.race([this.#troubled(path), this.#givingUp(path)]);
         const text = this.files.get(path)?.trim();
         const written = this.#written.get(path);
         if (text === undefined || written === undefined) throw new ExchangeError('jwt_missing', path);
         if (text === '') throw new ExchangeError('jwt_empty', path);
         see({ inode: written.inode, ageMs: this.#time.now - written.at });
+        await this.#onWayBack();
         return new Secret(text);
       },
       close: watch.close,
@@ -159,10 +179,13 @@ export class SimulatedHost {
       deliver: async (token) => {
         const content = renderToken(format, token);
         await this.#troubled(path);
-        if (this.files.get(path) === content) return { written: false };
-        this.put(path, content);
-        this.#observer.wrote(path, content);
-        return { written: true };
+        const written = this.files.get(path) !== content;
+        if (written) {
+          this.put(path, content);
+          this.#observer.wrote(path, content);
+        }
+        await this.#onWayBack(path);
+        return { written };
       },
       age: async () =>
         this.#time.now - (this.files.has(path) ? (this.#written.get(path)?.at ?? 0) : Number.NEGATIVE_INFINITY),
@@ -171,6 +194,7 @@ export class SimulatedHost {
         await this.#troubled(path);
         this.files.delete(path);
         this.#observer.removed(path);
+        await this.#onWayBack(path);
       },
     };
   }
@@ -185,6 +209,13 @@ export class SimulatedHost {
       });
     } else if (trouble?.latencyMs !== undefined) await this.#pause(trouble.latencyMs);
     if (trouble?.code !== undefined) throw new ExchangeError(trouble.code, path);
+  }
+
+  /** Rejects when a hung reading has taken too long. */
+  async #givingUp(path: string): Promise<void> {
+    if (!this.troubles.get(path)?.isHung) return new Promise(() => {});
+    await this.#pause(READ_DEADLINE_MS);
+    throw new ExchangeError('jwt_read_stuck', path);
   }
 
   #pause(ms: number): Promise<void> {
@@ -218,12 +249,17 @@ export class SimulatedHost {
             this.#observer.settled(call);
             this.#time.touch();
           };
+          const loseResult = () => {
+            open.delete(fail);
+            this.#observer.settled(call);
+          };
           const fail = (error: unknown) => {
             settle();
             reject(error);
           };
           open.add(fail);
           this.#carry(call, { isWaiting: () => open.has(fail), fail }, (reply) => {
+            if (operationOf(request) !== 'revoke' && this.#random() < this.lostShare) return loseResult();
             call.reply = reply;
             settle();
             resolve(reply);

@@ -42,6 +42,8 @@ export interface MintedToken {
   expiresAt: number;
   /** the end of the longest lease that a reply told */
   toldUntil: number;
+  /** the life of the process that it was given to; undefined while no reply has brought it */
+  heldInLife?: number;
 }
 
 /** What Vaults and issuers of one world have given out. */
