@@ -38,62 +38,45 @@ export function openExchanges(
   { isOneShot = false, ...shared }: SharedTools,
 ): Exchanges {
   const served = new Map<string, ServedExchange>();
-  let inForce = settings;
-  // A token goes to the Vault that granted it and to no other, also while a reload moves exchanges from one to another:
-  // both who asks and whose token it is must be under the config in force by then.
+  const firstDeliveries = openFirstDeliveries(settings.map(({ name }) => name));
+  const config = openConfigInForce(settings);
   const tokenFor = (asking: ExchangeSettings, name: string) => {
-    const asker = inForce.find((one) => one.name === asking.name);
-    const address = inForce.find((one) => one.name === name)?.vault.address;
-    if (address === undefined || !isDeepStrictEqual(asker?.source, asking.source)) return undefined;
-    return served.get(name)?.tokenFrom(address);
+    const address = config.vaultOf(name, asking);
+    return address === undefined ? undefined : served.get(name)?.tokenFrom(address);
   };
-  /** asked at every delivery: by the sink, so that many exchanges don't cost each of them */
-  let owners = ownersOf(settings);
-  const mayUse = (exchange: string, sink: string) => (owners.get(sink) ?? exchange) === exchange;
-  const tools: ExchangeTools = { ...shared, tokenFor, mayUse, turns: new Map() };
-  let tellStarted = () => {};
-  const started = new Promise<void>((resolve) => {
-    tellStarted = resolve;
-  });
-  const starting = new Set(settings.map(({ name }) => name));
-  const doneStarting = (name: string) => {
-    if (starting.delete(name) && starting.size === 0) tellStarted();
-  };
+  const tools: ExchangeTools = { ...shared, tokenFor, mayUse: config.mayUse, turns: new Map() };
   let lastStepAt = performance.now();
   let isEnding = false;
+  /** those that a reload took away, until they have ended */
+  const leaving = new Set<Promise<void>>();
   const open = (one: ExchangeSettings, beginning: ServedBeginning) => {
     const onStep = (state: State) => {
       lastStepAt = performance.now();
-      if (state.started) doneStarting(one.name);
+      if (state.started) firstDeliveries.done(one.name);
     };
     served.set(one.name, openServedExchange(one, tools, beginning, onStep));
   };
-  const startTimes = () => {
-    let startsAt = tools.clock.now() - START_GAP_MS;
-    return () => {
-      startsAt += START_GAP_MS;
-      return startsAt;
-    };
+  const stop = (one: ServedExchange) => {
+    const stopped = one.stop(GRACE_MS).finally(() => leaving.delete(stopped));
+    leaving.add(stopped);
   };
 
-  const firstTime = startTimes();
+  const firstTime = startTimes(tools.clock.now());
   for (const one of settings) open(one, { startsAt: firstTime(), looksForLastLogin: !isOneShot });
   return {
     views: () => [...served.values()],
-    started,
-    isStarted: () => starting.size === 0,
+    started: firstDeliveries.all,
+    isStarted: firstDeliveries.isDone,
     lastStepAt: () => lastStepAt,
     async apply(next) {
       if (isEnding) return;
-      inForce = next;
-      owners = ownersOf(next);
-      const names = new Set(next.map(({ name }) => name));
-      const gone = [...served.values()].filter(({ name }) => !names.has(name));
+      const leftSinks = config.replace(next);
+      const gone = [...served.values()].filter(({ name }) => !next.some((one) => one.name === name));
       for (const { name } of gone) {
         served.delete(name);
-        doneStarting(name);
+        firstDeliveries.done(name);
       }
-      const nextTime = startTimes();
+      const nextTime = startTimes(tools.clock.now());
       for (const one of next) {
         // a stop came while another exchange was changed: nothing starts any more
         if (isEnding) break;
@@ -102,16 +85,65 @@ export function openExchanges(
         else if (isDeepStrictEqual(known.settings(), one)) known.retry();
         else await known.change(one, nextTime());
       }
-      await Promise.all(gone.map((one) => one.stop(GRACE_MS)));
+      for (const one of gone) stop(one);
+      await Promise.all(leaving);
       for (const { name } of gone) if (!served.has(name)) tools.observer.removed(name);
+      for (const { name, path } of leftSinks) tools.observer.left(name, path);
     },
     async stop() {
       isEnding = true;
-      await Promise.all([...served.values()].map((one) => one.stop(GRACE_MS)));
+      for (const one of served.values()) stop(one);
+      await Promise.all(leaving);
     },
     async close() {
       isEnding = true;
       await Promise.all([...served.values()].map((one) => one.close()));
+    },
+  };
+}
+
+/** The exchanges that the process started with, until each has delivered its first token. */
+function openFirstDeliveries(names: readonly string[]) {
+  const { promise: all, resolve } = Promise.withResolvers<void>();
+  const missing = new Set(names);
+  return {
+    all,
+    isDone: () => missing.size === 0,
+    done(name: string) {
+      if (missing.delete(name) && missing.size === 0) resolve();
+    },
+  };
+}
+
+/** When each of many exchanges may start: Vault gets a stream of logins, not a wave. */
+function startTimes(now: number): () => number {
+  let next = now - START_GAP_MS;
+  return () => {
+    next += START_GAP_MS;
+    return next;
+  };
+}
+
+/** What exchanges may do to one another's tokens and sinks: the latest config decides, also while it is being applied. */
+function openConfigInForce(first: readonly ExchangeSettings[]) {
+  let inForce = first;
+  /** looked up at every delivery, so by the sink: many exchanges don't cost each of them */
+  let owners = ownersOf(first);
+  return {
+    /** The Vault of an exchange whose token another one asks for; undefined unless both are in force as they stand. */
+    vaultOf(name: string, asking: ExchangeSettings): string | undefined {
+      const asker = inForce.find((one) => one.name === asking.name);
+      if (!isDeepStrictEqual(asker?.source, asking.source)) return undefined;
+      return inForce.find((one) => one.name === name)?.vault.address;
+    },
+    mayUse: (exchange: string, sink: string) => (owners.get(sink) ?? exchange) === exchange,
+    /** @returns the sinks that are nobody's any more and whose files stay */
+    replace(next: readonly ExchangeSettings[]) {
+      const kept = inForce.filter(({ onStop }) => onStop === 'keep');
+      const sinks = kept.flatMap(({ name, sinks }) => sinks.map(({ path }) => ({ name, path })));
+      inForce = next;
+      owners = ownersOf(next);
+      return sinks.filter(({ path }) => !owners.has(path));
     },
   };
 }
@@ -122,5 +154,4 @@ const ownersOf = (settings: readonly ExchangeSettings[]): ReadonlyMap<string, st
 
 /** The core's own time for a stop, and a little more for the timer that may be late. */
 const GRACE_MS = STOP_MS + 200;
-/** From the start of one exchange to that of the next: Vault gets a stream of logins, not a wave. */
 const START_GAP_MS = 5;

@@ -68,7 +68,7 @@ const io: Io = {
       });
     }
   },
-  exit: (code) => process.exit(code),
+  exit: end,
 };
 
 function print(stream: NodeJS.WriteStream, text: string): void {
@@ -145,4 +145,22 @@ function report(error: unknown): number {
   return isUsage ? ERRORS.config_invalid.exit : ERRORS.internal.exit;
 }
 
-process.exitCode = await main(process.argv.slice(2)).catch(report);
+/**
+ * Ends the process at once, with this exit code. `process.exit` waits for the threads of file and DNS calls, and one of
+ * them may hang for ever in a file system that doesn't answer. Another program in this process's place ends them all.
+ */
+function end(code: number): void {
+  const isThreadBusy = process.getActiveResourcesInfo().some((name) => /^(FSReq|GetAddrInfoReq|DirHandle)/.test(name));
+  if (isThreadBusy) process.execve?.(process.execPath, [process.execPath, '-e', `process.exit(${code})`], {});
+  process.exit(code);
+}
+
+/** A command that is done ends by itself, unless something hangs: then it is ended, once its output is out. */
+function endSoon(code: number): void {
+  process.exitCode = code;
+  setTimeout(() => (process.stdout.writableLength > 0 ? endSoon(code) : end(code)), LINGER_MS).unref();
+}
+
+const LINGER_MS = 500;
+
+endSoon(await main(process.argv.slice(2)).catch(report));

@@ -39,6 +39,8 @@ export interface RunnerObserver {
   added(policy: Policy): void;
   /** A reload took the exchange away. */
   removed(exchange: string): void;
+  /** A reload took a sink away, and the file stays as it is. */
+  left(exchange: string, sink: string): void;
   stepped(policy: Policy, before: State, after: State, event: ExchangeEvent, moment: Moment): void;
   called(policy: Policy, call: VaultCall): void;
 }

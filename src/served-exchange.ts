@@ -114,11 +114,12 @@ export function openServedExchange(
     retry: () => open.runner.post({ type: 'retry-requested' }),
     change: (settings, startsAt) =>
       inOrder(async () => {
-        const { policy, runner, close } = open;
+        const { policy, runner, sinks, close } = open;
         const inherited = { settings: policy.settings, state: runner.state() };
         earlierVaults.remember(policy.settings.vault);
         await close('after the call in flight');
         open = openParts(settings, tools, { startsAt, inherited }, hooks);
+        if (policy.settings.onStop === 'revoke') await removeUnused(sinks, settings);
       }),
     stop: (graceMs) =>
       inOrder(async () => {
@@ -129,6 +130,12 @@ export function openServedExchange(
       }),
     close: () => inOrder(() => open.close('at once')),
   };
+}
+
+/** Takes the token out of the sinks that the new settings no longer name. A sink that another exchange has now is its own. */
+async function removeUnused(sinks: readonly TokenSink[], settings: ExchangeSettings): Promise<void> {
+  const unused = sinks.filter(({ id }) => !settings.sinks.some(({ path }) => path === id));
+  await Promise.allSettled(unused.map((sink) => sink.remove()));
 }
 
 /** The clients that wait for the next token. */
@@ -214,6 +221,7 @@ function openParts(
   return {
     policy,
     runner,
+    sinks,
     /** After a reload, the token that a login in flight brings is still wanted: its client closes after the answer. */
     async close(when: 'at once' | 'after the call in flight') {
       const settled = runner.close();

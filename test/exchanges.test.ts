@@ -13,7 +13,7 @@ const loginReply = (serial: number): Secret =>
 function setUp(settings: readonly ExchangeSettings[]) {
   const time = new SimulatedTime();
   const [reads, logins]: [string[], number[]] = [[], []];
-  const observer = { added() {}, removed() {}, stepped() {}, called() {} };
+  const observer = { added() {}, removed() {}, left() {}, stepped() {}, called() {} };
   const ports = {
     openSource: (source: SourceSettings) => ({
       watched: true,

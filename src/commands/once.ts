@@ -1,6 +1,6 @@
 // The daemon's own machine, stopped when every exchange has delivered once: for CI jobs and init containers.
 
-import { openDeadline, openSystemClock } from '../clock.ts';
+import { openDeadline, openSystemClock, within } from '../clock.ts';
 import { ERRORS } from '../core/errors.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 import { openExchanges } from '../exchanges.ts';
@@ -9,6 +9,8 @@ import { CONFIG_OPTION, type Command, parseTimeout } from './command.ts';
 import { loadSettings } from './load-settings.ts';
 
 const STDERR = 2;
+/** what hangs isn't waited for any longer */
+const CLOSE_MS = 1000;
 
 export const command: Command = {
   help: `vault-token-sidecar once [--config FILE] [--timeout 60s]
@@ -36,7 +38,7 @@ Exit codes: 0 delivered; 4 Vault refused the login; 5 Vault unreachable; 6 no us
     await Promise.race([exchanges.started, timeout.reached, interrupted]);
     timeout.cancel();
     const statuses = exchanges.views().map((view) => view.status());
-    await exchanges.close();
+    await within(clock, CLOSE_MS, exchanges.close());
     observer.log.flush();
     const unfinished = statuses.filter(({ started }) => !started);
     if (unfinished.length === 0) return 0;

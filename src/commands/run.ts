@@ -53,7 +53,7 @@ Signals: SIGTERM, SIGINT stop; SIGHUP rereads the config; SIGUSR1 logs in anew.`
     observer.log.write('info', 'stopping');
     systemd?.stopping();
     await daemon.stop();
-    // whatever may still be open keeps nobody waiting
+    // what is still open holds up nothing
     io.exit(0);
     return 0;
   },

@@ -18,6 +18,7 @@ export function openLateObserver(): LateObserver {
   return {
     added: (policy) => tell((observer) => observer.added(policy)),
     removed: (exchange) => tell((observer) => observer.removed(exchange)),
+    left: (...sink) => tell((observer) => observer.left(...sink)),
     stepped: (...step) => tell((observer) => observer.stepped(...step)),
     called: (...call) => tell((observer) => observer.called(...call)),
     tellTo(observer) {

@@ -76,6 +76,12 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
     metrics,
     added: ({ settings, sinks }) => metrics.addExchange(settings.name, sinks),
     removed: (exchange) => void seen.delete(exchange),
+    left: (exchange, sink) =>
+      log.write('warn', 'sink_left', {
+        exchange,
+        sink,
+        hint: 'The file stays, and its token is no longer renewed: delete it once nothing reads it.',
+      }),
     stepped,
     called(policy: Policy, { operation, code, durationMs, clockSkewMs }: VaultCall) {
       metrics.called(policy.settings.name, operation, code);

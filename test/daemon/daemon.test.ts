@@ -2,8 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { readFile, rm, stat } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { startDaemon } from '../../src/daemon.ts';
+import { openObserver as openMetricsAndLog } from '../../src/observe/observe.ts';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
 import { until } from '../support/settling.ts';
 import { openPeers, type Peers, runDaemon, settingsOf } from '../support/sidecar.ts';
@@ -138,6 +142,78 @@ test('a deleted file comes back; a revoked token is replaced at a refresh (F15, 
   const refreshed = await fetch(`${daemon.api}/v1/token/app/refresh`, { method: 'POST', headers: GUARD });
   assert.equal(refreshed.status, 202);
   await until('another token', async () => (await tokenIn(peers)) !== first && tokenIn(peers));
+});
+
+test('a reload of the same config ends the wait after a failure (C10)', async (t) => {
+  const peers = await openPeers(t);
+  peers.vault.setFault(() => ({ status: 400, body: { errors: ['role "app" could not be found'] } }));
+  await peers.writeJwt();
+  const { daemon, log } = await runDaemon(t, peers.config());
+  const failures = () => peers.vault.requests.filter(({ path }) => path.endsWith('/login')).length;
+  // by the third failure in a row the wait is longer than what this test takes
+  await until('three logins have failed', () => failures() >= 3, 20_000);
+  peers.vault.setFault(undefined);
+  const askedAt = performance.now();
+  await daemon.reload(settingsOf(peers.config()));
+  await until('a token', () => tokenIn(peers));
+  assert.ok(performance.now() - askedAt < 8000, log.join('\n'));
+});
+
+test('an observer or a listener that fails to open leaves nothing behind (K10)', async (t) => {
+  const taken = createServer();
+  t.after(() => taken.close());
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+  const { port } = taken.address() as AddressInfo;
+  const peers = await openPeers(t);
+  await peers.writeJwt();
+  const opened = { version: '0', nodeVersion: '0', nodeMetrics: false, level: 'error', target() {} } as const;
+  for (const [expected, listen, openObserver] of [
+    [/no log/, '127.0.0.1:0', async () => Promise.reject(new Error('no log'))],
+    [/can't be listened on/, `127.0.0.1:${port}`, async () => openMetricsAndLog(opened)],
+  ] as const) {
+    const settings = settingsOf({ ...peers.config(), ops: { listen } });
+    await assert.rejects(startDaemon({ settings, openObserver, env: {}, version: '0' }), expected);
+    const calls = peers.vault.requests.length;
+    await peers.writeJwt({ sub: 'later' });
+    // longer than a watched JWT takes to be used
+    await pause(500);
+    assert.equal(peers.vault.requests.length, calls, 'no exchange goes on');
+  }
+});
+
+test('a sink that a reload moves: "revoke" removes the old file, "keep" names it (K22)', async (t) => {
+  for (const onStop of ['revoke', 'keep'] as const) {
+    const peers = await openPeers(t);
+    await peers.writeJwt();
+    const { daemon, log } = await runDaemon(t, peers.config({ on_stop: onStop }));
+    await until('a token', () => tokenIn(peers));
+    const moved = [{ file: { path: join(peers.directory, 'moved') } }];
+    await daemon.reload(settingsOf(peers.config({ on_stop: onStop, sinks: moved })));
+    await until('the token at its new place', () => tokenIn(peers, 'moved'));
+    const isThere = (await tokenIn(peers)) !== undefined;
+    assert.equal(isThere, onStop === 'keep');
+    const named = log.some((line) => line.includes('"sink_left"') && line.includes(`${peers.directory}/token"`));
+    assert.equal(named, onStop === 'keep');
+  }
+});
+
+test('an exchange that reloads remove and add again logs no error (K22)', async (t) => {
+  const peers = await openPeers(t);
+  await peers.writeJwt();
+  const { daemon, log } = await runDaemon(t, peers.config());
+  const { vault, exchanges, ...rest } = peers.config() as { vault: object; exchanges: { app: object } };
+  const other = { ...exchanges.app, sinks: [{ file: { path: join(peers.directory, 'other') } }] };
+  const both = { ...rest, vault, exchanges: { ...exchanges, other } };
+  const ready = () => log.filter((line) => line.includes('"ready"') && line.includes('"other"')).length;
+  for (const times of [1, 2]) {
+    await daemon.reload(settingsOf(both));
+    await until('the other exchange is ready', () => ready() === times);
+    await daemon.reload(settingsOf({ ...rest, vault, exchanges }));
+  }
+  assert.deepEqual(
+    log.filter((line) => /"level":"error"/.test(line)),
+    [],
+  );
 });
 
 test('on_stop: it stops in time; "revoke" revokes the token and takes the file away, "keep" leaves both (V12)', async (t) => {

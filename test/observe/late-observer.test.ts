@@ -8,6 +8,7 @@ test('what is told before the observer is there is told to it in the same order,
   const told: string[] = [];
   const observer: RunnerObserver = {
     added: ({ settings }) => void told.push(`added ${settings.name}`),
+    left: (exchange, sink) => void told.push(`left ${exchange} ${sink}`),
     removed: (exchange) => void told.push(`removed ${exchange}`),
     stepped: (_policy, _before, _after, event) => void told.push(`stepped ${event.type}`),
     called: (_policy, { operation, code }) => void told.push(`called ${operation} ${code}`),
@@ -21,6 +22,7 @@ test('what is told before the observer is there is told to it in the same order,
   late.tellTo(observer);
   assert.deepEqual(told, ['added app', 'stepped woke']);
   late.called(policy, { operation: 'login', code: 'ok', durationMs: 1, clockSkewMs: 0 });
+  late.left('app', '/vault/token');
   late.removed('app');
-  assert.deepEqual(told, ['added app', 'stepped woke', 'called login ok', 'removed app']);
+  assert.deepEqual(told, ['added app', 'stepped woke', 'called login ok', 'left app /vault/token', 'removed app']);
 });

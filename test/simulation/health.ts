@@ -68,7 +68,7 @@ export class Health {
     for (const [name, feelings] of this.#feelings) {
       const wasUpset = feelings.upsetBy.delete(id);
       // one that is fed is well only after the one that feeds it
-      const recoveryMs = isFed(name) ? SLOW_MS : ongoing.recoveryMs;
+      const recoveryMs = ongoing.recoveryMs + (isFed(name) ? SLOW_MS : 0);
       if (wasUpset) this.mustBeWellIn(name, recoveryMs);
       if (wasUpset) longestMs = Math.max(longestMs, recoveryMs);
       if (!wasUpset && !ongoing.touches(name)) continue;

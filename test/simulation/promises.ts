@@ -208,6 +208,7 @@ export class Promises {
         ({ vault, role, expiresAt, heldInLife }) =>
           vault.tokenType === 'service' &&
           role.startsWith(`${name}#`) &&
+          Number.isFinite(expiresAt) &&
           expiresAt > time.now &&
           heldInLife === time.life,
       );

@@ -52,6 +52,7 @@ async function setUp(t: TestContext, path = 'token') {
     observer: {
       added() {},
       removed() {},
+      left() {},
       called() {},
       stepped(_policy, before, after) {
         if (after.jwt?.serial !== before.jwt?.serial) used.push(after.jwt?.claims.subject ?? '');
