@@ -16,6 +16,7 @@ export interface Observer extends RunnerObserver {
 }
 
 const SUMMARY_MS = 60_000;
+const LEFT_HINT = 'The file stays, and its token is no longer renewed: delete it once nothing reads it.';
 
 export function openObserver(options: MetricsOptions & { level: LogLevel; target: LogTarget }): Observer {
   const metrics = openMetrics(options);
@@ -76,12 +77,7 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
     metrics,
     added: ({ settings, sinks }) => metrics.addExchange(settings.name, sinks),
     removed: (exchange) => void seen.delete(exchange),
-    left: (exchange, sink) =>
-      log.write('warn', 'sink_left', {
-        exchange,
-        sink,
-        hint: 'The file stays, and its token is no longer renewed: delete it once nothing reads it.',
-      }),
+    left: (exchange, sink) => log.write('warn', 'sink_left', { exchange, sink, hint: LEFT_HINT }),
     stepped,
     called(policy: Policy, { operation, code, durationMs, clockSkewMs }: VaultCall) {
       metrics.called(policy.settings.name, operation, code);
