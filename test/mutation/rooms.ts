@@ -1,0 +1,26 @@
+// Which tests stand for which part of the source.
+
+export interface Room {
+  readonly sources: string;
+  readonly tests: readonly string[];
+}
+
+const CORE = ['test/core/*.test.ts', 'test/stories/*.test.ts', 'test/fuzz/*.test.ts'];
+
+export const ROOMS: readonly Room[] = [
+  {
+    sources:
+      'src/core/{record*,decide,exchange,origin,schedule,bucket,errors,secret,status,vault-protocol,login-refusals,workload-jwt}.ts',
+    tests: CORE,
+  },
+  {
+    sources: 'src/{runner,clock,served-exchange,exchanges}.ts',
+    tests: ['test/runner*.test.ts', 'test/clock.test.ts', 'test/exchanges.test.ts', 'test/daemon/*.test.ts'],
+  },
+  { sources: 'src/{files,sinks}/*.ts', tests: ['test/files/*.test.ts', 'test/sinks/*.test.ts'] },
+  { sources: 'src/sources/*.ts', tests: ['test/sources/*.test.ts'] },
+  { sources: 'src/http/*.ts', tests: ['test/http/*.test.ts', 'test/daemon/*.test.ts'] },
+  { sources: 'src/vault/*.ts', tests: ['test/vault/*.test.ts'] },
+  { sources: 'src/config*.ts', tests: ['test/config/*.test.ts', 'test/fuzz/config.test.ts'] },
+  { sources: 'src/observe/*.ts', tests: ['test/observe/*.test.ts', 'test/stories/*.test.ts'] },
+];
