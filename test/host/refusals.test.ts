@@ -3,12 +3,14 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { NODE_FLAGS } from '../support/node-flags.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { PROGRAM } from './start.ts';
+
+const [SECURITY, SOURCE] = ['SECURITY.md', 'src/refusals.ts'];
 
 interface Start {
   readonly options?: string;
@@ -102,6 +104,15 @@ test('variables that write or print what a process holds are refused by name (B1
     (await readdir(cwd)).filter((name) => name !== 'coverage'),
     [],
   );
+});
+
+test('SECURITY.md lists the allowed flags and the refused variables, and no others', async () => {
+  const [, section = ''] = /^## Node flags and variables$([\s\S]*?)^## /m.exec(await readFile(SECURITY, 'utf8')) ?? [];
+  const [, allowed = '', variables = ''] = section.trim().split('\n\n');
+  const source = await readFile(SOURCE, 'utf8');
+  const listed = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, name]) => name);
+  assert.deepEqual(listed(allowed, /`(--[^`]+)`/g), listed(source, /^ {2}'(--[^']+)',$/gm));
+  assert.deepEqual(listed(variables, /`([^`]+)`/g), listed(source, /^ {2}'?([A-Z][A-Z0-9_=]+)'?: '/gm));
 });
 
 test('a refusal shows neither the value of a flag nor control characters (K15)', () => {
