@@ -1,7 +1,7 @@
-# syntax=docker/dockerfile:1
 # The image: a Node without shell or package manager, and the sidecar in one directory. README.md, "Container image".
 
-FROM docker.io/library/node:26.10.0-trixie-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1 AS build
+# The bundle is the same for every platform: it is made on the builder's own, and nothing runs under emulation.
+FROM --platform=$BUILDPLATFORM docker.io/library/node:26.10.0-trixie-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1 AS build
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 # no package's scripts run; where packages come from a mirror, the secret says so

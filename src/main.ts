@@ -1,7 +1,7 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --disable-sigusr1
 // The entry: argv to a command, its outcome to an exit code. The only file that touches the process.
 
-// Node would open its inspector, and with it the whole heap, at SIGUSR1; a listener prevents that from the first moment on.
+// Without --disable-sigusr1 Node opens its debugger, and with it the whole heap, at SIGUSR1, until there is a listener.
 process.on('SIGUSR1', () => {});
 process.umask(0o077);
 // stdout is the log's, and the commands': whatever a library prints belongs on stderr
@@ -13,7 +13,7 @@ import { type Command, type Flags, type Io, UsageError } from './commands/comman
 import { ConfigError } from './config.ts';
 import { ERRORS, ExchangeError } from './core/errors.ts';
 import { scrub } from './core/secret.ts';
-import { unsafeEnvironment } from './refusals.ts';
+import { unsafeStart } from './refusals.ts';
 
 const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{ command: Command }> }>> = {
   run: { summary: 'the daemon', load: () => import('./commands/run.ts') },
@@ -100,7 +100,7 @@ async function main(argv: readonly string[]): Promise<number> {
     throw new UsageError(
       `unknown command ${JSON.stringify(name.slice(0, 40))}; "vault-token-sidecar --help" lists them`,
     );
-  const unsafe = unsafeEnvironment(process.env, process.execArgv);
+  const unsafe = unsafeStart({ env: process.env, execArgv: process.execArgv, debuggerUrl });
   if (unsafe !== undefined) throw new UsageError(unsafe);
   const { command } = await entry.load();
   const options = { ...command.options, help: { type: 'boolean', short: 'h' } } as const;
@@ -115,6 +115,8 @@ async function main(argv: readonly string[]): Promise<number> {
     throw new UsageError(`"${name}" takes one of ${command.argument.join(', ')}`);
   return command.run({ ...(values as Flags), argument }, io);
 }
+
+const debuggerUrl = () => (process.features.inspector ? process.getBuiltinModule('node:inspector').url() : undefined);
 
 function overview(): string {
   const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);

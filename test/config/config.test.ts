@@ -7,7 +7,6 @@ import fc from 'fast-check';
 import { ConfigError, configFromEnvironment } from '../../src/config.ts';
 import { parseDuration } from '../../src/config-duration.ts';
 import { configJsonSchema } from '../../src/config-schema.ts';
-import { unsafeEnvironment } from '../../src/refusals.ts';
 import { APP, BASE, memberNames, parse, problemsOf, withApp, withSink, withVault } from '../support/configs.ts';
 
 const DURATION = 'must be a duration such as "90s" or "1h30m", or whole seconds';
@@ -327,14 +326,6 @@ test('what a variable has wrong is told by its name, beside a file too', () => {
   );
   const [line] = problemsOf({ exchanges: { app: APP } }, { BAO_ADDR: 'vault' });
   assert.match(line ?? '', /^BAO_ADDR: must be a URL/);
-});
-
-test('a process that would leak is refused (B15)', () => {
-  assert.match(unsafeEnvironment({ NODE_TLS_REJECT_UNAUTHORIZED: '0' }, []) ?? '', /ca_file/);
-  assert.match(unsafeEnvironment({}, ['--inspect=0.0.0.0:9229']) ?? '', /--inspect would show secrets/);
-  assert.match(unsafeEnvironment({ NODE_OPTIONS: '--tls-keylog=/tmp/x' }, []) ?? '', /--tls-keylog/);
-  assert.match(unsafeEnvironment({ SSLKEYLOGFILE: '/tmp/x' }, []) ?? '', /SSLKEYLOGFILE/);
-  assert.equal(unsafeEnvironment({}, ['--max-semi-space-size=1']), undefined);
 });
 
 test('durations: what is written is what is meant, and nothing is zero, negative or NaN (B4)', () => {

@@ -46,7 +46,11 @@ test('the charts have the version of the package, and helm has nothing to say ag
 
 test('each part is installed if it is enabled, under the usual labels', async (t) => {
   const helm = await openHelm(t);
-  const policy = ['ConfigMap', 'MutatingAdmissionPolicy', 'MutatingAdmissionPolicyBinding'];
+  const policy = ['Mutating', 'Validating'].flatMap((name) => [
+    `${name}AdmissionPolicy`,
+    `${name}AdmissionPolicyBinding`,
+  ]);
+  policy.unshift('ConfigMap');
   const kinds = { policy, podMonitor: ['PodMonitor'], prometheusRule: ['PrometheusRule'], dashboard: ['ConfigMap'] };
   assert.deepEqual(helm.template(CHART), []);
   for (const [part, values] of Object.entries(PARTS)) {
@@ -112,6 +116,10 @@ test('every value reaches its place', async (t) => {
     policyName: find(manifests, 'MutatingAdmissionPolicy')?.metadata.name,
     paramRef: { name: settings?.metadata.name, namespace: 'somewhere' },
   });
+  assert.deepEqual(find(manifests, 'ValidatingAdmissionPolicyBinding')?.spec, {
+    policyName: find(manifests, 'ValidatingAdmissionPolicy')?.metadata.name,
+    validationActions: ['Deny'],
+  });
   assert.throws(() => decodeStrictly(JSON.stringify({ ...monitor, specs: {} })), /unknown field "specs"/);
 });
 
@@ -122,8 +130,8 @@ test('policy, alerts and dashboard are those of the other directories, in a pack
   assert.deepEqual(find(manifests, 'PrometheusRule')?.spec, rules);
   const dashboard = manifests.find(({ metadata }) => metadata.labels?.['grafana_dashboard'] === '1');
   assert.deepEqual(dashboard?.data, { 'vault-token-sidecar.json': contentOf('deploy/monitoring/dashboard.json') });
-  const [policy] = decodeStrictly<Manifest>(contentOf('deploy/kubernetes/policy/policy.yaml'));
-  assert.deepEqual(find(manifests, 'MutatingAdmissionPolicy')?.spec, policy?.spec);
+  for (const { kind, spec } of decodeStrictly<Manifest>(contentOf('deploy/kubernetes/policy/policy.yaml')))
+    if (!kind.endsWith('Binding')) assert.deepEqual(find(manifests, kind)?.spec, spec, kind);
 
   const directory = await temporaryDirectory(t);
   const packed = helm.run('package', CHART, LIBRARY, '--destination', directory).match(/\S+\.tgz/g) ?? [];

@@ -69,7 +69,9 @@ const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
 
 /** Imports an image for each FROM of the Dockerfile. @returns the options of a build that put them in their places */
 export async function standIns({ podman }: Engine, t: TestContext, dockerfile: string): Promise<readonly string[]> {
-  const [build = '', base = ''] = [...dockerfile.matchAll(/^FROM (\S+@sha256:[0-9a-f]{64})/gm)].map(([, name]) => name);
+  const [build = '', base = ''] = [...dockerfile.matchAll(/^FROM (?:--platform=\S+ )?(\S+@sha256:[0-9a-f]{64})/gm)].map(
+    ([, name]) => name,
+  );
   const trees = { 'stand-in/build': buildTree, 'stand-in/base': baseTree };
   const directory = await temporaryDirectory(t);
   for (const [name, plant] of Object.entries(trees)) {

@@ -27,6 +27,7 @@ export interface PodSpec {
   readonly containers: readonly Container[];
   readonly volumes?: readonly Volume[];
   readonly restartPolicy?: string;
+  readonly hostNetwork?: boolean;
 }
 
 interface SecurityContext {

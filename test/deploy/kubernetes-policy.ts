@@ -62,6 +62,26 @@ export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Pro
     const again = kubernetes.dryRun({ ...bare, metadata: { name: 'pod', labels: INJECT } });
     assert.deepEqual(again.spec, bare.spec);
   });
+  await t.test("no pod in its node's network", async () => {
+    // without Pod Security, which would refuse it too
+    kubernetes.kubectl(['create', 'namespace', 'open']);
+    kubernetes.kubectl(['create', 'serviceaccount', 'my-app', '--namespace', 'open']);
+    const create = (labels: Readonly<Record<string, string>>) =>
+      kubernetes.kubectl(
+        ['create', '--dry-run=server', '--namespace', 'open', '--filename', '-'],
+        podOf(restricted({ hostNetwork: true }), labels),
+      );
+    create({});
+    const refusal = /with hostNetwork every process of the node .*: remove hostNetwork/;
+    await until('the policy is in force', () => {
+      try {
+        create(INJECT);
+      } catch (error) {
+        return refusal.test(String(error));
+      }
+      return false;
+    });
+  });
   await t.test('beside what the pod has, in each container', () => {
     const mine = { name: 'mine', mountPath: '/vault' };
     const { spec } = inject({

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { globSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -48,7 +48,7 @@ test('actionlint, shellcheck and yamllint have nothing to say', () => {
   const actionlint = goInstall('github.com/rhysd/actionlint/cmd/actionlint', 'v1.7.12');
   // without shellcheck it would leave the scripts unread, and say nothing
   says(actionlint, '-shellcheck=shellcheck', ...FILES);
-  says('shellcheck', '.github/release-files.sh');
+  says('shellcheck', ...globSync('.github/*.sh'));
   says('yamllint', '--strict', '-d', `{extends: default, rules: {${YAML_RULES.join()}}}`, '.github');
 });
 
@@ -63,6 +63,40 @@ test('each action is pinned to a commit, and says to which version', () => {
     assert.ok(pin, line);
     assert.equal(commits.get(action) ?? pin, pin, `${action} in two versions`);
     commits.set(action, pin);
+  }
+});
+
+test('the image is built from what digests name, and what floats is in SECURITY.md', () => {
+  const dockerfile = readFileSync('Dockerfile', 'utf8');
+  assert.doesNotMatch(dockerfile, /^# *syntax=/m, 'BuildKit would fetch that image');
+  const bases = dockerfile.match(/^FROM .*$/gm) ?? [];
+  assert.equal(bases.length, 2);
+  for (const base of bases) assert.match(base, /@sha256:[0-9a-f]{64}( AS \w+)?$/);
+  // emulation would need one more image, which runs with all rights
+  const [, last = ''] = dockerfile.split(bases[1] ?? '');
+  assert.doesNotMatch(last, /^RUN /m, 'it would run under emulation');
+  const release = readFileSync('.github/workflows/release.yaml', 'utf8');
+  assert.doesNotMatch(release, /qemu/);
+  const [, floats = ''] =
+    /^## What floats$([\s\S]*?)(^## |$(?![\s\S]))/m.exec(readFileSync('SECURITY.md', 'utf8')) ?? [];
+  for (const [used, name] of Object.entries({ 'setup-buildx-action': 'BuildKit', 'sbom: true': 'SBOM scanner' })) {
+    assert.ok(release.includes(used));
+    assert.ok(floats.includes(name), name);
+  }
+});
+
+test('released charts name the image by its digest', async (t) => {
+  const checkout = await temporaryDirectory(t);
+  for (const part of ['.github', 'deploy/helm']) cpSync(part, join(checkout, part), { recursive: true });
+  const pin = (text: string) => spawnSync(join(checkout, '.github/pin-charts.sh'), [text], { encoding: 'utf8' });
+  const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
+  assert.deepEqual([pin('').status, pin('sha256:12').status, pin(digest.slice(7)).status], [2, 2, 2]);
+  assert.deepEqual([pin(digest).status, pin(digest).status], [0, 0]);
+  for (const chart of ['vault-token-sidecar', 'vault-token-sidecar-lib']) {
+    const [before, after] = [process.cwd(), checkout].map((root) =>
+      readFileSync(join(root, 'deploy/helm', chart, 'values.yaml'), 'utf8'),
+    );
+    assert.equal(after, before?.replace('digest: ""', `digest: ${digest}`), chart);
   }
 });
 

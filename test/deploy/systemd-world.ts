@@ -58,9 +58,12 @@ export async function openWorld(t: TestContext) {
   const groupId = async () => Number((await run('getent', 'group', 'vault-token-sidecar')).split(':')[2]);
   const tokenNow = (instance = 'app') => readFile(at(`/run/vault-token-sidecar/${instance}/token`), 'utf8');
 
+  const example = (name: string) => readFile(at(`${EXAMPLES}/${name}`), 'utf8');
+
   return {
     vault,
     machine,
+    example,
     groupId,
     tokenNow,
     /** A command of the README, which root needs no sudo for. */
@@ -70,7 +73,7 @@ export async function openWorld(t: TestContext) {
 
     /** The example's config, with this world's places in it, as the config of an instance. */
     async configure(instance: 'app' | 'second', ...moreSinks: readonly object[]): Promise<void> {
-      const config = JSON.parse(await readFile(at(`${EXAMPLES}/app.json`), 'utf8'));
+      const config = JSON.parse(await example('app.json'));
       const [sink] = config.exchanges.app.sinks;
       sink.file.path = sink.file.path.replace('/app/', `/${instance}/`);
       config.exchanges.app.sinks.push(...moreSinks);
@@ -89,10 +92,7 @@ export async function openWorld(t: TestContext) {
     /** A unit that prints the token from wherever the example of a drop-in gives it one. */
     async installConsumer(): Promise<void> {
       await put('/etc/systemd/system/my-app.service', MY_APP);
-      await put(
-        '/etc/systemd/system/my-app.service.d/vault-token.conf',
-        await readFile(at(`${EXAMPLES}/consumer.conf`), 'utf8'),
-      );
+      await put('/etc/systemd/system/my-app.service.d/vault-token.conf', await example('consumer.conf'));
       const said = await run('sh', '-c', 'systemd-analyze verify --man=no my-app.service 2>&1');
       assert.equal(said, '');
       await run('systemctl', 'daemon-reload');

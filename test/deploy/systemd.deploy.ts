@@ -57,7 +57,9 @@ test('on a machine with systemd', async (t) => {
     });
 
   await step('apt installs it, and nothing starts by itself', async () => {
-    for (const command of readmeCommands('apt-get', 'cp')) await world.shell(command);
+    const said = [];
+    for (const command of readmeCommands('apt-get', 'cp')) said.push(await world.shell(`${command} 2>&1`));
+    assert.doesNotMatch(said.join('\n'), /too many arguments|fail|error/i);
     assert.equal((await showsAll(APP)).ActiveState, 'inactive');
     const { mode, uid, gid } = await stat(machine.at('/etc/vault-token-sidecar'));
     assert.deepEqual([mode & 0o7777, uid, gid], [0o2750, 0, await world.groupId()]);
@@ -109,10 +111,19 @@ test('on a machine with systemd', async (t) => {
       200,
     );
     const look = await machine.run('stat', '--format=%A %U %G', TOKEN, dirname(TOKEN));
-    const owner = 'vault-token-sidecar vault-token-sidecar';
+    const owner = 'vault-token-sidecar vault-token';
     assert.equal(look, `-rw-r----- ${owner}\ndrwxr-x--- ${owner}`);
     await until('the consumer has run', async () => (await showsAll('my-app')).ActiveState === 'active');
     assert.equal(await readFile(machine.at('/run/my-app.out'), 'utf8'), `${token}\n${token}\n`);
+  });
+
+  await step('a consumer can read the token, but neither a config nor the JWT', async () => {
+    const [, groups = ''] = /^SupplementaryGroups=(.*)$/m.exec(await world.example('consumer.conf')) ?? [];
+    const ids = ['--reuid=nobody', '--regid=nogroup', `--groups=${groups}`];
+    const asConsumer = (path: string) => machine.run('setpriv', ...ids, 'cat', path);
+    assert.equal(await asConsumer(TOKEN), await tokenNow());
+    for (const path of ['/etc/vault-token-sidecar', '/etc/vault-token-sidecar/app.json', '/run/oidc/token'])
+      await assert.rejects(asConsumer(path), /Permission denied/, path);
   });
 
   await step("the README's other commands, and a reload without a restart", async () => {

@@ -5,7 +5,6 @@ import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setInterval as everyMs } from 'node:timers/promises';
-import { MARKER } from '../http/attacks.ts';
 import {
   ask,
   askMuch,
@@ -17,7 +16,6 @@ import {
   statusesIn,
   without,
 } from '../http/raw-socket.ts';
-import { SMUGGLING } from '../http/smuggling.ts';
 import { NODE_FLAGS } from '../support/node-flags.ts';
 import { openFiles } from '../support/proc.ts';
 import { until } from '../support/settling.ts';
@@ -135,16 +133,6 @@ test('five thousand connections: few are held, and one more client is served (G7
   }
   assert.ok(Math.max(...files) <= MOST_FILES, `${Math.max(...files)} files`);
   assert.ok(worst(lags) < MOST_LAG_SECONDS, `${lags}`);
-});
-
-test('smuggling stays refused where Node is told to read HTTP leniently (G8)', async (t) => {
-  const { port, token } = await setUp(t, { env: { NODE_OPTIONS: '--insecure-http-parser' } });
-  for (const { name, bytes, statuses } of SMUGGLING) {
-    const answer = await ask(port, bytes(port));
-    assert.deepEqual(statusesIn(answer), statuses, `${name}: ${answer}`);
-    assert.ok(!answer.includes(token) && !answer.includes(MARKER), name);
-  }
-  assert.ok(await isServed(port, token));
 });
 
 test('a hundred refreshes at once are one login, and the next one is taken ten seconds later (G13)', async (t) => {

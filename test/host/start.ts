@@ -1,0 +1,40 @@
+// Each documented way to start the program, as a shell command that works from a checkout.
+
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import packageJson from '../../package.json' with { type: 'json' };
+import { NODE_FLAGS } from '../support/node-flags.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+export const PROGRAM = join(ROOT, 'dist/vault-token-sidecar.mjs');
+
+const text = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+
+/** From the README: commands for the program inside its container. */
+export const CONTAINER_COMMANDS: readonly string[] =
+  text('README.md').match(/\/nodejs\/bin\/node [^`\n]*vault-token-sidecar\.mjs[^`\n]*/g) ?? [];
+
+/** The first line of the program that npm installs under its name. */
+export const HASHBANG = (): string => readFileSync(PROGRAM, 'utf8').split('\n', 1)[0] ?? '';
+
+export const LAUNCHER: string = text('deploy/debian/vault-token-sidecar.sh');
+
+export const SCRIPTS: Readonly<Record<'dev' | 'start', string>> = packageJson.scripts;
+
+/** Commands for a shell whose PATH has the tests' own node first. */
+export function waysToStart(): Readonly<Record<string, string>> {
+  const inPlace = (command: string) =>
+    command
+      .replaceAll('/usr/lib/vault-token-sidecar/', `${dirname(PROGRAM)}/`)
+      .replaceAll('/app/', `${dirname(PROGRAM)}/`)
+      .replaceAll(/\/(usr|nodejs)\/bin\/node\b/g, process.execPath);
+  const ways: Record<string, string> = {
+    'the image': `exec ${process.execPath} ${NODE_FLAGS.join(' ')} ${PROGRAM} run`,
+    'the Debian launcher': inPlace(LAUNCHER).replace('"$@"', 'run'),
+    'the program that npm links': `exec ${PROGRAM} run`,
+    'npm start': `cd '${ROOT}' && exec npm start`,
+    'npm run dev': `cd '${ROOT}' && exec npm run dev`,
+  };
+  for (const command of CONTAINER_COMMANDS) ways[command] = `exec ${inPlace(command)}`;
+  return ways;
+}
