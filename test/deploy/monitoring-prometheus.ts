@@ -6,8 +6,9 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import type { Scope } from '../support/scope.ts';
 import { until } from '../support/settling.ts';
-import { type Scope, temporaryDirectory } from '../support/temporary.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 import { debian, goBuild } from '../support/tools.ts';
 import { freePort } from '../vault/real-vault.ts';
 

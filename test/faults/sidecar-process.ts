@@ -7,9 +7,9 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { procText } from '../support/proc.ts';
+import { type Scope, scopeOf } from '../support/scope.ts';
 import { until } from '../support/settling.ts';
 import { openPeers, type Peers } from '../support/sidecar.ts';
-import type { Scope } from '../support/temporary.ts';
 import { freePort } from '../vault/real-vault.ts';
 
 export interface Surroundings {
@@ -63,7 +63,7 @@ export async function startSidecar(t: Scope, configFile: string, around: Surroun
   const ended = new Promise<number | string>((resolve) => {
     child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'));
   });
-  t.after(async () => {
+  scopeOf(t).after(async () => {
     for (const pid of [...descendants(child.pid ?? 0).reverse(), child.pid ?? 0]) kill(pid, 'SIGKILL');
     if (child.pid !== undefined) await ended;
   });

@@ -11,7 +11,8 @@ import { openIssuer } from '../../src/dev/issuer.ts';
 import { type DevVault, openDevVault } from '../../src/dev/vault.ts';
 import { NODE_FLAGS } from '../support/node-flags.ts';
 import { cpuMs, procText } from '../support/proc.ts';
-import { replaceByRename, type Scope, temporaryDirectory } from '../support/temporary.ts';
+import { openScope, type Scope } from '../support/scope.ts';
+import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import { freePort } from '../vault/real-vault.ts';
 import { type Canaries, openCanaries } from './canaries.ts';
 import { type SidecarProcess, startSidecar } from './sidecar-process.ts';
@@ -28,11 +29,11 @@ export interface SoakResult {
 }
 
 export async function soak(seconds: number): Promise<SoakResult> {
-  const endings: (() => unknown)[] = [];
+  const scope = openScope();
   try {
-    return await run({ after: (done) => void endings.unshift(done) }, seconds);
+    return await run(scope, seconds);
   } finally {
-    for (const end of endings) await end();
+    await scope.end();
   }
 }
 

@@ -6,8 +6,9 @@ import { readFileSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { type Scope, scopeOf } from '../support/scope.ts';
 import { until } from '../support/settling.ts';
-import { type Scope, temporaryDirectory } from '../support/temporary.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 import { type AdminVault, adminOf } from './admin.ts';
 import { findVault } from './find-vault.ts';
 
@@ -123,7 +124,7 @@ export async function openRealVault(t: Scope, options: RealVaultOptions = {}): P
         .filter(({ type }) => type === 'request')
         .map(({ request }) => request.path as string),
   });
-  t.after(() => vault.kill());
+  scopeOf(t).after(() => vault.kill());
   await launch();
   if (options.joins === undefined) await initialise();
   else await joinCluster(options.joins);
