@@ -218,7 +218,7 @@ test('the daemon and the commands that ask it; SIGTERM ends it with 0', async (t
   assert.deepEqual([late.code, late.err], [3, `not ready within the time: no sidecar answers at ${ops}\n`]);
 });
 
-test('SIGHUP: a bad config is refused and the old one stays; a good one is taken; SIGUSR1 logs in anew (B10)', async (t) => {
+test('SIGHUP: a bad config is refused and the old one stays; a good one is taken; SIGUSR2 logs in again (B10)', async (t) => {
   const { configFile, writeJwt, write, config, vault } = await setUp(t);
   await writeJwt();
   const { child, event, log } = start(t, configFile);
@@ -237,7 +237,7 @@ test('SIGHUP: a bad config is refused and the old one stays; a good one is taken
   await event('config_reloaded');
   assert.equal(await reloadedWell(), '1');
   assert.equal(vault.alive().length, 1, 'nothing changed, nothing was logged in again');
-  child.kill('SIGUSR1');
+  child.kill('SIGUSR2');
   await until('a second login', () => log.filter((line) => line.includes('"logged_in"')).length === 2);
 });
 
