@@ -39,10 +39,9 @@ function sourcesDigest(): string {
   return hash.digest('hex');
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { metafile: { type: 'string' }, 'log-level': { type: 'string' } } });
-  const digest = sourcesDigest();
-  const { outputFiles, metafile } = await build({
+/** Bundles without writing anything. */
+export const bundle = () =>
+  build({
     absWorkingDir: ROOT,
     entryPoints: { 'vault-token-sidecar': 'src/main.ts', healthcheck: 'src/healthcheck.ts' },
     outdir: 'dist',
@@ -63,6 +62,11 @@ async function main(): Promise<void> {
     write: false,
     logLevel: 'warning',
   });
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { metafile: { type: 'string' }, 'log-level': { type: 'string' } } });
+  const digest = sourcesDigest();
+  const { outputFiles, metafile } = await bundle();
   replaceFiles(outputFiles);
   replace(STAMP, digest);
   if (values.metafile !== undefined) writeFileSync(values.metafile, JSON.stringify(metafile));
