@@ -7,12 +7,12 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NODE_FLAGS } from '../support/node-flags.ts';
+import { reservePort } from '../support/ports.ts';
 import { procText } from '../support/proc.ts';
 import { sidecarEntry } from '../support/program.ts';
 import { type Scope, scopeOf } from '../support/scope.ts';
 import { until } from '../support/settling.ts';
 import { openPeers, type Peers } from '../support/sidecar.ts';
-import { freePort } from '../vault/real-vault.ts';
 
 export interface Surroundings {
   /** a command that runs the one after it, such as ['prlimit', '--nofile=64'] */
@@ -149,7 +149,7 @@ export async function openFaultWorld(
   peers.vault.trust({ issuer: peers.issuer.issuer, role: 'app', settings: { token_ttl: leaseSeconds } });
   const configFile = join(peers.directory, 'config.json');
   const tokenFile = join(peers.directory, 'token');
-  const [api, ops] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
+  const [api, ops] = [`127.0.0.1:${await reservePort()}`, `127.0.0.1:${await reservePort()}`];
   const configure = (members = app, over = whole) =>
     writeFile(
       configFile,

@@ -8,11 +8,11 @@ import { basename, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import { type DevVault, openDevVault } from '../../src/dev/vault.ts';
+import { reservePort } from '../support/ports.ts';
 import { cpuMs, procText } from '../support/proc.ts';
 import { sidecarEntry } from '../support/program.ts';
 import { openScope, type Scope } from '../support/scope.ts';
 import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
-import { freePort } from '../vault/real-vault.ts';
 import { type Canaries, openCanaries } from './canaries.ts';
 import { type SidecarProcess, startSidecar } from './sidecar-process.ts';
 import { figures, judge, type Sample, sampleOf } from './soak-figures.ts';
@@ -134,7 +134,7 @@ async function openPlace(directory: string, name: string, vaultUrl: string): Pro
         ? [file('one', 'raw'), file('two', 'json')]
         : [file(own, own === 'json' || own === 'env' ? own : 'raw')],
   });
-  const [api, ops] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
+  const [api, ops] = [`127.0.0.1:${await reservePort()}`, `127.0.0.1:${await reservePort()}`];
   const config = {
     vault: { address: vaultUrl, timeout: '1s' },
     exchanges: Object.fromEntries(NAMES.map((own) => [own, exchange(own)])),
