@@ -13,7 +13,7 @@ import { openPeers, runDaemon } from './support/sidecar.ts';
 
 const CI = readFileSync('.ci/run', 'utf8')
   .split('\n')
-  .map((line) => line.trim());
+  .map((line) => line.replace(/^begin | > .*$/g, ''));
 
 /** Programs of the platforms, and which suite runs the commands that call them. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
