@@ -42,29 +42,6 @@ async function setUp(t: TestContext, members: Record<string, unknown> = {}) {
   return { ...peers, configFile, write };
 }
 
-test('help, version and schema', async () => {
-  const help = await cli(['--help']);
-  assert.equal(help.code, 0);
-  for (const command of [
-    'run',
-    'once',
-    'validate',
-    'schema',
-    'setup',
-    'init',
-    'status',
-    'wait',
-    'token',
-    'dev',
-    'version',
-  ]) {
-    assert.ok(help.out.includes(`  ${command}`));
-    assert.match((await cli([command, '--help'])).out, new RegExp(`^vault-token-sidecar ${command}`));
-  }
-  assert.match((await cli(['version'])).out, /^vault-token-sidecar \d+\.\d+\.\d+ \(node \d+/);
-  assert.equal(JSON.parse((await cli(['schema'])).out).title, 'vault-token-sidecar config');
-});
-
 test('usage errors: one line, exit code 2', async () => {
   for (const [args, line] of [
     [['rum'], /^vault-token-sidecar: unknown command "rum"; "vault-token-sidecar --help" lists them\n$/],
