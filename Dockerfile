@@ -6,7 +6,7 @@ WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 # no package's scripts run; where packages come from a mirror, the secret says so
 RUN --mount=type=cache,target=/root/.npm --mount=type=secret,id=npmrc,target=/root/.npmrc npm ci --ignore-scripts
-COPY LICENSE tsconfig.json ./
+COPY LICENSE build.ts tsconfig.json ./
 COPY deploy/image deploy/image
 COPY src src
 # the time of every file in the image: a release gives that of its commit

@@ -1,17 +1,15 @@
 // The image's health check, run as the container engine runs it.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { test } from 'node:test';
+import { healthcheckCommand, runToEnd } from './support/program.ts';
 import { until } from './support/settling.ts';
 import { openPeers, runDaemon } from './support/sidecar.ts';
 
-const check = (args: readonly string[], env: Record<string, string> = {}) =>
-  new Promise<{ code: number; err: string }>((resolve) => {
-    execFile(process.execPath, ['src/healthcheck.ts', ...args], { env }, (error, _out, err) =>
-      resolve({ code: error === null ? 0 : Number(error.code), err }),
-    );
-  });
+const check = async (args: readonly string[], env: Record<string, string> = {}) => {
+  const { code, err } = await runToEnd([...healthcheckCommand(), ...args], { env });
+  return { code, err };
+};
 
 test('it fails with the reason until the sidecar is ready, then passes', async (t) => {
   const peers = await openPeers(t);

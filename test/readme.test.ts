@@ -5,14 +5,15 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { sidecarInShell } from './support/program.ts';
 import { programOf, README_COMMANDS, readmeCommands } from './support/readme.ts';
 import { openPeers, runDaemon } from './support/sidecar.ts';
 
 const CI = readFileSync('.ci/run', 'utf8')
   .split('\n')
-  .map((line) => line.trim());
+  .map((line) => line.replace(/^begin | > .*$/g, ''));
 
 /** Programs of the platforms, and which suite runs the commands that call them. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
@@ -75,7 +76,7 @@ async function setUp(t: TestContext) {
     ),
   );
   const program = join(peers.directory, 'vault-token-sidecar');
-  await writeFile(program, `#!/bin/sh\nexec '${process.execPath}' '${resolve('src/main.ts')}' "$@"\n`);
+  await writeFile(program, `#!/bin/sh\nexec ${sidecarInShell()} "$@"\n`);
   await chmod(program, 0o755);
   const env = {
     PATH: `${peers.directory}:${process.env['PATH']}`,

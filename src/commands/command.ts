@@ -24,7 +24,7 @@ export interface Io {
   ask(question: string): Promise<string | undefined>;
   out(text: string): void;
   err(text: string): void;
-  onSignal(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR1', handler: () => void): void;
+  onSignal(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR2', handler: () => void): void;
   /** called with what nobody caught; the process ends after it */
   onCrash(handler: (error: unknown) => void): void;
   /** ends the process at once */

@@ -1,5 +1,6 @@
 // The daemon: runs until a signal says otherwise. SIGTERM and SIGINT stop it (a second one at once), SIGHUP rereads the
-// config and keeps the old one if the new is bad, SIGUSR1 asks for fresh logins.
+// config and keeps the old one if the new is bad, SIGUSR2 asks for fresh logins. Not SIGUSR1: Node
+// blocks that one when the image's --disable-sigusr1 keeps its inspector shut.
 
 import { openSystemClock } from '../clock.ts';
 import { ConfigError } from '../config.ts';
@@ -20,11 +21,11 @@ export const command: Command = {
 Keeps a Vault token for each exchange of the config, in its files and on the token API, until it is stopped.
 Without --config one exchange named "default" comes from the environment (VAULT_ADDR, VTS_JWT_FILE, VTS_ROLE, ...).
 
-Signals: SIGTERM, SIGINT stop; SIGHUP rereads the config; SIGUSR1 logs in anew.`,
+Signals: SIGTERM, SIGINT stop; SIGHUP rereads the config; SIGUSR2 logs in again.`,
   options: CONFIG_OPTION,
   async run(flags, io) {
     const stopRequested = onStopSignal(io);
-    const [onRefresh, onReload] = [early(io, 'SIGUSR1'), early(io, 'SIGHUP')];
+    const [onRefresh, onReload] = [early(io, 'SIGUSR2'), early(io, 'SIGHUP')];
     const { settings } = await loadSettings(flags, io);
     const { version, nodeVersion, env } = io;
     const startedAt = Date.now();
@@ -60,7 +61,7 @@ Signals: SIGTERM, SIGINT stop; SIGHUP rereads the config; SIGUSR1 logs in anew.`
 };
 
 /** Takes a signal from now on, and tells of it once somebody listens: without that it would end a sidecar that starts. */
-function early(io: Io, signal: 'SIGUSR1' | 'SIGHUP'): (handler: () => void) => void {
+function early(io: Io, signal: 'SIGUSR2' | 'SIGHUP'): (handler: () => void) => void {
   let isPending = false;
   let handle = () => {
     isPending = true;

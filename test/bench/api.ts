@@ -4,7 +4,7 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Pool } from 'undici';
-import { freePort } from '../vault/real-vault.ts';
+import { reservePort } from '../support/ports.ts';
 import { ownRow, quantile, type Row, untilChanged } from './figures.ts';
 import { end, exchangeOf, type Peers, startSidecar } from './peers.ts';
 
@@ -15,7 +15,7 @@ const PACE_MS = 25;
 const WAITING = 60;
 
 export async function api({ directory, jwtFile, vault, writeJwt }: Peers): Promise<Row[]> {
-  const listen = `127.0.0.1:${await freePort()}`;
+  const listen = `127.0.0.1:${await reservePort()}`;
   const tokenFile = join(directory, 'api-token');
   const exchanges = { app: exchangeOf(jwtFile, tokenFile) };
   const child = await startSidecar(directory, 'api', { address: vault.url, exchanges, api: listen });

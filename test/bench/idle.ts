@@ -2,8 +2,8 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
+import { reservePort } from '../support/ports.ts';
 import { cpuMs, memoryOf, wakeUps } from '../support/proc.ts';
-import { freePort } from '../vault/real-vault.ts';
 import { ownRow, type Row, ratio, told, untilChanged } from './figures.ts';
 import { end, exchangeOf, type Peers, startSidecar } from './peers.ts';
 
@@ -41,7 +41,7 @@ async function leaveAlone({ pid = 0 }: ChildProcess, minutes: number) {
 }
 
 async function scraped({ directory, jwtFile, vault, sidecar }: Peers): Promise<Row> {
-  const ops = `127.0.0.1:${await freePort()}`;
+  const ops = `127.0.0.1:${await reservePort()}`;
   const exchanges = { app: exchangeOf(jwtFile, sidecar.tokenFile) };
   const child = await startSidecar(directory, 'scraped', { address: vault.url, exchanges, ops });
   const { pid = 0 } = child;

@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import { openDevVault } from '../../src/dev/vault.ts';
+import { reservePort } from '../support/ports.ts';
 import { cpuMs, memoryOf } from '../support/proc.ts';
-import { replaceByRename, type Scope, temporaryDirectory } from '../support/temporary.ts';
-import { freePort } from '../vault/real-vault.ts';
+import type { Scope } from '../support/scope.ts';
+import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import { ownRow, type Row, told, untilChanged } from './figures.ts';
 import { end, exchangeOf, startSidecar } from './peers.ts';
 
@@ -120,7 +121,7 @@ async function openMany(scope: Scope, count: number, nodeMetrics: boolean): Prom
     await writeFile(jwtFile, jwt);
   }
   const exchanges = places.map(({ jwtFile, tokenFile }, index) => [`e${index}`, exchangeOf(jwtFile, tokenFile)]);
-  const ops = `127.0.0.1:${await freePort()}`;
+  const ops = `127.0.0.1:${await reservePort()}`;
   const parts = { address: vault.url, exchanges: Object.fromEntries(exchanges), ops, nodeMetrics };
   const startedAt = performance.now();
   const child = await startSidecar(directory, 'many', parts);

@@ -8,8 +8,9 @@ import { rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';
-import { NODE_FLAGS } from '../support/node-flags.ts';
-import { replaceByRename, type Scope, temporaryDirectory } from '../support/temporary.ts';
+import { sidecarCommand } from '../support/program.ts';
+import type { Scope } from '../support/scope.ts';
+import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import { findVault } from '../vault/find-vault.ts';
 import { openRealVault, type RealVault } from '../vault/real-vault.ts';
 import { untilChanged } from './figures.ts';
@@ -67,7 +68,7 @@ export async function openPeers(scope: Scope): Promise<Peers> {
   };
   const sidecar = await openPeer('sidecar', async ({ address, tokenFile }) => {
     const exchanges = { app: exchangeOf(jwtFile, tokenFile) };
-    return sidecarCommand(await writeConfig(directory, 'sidecar', { address, exchanges }));
+    return commandOf(await writeConfig(directory, 'sidecar', { address, exchanges }));
   });
   const agent = await openPeer('vault agent', async (place) => {
     const configFile = join(directory, 'agent.hcl');
@@ -92,14 +93,7 @@ export async function openPeers(scope: Scope): Promise<Peers> {
   };
 }
 
-const sidecarCommand = (configFile: string): readonly string[] => [
-  process.execPath,
-  ...NODE_FLAGS,
-  'dist/vault-token-sidecar.mjs',
-  'run',
-  '--config',
-  configFile,
-];
+const commandOf = (configFile: string): readonly string[] => [...sidecarCommand(), 'run', '--config', configFile];
 
 export const exchangeOf = (jwtFile: string, tokenFile: string) => ({
   source: { file: { path: jwtFile } },
@@ -109,7 +103,7 @@ export const exchangeOf = (jwtFile: string, tokenFile: string) => ({
 
 /** A sidecar of its own, not yet with its tokens. */
 export async function startSidecar(directory: string, name: string, parts: ConfigParts): Promise<ChildProcess> {
-  const [program = '', ...args] = sidecarCommand(await writeConfig(directory, name, parts));
+  const [program = '', ...args] = commandOf(await writeConfig(directory, name, parts));
   return spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 

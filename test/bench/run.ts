@@ -3,6 +3,7 @@
 // and the sealed phase take. Let the machine be quiet.
 
 import { parseArgs } from 'node:util';
+import { openScope } from '../support/scope.ts';
 import { api } from './api.ts';
 import type { Row } from './figures.ts';
 import { idle } from './idle.ts';
@@ -18,8 +19,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 const minutes = Number(values.minutes);
-const endings: (() => unknown)[] = [];
-const scope = { after: (done: () => unknown) => void endings.unshift(done) };
+const scope = openScope();
 const peers = await openPeers(scope);
 const measurements = {
   start: () => start(peers),
@@ -40,7 +40,7 @@ for (const [name, measure] of Object.entries(measurements)) {
   process.stderr.write(`${name} ...\n`);
   rows.push(...(await measure()));
 }
-for (const done of endings) await done();
+await scope.end();
 const table = [
   ['', 'sidecar', 'vault agent', 'target'],
   ...rows.map(({ what, sidecar, agent, target }) => [what, sidecar, agent, target]),

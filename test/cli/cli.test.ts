@@ -9,32 +9,20 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { runUnprivileged } from '../support/confined.ts';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
+import { cli, sidecarCommand, sidecarInShell } from '../support/program.ts';
 import { until } from '../support/settling.ts';
 import { openPeers } from '../support/sidecar.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
 const CLEAN_ENV = { PATH: process.env['PATH'] ?? '' };
-
-function cli(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, ['src/main.ts', ...args], { env: { ...CLEAN_ENV, ...env } }, (error, out, err) => {
-      resolve({ code: error === null ? 0 : Number(error.code), out, err });
-    });
-  });
-}
 
 /** A daemon as a process of its own; its log lines are collected. */
 function start(
   t: TestContext,
   configFile: string,
 ): { child: ChildProcess; log: string[]; event(name: string): Promise<Record<string, unknown>> } {
-  const child = spawn(process.execPath, ['src/main.ts', 'run', '--config', configFile], {
+  const [node = '', ...entry] = sidecarCommand();
+  const child = spawn(node, [...entry, 'run', '--config', configFile], {
     env: CLEAN_ENV,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -53,29 +41,6 @@ async function setUp(t: TestContext, members: Record<string, unknown> = {}) {
   await write(peers.config(members));
   return { ...peers, configFile, write };
 }
-
-test('help, version and schema', async () => {
-  const help = await cli(['--help']);
-  assert.equal(help.code, 0);
-  for (const command of [
-    'run',
-    'once',
-    'validate',
-    'schema',
-    'setup',
-    'init',
-    'status',
-    'wait',
-    'token',
-    'dev',
-    'version',
-  ]) {
-    assert.ok(help.out.includes(`  ${command}`));
-    assert.match((await cli([command, '--help'])).out, new RegExp(`^vault-token-sidecar ${command}`));
-  }
-  assert.match((await cli(['version'])).out, /^vault-token-sidecar \d+\.\d+\.\d+ \(node \d+/);
-  assert.equal(JSON.parse((await cli(['schema'])).out).title, 'vault-token-sidecar config');
-});
 
 test('usage errors: one line, exit code 2', async () => {
   for (const [args, line] of [
@@ -98,7 +63,7 @@ test('usage errors: one line, exit code 2', async () => {
     [unset.code, unset.err.split('\n')[0]],
     [2, "VAULT_ADDR: is required without --config (Vault's address)"],
   );
-  assert.equal((await cli(['version'], { NODE_TLS_REJECT_UNAUTHORIZED: '0' })).code, 2);
+  assert.equal((await cli(['version'], { env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } })).code, 2);
 });
 
 test('a config that is missing, no file, broken, or not to be read: exit code 2, one line, no stack (B1)', async (t) => {
@@ -134,14 +99,14 @@ test('validate: what is in force and where it came from', async (t) => {
 test('who reads only the beginning gets no complaint; output that is lost is told of', async () => {
   const run = (command: string) =>
     new Promise<string>((resolve) => {
-      const script = `node() { "$0" src/main.ts "$@"; echo "code $?" >&3; }; { ${command}; } 3>&1`;
-      execFile('sh', ['-c', script, process.execPath], { env: CLEAN_ENV }, (_error, out, err) => resolve(out + err));
+      const script = `sidecar() { ${sidecarInShell()} "$@"; echo "code $?" >&3; }; { ${command}; } 3>&1`;
+      execFile('sh', ['-c', script], { env: CLEAN_ENV }, (_error, out, err) => resolve(out + err));
     });
   // `true` is long gone when the first line is written
-  assert.equal(await run('node schema | true'), 'code 0\n');
-  assert.equal(await run('node validate --config none.json 2>&1 | true'), 'code 2\n');
+  assert.equal(await run('sidecar schema | true'), 'code 0\n');
+  assert.equal(await run('sidecar validate --config none.json 2>&1 | true'), 'code 2\n');
   assert.equal(
-    await run('node schema > /dev/full'),
+    await run('sidecar schema > /dev/full'),
     "code 7\nvault-token-sidecar: its output can't be written (ENOSPC)\n",
   );
 });
@@ -199,7 +164,11 @@ test("the guide's CI job: a JWT in the environment, everything else in variables
   const { issuer, configFile, write, config } = await setUp(t);
   await write(config({ source: { env: { name: 'VAULT_ID_TOKEN' } } }));
   assert.equal(
-    (await cli(['once', '--config', configFile, '--timeout', '5s'], { VAULT_ID_TOKEN: await issuer.mint() })).code,
+    (
+      await cli(['once', '--config', configFile, '--timeout', '5s'], {
+        env: { VAULT_ID_TOKEN: await issuer.mint() },
+      })
+    ).code,
     0,
   );
 });
@@ -226,7 +195,7 @@ test('the daemon and the commands that ask it; SIGTERM ends it with 0', async (t
   assert.deepEqual([late.code, late.err], [3, `not ready within the time: no sidecar answers at ${ops}\n`]);
 });
 
-test('SIGHUP: a bad config is refused and the old one stays; a good one is taken; SIGUSR1 logs in anew (B10)', async (t) => {
+test('SIGHUP: a bad config is refused and the old one stays; a good one is taken; SIGUSR2 logs in again (B10)', async (t) => {
   const { configFile, writeJwt, write, config, vault } = await setUp(t);
   await writeJwt();
   const { child, event, log } = start(t, configFile);
@@ -245,7 +214,7 @@ test('SIGHUP: a bad config is refused and the old one stays; a good one is taken
   await event('config_reloaded');
   assert.equal(await reloadedWell(), '1');
   assert.equal(vault.alive().length, 1, 'nothing changed, nothing was logged in again');
-  child.kill('SIGUSR1');
+  child.kill('SIGUSR2');
   await until('a second login', () => log.filter((line) => line.includes('"logged_in"')).length === 2);
 });
 

@@ -3,7 +3,8 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Scope, temporaryDirectory } from '../support/temporary.ts';
+import type { Scope } from '../support/scope.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 import { goInstall } from '../support/tools.ts';
 import type { Pod } from './kubernetes-pod.ts';
 import { kubeconform } from './kubernetes-schemas.ts';

@@ -13,10 +13,11 @@ import { LOGIN_BUDGET } from '../../src/core/schedule.ts';
 import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
 import { NODE_FLAGS } from '../support/node-flags.ts';
+import { reservePort } from '../support/ports.ts';
 import { readmeCommands } from '../support/readme.ts';
 import { until, untilChanged } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
-import { freePort, openRealVault, type RealVault } from '../vault/real-vault.ts';
+import { openRealVault, type RealVault } from '../vault/real-vault.ts';
 import { type Engine, npmrc, openEngine, standIns } from './image-engine.ts';
 
 const PACKAGE = JSON.parse(await readFile('package.json', 'utf8'));
@@ -158,7 +159,7 @@ async function keepsToken(t: TestContext, engine: Engine, command: string): Prom
 /** The container that the README's command starts, on ports of its own; it listens. */
 async function openContainer({ podman, environment }: Engine, command: string, directory: string) {
   const name = /--name (\S+)/.exec(command)?.[1] ?? '';
-  const listeners = `-e VTS_API_LISTEN=127.0.0.1:${await freePort()} -e VTS_OPS_LISTEN=127.0.0.1:${await freePort()}`;
+  const listeners = `-e VTS_API_LISTEN=127.0.0.1:${await reservePort()} -e VTS_OPS_LISTEN=127.0.0.1:${await reservePort()}`;
   const child = spawn('sh', ['-c', `exec ${command.replace(`--name ${name}`, `$& ${listeners}`)}`], {
     cwd: directory,
     env: environment,

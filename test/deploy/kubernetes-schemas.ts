@@ -36,7 +36,7 @@ export function kubeconform(...paths: readonly string[]): void {
 }
 
 /** The schemas, one file a kind, named as kubeconform looks for them, such as deployment-apps-v1.json. */
-export function schemaDirectory(): string {
+function schemaDirectory(): string {
   return made(`kubernetes-schemas-${digest(join(MODULE, 'go.sum'), import.meta.filename)}`, (unfinished) => {
     mkdirSync(unfinished);
     const definitions = mapped(openApi(), strict);

@@ -8,11 +8,11 @@ import { once } from 'node:events';
 import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { reservePort } from '../support/ports.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { debian, goBuild, goInstall } from '../support/tools.ts';
 import type { Publisher } from '../vault/publisher.ts';
-import { freePort } from '../vault/real-vault.ts';
 import type { Pod } from './kubernetes-pod.ts';
 import { MODULE } from './kubernetes-schemas.ts';
 
@@ -42,7 +42,7 @@ export interface Kubernetes {
 }
 
 /** Where all that is tried lives. */
-export const NAMESPACE = 'my-app';
+const NAMESPACE = 'my-app';
 
 export interface Workload {
   readonly kind: string;
@@ -102,7 +102,7 @@ async function startServer(t: TestContext, directory: string, { ca, lead }: Publ
     writeFileSync(join(directory, name), content, { mode: 0o600 });
     return join(directory, name);
   };
-  const [etcd, peers, port] = [await freePort(), await freePort(), await freePort()];
+  const [etcd, peers, port] = [await reservePort(), await reservePort(), await reservePort()];
   const storage = `http://127.0.0.1:${etcd}`;
   start(t, 'etcd', [
     `--data-dir=${join(directory, 'etcd')}`,

@@ -6,10 +6,11 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { reservePort } from '../support/ports.ts';
+import type { Scope } from '../support/scope.ts';
 import { until } from '../support/settling.ts';
-import { type Scope, temporaryDirectory } from '../support/temporary.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 import { debian, goBuild } from '../support/tools.ts';
-import { freePort } from '../vault/real-vault.ts';
 
 export interface Target {
   /** URL of an ops listener */
@@ -33,7 +34,7 @@ export type Prometheus = Awaited<ReturnType<typeof openPrometheus>>;
 export async function openPrometheus(t: Scope, rulesFile: string, targets: readonly Target[]) {
   debian('prometheus');
   const directory = await temporaryDirectory(t);
-  const address = `127.0.0.1:${await freePort()}`;
+  const address = `127.0.0.1:${await reservePort()}`;
   const config = {
     global: { scrape_interval: '1s', evaluation_interval: '1s' },
     rule_files: [resolve(rulesFile)],

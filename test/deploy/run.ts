@@ -3,13 +3,12 @@
 // Arguments narrow it: npm run test:deploy -- kubernetes
 
 import { spawnSync } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { runTests } from '../run.ts';
 import { findVault } from '../vault/find-vault.ts';
 
 const [only = '*'] = process.argv.slice(2);
-const files = globSync(`test/deploy/${only}.deploy.ts`).sort();
 const env = { ...process.env, VAULT_BIN: findVault() };
 const build = spawnSync('npm', ['run', '-s', 'build', '--', '--log-level=warning'], { stdio: 'inherit', env });
 // one after the other: they share the machine's package manager, its ports and its two cores
-const options = ['--test', '--test-concurrency=1', '--test-reporter=./test/faults/record.ts', ...files];
-process.exitCode = build.status || (spawnSync(process.execPath, options, { stdio: 'inherit', env }).status ?? 1);
+const flags = ['--test-concurrency=1', '--test-timeout=600000'];
+process.exitCode = build.status || (await runTests([...flags, `test/deploy/${only}.deploy.ts`], env));

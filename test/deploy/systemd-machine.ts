@@ -6,8 +6,8 @@ import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Scope } from '../support/scope.ts';
 import { until } from '../support/settling.ts';
-import type { Scope } from '../support/temporary.ts';
 import { debian, made } from '../support/tools.ts';
 
 const execute = promisify(execFile);

@@ -6,8 +6,9 @@ import { dirname } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { openIssuer } from '../../src/dev/issuer.ts';
+import { reservePort } from '../support/ports.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
-import { freePort, openRealVault } from '../vault/real-vault.ts';
+import { openRealVault } from '../vault/real-vault.ts';
 import { buildNodejs, PACKAGE } from './debian-package.ts';
 import { openMachine } from './systemd-machine.ts';
 
@@ -53,8 +54,8 @@ export async function openWorld(t: TestContext) {
   await copyFile(buildNodejs(await temporaryDirectory(t)), at('/root/nodejs.deb'));
   await run('dpkg', '--install', '/root/nodejs.deb');
 
-  const ports = { app: await freePort(), second: await freePort() };
-  const opsPorts = { app: await freePort(), second: await freePort() };
+  const ports = { app: await reservePort(), second: await reservePort() };
+  const opsPorts = { app: await reservePort(), second: await reservePort() };
   const groupId = async () => Number((await run('getent', 'group', 'vault-token-sidecar')).split(':')[2]);
   const tokenNow = (instance = 'app') => readFile(at(`/run/vault-token-sidecar/${instance}/token`), 'utf8');
 

@@ -13,7 +13,8 @@ import { command as setup } from '../../src/commands/setup.ts';
 import type { Finding } from '../../src/core/finding.ts';
 import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';
 import type { DevVault } from '../../src/dev/vault.ts';
-import { invoke } from '../support/invoke.ts';
+import { invoke, type Outcome } from '../support/invoke.ts';
+import { cli } from '../support/program.ts';
 import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import type { AdminVault } from '../vault/admin.ts';
 
@@ -42,10 +43,18 @@ export interface Clinic extends Patient {
   writeJwt(claims?: Record<string, unknown>): Promise<string>;
   /** Changes the role that was set up. */
   writeRole(members: Record<string, unknown>): Promise<void>;
-  /** exit code and findings of doctor, the first one first */
-  examine(env?: Record<string, string>): Promise<{ code: number; findings: readonly Finding[]; text: string }>;
+  /** exit code and findings of doctor in this process, the first one first */
+  examine(env?: Record<string, string>): Promise<Examination>;
+  /** the same by the built program */
+  examineBuilt(env?: Record<string, string>): Promise<Examination>;
   /** Runs a command as it was printed. */
   paste(command: string): Promise<void>;
+}
+
+interface Examination {
+  readonly code: number;
+  readonly findings: readonly Finding[];
+  readonly text: string;
 }
 
 const POLICY = 'path "secret/app" { capabilities = ["read"] }';
@@ -94,10 +103,11 @@ export async function openClinic(t: TestContext, patient: Patient): Promise<Clin
     },
     async examine(env = {}) {
       await writeConfig();
-      const { out, code } = await invoke(doctor, { config: here('config.json'), json: true }, { env });
-      assert.doesNotMatch(out, /eyJ|hv[sb]\./);
-      const { reports } = JSON.parse(out) as { reports: Report[] };
-      return { code, text: renderReports(reports, false), findings: reports.flatMap(({ findings }) => findings) };
+      return examinationOf(await invoke(doctor, { config: here('config.json'), json: true }, { env }));
+    },
+    async examineBuilt(env = {}) {
+      await writeConfig();
+      return examinationOf(await cli(['doctor', '--config', here('config.json'), '--json'], { env }));
     },
     async paste(command) {
       const env = { PATH: `${here('bin')}:${process.env['PATH']}`, VAULT_ADDR: admin.url, VAULT_TOKEN: admin.root };
@@ -117,6 +127,13 @@ export async function openClinic(t: TestContext, patient: Patient): Promise<Clin
   return clinic;
 }
 
+function examinationOf({ code, out, err }: Outcome): Examination {
+  assert.doesNotMatch(out + err, /eyJ|hv[sb]\./);
+  assert.equal(err, '');
+  const { reports } = JSON.parse(out) as { reports: Report[] };
+  return { code, text: renderReports(reports, false), findings: reports.flatMap(({ findings }) => findings) };
+}
+
 export const closePeers = ({ peers }: Clinic) => Promise.all(peers.splice(0).map((one) => one.close()));
 
 /** Breaks, asks doctor, does what it says, and asks again. */
@@ -125,7 +142,7 @@ export async function treat(clinic: Clinic, broken: BrokenSetup): Promise<void> 
   const healthy = await clinic.examine(env);
   assert.deepEqual(healthy.findings, [], 'the set-up is in order before');
   await broken.breaks(clinic);
-  const { findings, code, text: shown } = await clinic.examine(env);
+  const { findings, code, text: shown } = await clinic.examineBuilt(env);
   const [first] = findings;
   assert.equal(first?.code, broken.code, shown);
   if (broken.says !== undefined) assert.match(shown, broken.says);

@@ -47,7 +47,10 @@ async function openIssuerAs(t: TestContext, issuer: string): Promise<Issuer> {
 }
 
 // most of a treatment is waiting: for a hanging Vault, for another process
-test('each broken set-up is explained by its cause, and mended by its remedy', { concurrency: 6 }, async (t) => {
+test('each broken set-up is explained by its cause, and mended by its remedy', {
+  concurrency: 6,
+  timeout: 600_000,
+}, async (t) => {
   let explained = 0;
   const treatments = BROKEN_SETUPS.map((broken) =>
     t.test(broken.name, { skip: withoutRights(broken) }, async (one) => {

@@ -16,7 +16,6 @@ import {
   statusesIn,
   without,
 } from '../http/raw-socket.ts';
-import { NODE_FLAGS } from '../support/node-flags.ts';
 import { openFiles } from '../support/proc.ts';
 import { until } from '../support/settling.ts';
 import { type FaultWorld, openFaultWorld, type Surroundings, startSidecar } from './sidecar-process.ts';
@@ -27,7 +26,7 @@ const MOST_LAG_SECONDS = 0.2;
 
 async function setUp(t: TestContext, around: Surroundings = {}) {
   const world = await openFaultWorld(t);
-  const sidecar = await startSidecar(t, world.configFile, { nodeFlags: NODE_FLAGS, ...around });
+  const sidecar = await startSidecar(t, world.configFile, around);
   await sidecar.event('listening');
   const token = await until('a token', world.token);
   return { world, sidecar, token, port: portOf(world.api), ops: portOf(world.ops) };

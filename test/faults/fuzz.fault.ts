@@ -6,7 +6,6 @@ import { test } from 'node:test';
 import { firstSeed, mutated, opsRequests, tokenRequests } from '../fuzz/mutation.ts';
 import { deserving } from '../fuzz/strict-request.ts';
 import { ask, askWithoutMore, portOf, request, statusesIn } from '../http/raw-socket.ts';
-import { NODE_FLAGS } from '../support/node-flags.ts';
 import { memoryOf, openFiles } from '../support/proc.ts';
 import { until } from '../support/settling.ts';
 import { openFaultWorld, startSidecar } from './sidecar-process.ts';
@@ -17,7 +16,7 @@ const MOST_GROWTH_MIB = 40;
 
 test('random bytes on both listeners: no crash, no token, no lag (G8, J9)', async (t) => {
   const world = await openFaultWorld(t);
-  const { pid, event, log, stop } = await startSidecar(t, world.configFile, { nodeFlags: NODE_FLAGS });
+  const { pid, event, log, stop } = await startSidecar(t, world.configFile);
   await event('listening');
   await until('a token', world.token);
   const [port, ops] = [portOf(world.api), portOf(world.ops)];

@@ -7,6 +7,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { cpuMs } from '../support/proc.ts';
+import { sidecarCommand } from '../support/program.ts';
 import { until } from '../support/settling.ts';
 import { debian } from '../support/tools.ts';
 import { openRealVault } from '../vault/real-vault.ts';
@@ -40,9 +41,9 @@ test('Vault and the sidecar are killed and started together: all is well soon (I
 test('an application that waits for readiness finds the token, however late the JWT comes (I12)', async (t) => {
   const world = await openFaultWorld(t);
   world.vault.setSealed(true);
-  const wait = `"$0" src/main.ts wait --ops ${world.ops} --timeout 20s && cat ${world.tokenFile}`;
+  const wait = `"$@" wait --ops ${world.ops} --timeout 20s && cat ${world.tokenFile}`;
   let seen = '';
-  const app = spawn('sh', ['-c', wait, process.execPath], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const app = spawn('sh', ['-c', wait, 'sh', ...sidecarCommand()], { stdio: ['ignore', 'pipe', 'inherit'] });
   app.stdout.on('data', (chunk: Buffer) => {
     seen += chunk.toString();
   });

@@ -6,18 +6,21 @@ import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { NODE_FLAGS } from '../support/node-flags.ts';
+import { reservePort } from '../support/ports.ts';
 import { procText } from '../support/proc.ts';
+import { sidecarEntry } from '../support/program.ts';
+import { type Scope, scopeOf } from '../support/scope.ts';
 import { until } from '../support/settling.ts';
 import { openPeers, type Peers } from '../support/sidecar.ts';
-import type { Scope } from '../support/temporary.ts';
-import { freePort } from '../vault/real-vault.ts';
 
 export interface Surroundings {
   /** a command that runs the one after it, such as ['prlimit', '--nofile=64'] */
   readonly wrapper?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** more flags for Node, after the image's */
   readonly nodeFlags?: readonly string[];
-  /** the program, if not the source's entry */
+  /** the program, if not the one in dist/ */
   readonly entry?: string;
   /** where it prints to, if not to the test */
   readonly stdout?: number | undefined;
@@ -43,13 +46,13 @@ export interface SidecarProcess {
   stop(): Promise<{ code: number | string; tookMs: number }>;
 }
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const BASE_ENV = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/' };
 
 /** Starts `run --config configFile`; resolves when it runs, which is before it has done anything. */
 export async function startSidecar(t: Scope, configFile: string, around: Surroundings = {}): Promise<SidecarProcess> {
-  const entry = around.entry ?? MAIN;
-  const command = [process.execPath, ...(around.nodeFlags ?? []), entry, 'run', '--config', configFile];
+  const entry = around.entry ?? sidecarEntry();
+  const flags = [...NODE_FLAGS, ...(around.nodeFlags ?? [])];
+  const command = [process.execPath, ...flags, entry, 'run', '--config', configFile];
   const [program = '', ...args] = [...(around.wrapper ?? []), ...command];
   const stdio: StdioOptions = ['ignore', around.stdout ?? 'pipe', 'pipe'];
   const child = spawn(program, args, { env: { ...BASE_ENV, ...around.env }, stdio });
@@ -63,7 +66,7 @@ export async function startSidecar(t: Scope, configFile: string, around: Surroun
   const ended = new Promise<number | string>((resolve) => {
     child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'));
   });
-  t.after(async () => {
+  scopeOf(t).after(async () => {
     for (const pid of [...descendants(child.pid ?? 0).reverse(), child.pid ?? 0]) kill(pid, 'SIGKILL');
     if (child.pid !== undefined) await ended;
   });
@@ -146,7 +149,7 @@ export async function openFaultWorld(
   peers.vault.trust({ issuer: peers.issuer.issuer, role: 'app', settings: { token_ttl: leaseSeconds } });
   const configFile = join(peers.directory, 'config.json');
   const tokenFile = join(peers.directory, 'token');
-  const [api, ops] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
+  const [api, ops] = [`127.0.0.1:${await reservePort()}`, `127.0.0.1:${await reservePort()}`];
   const configure = (members = app, over = whole) =>
     writeFile(
       configFile,

@@ -3,22 +3,20 @@
 // What the first one holds must stay flat, and no secret may be in anything that either shows.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { cp, mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import { type DevVault, openDevVault } from '../../src/dev/vault.ts';
-import { NODE_FLAGS } from '../support/node-flags.ts';
+import { reservePort } from '../support/ports.ts';
 import { cpuMs, procText } from '../support/proc.ts';
-import { replaceByRename, type Scope, temporaryDirectory } from '../support/temporary.ts';
-import { freePort } from '../vault/real-vault.ts';
+import { sidecarEntry } from '../support/program.ts';
+import { openScope, type Scope } from '../support/scope.ts';
+import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import { type Canaries, openCanaries } from './canaries.ts';
 import { type SidecarProcess, startSidecar } from './sidecar-process.ts';
 import { figures, judge, type Sample, sampleOf } from './soak-figures.ts';
 
-const DIST = join(import.meta.dirname, '../../dist');
-const ENTRY = 'vault-token-sidecar.mjs';
 const NAMES = ['raw', 'json', 'env', 'when-needed', 'two-sinks', 'refused'];
 
 export interface SoakResult {
@@ -28,19 +26,18 @@ export interface SoakResult {
 }
 
 export async function soak(seconds: number): Promise<SoakResult> {
-  const endings: (() => unknown)[] = [];
+  const scope = openScope();
   try {
-    return await run({ after: (done) => void endings.unshift(done) }, seconds);
+    return await run(scope, seconds);
   } finally {
-    for (const end of endings) await end();
+    await scope.end();
   }
 }
 
 async function run(scope: Scope, seconds: number): Promise<SoakResult> {
-  assert.ok(existsSync(join(DIST, ENTRY)), 'build the bundle first: npm run build');
   const directory = await temporaryDirectory(scope);
-  // a copy, which no build takes away meanwhile
-  await cp(DIST, join(directory, 'dist'), { recursive: true, filter: (path) => !/\.(map|deb)$/.test(path) });
+  // a copy: a build during the soak mustn't change what the kills start
+  const entry = await copyOfProgram(join(directory, 'dist'));
   const issuer = await openIssuer();
   const vault = await openDevVault();
   scope.after(() => Promise.all([issuer.close(), vault.close()]));
@@ -59,7 +56,7 @@ async function run(scope: Scope, seconds: number): Promise<SoakResult> {
     const place = await openPlace(directory, name, vault.url);
     return {
       ...place,
-      start: () => startWatched(scope, place.configFile, { canaries, name, entry: join(directory, 'dist', ENTRY) }),
+      start: () => startWatched(scope, place.configFile, { canaries, name, entry }),
     };
   };
   const [survivor, victim] = [await start('survivor'), await start('victim')];
@@ -112,6 +109,13 @@ async function run(scope: Scope, seconds: number): Promise<SoakResult> {
   return { table, problems };
 }
 
+/** @returns its entry */
+async function copyOfProgram(directory: string): Promise<string> {
+  const entry = sidecarEntry();
+  await cp(dirname(entry), directory, { recursive: true, filter: (path) => !/\.(map|deb)$/.test(path) });
+  return join(directory, basename(entry));
+}
+
 interface Place {
   readonly configFile: string;
   readonly api: string;
@@ -130,7 +134,7 @@ async function openPlace(directory: string, name: string, vaultUrl: string): Pro
         ? [file('one', 'raw'), file('two', 'json')]
         : [file(own, own === 'json' || own === 'env' ? own : 'raw')],
   });
-  const [api, ops] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
+  const [api, ops] = [`127.0.0.1:${await reservePort()}`, `127.0.0.1:${await reservePort()}`];
   const config = {
     vault: { address: vaultUrl, timeout: '1s' },
     exchanges: Object.fromEntries(NAMES.map((own) => [own, exchange(own)])),
@@ -148,7 +152,7 @@ async function startWatched(
   configFile: string,
   { canaries, name, entry }: { canaries: Canaries; name: string; entry: string },
 ): Promise<SidecarProcess> {
-  const sidecar = await startSidecar(scope, configFile, { entry, nodeFlags: NODE_FLAGS });
+  const sidecar = await startSidecar(scope, configFile, { entry });
   canaries.shown(`${name} stdout`, sidecar.out());
   for (const stream of ['stdout', 'stderr'] as const)
     sidecar.child[stream]?.on('data', (chunk: Buffer) => canaries.shown(`${name} ${stream}`, chunk.toString()));

@@ -11,6 +11,8 @@ const WORKERS = 2;
 /** Unless somebody asks for a number of seeds, a slow machine does with fewer. */
 const MOST_MS = 180_000;
 const MOST_REPORTS = 3;
+/** Fewer months than these show too little. */
+const FEWEST_MONTHS = 100;
 
 if (isMainThread) await main(process.env);
 else if (workerData === 'fleet') parentPort?.postMessage(reportFleet(process.env['SIMULATION_PLOT'] === 'write'));
@@ -27,7 +29,10 @@ async function main(env: Readonly<Record<string, string | undefined>>): Promise<
   }
   const first = Number(env['SIMULATION_FIRST'] ?? 1);
   const seeds = Number(env['SIMULATION_SEEDS'] ?? 1000);
-  const until = env['SIMULATION_SEEDS'] === undefined ? performance.now() + MOST_MS : Number.POSITIVE_INFINITY;
+  const isAsked = env['SIMULATION_SEEDS'] !== undefined;
+  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(seeds) || seeds < 1)
+    throw new Error('SIMULATION_FIRST and SIMULATION_SEEDS must be whole numbers, SIMULATION_SEEDS at least 1');
+  const until = isAsked ? Number.POSITIVE_INFINITY : performance.now() + MOST_MS;
   const startedAt = performance.now();
   const [fleet, trials] = await Promise.all([runFleet(), tryAll({ first, last: first + seeds - 1, until })]);
   const failed = trials.filter(({ report }) => report !== undefined);
@@ -45,6 +50,12 @@ async function main(env: Readonly<Record<string, string | undefined>>): Promise<
   for (const bound of fleet.broken) console.log(`doesn't hold: ${bound}`);
   const broken = failed.length + fleet.broken.length;
   console.log(`${trials.length - failed.length} passed, ${broken} failed`);
+  const fewest = isAsked ? seeds : FEWEST_MONTHS;
+  if (trials.length < fewest) {
+    console.log(`${trials.length} virtual months are too few: at least ${fewest} are wanted`);
+    process.exitCode = 1;
+    return;
+  }
   process.exitCode = broken === 0 ? 0 : 1;
 }
 
@@ -71,10 +82,13 @@ async function tryAll({ first, last, until }: { first: number; last: number; unt
       worker.on('error', reject);
       worker.on('message', (trial: Trial) => {
         trials.push(trial);
+        giveNext();
+      });
+      const giveNext = () => {
         if (isOver()) void worker.terminate().then(() => resolve());
         else worker.postMessage(next++);
-      });
-      worker.postMessage(next++);
+      };
+      giveNext();
     });
   await Promise.all(Array.from({ length: WORKERS }, work));
   return trials;

@@ -102,7 +102,7 @@ test('a full file system leaves the old file whole and no temporary one (F1)', N
 test('a file system that became read-only keeps the old file (F2)', NAMESPACES, async (t) => {
   const output = runInNamespace(
     await temporaryDirectory(t),
-    'mount -t tmpfs -o mode=0700 none "$1"; printf hvs.1111 > "$1/token"; mount -o remount,ro "$1"',
+    'mount -t tmpfs -o mode=0700 none "$1"; printf hvs.1111 > "$1/token"; mount -o remount,bind,ro "$1"',
     `${IN_CHILD} tell(await deliver('2', 8));`,
   );
   assert.equal(output, 'sink_denied hvs.11 token');

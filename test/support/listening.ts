@@ -1,13 +1,13 @@
 // A server of a test's own on loopback, cut off with all its connections when the test ends.
 
 import type { AddressInfo, Server, Socket } from 'node:net';
-import type { Scope } from './temporary.ts';
+import { type Scope, scopeOf } from './scope.ts';
 
 /** @returns its port */
 export async function listen(t: Scope, server: Server): Promise<number> {
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => sockets.add(socket.on('error', () => {})));
-  t.after(() => {
+  scopeOf(t).after(() => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });

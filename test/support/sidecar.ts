@@ -9,6 +9,7 @@ import { type Daemon, startDaemon } from '../../src/daemon.ts';
 import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';
 import { type DevVault, openDevVault } from '../../src/dev/vault.ts';
 import { openObserver } from '../../src/observe/observe.ts';
+import { scopeOf } from './scope.ts';
 import { replaceByRename, temporaryDirectory } from './temporary.ts';
 
 export interface Peers {
@@ -25,7 +26,7 @@ export async function openPeers(t: TestContext): Promise<Peers> {
   const directory = await temporaryDirectory(t);
   const issuer = await openIssuer();
   const vault = await openDevVault();
-  t.after(() => Promise.all([issuer.close(), vault.close()]));
+  scopeOf(t).after(() => Promise.all([issuer.close(), vault.close()]));
   vault.trust({ issuer: issuer.issuer, role: 'app' });
   return {
     directory,
@@ -79,6 +80,6 @@ export async function runDaemon(t: TestContext, config: unknown): Promise<Runnin
     stopped ??= daemon.stop();
     return stopped;
   };
-  t.after(stop);
+  scopeOf(t).after(stop);
   return { daemon, log, stop };
 }

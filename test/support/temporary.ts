@@ -3,15 +3,11 @@
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-
-/** Whatever ends one day and calls these then: a test, or a benchmark. */
-export interface Scope {
-  after(done: () => unknown): void;
-}
+import { type Scope, scopeOf } from './scope.ts';
 
 export async function temporaryDirectory(t: Scope, parent = tmpdir()): Promise<string> {
   const directory = await mkdtemp(join(parent, 'vault-token-sidecar-test-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+  scopeOf(t).after(() => rm(directory, { recursive: true, force: true }));
   return directory;
 }
 

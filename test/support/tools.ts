@@ -7,7 +7,7 @@ import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync } fro
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
-export const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'vault-token-sidecar');
+const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'vault-token-sidecar');
 
 /** A program of a published Go module, at exactly that version, such as helm.sh/helm/v4/cmd/helm. */
 export function goInstall(pkg: string, version: string): string {

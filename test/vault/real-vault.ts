@@ -4,10 +4,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { reservePorts } from '../support/ports.ts';
+import { type Scope, scopeOf } from '../support/scope.ts';
 import { until } from '../support/settling.ts';
-import { type Scope, temporaryDirectory } from '../support/temporary.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 import { type AdminVault, adminOf } from './admin.ts';
 import { findVault } from './find-vault.ts';
 
@@ -44,7 +45,7 @@ export interface RealVault extends AdminVault {
 
 export async function openRealVault(t: Scope, options: RealVaultOptions = {}): Promise<RealVault> {
   const directory = await temporaryDirectory(t);
-  const port = options.port ?? (await freePort());
+  const port = options.port ?? (await reservePorts(2));
   const scheme = options.tls === undefined ? 'http' : 'https';
   const url = `${scheme}://127.0.0.1:${port}`;
   const audit = join(directory, 'audit.log');
@@ -123,7 +124,7 @@ export async function openRealVault(t: Scope, options: RealVaultOptions = {}): P
         .filter(({ type }) => type === 'request')
         .map(({ request }) => request.path as string),
   });
-  t.after(() => vault.kill());
+  scopeOf(t).after(() => vault.kill());
   await launch();
   if (options.joins === undefined) await initialise();
   else await joinCluster(options.joins);
@@ -150,13 +151,4 @@ function serverConfig(
     cluster_addr: `https://127.0.0.1:${port + 1}`,
     ...config,
   };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -1,7 +1,6 @@
 // The scenarios of the user's guide, against a real Vault: trust as the guide writes it, then the sidecar does its part.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { createPublicKey, type webcrypto } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,6 +9,7 @@ import { Agent, request } from 'undici';
 import type { Daemon } from '../../src/daemon.ts';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
+import { cli } from '../support/program.ts';
 import { until, untilChanged } from '../support/settling.ts';
 import { runDaemon } from '../support/sidecar.ts';
 import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
@@ -215,15 +215,8 @@ test('S7: a GitLab job logs in once with its ID token, from the branch that the 
       ref_protected: String(ref === 'main'),
     });
   const once = async (ref: string) => {
-    const env = { PATH: process.env['PATH'] ?? '', VAULT_ADDR: vault.url, VAULT_ID_TOKEN: await idToken(ref) };
-    return new Promise<{ code: number; err: string }>((resolve) => {
-      execFile(
-        process.execPath,
-        ['src/main.ts', 'once', '--config', configFile, '--timeout', '3s'],
-        { env },
-        (error, _out, err) => resolve({ code: error === null ? 0 : Number(error.code), err }),
-      );
-    });
+    const env = { VAULT_ADDR: vault.url, VAULT_ID_TOKEN: await idToken(ref) };
+    return cli(['once', '--config', configFile, '--timeout', '3s'], { env });
   };
   const refused = await once('feature');
   assert.equal(refused.code, 4);

@@ -3,8 +3,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { reservePorts } from '../support/ports.ts';
 import type { Publisher } from './publisher.ts';
-import { freePort, openRealVault } from './real-vault.ts';
+import { openRealVault } from './real-vault.ts';
 
 /** The claims of a Kubernetes projected service account token. */
 export const k8sClaims = (namespace = 'default', name = 'my-app') => ({
@@ -25,10 +26,10 @@ export async function openSourceVault(t: TestContext, publisher: Publisher, dire
   const [certFile, keyFile] = [join(directory, 'source.pem'), join(directory, 'source.key')];
   await writeFile(certFile, cert);
   await writeFile(keyFile, key);
-  const port = await freePort();
+  const port = await reservePorts(2);
   publisher.lead('vault-prod.oidc.pub', port);
-  // one listener for the published name, one for those who ask for tokens
-  const plain = await freePort();
+  // one listener for the published name, one for those who ask for tokens; each has a cluster port after its own
+  const plain = await reservePorts(2);
   const listener = [
     { tcp: { address: `127.0.0.1:${plain}`, tls_disable: true } },
     { tcp: { address: `127.0.0.1:${port}`, tls_cert_file: certFile, tls_key_file: keyFile } },

@@ -1,10 +1,10 @@
 // The guide's scenarios from nothing: init writes the config, setup --apply makes a real Vault match it, once gets the token.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { cli as runCli } from '../support/program.ts';
 import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import { openPublisher } from './publisher.ts';
 import { openRealVault } from './real-vault.ts';
@@ -18,13 +18,7 @@ async function setUp(t: TestContext) {
   // the test's CA stands in for the public ones
   const vault = await openRealVault(t, { environment: { ...publisher.environment, SSL_CERT_FILE: caFile } });
   const here = (name: string) => join(directory, 'here', name);
-  const cli = (args: readonly string[], env: Record<string, string> = {}) =>
-    new Promise<{ code: number; out: string; err: string }>((done) => {
-      const options = { cwd: directory, env: { PATH: process.env['PATH'] ?? '', ...env } };
-      execFile(process.execPath, [resolve('src/main.ts'), ...args], options, (error, out, err) =>
-        done({ code: error === null ? 0 : Number(error.code), out, err }),
-      );
-    });
+  const cli = (args: readonly string[], env: Record<string, string> = {}) => runCli(args, { cwd: directory, env });
   /** init as given, then the paths of the config moved into the test's directory */
   const init = async (...args: string[]) => {
     const { code, err } = await cli(['init', ...args, '--vault-address', vault.url]);

@@ -1,0 +1,62 @@
+// The bundle as a whole: each part loads, and each dynamic import finds the names that it takes.
+
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { dirname, join, normalize } from 'node:path';
+import { test } from 'node:test';
+import { bundle } from '../../build.ts';
+import { NODE_FLAGS } from '../support/node-flags.ts';
+import { runToEnd, sidecarEntry } from '../support/program.ts';
+
+interface DynamicImport {
+  readonly file: string;
+  readonly specifier: string;
+  readonly names: readonly string[];
+}
+
+/** The dynamic imports of a source file, with what it takes from each: `const { a, b } = ...` or `x.a`. */
+function dynamicImportsOf(file: string): DynamicImport[] {
+  const text = readFileSync(file, 'utf8');
+  const found = text.matchAll(/(?:const (?:\{ ([^}]+) \}|(\w+)) = await )?import\('([^']+)'\)/g);
+  return [...found].map(([, taken, whole, specifier = '']) => {
+    const members = whole === undefined ? [] : [...text.matchAll(new RegExp(`\\b${whole}\\.(\\w+)\\(`, 'g'))];
+    const names = taken?.split(', ') ?? members.map(([, name = '']) => name);
+    return { file, specifier, names: names.length > 0 ? names : ['command'] };
+  });
+}
+
+test('each dynamic import finds the names that it takes in the part that it loads (K6)', async () => {
+  const { metafile } = await bundle();
+  const outputs = Object.values(metafile.outputs);
+  const imports = globSync('src/**/*.ts').flatMap(dynamicImportsOf);
+  assert.ok(imports.length > 15, 'the imports are found');
+  for (const { file, specifier, names } of imports.filter((one) => !isBuiltin(one.specifier))) {
+    const resolved = metafile.inputs[file]?.imports.find(
+      ({ kind, original, path }) =>
+        kind === 'dynamic-import' && (original === specifier || path === normalize(join(dirname(file), specifier))),
+    );
+    const part = outputs.find(({ entryPoint }) => entryPoint !== undefined && entryPoint === resolved?.path);
+    assert.ok(part, `${file}: import('${specifier}') has no part in the bundle`);
+    for (const name of names)
+      assert.ok(
+        part.exports.includes(name),
+        `${file}: import('${specifier}') has no export ${name} in the bundle, only ${part.exports.join(', ')}; of a CommonJS package there is but a default export`,
+      );
+  }
+});
+
+test('the bundle needs Node alone', async () => {
+  const { metafile } = await bundle();
+  const external = Object.values(metafile.outputs).flatMap(({ imports }) => imports.filter((one) => one.external));
+  assert.ok(external.length > 0);
+  for (const { path } of external) assert.ok(isBuiltin(path), `${path} isn't in the bundle`);
+});
+
+test('every part of dist/ loads', async () => {
+  const parts = globSync(join(dirname(sidecarEntry()), '*-*.mjs')).filter((file) => file !== sidecarEntry());
+  assert.ok(parts.length > 20);
+  const script = `for (const part of ${JSON.stringify(parts)}) await import(part);`;
+  const { code, err } = await runToEnd([process.execPath, ...NODE_FLAGS, '--input-type=module', '-e', script]);
+  assert.deepEqual([code, err], [0, '']);
+});

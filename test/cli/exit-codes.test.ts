@@ -1,0 +1,83 @@
+// Every command of the built program: its help, and the exit code and the stream of what it says when it can't do its work.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { cli } from '../support/program.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+const COMMANDS = [
+  'run',
+  'once',
+  'validate',
+  'schema',
+  'doctor',
+  'setup',
+  'init',
+  'status',
+  'wait',
+  'token',
+  'dev',
+  'version',
+];
+
+test('--help names every command, and every command has a help', async () => {
+  for (const flag of ['--help', '-h', 'help']) {
+    const { code, out, err } = await cli([flag]);
+    assert.deepEqual([code, err], [0, '']);
+    assert.deepEqual(
+      [...out.matchAll(/^ {2}(\w+) {2,}\S/gm)].map(([, command]) => command),
+      COMMANDS,
+    );
+  }
+  await Promise.all(
+    COMMANDS.map(async (command) => {
+      const { code, out, err } = await cli([command, '--help']);
+      assert.deepEqual([code, err], [0, ''], command);
+      assert.match(out, new RegExp(`^vault-token-sidecar ${command}\\b`));
+    }),
+  );
+});
+
+test('without a command the help is printed, and the exit code is 2', async () => {
+  const { code, out } = await cli([]);
+  assert.deepEqual([code, out], [2, (await cli(['--help'])).out]);
+});
+
+test('version and schema print what they are asked for, and nothing else', async () => {
+  for (const flag of ['version', '--version'])
+    assert.match((await cli([flag])).out, /^vault-token-sidecar \d+\.\d+\.\d+ \(node v?\d+\.\d+\.\d+\)\n$/);
+  assert.equal(JSON.parse((await cli(['schema'])).out).title, 'vault-token-sidecar config');
+});
+
+const NOBODY = '127.0.0.1:1';
+
+/** Doctor reports on stdout whatever it finds; every other command has nothing to print. */
+const FAILURES: readonly (readonly [args: readonly string[], code: number, said: RegExp])[] = [
+  [['run', '--config', 'none.json'], 2, /^none\.json: can't be read \(ENOENT\)/],
+  [['run', 'more'], 2, /Unexpected argument 'more'/],
+  [['once'], 2, /^VAULT_ADDR: is required without --config/],
+  [['validate', '--config', 'none.json'], 2, /^none\.json: can't be read \(ENOENT\)/],
+  [['schema', '--config', 'x'], 2, /^vault-token-sidecar: Unknown option '--config'/],
+  [['doctor', '--config', 'none.json'], 2, /config_invalid/],
+  [['setup', '--config', 'none.json'], 2, /^none\.json: can't be read \(ENOENT\)/],
+  [['init', 'mars'], 2, /^vault-token-sidecar: "init" takes one of /],
+  [['status', '--ops', `http://${NOBODY}`], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],
+  [['wait', '--ops', `http://${NOBODY}`, '--timeout', '100ms'], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],
+  [['token', '--api', `http://${NOBODY}`], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],
+  [['dev', '--timeout', 'soon'], 2, /^vault-token-sidecar: --timeout must be a duration/],
+  [['version', '--all'], 2, /^vault-token-sidecar: Unknown option '--all'/],
+];
+
+test('each command that fails says so on stderr, with its exit code', async (t) => {
+  const cwd = await temporaryDirectory(t);
+  assert.deepEqual([...new Set(FAILURES.map(([[command]]) => command))], COMMANDS);
+  await Promise.all(
+    FAILURES.map(async ([args, expected, said]) => {
+      const { code, out, err } = await cli(args, { cwd });
+      assert.deepEqual([args, code], [args, expected], err);
+      const [speaks, silent] = args[0] === 'doctor' ? [out, err] : [err, out];
+      assert.match(speaks, said);
+      assert.equal(silent, '');
+    }),
+  );
+});
