@@ -4,6 +4,9 @@
 // Node would open its inspector, and with it the whole heap, at SIGUSR1; a listener prevents that from the first moment on.
 process.on('SIGUSR1', () => {});
 process.umask(0o077);
+// before the first use of a file or name, which starts these threads for good. Each file system that hangs holds some of
+// them: src/files/file-work.ts sees to it that half of them stay free. Twelve more than Node's four cost 0.2 MiB.
+process.env['UV_THREADPOOL_SIZE'] = '16';
 // stdout is the log's, and the commands': whatever a library prints belongs on stderr
 for (const print of ['log', 'info', 'debug', 'dir'] as const) console[print] = console.error;
 
@@ -64,12 +67,22 @@ const io: Io = {
     for (const kind of ['uncaughtException', 'unhandledRejection'] as const) {
       process.on(kind, (error: unknown) => {
         handler(error);
-        process.exit(ERRORS.internal.exit);
+        exit(ERRORS.internal.exit);
       });
     }
   },
-  exit: (code) => process.exit(code),
+  exit,
 };
+
+/**
+ * Node waits at exit for every thread of its pool, so a file on a disk that hangs, or a slow DNS server, would hold the
+ * process. Replacing its image ends all threads at once.
+ */
+function exit(code: number): never {
+  const isHeld = process.getActiveResourcesInfo().some((kind) => /^FSReq|^GetAddrInfo/.test(kind));
+  if (isHeld) process.execve?.(process.execPath, [process.execPath, '-e', `process.exit(${code})`], {});
+  process.exit(code);
+}
 
 function print(stream: NodeJS.WriteStream, text: string): void {
   if (stream.listenerCount('error') === 0)
@@ -81,7 +94,7 @@ function print(stream: NodeJS.WriteStream, text: string): void {
 function outputFailed(stream: NodeJS.WriteStream, code: string | undefined): void {
   if (code !== 'EPIPE' && stream === process.stdout) {
     io.err(`vault-token-sidecar: its output can't be written (${code})`);
-    process.exit(ERRORS.sink_failed.exit);
+    exit(ERRORS.sink_failed.exit);
   }
   // a command that is done has its exit code by then
   setImmediate(() => process.exit());
