@@ -89,19 +89,17 @@ async function openAgent({ useProxyEnv, tls, timeoutMs }: VaultSettings, trust: 
     autoSelectFamilyAttemptTimeout: 1000,
   };
   const connect = { ...trust, ...(tls.serverName === undefined ? {} : { servername: tls.serverName }), ...way };
-  const options = {
+  const limits = {
     pipelining: 0,
     allowH2: false,
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     maxResponseSize: MOST_BYTES,
     maxHeaderSize: 16 * 1024,
-    connect,
   };
-  if (!useProxyEnv) return new Agent(options);
-  const { EnvHttpProxyAgent } = await import('./proxy-agent.ts');
-  // inside a proxy's tunnel undici uses requestTls alone: without it any CA of the system could vouch for Vault
-  return new EnvHttpProxyAgent({ ...options, requestTls: connect, proxyTls: way });
+  if (!useProxyEnv) return new Agent({ ...limits, connect });
+  const { openProxyAgent } = await import('./proxy-agent.ts');
+  return openProxyAgent(limits, { vault: connect, proxy: way });
 }
 
 type Carry = (url: URL) => Promise<Omit<VaultReply, 'durationMs'>>;
