@@ -41,7 +41,7 @@ const LAYERS: readonly { who: RegExp; may: RegExp; types?: RegExp; why: string }
   { who: /^src\/core\//, may: /^(src\/core\/|jose$)/, why: 'decisions must be replayable: the core knows no IO' },
   {
     who: /^src\/(sources|sinks|vault|http)\//,
-    may: /^(src\/(core|files)\/|node:|chokidar$|undici(\/|$)|fastify$)/,
+    may: /^(src\/(core|files)\/|node:|undici(\/|$)|fastify$)/,
     why: 'a leaf is replaced alone',
   },
   { who: /^src\/files\//, may: /^node:/, why: 'it is what the leaves share' },
@@ -63,7 +63,6 @@ const LAYERS: readonly { who: RegExp; may: RegExp; types?: RegExp; why: string }
 /** One door for each package. */
 const DOORS: Readonly<Record<string, RegExp>> = {
   undici: /^src\/vault\/(client|proxy-agent)\.ts$/,
-  chokidar: /^src\/sources\/watch\.ts$/,
   fastify: /^src\/http\//,
   'prom-client': /^src\/observe\/metric(s|-families)\.ts$/,
   pino: /^src\/observe\/log\.ts$/,
