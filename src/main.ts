@@ -4,6 +4,9 @@
 // Without --disable-sigusr1 Node opens its debugger, and with it the whole heap, at SIGUSR1, until there is a listener.
 process.on('SIGUSR1', () => {});
 process.umask(0o077);
+// before the first use of a file or name, which starts these threads for good. Each file system that hangs holds some of
+// them: src/files/file-work.ts sees to it that half of them stay free. Twelve more than Node's four cost 0.2 MiB.
+process.env['UV_THREADPOOL_SIZE'] = '16';
 // stdout is the log's, and the commands': whatever a library prints belongs on stderr
 for (const print of ['log', 'info', 'debug', 'dir'] as const) console[print] = console.error;
 
@@ -64,12 +67,22 @@ const io: Io = {
     for (const kind of ['uncaughtException', 'unhandledRejection'] as const) {
       process.on(kind, (error: unknown) => {
         handler(error);
-        process.exit(ERRORS.internal.exit);
+        exit(ERRORS.internal.exit);
       });
     }
   },
-  exit: end,
+  exit,
 };
+
+/**
+ * Node waits at exit for every thread of its pool, so a file on a disk that hangs, or a slow DNS server, would hold the
+ * process. Replacing its image ends all threads at once.
+ */
+function exit(code: number): never {
+  const isHeld = process.getActiveResourcesInfo().some((kind) => /^FSReq|^GetAddrInfo/.test(kind));
+  if (isHeld) process.execve?.(process.execPath, [process.execPath, '-e', `process.exit(${code})`], {});
+  process.exit(code);
+}
 
 function print(stream: NodeJS.WriteStream, text: string): void {
   if (stream.listenerCount('error') === 0)
@@ -81,7 +94,7 @@ function print(stream: NodeJS.WriteStream, text: string): void {
 function outputFailed(stream: NodeJS.WriteStream, code: string | undefined): void {
   if (code !== 'EPIPE' && stream === process.stdout) {
     io.err(`vault-token-sidecar: its output can't be written (${code})`);
-    process.exit(ERRORS.sink_failed.exit);
+    exit(ERRORS.sink_failed.exit);
   }
   // a command that is done has its exit code by then
   setImmediate(() => process.exit());
@@ -147,20 +160,10 @@ function report(error: unknown): number {
   return isUsage ? ERRORS.config_invalid.exit : ERRORS.internal.exit;
 }
 
-/**
- * Ends the process at once, with this exit code. `process.exit` waits for the threads of file and DNS calls, and one of
- * them may hang for ever in a file system that doesn't answer. Another program in this process's place ends them all.
- */
-function end(code: number): void {
-  const isThreadBusy = process.getActiveResourcesInfo().some((name) => /^(FSReq|GetAddrInfoReq|DirHandle)/.test(name));
-  if (isThreadBusy) process.execve?.(process.execPath, [process.execPath, '-e', `process.exit(${code})`], {});
-  process.exit(code);
-}
-
 /** A command that is done ends by itself, unless something hangs: then it is ended, once its output is out. */
 function endSoon(code: number): void {
   process.exitCode = code;
-  setTimeout(() => (process.stdout.writableLength > 0 ? endSoon(code) : end(code)), LINGER_MS).unref();
+  setTimeout(() => (process.stdout.writableLength > 0 ? endSoon(code) : exit(code)), LINGER_MS).unref();
 }
 
 const LINGER_MS = 500;

@@ -41,7 +41,7 @@ const LAYERS: readonly { who: RegExp; may: RegExp; types?: RegExp; why: string }
   { who: /^src\/core\//, may: /^(src\/core\/|jose$)/, why: 'decisions must be replayable: the core knows no IO' },
   {
     who: /^src\/(sources|sinks|vault|http)\//,
-    may: /^(src\/(core|files)\/|node:|chokidar$|undici(\/|$)|fastify$)/,
+    may: /^(src\/(core|files)\/|node:|undici(\/|$)|fastify$)/,
     why: 'a leaf is replaced alone',
   },
   { who: /^src\/files\//, may: /^node:/, why: 'it is what the leaves share' },
@@ -62,8 +62,7 @@ const LAYERS: readonly { who: RegExp; may: RegExp; types?: RegExp; why: string }
 
 /** One door for each package. */
 const DOORS: Readonly<Record<string, RegExp>> = {
-  undici: /^src\/vault\/client\.ts$/,
-  chokidar: /^src\/sources\/watch\.ts$/,
+  undici: /^src\/vault\/(client|proxy-agent)\.ts$/,
   fastify: /^src\/http\//,
   'prom-client': /^src\/observe\/metric(s|-families)\.ts$/,
   pino: /^src\/observe\/log\.ts$/,
@@ -115,13 +114,23 @@ test('only the entries touch the process; only they are imported by nobody', () 
   }
 });
 
-test('timers live in the clock, at the deadline of a call, and where HTTP is closed', () => {
+test('timers live in the clock, at the deadline of a call or of a file operation, and where HTTP is closed', () => {
   const allowed =
-    /^src\/(main|clock|healthcheck|files\/small-file|vault\/client|http\/(limits|token-api)|commands\/(wait|dev|ask-daemon|command))\.ts$/;
+    /^src\/(main|clock|healthcheck|files\/file-work|vault\/client|http\/(limits|token-api)|commands\/(wait|dev|ask-daemon|command))\.ts$/;
   for (const file of FILES)
     assert.ok(
       allowed.test(file) || !/setTimeout|setInterval|AbortSignal\.timeout/.test(codeOf(file)),
       `${file} has a timer`,
+    );
+});
+
+test('files are read by one reader, which no FIFO, device, huge file or mount that hangs can hold up', () => {
+  // files of /proc, a file that is open already, and what the entries of other rooms still read
+  const allowed = /^src\/(http\/limits|sinks\/file|commands\/ask-daemon|daemon)\.ts$/;
+  for (const file of FILES)
+    assert.ok(
+      allowed.test(file) || !/readFile|createReadStream/.test(codeOf(file)),
+      `${file} reads a file without src/files/small-file.ts`,
     );
 });
 

@@ -1,19 +1,22 @@
 // Where a command's settings come from: the file that --config names, or the environment alone.
 
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { ConfigError, configFromEnvironment, type ParsedConfig, parseConfig } from '../config.ts';
 import type { ExchangeSettings, Settings } from '../core/settings.ts';
+import { fileProblemText, isFileProblem, readSmallFile } from '../files/small-file.ts';
 import { type Flags, type Io, textFlag, UsageError } from './command.ts';
+
+/** Room for thousands of exchanges. */
+const MOST_BYTES = 4 * 1024 * 1024;
 
 /** @throws ConfigError with every problem that was found */
 export async function loadSettings(flags: Flags, { env }: Io): Promise<ParsedConfig> {
   const path = textFlag(flags, 'config');
   if (path === undefined) return configFromEnvironment(env);
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new ConfigError([`${path}: can't be read (${error.code}); --config names the config file`]);
-  });
-  return parseConfig(text, { fileName: basename(path), env });
+  const file = await readSmallFile(path, { mostBytes: MOST_BYTES });
+  if (isFileProblem(file))
+    throw new ConfigError([`${path}: can't be read (${fileProblemText(file)}); --config names the config file`]);
+  return parseConfig(file.text, { fileName: basename(path), env });
 }
 
 /** All, or the one that `--exchange` names. @throws UsageError */

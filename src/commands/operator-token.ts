@@ -1,9 +1,9 @@
 // The Vault token of the person at the keyboard, from where Vault's own CLI takes it. It only goes to the Vault that it is for.
 
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Secret } from '../core/secret.ts';
 import type { VaultSettings } from '../core/settings.ts';
+import { isFileProblem, readSmallFile } from '../files/small-file.ts';
 import { type Io, UsageError } from './command.ts';
 
 /** @throws UsageError if there is none, or it is for another Vault */
@@ -22,13 +22,16 @@ export async function operatorTokenIfAny({ address }: VaultSettings, io: Io): Pr
 }
 
 async function findOperatorToken({ env }: Io): Promise<Secret | undefined> {
-  const home = env['HOME'];
-  const text =
-    env['VAULT_TOKEN'] ||
-    env['BAO_TOKEN'] ||
-    (home === undefined ? '' : await readFile(join(home, '.vault-token'), 'utf8').catch(() => ''));
+  const text = env['VAULT_TOKEN'] || env['BAO_TOKEN'] || (await tokenFromLogin(env['HOME']));
   // as short as "root" in a server's development mode
   return /^[\x21-\x7e]+$/.test(text.trim()) ? new Secret(text.trim()) : undefined;
+}
+
+/** What "vault login" left; empty if there is nothing that can be read. */
+async function tokenFromLogin(home: string | undefined): Promise<string> {
+  if (home === undefined) return '';
+  const file = await readSmallFile(join(home, '.vault-token'));
+  return isFileProblem(file) ? '' : file.text;
 }
 
 function isFor(address: string, { env }: Io): boolean {

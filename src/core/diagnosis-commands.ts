@@ -44,8 +44,10 @@ const COMMANDS: Readonly<Partial<Record<FindingCode, Build>>> = {
   renewal_denied: withDefaultPolicy,
   lookup_denied: withDefaultPolicy,
   sink_directory_missing: (_evidence, words) => `mkdir -p -m 0750 ${quoted(pathIn(words))}`,
-  sink_directory_unsafe: (_evidence, words) =>
-    /writable/.test(words) ? `chmod o-w ${quoted(pathIn(words))}` : undefined,
+  sink_directory_unsafe: (_evidence, words) => {
+    const writers = / is writable by (all|its group)$/.exec(words)?.[1];
+    return writers === undefined ? undefined : `chmod ${writers === 'all' ? 'o-w' : 'g-w'} ${quoted(pathIn(words))}`;
+  },
 };
 
 /** The path with which the evidence of a sink begins. */

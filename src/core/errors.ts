@@ -98,7 +98,7 @@ export const ERRORS = {
   sink_denied: row('soon', 7, "the sink's file may not be written", 'Mount its directory writable, and give the sidecar\'s user write access to it.'),
   sink_owner: row('soon', 7, "the sink's file can't be given its owner or mode", 'Drop uid and gid from the sink, or let the sidecar be in that group.'),
   sink_directory_missing: row('soon', 7, "the sink's directory doesn't exist", 'Create it, or mount the shared volume there.'),
-  sink_directory_unsafe: row('soon', 7, "the sink's directory could be changed by others", "It must be ours or root's, no symlink, and not writable by all."),
+  sink_directory_unsafe: row('soon', 7, "the sink's directory could be changed by others", "It and each directory above it must belong to root or the sidecar's user; others must not be able to write there."),
   sink_blocked: row('soon', 7, "something else stands in the sink's place", 'Remove it; mount the directory, never the single file.'),
   sink_write_stuck: row('soon', 7, "writing the sink's file hangs", "The file system doesn't answer: check the mount."),
   sink_failed: row('soon', 7, "the sink's file can't be written", 'See the evidence for what the system said.'),

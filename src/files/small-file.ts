@@ -1,9 +1,9 @@
 // Reads a small file (a JWT, a token, a certificate, a key) safely, whatever stands at its path: a FIFO or a device
 // doesn't block, a huge file doesn't fill memory, and a file system that hangs costs one deadline and one thread.
-// Node runs file calls on the few threads that DNS look-ups need too, and none of them can be cancelled: while a read of a
-// path hangs, later reads of that path wait for the same one.
 
-import { constants, open } from 'node:fs/promises';
+import { constants, type FileHandle, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { workIn } from './file-work.ts';
 
 export interface SmallFile {
   /** UTF-8, as it stands in the file; a byte order mark included */
@@ -26,26 +26,17 @@ export interface ReadLimits {
   /** larger files are refused; 64 KiB by default */
   readonly mostBytes?: number;
   /** 5 s by default */
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
 }
 
 const MOST_BYTES = 64 * 1024;
-const DEADLINE_MS = 5000;
 const MISSING = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
-
-const pending = new Map<string, Promise<SmallFile | FileProblem>>();
 
 /** Never rejects. */
 export async function readSmallFile(path: string, limits: ReadLimits = {}): Promise<SmallFile | FileProblem> {
-  const { mostBytes = MOST_BYTES, deadlineMs = DEADLINE_MS } = limits;
-  const reading = pending.get(path) ?? start(path, mostBytes);
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<FileProblem>((resolve) => {
-    timer = setTimeout(resolve, deadlineMs, { problem: 'stuck' });
-  });
-  const outcome = await Promise.race([reading, deadline]);
-  clearTimeout(timer);
-  return outcome;
+  const { mostBytes = MOST_BYTES, deadlineMs } = limits;
+  const outcome = await workIn(dirname(path), () => read(path, mostBytes).catch(problemOf), deadlineMs);
+  return outcome === 'stuck' ? { problem: 'stuck' } : outcome;
 }
 
 export const isFileProblem = (outcome: SmallFile | FileProblem): outcome is FileProblem => 'problem' in outcome;
@@ -61,36 +52,43 @@ const PROBLEM_WORDS: Readonly<Record<FileProblem['problem'], string>> = {
   stuck: "the file system doesn't answer",
 };
 
-function start(path: string, mostBytes: number): Promise<SmallFile | FileProblem> {
-  const reading = read(path, mostBytes)
-    .catch((error: NodeJS.ErrnoException) => problemOf(error))
-    .finally(() => pending.delete(path));
-  pending.set(path, reading);
-  return reading;
-}
-
 async function read(path: string, mostBytes: number): Promise<SmallFile | FileProblem> {
   const handle = await openForReading(path);
   try {
     const stats = await handle.stat();
+    const { size } = stats;
     if (!stats.isFile()) return { problem: 'not-a-file' };
-    if (stats.size > mostBytes) return { problem: 'too-large' };
+    if (size > mostBytes) return { problem: 'too-large' };
     // some file systems report no sizes; the extra byte shows a file that grows meanwhile
-    const buffer = Buffer.alloc((stats.size || mostBytes) + 1);
-    const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
-    const text = buffer.toString('utf8', 0, bytesRead);
+    const buffer = Buffer.alloc((size || mostBytes) + 1);
+    const length = await fill(buffer, handle);
+    const text = buffer.toString('utf8', 0, length);
     buffer.fill(0);
-    if (bytesRead > mostBytes) return { problem: 'too-large' };
-    const grew = stats.size > 0 && bytesRead > stats.size;
-    return { text, inode: stats.ino, modifiedAt: stats.mtimeMs, grew };
+    if (length > mostBytes) return { problem: 'too-large' };
+    return { text, inode: stats.ino, modifiedAt: stats.mtimeMs, grew: size > 0 && length > size };
   } finally {
-    await handle.close();
+    // what was read is good even if closing fails
+    await handle.close().catch(() => {});
   }
 }
 
-/** O_NONBLOCK: opening a FIFO without a writer would otherwise hold a thread until there is one. */
-function openForReading(path: string) {
-  const once = () => open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+/** Reads until the end of the file or of the buffer: files of /proc and network mounts come in pieces. */
+async function fill(buffer: Buffer, handle: FileHandle): Promise<number> {
+  let length = 0;
+  while (length < buffer.length) {
+    const { bytesRead } = await handle.read(buffer, length, buffer.length - length, length);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return length;
+}
+
+/**
+ * O_NONBLOCK: opening a FIFO without a writer would otherwise hold a thread until there is one.
+ * O_NOCTTY: a terminal must not become the one whose Ctrl-C ends the sidecar.
+ */
+function openForReading(path: string): Promise<FileHandle> {
+  const once = () => open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   // kubelet may remove the old directory between the link's resolution and the open: try once more
   return once().catch((error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? once() : Promise.reject(error)));
 }

@@ -1,10 +1,12 @@
 // A sink's directory, held by its descriptor while its file is looked at, replaced or removed: another one that is put
-// under its name meanwhile gets nothing, and loses nothing. Refuses a directory in which others could swap the file.
+// under its name meanwhile gets nothing, and loses nothing. Refuses a directory in which others could swap the file,
+// or which they could swap.
 // Node has no openat(), so names go through /proc/self/fd (Linux only). What is written there is decided elsewhere.
 
 import { constants, type FileHandle, lstat, open } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { ExchangeError } from '../core/errors.ts';
+import { safeParentOf } from './way.ts';
 
 /** Where a sink's file is. */
 export interface Place {
@@ -36,9 +38,10 @@ export async function withPlace<T>(path: string, work: (place: Place) => Promise
 }
 
 async function openDirectory(path: string): Promise<FileHandle> {
-  return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW).catch(async (error: NodeJS.ErrnoException) => {
+  const real = join(await safeParentOf(path), basename(path));
+  return open(real, O_RDONLY | O_DIRECTORY | O_NOFOLLOW).catch(async (error: NodeJS.ErrnoException) => {
     // ENOTDIR for a link as for a file; links before the last component (/var/run) are followed
-    const stats = await lstat(path).catch(() => undefined);
+    const stats = await lstat(real).catch(() => undefined);
     throw stats?.isSymbolicLink() ? new ExchangeError('sink_directory_unsafe', `${path} is a symlink`) : error;
   });
 }

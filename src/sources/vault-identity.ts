@@ -1,11 +1,11 @@
 // Another Vault as the issuer: its identity token is the workload JWT. Each reading asks for a new one; how often is decided
 // by the core.
 
-import { readFile } from 'node:fs/promises';
 import { ExchangeError } from '../core/errors.ts';
 import { isTokenText, Secret } from '../core/secret.ts';
 import type { VaultIdentitySettings } from '../core/settings.ts';
 import { identityRequest, judgeIdentity, type VaultReply, type VaultRequest } from '../core/vault-protocol.ts';
+import { fileProblemText, isFileProblem, readSmallFile } from '../files/small-file.ts';
 import type { JwtSource } from './source.ts';
 
 export interface IdentityVault {
@@ -38,10 +38,9 @@ async function askingToken({ token }: VaultIdentitySettings, tokenOf: IdentityTo
     if (secret === undefined) throw new ExchangeError('identity_token_missing', `exchange ${token.exchange} has none`);
     return secret;
   }
-  const text = await readFile(token.file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new ExchangeError('identity_token_missing', `${token.file}: ${error.code}`);
-  });
-  if (!isTokenText(text.trim()))
-    throw new ExchangeError('identity_token_missing', `${token.file}: holds no Vault token`);
-  return new Secret(text.trim());
+  const file = await readSmallFile(token.file);
+  if (isFileProblem(file)) throw new ExchangeError('identity_token_missing', `${token.file}: ${fileProblemText(file)}`);
+  const text = file.text.trim();
+  if (!isTokenText(text)) throw new ExchangeError('identity_token_missing', `${token.file}: holds no Vault token`);
+  return new Secret(text);
 }

@@ -31,11 +31,12 @@ export function openVaultClient(settings: VaultSettings): VaultClient {
 
   /** The agent in force; a new one when the TLS files have changed. Bad files leave the old agent where there is one. */
   async function currentAgent(): Promise<Dispatcher> {
-    const trust = await readTrust(settings.tls).catch((error: unknown) => {
+    // a file system that hangs leaves half of the time to call with the old trust
+    const trust = await readTrust(settings.tls, settings.timeoutMs / 2).catch((error: unknown) => {
       if (open === undefined) throw error;
       return open.trust;
     });
-    // closed while the files were read: what was wanted then is wanted no more
+    // closed while the files were read: the caller no longer wants the reply
     if (isClosed) throw new ExchangeError('vault_connection_lost', 'closed');
     if (open !== undefined && isDeepStrictEqual(open.trust, trust)) return open.agent;
     void open?.agent.then((old) => old.close()).catch(() => {});
@@ -43,23 +44,26 @@ export function openVaultClient(settings: VaultSettings): VaultClient {
     return open.agent;
   }
 
+  async function carry(asked: VaultRequest, signal: AbortSignal) {
+    const dispatcher = await currentAgent();
+    signal.throwIfAborted();
+    return followingOneRedirect(settings, asked, (url) => exchangeBytes(url, asked, { dispatcher, signal }));
+  }
+
   return {
     async send(asked) {
       const startedAt = performance.now();
-      const agent = await currentAgent();
       const aborter = new AbortController();
-      let onDeadline = () => {};
-      // undici heeds the signal only once it is connected: the race is what holds the deadline
+      let timer: NodeJS.Timeout | undefined;
+      // undici ignores the signal until it is connected, and nothing ends a look-up: the race keeps the deadline
       const deadline = new Promise<never>((_resolve, reject) => {
-        onDeadline = () => reject(new ExchangeError('vault_timeout', `no reply within ${settings.timeoutMs / 1000} s`));
+        timer = setTimeout(() => {
+          reject(new ExchangeError('vault_timeout', `no reply within ${settings.timeoutMs / 1000} s`));
+          aborter.abort();
+        }, settings.timeoutMs);
       });
-      const timer = setTimeout(() => {
-        onDeadline();
-        aborter.abort();
-      }, settings.timeoutMs);
       try {
-        const carry = (url: URL) => exchangeBytes(url, asked, { dispatcher: agent, signal: aborter.signal });
-        const reply = await Promise.race([followingOneRedirect(settings, asked, carry), deadline]);
+        const reply = await Promise.race([carry(asked, aborter.signal), deadline]);
         return { ...reply, durationMs: performance.now() - startedAt };
       } catch (error) {
         aborter.abort();
@@ -85,20 +89,17 @@ async function openAgent({ useProxyEnv, tls, timeoutMs }: VaultSettings, trust: 
     autoSelectFamilyAttemptTimeout: 1000,
   };
   const connect = { ...trust, ...(tls.serverName === undefined ? {} : { servername: tls.serverName }), ...way };
-  const options = {
+  const limits = {
     pipelining: 0,
     allowH2: false,
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     maxResponseSize: MOST_BYTES,
     maxHeaderSize: 16 * 1024,
-    connect,
   };
-  if (!useProxyEnv) return new Agent(options);
-  // it stands on methods that the front door puts in place
-  const { EnvHttpProxyAgent } = await import('undici');
-  // inside a proxy's tunnel undici heeds requestTls alone: without it any CA of the system would do for Vault
-  return new EnvHttpProxyAgent({ ...options, requestTls: connect, proxyTls: way });
+  if (!useProxyEnv) return new Agent({ ...limits, connect });
+  const { openProxyAgent } = await import('./proxy-agent.ts');
+  return openProxyAgent(limits, { vault: connect, proxy: way });
 }
 
 type Carry = (url: URL) => Promise<Omit<VaultReply, 'durationMs'>>;

@@ -2,10 +2,13 @@
 // watcher to be used. Bad files are refused here, before TLS would fail in a way that nobody understands.
 
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { ExchangeError } from '../core/errors.ts';
 import type { TlsSettings } from '../core/settings.ts';
+import { fileProblemText, isFileProblem, readSmallFile } from '../files/small-file.ts';
+
+/** A distribution's bundle of CAs has a quarter of this. */
+const MOST_BYTES = 1024 * 1024;
 
 export interface Trust {
   readonly ca?: string;
@@ -13,13 +16,21 @@ export interface Trust {
   readonly key?: string;
 }
 
-/** @throws ExchangeError vault_tls_files naming the file */
-export async function readTrust({ ca, caFile, clientCertFile, clientKeyFile }: TlsSettings): Promise<Trust> {
+/** @throws ExchangeError vault_tls_files naming the file, at the deadline too */
+export async function readTrust(
+  { ca, caFile, clientCertFile, clientKeyFile }: TlsSettings,
+  deadlineMs: number,
+): Promise<Trust> {
+  const [fromFile, cert, key] = await Promise.all([
+    readPem(caFile, 'CERTIFICATE', deadlineMs),
+    readPem(clientCertFile, 'CERTIFICATE', deadlineMs),
+    readPem(clientKeyFile, 'PRIVATE KEY', deadlineMs),
+  ]);
+  const trusted = fromFile ?? ca;
   const trust = {
-    ...(ca === undefined ? {} : { ca }),
-    ...(caFile === undefined ? {} : { ca: await readPem(caFile, 'CERTIFICATE') }),
-    ...(clientCertFile === undefined ? {} : { cert: await readPem(clientCertFile, 'CERTIFICATE') }),
-    ...(clientKeyFile === undefined ? {} : { key: await readPem(clientKeyFile, 'PRIVATE KEY') }),
+    ...(trusted === undefined ? {} : { ca: trusted }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
   };
   try {
     if (trust.ca !== undefined) new X509Certificate(trust.ca);
@@ -31,11 +42,11 @@ export async function readTrust({ ca, caFile, clientCertFile, clientKeyFile }: T
   return trust;
 }
 
-async function readPem(path: string, label: string): Promise<string> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new ExchangeError('vault_tls_files', `${path}: ${error.code}`);
-  });
-  if (!text.includes(`${label}-----`))
+async function readPem(path: string | undefined, label: string, deadlineMs: number): Promise<string | undefined> {
+  if (path === undefined) return undefined;
+  const file = await readSmallFile(path, { mostBytes: MOST_BYTES, deadlineMs });
+  if (isFileProblem(file)) throw new ExchangeError('vault_tls_files', `${path}: ${fileProblemText(file)}`);
+  if (!file.text.includes(`${label}-----`))
     throw new ExchangeError('vault_tls_files', `${path}: holds no PEM ${label.toLowerCase()}`);
-  return text;
+  return file.text;
 }

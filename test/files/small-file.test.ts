@@ -40,3 +40,10 @@ test('names what stands there instead of a small regular file', async (t) => {
   assert.equal(await problemAt(at('limit')), 'none');
   assert.equal(await problemAt(at('large')), 'too-large');
 });
+
+test('reads a file that comes in pieces, and without a size, to its end', async () => {
+  const found = await readSmallFile('/proc/self/smaps', { mostBytes: 4 * 1024 * 1024 });
+  assert.ok(!isFileProblem(found));
+  assert.ok(found.text.length > 64 * 1024, `${found.text.length} characters`);
+  assert.match(found.text.slice(-200), /\nVmFlags: .*\n$/);
+});

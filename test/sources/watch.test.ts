@@ -1,6 +1,7 @@
 // The directory of the JWT file as it comes, goes, is swapped, is a link, or can't be watched: each is noticed.
 
 import assert from 'node:assert/strict';
+import { mkdirSync, rmSync } from 'node:fs';
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -64,18 +65,14 @@ test('repairs at once open one watch, and none is left after the close', async (
   const open = () => process.getActiveResourcesInfo().filter((resource) => resource === 'FSEventWrap').length;
   const elsewhere = join(directory, 'elsewhere');
   await mkdir(elsewhere);
-  let ready = 0;
-  const watch = watchDirectoryOf(join(elsewhere, 'ca.pem'), () => {
-    ready += 1;
-  });
+  const watch = watchDirectoryOf(join(elsewhere, 'ca.pem'), () => {});
   await watch.repair();
-  await until('the first watch', () => ready === 1);
   const before = open();
   await rename(elsewhere, `${elsewhere}.old`);
   await mkdir(elsewhere);
   await Promise.all([watch.repair(), watch.repair(), watch.repair()]);
-  await until('the second watch', () => ready === 2);
-  assert.equal(open(), before);
+  assert.ok(watch.isAlive());
+  await until('the old watch is gone', () => open() === before);
   await watch.close();
   await until('no watch of ours', () => open() < before);
   const tooLate = watchDirectoryOf(join(elsewhere, 'ca.pem'), () => {});
@@ -84,6 +81,47 @@ test('repairs at once open one watch, and none is left after the close', async (
   await setUp.repair();
   await setUp.close();
   await until('nor of those that were closed before they were set up', () => open() < before);
+});
+
+test('the directory is removed and made again at once, while nobody reads: the next repair watches the new one (A17)', async (t) => {
+  const directory = join(await temporaryDirectory(t), 'volume');
+  await mkdir(directory);
+  let hints = 0;
+  const watch = watchDirectoryOf(join(directory, 'token'), () => {
+    hints += 1;
+  });
+  t.after(() => watch.close());
+  await watch.repair();
+  for (let round = 0; round < 20; round += 1) {
+    const before = hints;
+    rmSync(directory, { recursive: true });
+    mkdirSync(directory);
+    await until('a hint of the removal', () => hints > before);
+    await watch.repair();
+    assert.ok(watch.isAlive());
+    const repaired = hints;
+    await writeFile(join(directory, 'token'), 'a.b.c');
+    await until('a hint from the new directory', () => hints > repaired);
+  }
+});
+
+test('what happens beside a link to the directory is no hint', async (t) => {
+  const directory = await temporaryDirectory(t);
+  await mkdir(join(directory, 'real'));
+  await symlink('real', join(directory, 'linked'));
+  let hints = 0;
+  const watch = watchDirectoryOf(join(directory, 'linked', 'token'), () => {
+    hints += 1;
+  });
+  t.after(() => watch.close());
+  await watch.repair();
+  const before = hints;
+  for (let file = 0; file < 20; file += 1) await writeFile(join(directory, `${file}`), '');
+  await writeFile(join(directory, 'real', 'token'), '');
+  await until('the hint from within', () => hints > before);
+  await writeFile(join(directory, 'real', 'token'), 'x');
+  await until('another', () => hints > before + 1);
+  assert.ok(hints < before + 10, `${hints - before} hints`);
 });
 
 const EXHAUSTED = `

@@ -10,12 +10,29 @@ export interface Pair {
 }
 
 export interface TestCa extends Pair {
-  issue(wish?: { name?: string }): Pair;
+  /** @param wish `days` from and to which it is valid, counted from now; from now for two days by default */
+  issue(wish?: { name?: string; days?: readonly [number, number] }): Pair;
 }
 
 const openssl = (directory: string, ...args: string[]): void => {
   execFileSync('openssl', args, { cwd: directory, stdio: 'pipe' });
 };
+
+const CA_CONFIG = `[ca]
+default_ca = any
+[any]
+database = index.txt
+new_certs_dir = .
+default_md = sha256
+policy = names
+rand_serial = yes
+unique_subject = no
+[names]
+commonName = supplied
+`;
+
+const asn1Time = (days: number): string =>
+  `${new Date(Date.now() + days * 86_400_000).toISOString().replace(/\D/g, '').slice(0, 14)}Z`;
 
 /** @param directory where the files may be left */
 export function makeCa(directory: string, name = 'ca'): TestCa {
@@ -39,23 +56,24 @@ export function makeCa(directory: string, name = 'ca'): TestCa {
   return {
     cert: read(`${name}.pem`),
     key: read(`${name}.key`),
-    issue({ name: host = '127.0.0.1' } = {}) {
+    issue({ name: host = '127.0.0.1', days } = {}) {
       serial += 1;
       const leaf = `${name}-${serial}`;
       const kind = /^[\d.]+$/.test(host) ? 'IP' : 'DNS';
       writeFileSync(join(directory, `${leaf}.ext`), `subjectAltName=${kind}:${host}\n`);
       openssl(directory, 'req', ...newKey, '-keyout', `${leaf}.key`, '-out', `${leaf}.csr`, '-subj', `/CN=${host}`);
-      const signed = [
-        '-CA',
-        `${name}.pem`,
-        '-CAkey',
-        `${name}.key`,
-        '-set_serial',
-        String(serial),
-        '-extfile',
-        `${leaf}.ext`,
-      ];
-      openssl(directory, 'x509', '-req', '-in', `${leaf}.csr`, '-out', `${leaf}.pem`, ...signed, '-days', '2');
+      const signed = ['-in', `${leaf}.csr`, '-out', `${leaf}.pem`, '-extfile', `${leaf}.ext`];
+      if (days === undefined) {
+        const ca = ['-CA', `${name}.pem`, '-CAkey', `${name}.key`, '-set_serial', String(serial)];
+        openssl(directory, 'x509', '-req', ...ca, ...signed, '-days', '2');
+      } else {
+        // the only command of openssl 3.0 that takes both dates
+        writeFileSync(join(directory, 'index.txt'), '');
+        writeFileSync(join(directory, 'ca.cnf'), CA_CONFIG);
+        const ca = ['-config', 'ca.cnf', '-cert', `${name}.pem`, '-keyfile', `${name}.key`, '-notext', '-batch'];
+        const [from, to] = days.map(asn1Time);
+        openssl(directory, 'ca', ...ca, ...signed, '-startdate', from ?? '', '-enddate', to ?? '');
+      }
       return { cert: read(`${leaf}.pem`), key: read(`${leaf}.key`) };
     },
   };

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ExchangeError } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
+import type { VaultRequest } from '../../src/core/vault-protocol.ts';
 import { openVaultClient } from '../../src/vault/client.ts';
 import { makeCa } from '../support/certificates.ts';
 import { listen } from '../support/listening.ts';
@@ -120,4 +121,36 @@ test('a proxy that is not there, or speaks no TLS where its address says https (
   setEnvironment(t, { https_proxy: variables.https_proxy.replace('http:', 'https:') });
   assert.match(await ask(t, https, { useProxyEnv: true, caFile }), /^vault_(proxy|tls|not_http|connection_lost)$/);
   assert.doesNotMatch(proxy.heads.join(), /hvs/);
+});
+
+test('a plain http request through a proxy has the same limits: 256 KiB, and a connection for each call (C26, D12)', async (t) => {
+  let [connections, isEndless] = [0, false];
+  const forwarding = createHttpServer((request, response) => {
+    assert.match(request.url ?? '', /^http:\/\/vault\.example:8200\/v1\//);
+    if (!isEndless) return void response.end('{}');
+    const pour = () => {
+      while (!response.destroyed && response.write('x'.repeat(65_536)));
+    };
+    response.on('drain', pour);
+    pour();
+  });
+  forwarding.on('connection', () => {
+    connections += 1;
+  });
+  setEnvironment(t, { http_proxy: `http://127.0.0.1:${await listen(t, forwarding)}` });
+  const client = openVaultClient({
+    address: 'http://vault.example:8200',
+    tls: {},
+    timeoutMs: 2000,
+    redirectHosts: [],
+    useProxyEnv: true,
+  });
+  t.after(() => client.close());
+  const request: VaultRequest = { method: 'GET', path: '/v1/x' };
+  for (let call = 1; call <= 3; call += 1) {
+    assert.equal((await client.send(request)).status, 200);
+    assert.equal(connections, call);
+  }
+  isEndless = true;
+  await assert.rejects(client.send(request), /larger than any reply of Vault/);
 });

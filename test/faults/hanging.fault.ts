@@ -1,0 +1,78 @@
+// File systems that hang under the sidecar's small files: the exchange that needs them fails by its deadlines and says why,
+// the others go on, and the process ends in time.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openHangingMount, withoutHangingMounts } from '../support/hanging-mount.ts';
+import { until } from '../support/settling.ts';
+import { openFaultWorld, servedBy, startSidecar } from './sidecar-process.ts';
+
+const HUNG_EXCHANGES = 6;
+
+test('files of six exchanges hang, each on a mount of its own: each says so, a seventh goes on, the stop is in time (K2)', {
+  skip: withoutHangingMounts(),
+}, async (t) => {
+  const world = await openFaultWorld(t);
+  const fifo = join(world.directory, 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  const secret = join(world.directory, 'hvs');
+  await writeFile(secret, 'hvs.nobody');
+  const { exchanges, vault } = world.config() as { exchanges: Record<string, unknown>; vault: object };
+  const jwt = { file: { path: join(world.directory, 'jwt') } };
+  const identity = { address: 'http://127.0.0.1:1', role: 'r' };
+  /** three that hang and three that are FIFOs: the JWT, the CA file, the asking token */
+  const broken = [openHangingMount(t).path, openHangingMount(t).path, openHangingMount(t).path, '', '', ''].map(
+    (mount, index) => {
+      const path = mount === '' ? fifo : join(mount, 'file');
+      const login = { role: 'app' };
+      const https = { ...vault, address: 'https://127.0.0.1:1', timeout: '2s', tls: { ca_file: path } };
+      const kinds = [
+        { source: { file: { path } }, login },
+        { source: jwt, login, vault: https },
+        { source: { vault_identity: { ...identity, token_file: path } }, login },
+      ];
+      return kinds[index % kinds.length];
+    },
+  );
+  assert.equal(broken.length, HUNG_EXCHANGES);
+  const named = Object.fromEntries(broken.map((one, index) => [`broken-${index}`, one]));
+  await world.configure({}, { exchanges: { ...named, ...exchanges } });
+  const { pid, event, log, stop } = await startSidecar(t, world.configFile);
+  await event('listening');
+  const expected = [
+    'jwt_read_stuck',
+    'vault_tls_files',
+    'identity_token_missing',
+    'jwt_not_a_file',
+    'vault_tls_files',
+    'identity_token_missing',
+  ];
+  for (const [index, code] of expected.entries())
+    await until(
+      `broken-${index} says ${code}`,
+      () => log().find((line) => line['exchange'] === `broken-${index}` && line['code'] === code),
+      15_000,
+    );
+  const status = await (await fetch(`${world.ops}/status`)).text();
+  for (const code of expected) assert.ok(status.includes(code), `${code} in ${status}`);
+  for (let round = 0; round < 3; round += 1) {
+    const before = await until('a token', async () => {
+      const token = await servedBy(world, 'app');
+      return typeof token === 'string' && token;
+    });
+    await world.writeJwt();
+    await until('the next token, also in its file', async () => {
+      const token = await servedBy(world, 'app');
+      return token !== before && world.token() === token;
+    });
+  }
+  const threads = readdirSync(`/proc/${pid}/task`).length;
+  assert.ok(threads >= 16, `${threads} threads`);
+  const { code, tookMs } = await stop();
+  assert.equal(code, 0);
+  assert.ok(tookMs < 5000, `${tookMs} ms`);
+});

@@ -1,0 +1,145 @@
+// The directories above a sink's: whoever could swap one of them could take the token, so they are refused by name.
+
+import assert from 'node:assert/strict';
+import { chmod, chown, lchown, mkdir, readFile, rename, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { ExchangeError } from '../../src/core/errors.ts';
+import { Secret } from '../../src/core/secret.ts';
+import { openFileSink } from '../../src/sinks/file.ts';
+import { runUnprivileged } from '../support/confined.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+const ROOT = { skip: process.getuid?.() !== 0 && 'only root may give files away' };
+const STRANGER = 12_345;
+
+async function setUp(t: TestContext) {
+  const directory = await temporaryDirectory(t);
+  const at = (...names: string[]) => join(directory, ...names);
+  await mkdir(at('volume', 'app', 'secrets'), { recursive: true });
+  const sink = openFileSink({ kind: 'file', path: at('volume/app/secrets/token'), mode: 0o600, format: 'raw' });
+  const rest = { exchange: 'app', accessor: 'a', issuedAt: 0, expiresAt: 0, renewable: true, policies: [] };
+  /** 'written', or the evidence without the test's own directory */
+  const outcome = (of = sink) =>
+    of.deliver({ ...rest, secret: new Secret('hvs.CAESIexample') }).then(
+      () => 'written',
+      (error) => {
+        assert.ok(error instanceof ExchangeError, String(error));
+        assert.equal(error.failure.code, 'sink_directory_unsafe');
+        return error.failure.evidence?.replace(`${directory}/`, '');
+      },
+    );
+  return { at, sink, outcome };
+}
+
+test("a parent that is somebody else's is refused by name, for every use of the sink (K14)", ROOT, async (t) => {
+  const { at, sink, outcome } = await setUp(t);
+  assert.equal(await outcome(), 'written');
+  for (const name of ['volume', 'volume/app']) {
+    await chown(at(name), STRANGER, 0);
+    assert.equal(await outcome(), `${name} belongs to user ${STRANGER}`);
+    await assert.rejects(sink.check(), ExchangeError);
+    await assert.rejects(sink.remove(), ExchangeError);
+    await chown(at(name), 0, 0);
+  }
+  assert.equal(await readFile(at('volume/app/secrets/token'), 'utf8'), 'hvs.CAESIexample');
+});
+
+test('a parent that others may write to is refused, unless it is sticky (K14)', async (t) => {
+  const { at, outcome } = await setUp(t);
+  for (const [mode, expected] of [
+    [0o757, 'volume/app is writable by all'],
+    [0o1777, 'written'],
+    [0o3777, 'written'],
+    [0o755, 'written'],
+  ] as const) {
+    await chmod(at('volume/app'), mode);
+    assert.equal(await outcome(), expected, mode.toString(8));
+  }
+});
+
+test(
+  "a parent that a group may write to is refused, unless it is sticky or the group is the owner's own (K14)",
+  ROOT,
+  async (t) => {
+    const { at, outcome } = await setUp(t);
+    for (const [gid, mode, expected] of [
+      [STRANGER, 0o2775, 'volume/app is writable by its group'],
+      [STRANGER, 0o3775, 'written'],
+      [STRANGER, 0o2755, 'written'],
+      [0, 0o775, 'written'],
+    ] as const) {
+      await chown(at('volume/app'), 0, gid);
+      await chmod(at('volume/app'), mode);
+      assert.equal(await outcome(), expected, mode.toString(8));
+    }
+  },
+);
+
+test('the volume itself may be of a group, as kubelet makes it for fsGroup (K14)', ROOT, async (t) => {
+  const { at, outcome } = await setUp(t);
+  await chown(at('volume/app/secrets'), 0, STRANGER);
+  for (const mode of [0o2775, 0o3777]) {
+    await chmod(at('volume/app/secrets'), mode);
+    assert.equal(await outcome(), 'written');
+  }
+});
+
+test(
+  "a component that is swapped for somebody's link is refused by name; root's own links are followed (K14)",
+  ROOT,
+  async (t) => {
+    const { at, outcome } = await setUp(t);
+    assert.equal(await outcome(), 'written');
+    await rename(at('volume/app'), at('volume/moved'));
+    for (const target of ['moved', at('volume/moved'), '../volume/./moved', '../volume/moved/secrets/..']) {
+      await symlink(target, at('volume/link'));
+      await rename(at('volume/link'), at('volume/app'));
+      assert.equal(await outcome(), 'written', target);
+    }
+    await lchown(at('volume/app'), STRANGER, STRANGER);
+    assert.equal(await outcome(), `volume/app is a symlink of user ${STRANGER}`);
+  },
+);
+
+test("what a link leads through is looked at too, and the link's own place (K14)", ROOT, async (t) => {
+  const { at, outcome } = await setUp(t);
+  await mkdir(at('elsewhere/open/secrets'), { recursive: true });
+  await chmod(at('elsewhere/open'), 0o757);
+  await symlink(at('elsewhere/open'), at('volume/link'));
+  const through = (name: string) => {
+    const path = at('volume', name, 'secrets', 'token');
+    return outcome(openFileSink({ kind: 'file', path, mode: 0o600, format: 'raw' }));
+  };
+  assert.equal(await through('link'), 'elsewhere/open is writable by all');
+  await chmod(at('elsewhere/open'), 0o755);
+  assert.equal(await through('link'), 'written');
+  await chmod(at('elsewhere'), 0o777);
+  assert.equal(await through('link'), 'elsewhere is writable by all');
+});
+
+test('a loop of links ends (K14)', async (t) => {
+  const { at } = await setUp(t);
+  await symlink('loop', at('loop'));
+  const sink = openFileSink({ kind: 'file', path: at('loop/secrets/token'), mode: 0o600, format: 'raw' });
+  await assert.rejects(sink.check(), { failure: { code: 'sink_failed', evidence: `${sink.id}: ELOOP` } });
+});
+
+test('an ordinary user has its sink below directories of root and of its own', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const output = runUnprivileged(
+    directory,
+    `
+    import { chmodSync, mkdirSync } from 'node:fs';
+    import { Secret } from './src/core/secret.ts';
+    import { openFileSink } from './src/sinks/file.ts';
+    // search without reading is enough of a parent
+    mkdirSync(directory + '/home/app', { recursive: true });
+    chmodSync(directory + '/home', 0o311);
+    const sink = openFileSink({ kind: 'file', path: directory + '/home/app/token', mode: 0o600, format: 'raw' });
+    const say = () => sink.deliver({ secret: new Secret('hvs.CAESIexample') }).then(({ written }) => written, (error) => error.message);
+    console.log(await say());
+    chmodSync(directory + '/home', 0o755);`,
+  );
+  assert.equal(output, 'true');
+});

@@ -1,0 +1,74 @@
+// The order in which a token's file comes to be, seen at the calls themselves: nobody can read the content before owner and
+// mode are right, and the name points to it only when disk has it.
+
+import assert from 'node:assert/strict';
+import fs, { type FileHandle, open, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Secret } from '../../src/core/secret.ts';
+import { openFileSink } from '../../src/sinks/file.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+
+const REST = { exchange: 'app', accessor: 'a', issuedAt: 0, expiresAt: 0, renewable: true, policies: [] };
+const TOKEN = { ...REST, secret: new Secret('hvs.CAESIexample') };
+
+/** Notes calls on file handles with the mode and size before each, and renames. */
+async function watchCalls(t: TestContext, directory: string): Promise<string[]> {
+  const calls: string[] = [];
+  const probe = await open(directory);
+  const prototype = Object.getPrototypeOf(probe) as FileHandle;
+  await probe.close();
+  for (const name of ['chown', 'chmod', 'writeFile', 'sync', 'datasync'] as const) {
+    const original = prototype[name] as (...args: unknown[]) => Promise<void>;
+    t.mock.method(prototype, name, async function (this: FileHandle, ...args: unknown[]) {
+      const { mode, size, uid } = await this.stat();
+      const what =
+        (mode & 0o170000) === 0o040000 ? 'directory' : `${(mode & 0o7777).toString(8)} of ${uid}, ${size} bytes`;
+      calls.push(`${name} ${what}`);
+      return original.apply(this, args);
+    });
+  }
+  const rename = fs.rename;
+  const mocked = t.mock.method(fs, 'rename', async (from: string, to: string) => {
+    calls.push('rename');
+    return rename(from, to);
+  });
+  syncBuiltinESMExports();
+  t.after(() => {
+    mocked.mock.restore();
+    syncBuiltinESMExports();
+  });
+  return calls;
+}
+
+test('closed from its first moment, owner and mode before the content, on disk before its name, and the name on disk (F10, F13)', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const us = process.getuid?.() ?? 0;
+  const uid = us === 0 ? 1234 : us;
+  const umask = process.umask(0);
+  t.after(() => process.umask(umask));
+  const path = join(directory, 'token');
+  const sink = openFileSink({ kind: 'file', path, mode: 0o640, format: 'raw', uid });
+  const calls = await watchCalls(t, directory);
+  await sink.deliver(TOKEN);
+  assert.deepEqual(calls, [
+    ...(us === 0 ? [`chown 600 of ${us}, 0 bytes`] : []),
+    `chmod 600 of ${uid}, 0 bytes`,
+    `writeFile 640 of ${uid}, 0 bytes`,
+    `sync 640 of ${uid}, ${TOKEN.secret.reveal().length} bytes`,
+    'rename',
+    'sync directory',
+  ]);
+});
+
+test('a link to a file with the very same content is replaced, not followed (F5)', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const [path, elsewhere] = [join(directory, 'token'), join(directory, 'elsewhere')];
+  await writeFile(elsewhere, TOKEN.secret.reveal(), { mode: 0o600 });
+  await symlink(elsewhere, path);
+  const sink = openFileSink({ kind: 'file', path, mode: 0o600, format: 'raw' });
+  assert.deepEqual(await sink.deliver(TOKEN), { written: true });
+  assert.notEqual((await stat(path)).ino, (await stat(elsewhere)).ino);
+  assert.equal(await readFile(elsewhere, 'utf8'), TOKEN.secret.reveal());
+});

@@ -1,0 +1,51 @@
+// A file system that hangs, as a network mount whose server is gone: a FUSE mount that nobody serves. Whoever looks into it
+// waits, until the mount is released; then every operation fails at once.
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Scope } from './scope.ts';
+
+export interface HangingMount {
+  readonly path: string;
+  /** Ends all waiting. */
+  release(): void;
+}
+
+/** A directory of its own: one inside another test directory would hold up the removal of that. */
+export function openHangingMount(t: Scope): HangingMount {
+  const path = mkdtempSync(join(tmpdir(), 'vault-token-sidecar-hung-'));
+  const device = openSync('/dev/fuse', constants.O_RDWR);
+  // the mount lives as long as the device is open: closing it ends what waits
+  const options = 'fd=3,rootmode=40000,user_id=0,group_id=0';
+  const mounted = spawnSync('mount', ['-i', '-t', 'fuse', '-o', options, 'hanging', path], {
+    stdio: ['ignore', 'ignore', 'pipe', device],
+    encoding: 'utf8',
+  });
+  if (mounted.status !== 0) {
+    closeSync(device);
+    throw new Error(`mount: ${mounted.stderr}`);
+  }
+  let isOpen = true;
+  const release = () => {
+    if (!isOpen) return;
+    isOpen = false;
+    closeSync(device);
+    execFileSync('umount', ['-l', path]);
+    rmdirSync(path);
+  };
+  t.after(release);
+  return { path, release };
+}
+
+/** For a test's `skip`: why there can be no such mount, or false. */
+export function withoutHangingMounts(): string | false {
+  if (process.getuid?.() !== 0) return 'only root may mount';
+  try {
+    closeSync(openSync('/dev/fuse', constants.O_RDWR));
+    return false;
+  } catch {
+    return 'there is no /dev/fuse';
+  }
+}
