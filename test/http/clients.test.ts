@@ -35,34 +35,6 @@ test('three hundred clients that say nothing, or half of it, keep nobody else ou
   }
 });
 
-<<<<<<< HEAD
-test('clients that ask for much and take nothing of it are cut off, and the probes get through again (G6)', async (t) => {
-  const metrics = async () => ({ contentType: 'text/plain', body: 'x'.repeat(8_000_000) });
-  const app = buildOpsApi({
-    exchanges: () => [],
-    metrics,
-    isStarted: () => true,
-    isStepping: () => true,
-    version: '',
-    now: () => performance.now(),
-  });
-  t.after(() => app.close());
-  const port = portOf(await app.listen({ port: 0, host: '127.0.0.1' }));
-  let asked = 0;
-  app.server.on('request', () => {
-    asked += 1;
-  });
-  const deaf = Array.from({ length: 64 }, () => connect(port, '127.0.0.1').pause());
-  t.after(() => deaf.map((socket) => socket.destroy()));
-  for (const socket of deaf) socket.write(request(port, [], 'GET /metrics HTTP/1.1'));
-  const probe = () => ask(port, request(port, [], 'GET /livez HTTP/1.1')).then((answer) => statusesIn(answer)[0]);
-  await until('every place is taken', () => asked === deaf.length);
-  assert.equal(await probe(), undefined);
-  await until('there is room', async () => (await probe()) === 200, 20_000);
-});
-
-=======
->>>>>>> b7b0eb7 (http: keep attackers from locking other clients out)
 test('requests that are refused anyway take nothing from the rate of those that are not (G7)', async (t) => {
   const { port, token } = await setUp(t);
   const fromAPage = without(request(port, ['Origin: null']), 'x-vault-request');
