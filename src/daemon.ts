@@ -2,11 +2,11 @@
 // Start: the exchanges read and log in at once; logger, metrics and listeners follow, so the first token waits for none.
 // Stop: HTTP and exchanges end at the same time, then the log is flushed; all within a second and a half.
 
-import { readFile } from 'node:fs/promises';
 import { openSystemClock, within } from './clock.ts';
 import { ExchangeError } from './core/errors.ts';
 import type { ListenAddress, Settings } from './core/settings.ts';
 import { type Exchanges, openExchanges } from './exchanges.ts';
+import type { CallerToken } from './http/caller-token.ts';
 import { openLateObserver } from './observe/late-observer.ts';
 import type { Observer } from './observe/observe.ts';
 import type { Clock } from './runner.ts';
@@ -67,20 +67,14 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
   const { buildOpsApi } = await import('./http/ops-api.ts');
   const { closeApp } = await import('./http/limits.ts');
   const onRequest = (route: string, code: number) => observer.metrics.apiRequests.inc({ route, code });
-  const { callerTokenFile } = settings.api;
-  const callerToken = callerTokenFile === undefined ? {} : { callerToken: () => readCallerToken(callerTokenFile) };
-  const api = buildTokenApi({
-    exchanges: exchanges.views,
-    listen: settings.api.listen,
-    now: clock.now,
-    onRequest,
-    ...callerToken,
-  });
+  const callerToken = await openCaller(settings.api.callerTokenFile, { now: clock.now, observer });
   const metrics = () => observer.metrics.render(exchanges.views().map((view) => view.status()));
   // by the monotonic clock: a suspend is no time in which steps are missed
   const isStepping = () => performance.now() - exchanges.lastStepAt() < MOST_HEARTBEAT_MS;
   const { views, isStarted } = exchanges;
-  const ops = buildOpsApi({ exchanges: views, metrics, isStarted, isStepping, version, now: clock.now, onRequest });
+  const shared = { exchanges: views, callerToken, now: clock.now, onRequest };
+  const api = buildTokenApi({ ...shared, listen: settings.api.listen });
+  const ops = buildOpsApi({ ...shared, listen: settings.ops.listen, metrics, isStarted, isStepping, version });
   closers.push(() => Promise.all([closeApp(api), closeApp(ops)]));
   const urls = { api: await listen(api, settings.api.listen), ops: await listen(ops, settings.ops.listen) };
   observer.log.write('info', 'listening', urls);
@@ -122,8 +116,14 @@ async function listen(app: Listener, { host, port }: ListenAddress): Promise<str
   }
 }
 
-/** The secret that callers must show; read at each request, so that it can be rotated. Unreadable means nobody gets in. */
-async function readCallerToken(path: string): Promise<string | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  return text.trim() === '' ? undefined : text.trim();
+/** Reads the caller token once at the start, so that a problem with it is logged before the first client gets 401. */
+async function openCaller(
+  path: string | undefined,
+  { now, observer }: { now: () => number; observer: Observer },
+): Promise<CallerToken | undefined> {
+  if (path === undefined) return undefined;
+  const { openCallerToken } = await import('./http/caller-token.ts');
+  const callerToken = openCallerToken(path, { now, onRead: observer.callerTokenRead });
+  void callerToken();
+  return callerToken;
 }

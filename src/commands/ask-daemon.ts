@@ -1,11 +1,13 @@
 // How the commands that look at a running daemon ask it: over its own HTTP, found by a flag, the config or the defaults.
 
-import { readFile } from 'node:fs/promises';
+import { request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
 import { parseListen } from '../config-address.ts';
 import { ExchangeError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import type { ListenAddress } from '../core/settings.ts';
 import { parseObject } from '../core/vault-protocol.ts';
+import { readCallerToken } from '../http/caller-token.ts';
 import { type Flags, type Io, textFlag, UsageError } from './command.ts';
 import { loadSettings } from './load-settings.ts';
 
@@ -18,6 +20,7 @@ const ASK_TIMEOUT_MS = 5000;
 
 /** The members of /status that commands look at. */
 export interface Status {
+  readonly api?: { readonly failure?: Omit<Trouble, 'attempts'> | null };
   readonly exchanges: readonly ExchangeStatus[];
 }
 
@@ -49,7 +52,7 @@ export async function askStatus(flags: Flags, io: Io): Promise<Status & { readon
   const { status, text } = await askOps('/status', flags, io);
   const body = status === 200 ? jsonIn(text) : undefined;
   if (!Array.isArray(body?.['exchanges'])) throw new ExchangeError('not_ready', NOT_OURS);
-  return { exchanges: body['exchanges'], text };
+  return { ...(body as Pick<Status, 'api'>), exchanges: body['exchanges'], text };
 }
 
 /** The JSON object of an answer; undefined where it is none. */
@@ -67,10 +70,9 @@ export async function askApi(path: string, flags: Flags, io: Io): Promise<Answer
 }
 
 async function callerToken(file: string): Promise<string> {
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(`api.caller_token_file can't be read: ${file} (${error.code})`);
-  });
-  return text.trim();
+  const outcome = await readCallerToken(file);
+  if (outcome instanceof Secret) return outcome.reveal();
+  throw new UsageError(`api.caller_token_file can't be read: ${outcome.evidence}`);
 }
 
 interface Listeners {
@@ -109,14 +111,31 @@ async function get(
 ): Promise<Answer> {
   if (!/^https?:\/\/[^@]+$/i.test(base) || !URL.canParse(base))
     throw new UsageError('--ops and --api must be URLs such as http://127.0.0.1:8276');
+  const signal = AbortSignal.timeout(Math.ceil(Math.min(withinMs, ASK_TIMEOUT_MS)));
   try {
-    const response = await fetch(new URL(path, base), {
-      headers,
-      signal: AbortSignal.timeout(Math.ceil(Math.min(withinMs, ASK_TIMEOUT_MS))),
-      redirect: 'error',
-    });
-    return { status: response.status, text: await response.text() };
+    return await send(new URL(path, base), { headers, signal });
   } catch {
     throw new ExchangeError('not_ready', `no sidecar answers at ${base}`);
   }
+}
+
+/**
+ * Sends a GET straight to the listener, and follows no redirect: the caller token goes nowhere else. The global fetch and
+ * Node's global agents use the proxies of the environment where NODE_USE_ENV_PROXY says so; no agent never does.
+ */
+function send(url: URL, options: { headers: Record<string, string>; signal: AbortSignal }): Promise<Answer> {
+  const request = url.protocol === 'https:' ? requestHttps : requestHttp;
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { ...options, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('error', reject);
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+    });
+    sent.on('error', reject);
+    sent.end();
+  });
 }

@@ -1,7 +1,7 @@
 // Shows the exchanges of the running daemon as a table: phase, time left, what comes next, what failed last and its hint.
 
 import { ERRORS } from '../core/errors.ts';
-import { askStatus, type ExchangeStatus } from './ask-daemon.ts';
+import { askStatus, type ExchangeStatus, type Status } from './ask-daemon.ts';
 import { CONFIG_OPTION, type Command } from './command.ts';
 import { table } from './table.ts';
 
@@ -11,11 +11,18 @@ export const command: Command = {
 Shows what the running sidecar holds and what it will do next. Exit code 3 if an exchange isn't ready.`,
   options: { ...CONFIG_OPTION, ops: { type: 'string' }, json: { type: 'boolean' } },
   async run(flags, io) {
-    const { exchanges, text } = await askStatus(flags, io);
-    io.out(flags['json'] === true ? text : tableOf(exchanges));
+    const { api, exchanges, text } = await askStatus(flags, io);
+    io.out(flags['json'] === true ? text : [tableOf(exchanges), ...apiTrouble(api)].join('\n'));
     return exchanges.every(({ ready }) => ready) ? 0 : ERRORS.not_ready.exit;
   },
 };
+
+function apiTrouble(api: Status['api']): readonly string[] {
+  const failure = api?.failure;
+  return failure
+    ? [`token API: ${failure.title}${failure.evidence ? ` (${failure.evidence})` : ''}`, `  ${failure.hint}`]
+    : [];
+}
 
 function tableOf(exchanges: readonly ExchangeStatus[]): string {
   const now = Date.now();

@@ -23,10 +23,11 @@ export function diagnose(evidence: Evidence): readonly Finding[] {
 
 export function diagnoseListeners(listeners: readonly ListenerFacts[]): readonly Finding[] {
   return fold(
-    listeners.flatMap(({ key, address, state }) => {
-      if (state === 'free' || state === 'ours') return [];
+    listeners.flatMap(({ key, address, state, failure }) => {
+      const refusal = failure === undefined ? [] : [plain(failure)];
+      if (state === 'free' || state === 'ours') return refusal;
       const why = state === 'taken' ? 'another process has it' : "this machine doesn't have it, or it isn't allowed";
-      return [plain({ code: 'listen_failed', evidence: `${key} ${address}: ${why}` })];
+      return [plain({ code: 'listen_failed', evidence: `${key} ${address}: ${why}` }), ...refusal];
     }),
   );
 }

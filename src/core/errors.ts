@@ -29,6 +29,7 @@ export const ERRORS = {
   config_invalid: row('slow', 2, "the config isn't valid", 'Correct what the message names; "vault-token-sidecar schema" prints the JSON Schema.'),
   not_ready: row('soon', 3, 'not ready within the time', 'See "vault-token-sidecar status" for what is missing.'),
   listen_failed: row('soon', 8, "an address can't be listened on", 'Another process may hold the port: change api.listen or ops.listen.'),
+  caller_token_unusable: row('soon', 2, "the caller token can't be read", "Check api.caller_token_file: a regular file with the secret, readable by the sidecar's user; clients get 401."),
 
   // the workload JWT, before it leaves the machine
   jwt_missing: row('new-jwt', 6, 'there is no workload JWT', 'Check that the issuer writes the JWT to the configured place, and that its directory is mounted.'),

@@ -91,4 +91,6 @@ export interface ListenerFacts {
   readonly address: string;
   /** ours: a running sidecar answers there */
   readonly state: 'free' | 'ours' | 'taken' | 'unusable';
+  /** why the listener would refuse every client */
+  readonly failure?: Failure;
 }

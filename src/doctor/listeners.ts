@@ -1,9 +1,10 @@
-// Whether the daemon could listen where it is told to, or does so already.
+// Whether the daemon could listen where it is told to, or does so already; and whether a client could get in.
 
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { ListenerFacts } from '../core/evidence.ts';
 import type { ListenAddress, Settings } from '../core/settings.ts';
+import { readCallerToken } from '../http/caller-token.ts';
 
 /** @param answers whether a running sidecar is at the ops listener: then both are its own */
 export async function inspectListeners(
@@ -11,7 +12,13 @@ export async function inspectListeners(
   answers: () => Promise<boolean>,
 ): Promise<readonly ListenerFacts[]> {
   const ours = await answers();
-  return Promise.all([inspect('api.listen', api.listen, ours), inspect('ops.listen', ops.listen, ours)]);
+  const [token, ...listeners] = await Promise.all([
+    api.callerTokenFile === undefined ? undefined : readCallerToken(api.callerTokenFile),
+    inspect('api.listen', api.listen, ours),
+    inspect('ops.listen', ops.listen, ours),
+  ]);
+  const failure = token !== undefined && 'code' in token ? { failure: token } : {};
+  return listeners.map((facts) => (facts.key === 'api.listen' ? { ...facts, ...failure } : facts));
 }
 
 async function inspect(

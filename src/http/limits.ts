@@ -1,19 +1,19 @@
 // What both listeners share: limits that keep slow, huge and many requests from mattering, fixed error bodies, and a
 // close that ends in time.
 
-import { readFileSync } from 'node:fs';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { type Bucket, type BucketLimit, fullBucket, readyAt, refilled, spend } from '../core/bucket.ts';
+import { createLimitedServer } from './connections.ts';
 
-const MOST_CONNECTIONS = 64;
-/** Of the files that may be open, as many are the daemon's own: connections to Vault, and the files that it reads and writes. */
-const OWN_FILES = 48;
 /** A request is cut off within 5 s: at this age, or when the next check finds that it has reached it. */
 const REQUEST_TIMEOUT_MS = 4000;
 const CHECK_MS = 500;
 const REQUEST_RATE: BucketLimit = { capacity: 100, refillPerMs: 50 / 1000 };
+const KEEP_ALIVE_MS = 5000;
+const MOST_REQUESTS_PER_CONNECTION = 100;
+/** A client that reads none of its response during two of these in a row is cut. */
+const UNREAD_CHECK_MS = 1000;
+const BUSY_RETRY_SECONDS = 5;
 const DRAIN_MS = 2000;
 
 export interface AppOptions {
@@ -23,49 +23,55 @@ export interface AppOptions {
   readonly onRequest?: ((route: string, status: number) => void) | undefined;
 }
 
-interface AppLimits extends Pick<AppOptions, 'onRequest'> {
-  /** a connection on which nothing moves for so long is cut, whoever waits for whom; unset: it may wait for long */
-  readonly mostSilenceMs?: number;
-}
-
-/** Answers with fixed texts only: nothing of the request is echoed. */
+/** Answers with fixed texts only: nothing of the request is echoed. A refusal closes the connection. */
 export function sendError(
   reply: FastifyReply,
   status: number,
   [error, error_description]: readonly [string, string],
 ): FastifyReply {
+  if (status < 500) reply.header('connection', 'close');
   return reply.code(status).type('application/json').send(JSON.stringify({ error, error_description }));
 }
 
-export function openApp({ onRequest, mostSilenceMs = 0 }: AppLimits): FastifyInstance {
+/** Node's own limits on what one connection may send, and how slowly. */
+const SERVER_OPTIONS = {
+  insecureHTTPParser: false,
+  maxHeaderSize: 8 * 1024,
+  headersTimeout: 3000,
+  requestTimeout: REQUEST_TIMEOUT_MS,
+  connectionsCheckingInterval: CHECK_MS,
+  keepAliveTimeout: KEEP_ALIVE_MS,
+  requireHostHeader: true,
+} as const;
+
+/** @param places connections at a time */
+export function openApp({ onRequest }: Pick<AppOptions, 'onRequest'>, places: number): FastifyInstance {
+  let cutIdle = () => {};
   const app = fastify({
     logger: false,
     exposeHeadRoutes: false,
     trustProxy: false,
     bodyLimit: 1,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionTimeout: mostSilenceMs,
-    keepAliveTimeout: 5000,
-    maxRequestsPerSocket: 100,
     return503OnClosing: true,
-    http: {
-      insecureHTTPParser: false,
-      maxHeaderSize: 8 * 1024,
-      headersTimeout: 3000,
-      connectionsCheckingInterval: CHECK_MS,
-      requireHostHeader: true,
+    serverFactory(handle) {
+      const limited = createLimitedServer(SERVER_OPTIONS, places, handle);
+      limited.server.maxRequestsPerSocket = MOST_REQUESTS_PER_CONNECTION;
+      cutIdle = limited.cutIdle;
+      return limited.server;
     },
     routerOptions: { maxParamLength: 100 },
     frameworkErrors: (_error, _request, reply) =>
       void sendError(reply as FastifyReply, 400, ['invalid_request', 'The request is not valid.']),
   });
-  makeRoom(app.server);
+  app.addHook('preClose', async () => cutIdle());
   app.removeAllContentTypeParsers();
   // who names the type of the body that it doesn't send is no fault
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
   app.addHook('onRequest', async (_request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
   });
+  // Node counts what a client reads of a large response as activity
+  app.addHook('onSend', async ({ raw }) => void raw.socket.setTimeout(UNREAD_CHECK_MS));
   app.addHook('onResponse', async (request, reply) =>
     onRequest?.(request.routeOptions.url ?? 'unknown', reply.statusCode),
   );
@@ -81,11 +87,32 @@ export function openApp({ onRequest, mostSilenceMs = 0 }: AppLimits): FastifyIns
   return app;
 }
 
+/** Lets at most `most` responses be in flight; beyond, a client gets 503 and comes again. */
+export function openGate(most: number): (reply: FastifyReply) => boolean {
+  let inFlight = 0;
+  return (reply) => {
+    if (inFlight >= most) {
+      sendError(reply.header('retry-after', BUSY_RETRY_SECONDS), 503, [
+        'temporarily_unavailable',
+        'Too many requests are in flight.',
+      ]);
+      return false;
+    }
+    inFlight += 1;
+    reply.raw.once('close', () => {
+      inFlight -= 1;
+    });
+    return true;
+  };
+}
+
 /** Added after a guard, so that what is refused anyway takes nothing from those who are not. `spared` are routes' patterns. */
 export function limitRate(app: FastifyInstance, now: () => number, spared: readonly string[] = []): void {
   let bucket: Bucket = fullBucket(REQUEST_RATE, now());
   app.addHook('onRequest', async (request, reply) => {
     if (spared.includes(request.routeOptions.url ?? '')) return;
+    // a client that was cut for pipelining takes nothing from others
+    if (request.raw.socket.destroyed) return reply.hijack();
     bucket = refilled(bucket, REQUEST_RATE, now());
     if (bucket.level < 1) {
       const waitMs = readyAt(bucket, REQUEST_RATE, 1) - now();
@@ -98,43 +125,9 @@ export function limitRate(app: FastifyInstance, now: () => number, spared: reado
   });
 }
 
-/** When all places are taken, the connection that has been without a request for longest makes room: silence keeps nobody out. */
-function makeRoom(server: FastifyInstance['server']): void {
-  const most = mostConnections();
-  const open = new Set<Socket>();
-  const idle = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    open.add(socket);
-    idle.add(socket);
-    socket.once('close', () => {
-      open.delete(socket);
-      idle.delete(socket);
-    });
-    if (open.size > most) [...idle][0]?.destroy();
-  });
-  const unanswered = new Map<Socket, number>();
-  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    idle.delete(socket);
-    unanswered.set(socket, (unanswered.get(socket) ?? 0) + 1);
-    response.once('close', () => {
-      const left = (unanswered.get(socket) ?? 1) - 1;
-      if (left > 0) return void unanswered.set(socket, left);
-      unanswered.delete(socket);
-      if (!socket.destroyed) idle.add(socket);
-    });
-  });
-}
-
-/** Two listeners share the files that the daemon doesn't need itself. */
-function mostConnections(): number {
-  const [, files = ''] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
-  return files === '' ? MOST_CONNECTIONS : Math.max(4, Math.min(MOST_CONNECTIONS, (Number(files) - OWN_FILES) / 2));
-}
-
 /** Closes a listener: what is under way may end for two seconds, then connections are cut. */
 export async function closeApp(app: FastifyInstance): Promise<void> {
   const cut = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS);
-  app.server.closeIdleConnections();
   await app.close();
   clearTimeout(cut);
 }

@@ -2,14 +2,16 @@
 // where kubelet can reach it. Health is a view of what the exchanges hold: Vault's own state never restarts a pod.
 
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { ListenAddress } from '../core/settings.ts';
 import type { ExchangeStatus } from '../core/status.ts';
+import type { CallerToken } from './caller-token.ts';
+import { mostConnections } from './connections.ts';
 import type { ExchangeView } from './exchange-view.ts';
-import { type AppOptions, limitRate, openApp, sendError } from './limits.ts';
+import { addOpsGuard } from './guard.ts';
+import { type AppOptions, limitRate, openApp, openGate, sendError } from './limits.ts';
 import { STATUS_REPLY, statusBody } from './status-body.ts';
 
 const MOST_LAG_MS = 5000;
-/** of a client that doesn't take its answer: that with the metrics may be large */
-const MOST_SILENCE_MS = 5000;
 /** Never told to slow down: kubelet would restart the sidecar because somebody else asks too often. */
 const PROBES = ['/livez', '/readyz', '/readyz/:exchange', '/startupz'];
 const READINESS = {
@@ -19,6 +21,7 @@ const READINESS = {
 const READY_REPLY = { schema: { response: { 200: READINESS, 503: READINESS } } };
 
 export interface OpsApiOptions extends AppOptions {
+  readonly listen: ListenAddress;
   readonly exchanges: () => readonly ExchangeView[];
   readonly metrics: () => Promise<{ contentType: string; body: string }>;
   /** whether each exchange that the process started with has delivered its first token; true for ever after */
@@ -26,11 +29,20 @@ export interface OpsApiOptions extends AppOptions {
   /** whether the exchanges are stepped */
   readonly isStepping: () => boolean;
   readonly version: string;
+  /** of the token API; read for its metric and its status, since no request may do so for long */
+  readonly callerToken?: CallerToken | undefined;
 }
 
 export function buildOpsApi(options: OpsApiOptions): FastifyInstance {
-  const app = openApp({ ...options, mostSilenceMs: MOST_SILENCE_MS });
+  const places = mostConnections();
+  const app = openApp(options, places);
+  addOpsGuard(app, options.listen);
   limitRate(app, options.now, PROBES);
+  const enter = openGate(Math.floor(places / 2));
+  app.addHook('onRequest', async (request, reply) => {
+    // the other half of the places is reserved for probes
+    if (!PROBES.includes(request.routeOptions.url ?? '') && !enter(reply)) return reply;
+  });
   const statuses = (): ExchangeStatus[] => options.exchanges().map((view) => view.status());
 
   app.get('/livez', async (_request, reply) => {
@@ -56,10 +68,13 @@ export function buildOpsApi(options: OpsApiOptions): FastifyInstance {
       .send(started ? 'ok\n' : 'waiting for the first delivery\n');
   });
   app.get('/metrics', async (_request, reply) => {
+    await options.callerToken?.();
     const { contentType, body } = await options.metrics();
     return reply.type(contentType).send(body);
   });
-  app.get('/status', { schema: STATUS_REPLY }, async () => statusBody(options.version, statuses()));
+  app.get('/status', { schema: STATUS_REPLY }, async () =>
+    statusBody(options.version, statuses(), await options.callerToken?.()),
+  );
   return app;
 }
 

@@ -1,7 +1,9 @@
 // What /status says: the exchanges' status with members in snake_case and instants as RFC 3339 text, null where there is
 // nothing. The schema stands beside it: only what is declared is sent.
 
+import { type Failure, factsOf } from '../core/errors.ts';
 import type { ExchangeStatus } from '../core/status.ts';
+import type { CallerToken } from './caller-token.ts';
 
 const TEXT = { type: ['string', 'null'] } as const;
 const COUNT = { type: 'number' } as const;
@@ -31,11 +33,27 @@ const EXCHANGE = object({
 });
 
 export const STATUS_REPLY = {
-  response: { 200: object({ version: TEXT, exchanges: { type: 'array', items: EXCHANGE } }) },
+  response: {
+    200: object({
+      version: TEXT,
+      api: object({ failure: object({ ...trouble, evidence: TEXT }) }),
+      exchanges: { type: 'array', items: EXCHANGE },
+    }),
+  },
 };
 
-export function statusBody(version: string, statuses: readonly ExchangeStatus[]) {
-  return { version, exchanges: statuses.map(exchangeBody) };
+export function statusBody(
+  version: string,
+  statuses: readonly ExchangeStatus[],
+  callerToken: Awaited<ReturnType<CallerToken>> | undefined,
+) {
+  const failure = callerToken !== undefined && 'code' in callerToken ? failureBody(callerToken) : null;
+  return { version, api: { failure }, exchanges: statuses.map(exchangeBody) };
+}
+
+function failureBody({ code, evidence }: Failure) {
+  const { title, hint } = factsOf({ code });
+  return { code, title, hint, evidence: evidence ?? null };
 }
 
 function exchangeBody({ exchange, phase, ready, reasons, jwt, token, failure, sinks, nextAction }: ExchangeStatus) {

@@ -2,9 +2,10 @@
 // memory and never calls Vault. Member names are those of RFC 8693, section 2.2.1.
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { mostConnections } from './connections.ts';
 import type { ExchangeView, ServedToken } from './exchange-view.ts';
 import { addGuard, type GuardOptions } from './guard.ts';
-import { type AppOptions, limitRate, openApp, sendError } from './limits.ts';
+import { type AppOptions, limitRate, openApp, openGate, sendError } from './limits.ts';
 
 const REFRESH_GAP_MS = 10_000;
 const LONGEST_POLL_SECONDS = 300;
@@ -34,11 +35,14 @@ type TokenRequest = FastifyRequest<{
 }>;
 
 export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
-  const app = openApp(options);
+  const places = mostConnections();
+  const app = openApp(options, places);
   addGuard(app, options);
   limitRate(app, options.now);
   const closing = new AbortController();
   app.addHook('preClose', async () => closing.abort());
+  // a poll holds its place for minutes: the other half is for clients that don't wait
+  const enter = openGate(Math.floor(places / 2));
   const refreshedAt = new Map<string, number>();
 
   function find({ params }: TokenRequest, reply: FastifyReply): ExchangeView | undefined {
@@ -58,6 +62,7 @@ export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
     const poll = parsePoll(request.query);
     if (poll === undefined) return sendError(reply, 400, ['invalid_request', 'The request is not valid.']);
     if (!poll.waits) return sendToken(view, request, reply);
+    if (!enter(reply)) return reply;
     await waitForChange(view, poll, { request, closing: closing.signal });
     // a reload may have taken it away, or put another one in its place
     const later = find(request, reply);

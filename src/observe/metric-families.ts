@@ -21,6 +21,10 @@ export function defineKept(registry: prometheus.Registry) {
     configReloaded: gauge('config_last_reload_successful', 'Whether the config in force is the one last read.'),
     configReloadedAt: gauge('config_last_reload_success_timestamp_seconds', 'When the config in force was read.'),
     apiRequests: counter('api_requests_total', "Requests to the sidecar's own HTTP routes.", ['route', 'code']),
+    callerTokenReadable: gauge(
+      'caller_token_readable',
+      'Whether api.caller_token_file can be read; 1 if none is configured.',
+    ),
     logLinesDropped: counter('log_lines_dropped_total', 'Log lines lost because nobody read them.'),
   };
 }

@@ -37,6 +37,7 @@ export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOption
   const atScrape = new prometheus.Registry();
   const { gauges, sinkWrittenAt, vaultRequests } = defineShown(atScrape);
   families.buildInfo.labels({ version, node_version: nodeVersion }).set(1);
+  families.callerTokenReadable.set(1);
   for (const operation of OPERATIONS) families.durations.zero({ operation });
   if (nodeMetrics) prometheus.collectDefaultMetrics({ register: registry, ...EVENT_LOOP_UTILIZATION });
   const lastSuccess = new Map<string, number>();

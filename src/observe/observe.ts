@@ -13,6 +13,8 @@ export interface Observer extends RunnerObserver {
   readonly log: Log;
   readonly metrics: Metrics;
   configRead(ok: boolean, wall: number): void;
+  /** Reports a reading of the caller token; logs only a change. */
+  callerTokenRead(failure: Failure | undefined): void;
 }
 
 const SUMMARY_MS = 60_000;
@@ -88,6 +90,18 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
       metrics.configReloaded.set(ok ? 1 : 0);
       if (ok) metrics.configReloadedAt.set(wall / 1000);
     },
+    callerTokenRead: openCallerTokenTeller(log, metrics),
+  };
+}
+
+function openCallerTokenTeller(log: Log, metrics: Metrics): Observer['callerTokenRead'] {
+  let last: string | undefined;
+  return (failure) => {
+    metrics.callerTokenReadable.set(failure === undefined ? 1 : 0);
+    const before = last;
+    last = failure?.evidence;
+    if (failure !== undefined && last !== before) log.write('warn', 'caller_token_unusable', failureFields(failure));
+    if (failure === undefined && before !== undefined) log.write('info', 'caller_token_usable');
   };
 }
 

@@ -12,6 +12,7 @@ import { command as wait } from '../../src/commands/wait.ts';
 import { listenOn, type PlainReply } from '../../src/dev/listen.ts';
 import { invoke } from '../support/invoke.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
+import { assertPastProxy } from './env-proxy.ts';
 
 async function serve(t: TestContext, reply: PlainReply): Promise<string> {
   const { url, close } = await listenOn({}, () => reply);
@@ -65,4 +66,22 @@ test('a caller token that is missing, an address that is none: one line', async 
   // an empty variable counts as none
   const { err: unset } = await invoke(wait, { timeout: '1ms' }, { env: { VTS_OPS_LISTEN: '' } });
   assert.doesNotMatch(unset, /host:port/);
+});
+
+test('token, status and wait never use a proxy: it would see the caller token', async (t) => {
+  await assertPastProxy(t, [join(import.meta.dirname, '../../src/main.ts')]);
+});
+
+test('a redirect is not followed: the caller token goes to the listener alone', async (t) => {
+  let asked = 0;
+  const elsewhere = await listenOn({}, () => {
+    asked += 1;
+    return { status: 200, body: { access_token: 'hvs.CAESIexample' } };
+  });
+  t.after(elsewhere.close);
+  const url = await serve(t, { status: 302, body: '', headers: { location: `${elsewhere.url}/v1/token` } });
+  const { code, err } = await invoke(token, { api: url });
+  assert.equal(code, 3);
+  assert.match(err, /the answer is not the sidecar's/);
+  assert.equal(asked, 0);
 });

@@ -152,7 +152,7 @@ export const MATRIX: readonly Group[] = [
     G12: ['before the first token, after the last', '503 with a reason and Retry-After'],
     G13: ['a hundred refreshes at once', 'one login, ten seconds apart'],
     G14: ['metrics scraped a hundred times a second', 'no lag, no secret'],
-    G15: ['a stale socket file, a live second instance', 'replaced; refused'],
+    G15: ['a second instance on the same ports', 'ends with 8; the first one goes on'],
     G16: ['the token route on the ops port', '404'],
     G17: ['clients take every file descriptor', 'lives on; Vault is still reached'],
   } },

@@ -14,12 +14,31 @@ export async function ask(port: number, bytes: Bytes): Promise<string> {
   return answer();
 }
 
-/** The same for several requests, of which the last says that it is: only the peer closes. */
-export async function askMuch(port: number, bytes: Bytes): Promise<string> {
+/** Sends a request `count` times over one connection, each after the answer before; ends early where the peer closes. */
+export async function askInTurn(port: number, bytes: Bytes, count: number): Promise<string> {
   const { socket, answer } = openSocket(port);
-  socket.write(bytes);
+  let sent = 0;
+  const next = () => {
+    if (repliesIn(answer()) < sent) return;
+    if (sent === count) socket.end();
+    else socket.write(bytes);
+    sent += 1;
+  };
+  socket.on('data', next);
+  next();
   await closed(socket);
   return answer();
+}
+
+/** Whole replies, each with a Content-Length. */
+function repliesIn(answer: string): number {
+  let [count, rest] = [0, answer];
+  for (;;) {
+    const [, head = '', length = ''] = /^(HTTP\/1\.1 .*?\r\ncontent-length: (\d+)\r\n.*?\r\n\r\n)/is.exec(rest) ?? [];
+    if (head === '' || rest.length < head.length + Number(length)) return count;
+    rest = rest.slice(head.length + Number(length));
+    count += 1;
+  }
 }
 
 /** The same for bytes that may be no whole request: our end is closed behind them, so that nobody waits for more. */
@@ -72,7 +91,3 @@ export const without = (text: string, ...names: readonly string[]): string =>
     .split('\r\n')
     .filter((line) => !names.some((name) => line.toLowerCase().startsWith(`${name}:`)))
     .join('\r\n');
-
-/** `count` of them over one connection. */
-export const repeated = (port: number, count: number, lines: readonly string[] = []): string =>
-  request(port, ['Connection: keep-alive', ...lines]).repeat(count - 1) + request(port, lines);

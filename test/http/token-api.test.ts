@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import nodeCrypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import { type TestContext, test } from 'node:test';
+import { Secret } from '../../src/core/secret.ts';
+import type { CallerToken } from '../../src/http/caller-token.ts';
 import { closeApp } from '../../src/http/limits.ts';
 import { buildTokenApi } from '../../src/http/token-api.ts';
 import { until } from '../support/settling.ts';
@@ -11,10 +13,7 @@ import { fakeView } from './fake-view.ts';
 
 async function setUp(
   t: TestContext,
-  {
-    views = [fakeView()],
-    callerToken,
-  }: { views?: ReturnType<typeof fakeView>[]; callerToken?: () => Promise<string | undefined> } = {},
+  { views = [fakeView()], callerToken }: { views?: ReturnType<typeof fakeView>[]; callerToken?: CallerToken } = {},
 ) {
   let now = 0;
   const app = buildTokenApi({
@@ -119,19 +118,19 @@ test('a refresh once in ten seconds, however many ask (G13)', async (t) => {
 });
 
 test('with a caller token only those who know it get in, and nobody while it cannot be read (G10)', async (t) => {
-  let secret: string | undefined = 'correct horse';
+  let secret: Awaited<ReturnType<CallerToken>> = new Secret('correct horse');
   const { view, get } = await setUp(t, { callerToken: async () => secret });
   view.set('hvs.CAESIexample');
   for (const shown of [undefined, 'Bearer wrong', 'Bearer ', 'Basic correct horse', `Bearer ${'x'.repeat(5000)}`]) {
     assert.equal((await get('/v1/token', shown === undefined ? {} : { authorization: shown })).status, 401);
   }
   assert.equal((await get('/v1/token', { authorization: 'Bearer correct horse' })).status, 200);
-  secret = undefined;
+  secret = { code: 'caller_token_unusable' };
   assert.equal((await get('/v1/token', { authorization: 'Bearer correct horse' })).status, 401);
 });
 
 test('one comparison of digests of one length decides on a caller, whatever was shown (G10)', async (t) => {
-  const { view, get } = await setUp(t, { callerToken: async () => 'correct horse' });
+  const { view, get } = await setUp(t, { callerToken: async () => new Secret('correct horse') });
   view.set('hvs.CAESIexample');
   const { timingSafeEqual } = nodeCrypto;
   const lengths: number[] = [];
