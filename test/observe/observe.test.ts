@@ -73,6 +73,18 @@ test('an exchange that a reload took away leaves no gauge behind', async () => {
   assert.doesNotMatch(body, /(ready|authenticated|timestamp_seconds)\{exchange="app"/);
 });
 
+test('a scrape changes no counter', async () => {
+  const { world, observer } = observedWorld();
+  world.writeJwt(jwtText({ exp: T0 / 1000 + 600 }));
+  world.pass(5000);
+  observer.called(world.policy, { operation: 'login', code: 'ok', durationMs: 10, clockSkewMs: undefined });
+  const scrape = async () => (await observer.metrics.render([world.status()])).body;
+  const first = await scrape();
+  assert.match(first, /vault_requests_total\{exchange="app",operation="login",code="ok"\} 1/);
+  assert.equal(await scrape(), first);
+  assert.equal(await scrape(), first);
+});
+
 test('every counter starts at 0 with every label, and every family has help', async () => {
   const { observer, world } = observedWorld();
   const { body } = await observer.metrics.render([world.status()]);

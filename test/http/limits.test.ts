@@ -1,0 +1,60 @@
+// The limits of one connection: how long a request may take, how large it may be, how many there may be.
+
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { closeApp } from '../../src/http/limits.ts';
+import { buildOpsApi } from '../../src/http/ops-api.ts';
+import { ask, askInTurn, closed, openSocket, portOf, request, statusesIn } from './raw-socket.ts';
+
+const LISTEN = { host: '127.0.0.1', port: 0 };
+const ALIVE = ['Connection: keep-alive'];
+const PROBE = 'GET /livez HTTP/1.1';
+
+async function setUp(t: TestContext): Promise<number> {
+  const metrics = async () => ({ contentType: 'text/plain', body: '' });
+  const checks = { isStarted: () => true, isStepping: () => true };
+  const app = buildOpsApi({ exchanges: () => [], metrics, ...checks, version: '', listen: LISTEN, now: () => 0 });
+  t.after(() => closeApp(app));
+  return portOf(await app.listen(LISTEN));
+}
+
+/** How long the server keeps a connection on which it gets these bytes. */
+async function heldMs(port: number, bytes: string): Promise<number> {
+  const { socket } = openSocket(port);
+  const startedAt = performance.now();
+  socket.write(bytes);
+  await closed(socket);
+  return performance.now() - startedAt;
+}
+
+test('headers have three seconds, a request five, an idle connection six (G6)', async (t) => {
+  const port = await setUp(t);
+  const [headers, body, idle] = await Promise.all([
+    heldMs(port, 'GET /livez HTTP/1.1\r\nX-A: '),
+    heldMs(port, request(port, [...ALIVE, 'Content-Length: 10'], PROBE)),
+    heldMs(port, request(port, ALIVE, PROBE)),
+  ]);
+  assert.ok(headers > 2500 && headers < 4500, `headers: ${headers} ms`);
+  assert.ok(body > 3500 && body < 6500, `body: ${body} ms`);
+  assert.ok(idle > 4500 && idle < 8000, `idle: ${idle} ms`);
+});
+
+test('a connection carries a hundred requests, and headers of 8 KiB (G7, G9)', async (t) => {
+  const port = await setUp(t);
+  const answers = await askInTurn(port, request(port, ALIVE, PROBE), 120);
+  assert.deepEqual(
+    statusesIn(answers),
+    Array.from({ length: 100 }, () => 200),
+  );
+  assert.deepEqual(statusesIn(await ask(port, request(port, [`X-A: ${'x'.repeat(7500)}`], PROBE))), [200]);
+  assert.deepEqual(statusesIn(await ask(port, request(port, [`X-A: ${'x'.repeat(8500)}`], PROBE))), [431]);
+});
+
+test('no answer is stored, or taken for another type', async (t) => {
+  const port = await setUp(t);
+  for (const path of ['/livez', '/status', '/metrics', '/none'])
+    assert.match(
+      await ask(port, request(port, [], `GET ${path} HTTP/1.1`)),
+      /\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n/,
+    );
+});
