@@ -3,7 +3,7 @@
 
 import { type Failure, factsOf } from '../core/errors.ts';
 import type { LogLevel } from '../core/settings.ts';
-import type { ExchangeEvent, HeldToken, Moment, Policy, State, Streak } from '../core/state.ts';
+import type { ExchangeEvent, HeldToken, Moment, Policy, State } from '../core/state.ts';
 import { describe, type ExchangeStatus } from '../core/status.ts';
 import type { RunnerObserver, VaultCall } from '../runner.ts';
 import { type Log, type LogFields, type LogTarget, openLog } from './log.ts';
@@ -32,7 +32,7 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
     seen.set(exchange, status);
     tellOfJwt(tell, before, after, { last, status });
     tellOfToken(tell, before, after, status);
-    tellOfFailures(tell, exchange, after, { event, moment });
+    tellOfFailures(tell, after, { event, moment, status });
     tellOfSinks(tell, before, after, event);
     tellOfReadiness(tell, last, status);
     count(policy, before, after, event, moment);
@@ -40,24 +40,25 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
 
   function tellOfFailures(
     tell: Tell,
-    exchange: string,
     after: State,
-    news: { event: ExchangeEvent; moment: Moment },
+    { event, moment, status }: { event: ExchangeEvent; moment: Moment; status: ExchangeStatus },
   ): void {
-    const { event, moment } = news;
     const { now, wall } = moment;
     if (event.type !== 'login-failed' && event.type !== 'renewal-failed') return;
     const streak = event.type === 'login-failed' ? after.loginStreak : after.renewalStreak;
     if (streak === undefined) return;
     // a replica that lags is no news, unless it goes on
     if (streak.failure.code === 'vault_behind' && streak.count < 3) return;
-    const key = `${exchange} ${event.type}`;
+    const key = `${status.exchange} ${event.type}`;
     const told = lastTold.get(key);
     if (streak.count > 1 && told?.code === streak.failure.code && now - told.at < SUMMARY_MS) return;
     lastTold.set(key, { code: streak.failure.code, at: now });
     tell('warn', event.type.replace('-', '_'), {
       ...failureFields(streak.failure),
-      ...streakFields(streak, wall - now),
+      attempts: streak.count,
+      since: iso(streak.since + wall - now),
+      // a streak's own instant may lie before the least gap between two logins
+      retry_at: iso(status.nextAction?.at),
     });
   }
 
@@ -157,10 +158,6 @@ function tellOfReadiness(tell: Tell, last: ExchangeStatus | undefined, status: E
 function failureFields(failure: Failure): LogFields {
   const { title, hint } = factsOf(failure);
   return { code: failure.code, title, evidence: failure.evidence, hint };
-}
-
-function streakFields({ count, since, retryAt }: Streak, clockOffset: number): LogFields {
-  return { attempts: count, since: iso(since + clockOffset), retry_at: iso(retryAt + clockOffset) };
 }
 
 function tokenFields(token: HeldToken, status: ExchangeStatus): LogFields {
