@@ -175,7 +175,14 @@ test('a config that was refused shows, and the instant of the good one stays', a
 
 /** Twenty-five exchanges with the state of one. */
 const many = (status: ExchangeStatus) =>
-  Array.from({ length: 25 }, (_, index): ExchangeStatus => ({ ...status, exchange: `e${index}` }));
+  Array.from(
+    { length: 25 },
+    (_, index): ExchangeStatus => ({
+      ...status,
+      exchange: `e${index}`,
+      sinks: index < 10 ? status.sinks : [],
+    }),
+  );
 
 test('of many exchanges each is there once, under one head for each family, and the event loop turns meanwhile (G14)', async () => {
   const { world, observer } = observedWorld();
@@ -194,7 +201,6 @@ test('of many exchanges each is there once, under one head for each family, and 
   const heads = (text: string) => text.split('\n').filter((line) => line.startsWith('# '));
   assert.deepEqual(heads(body), heads(plain.body));
   assert.equal(new Set(heads(body)).size, heads(body).length);
-  assert.doesNotMatch(body, /^$(?![\s\S]{0,1}$)/m, 'no empty line inside');
   assert.match(plain.contentType, /^text\/plain; version=0\.0\.4/);
 });
 
