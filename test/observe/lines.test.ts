@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { ErrorCode } from '../../src/core/errors.ts';
 import { jwtText } from '../support/jwt-text.ts';
 import { type Line, type ObservedWorld, observedWorld } from '../support/observed-world.ts';
-import { settingsOf, T0 } from '../support/world.ts';
+import { settingsOf, T0, type World } from '../support/world.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -153,6 +153,15 @@ test('a token of few uses is one line at its login (C21)', () => {
   );
 });
 
+/** Lets time pass in small steps until `is` holds, an hour at most. */
+function passUntil(world: World, is: () => boolean): void {
+  const end = world.now + HOUR;
+  while (!is()) {
+    assert.ok(world.now < end, 'not within an hour');
+    world.pass(10);
+  }
+}
+
 /** Failures that Vault gives from now on, and the lines about them. */
 function failing({ world, told }: ObservedWorld, event: string, code: ErrorCode | undefined) {
   if (event === 'login_failed') world.vault.refusal = code && { code };
@@ -164,8 +173,7 @@ test('a renewal that keeps failing is a line a minute, and its recovery is told 
   const observed = ready();
   const { world, told } = observed;
   const failures = failing(observed, 'renewal_failed', 'vault_sealed');
-  const isDue = () => failures().length > 0;
-  while (!isDue()) world.pass(SECOND);
+  passUntil(world, () => failures().length > 0);
   const calls = world.calls.length;
   world.pass(5 * MINUTE);
   const times = told('renewal_failed').map((line) => Date.parse(String(line['time'])));
@@ -239,7 +247,7 @@ test('two replies of a replica that lags are no line, the third is', () => {
   const observed = observedWorld();
   const failures = failing(observed, 'login_failed', 'vault_behind');
   observed.world.writeJwt(jwtFor(24 * HOUR));
-  while (observed.world.calls.length < 3) observed.world.pass(10);
+  passUntil(observed.world, () => observed.world.calls.length === 3);
   assert.deepEqual(failures(), []);
   observed.world.pass(SECOND);
   assert.deepEqual(failures(), [['vault_behind', 3]]);
