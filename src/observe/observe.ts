@@ -3,7 +3,7 @@
 
 import { type Failure, factsOf } from '../core/errors.ts';
 import type { LogLevel } from '../core/settings.ts';
-import type { ExchangeEvent, HeldToken, Moment, Policy, SinkState, State, Streak } from '../core/state.ts';
+import type { ExchangeEvent, HeldToken, Moment, Policy, SinkState, State } from '../core/state.ts';
 import { describe, type ExchangeStatus } from '../core/status.ts';
 import type { RunnerObserver, VaultCall } from '../runner.ts';
 import { type Log, type LogFields, type LogTarget, openLog } from './log.ts';
@@ -35,7 +35,7 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
     seen.set(exchange, status);
     tellOfJwt(tell, before, after, { last, status });
     tellOfToken(tell, before, after, status);
-    tellOfFailures(tell, before, after, { exchange, moment });
+    tellOfFailures(tell, before, after, { moment, status });
     for (const sink of after.sinks) tellOfSink(tell, before, { sink, token: after.token }, event);
     tellOfReadiness(tell, last, status);
     count(policy, before, after, event, moment);
@@ -45,7 +45,7 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
     tell: Tell,
     before: State,
     after: State,
-    { exchange, moment: { now, wall } }: { exchange: string; moment: Moment },
+    { moment: { now, wall }, status }: { moment: Moment; status: ExchangeStatus },
   ): void {
     for (const [event, was, streak] of [
       ['login_failed', before.loginStreak, after.loginStreak],
@@ -54,11 +54,17 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
       if (streak === undefined || streak === was) continue;
       // a replica that lags is no news, unless it goes on
       if (streak.failure.code === 'vault_behind' && streak.count < 3) continue;
-      const key = `${exchange} ${event}`;
+      const key = `${status.exchange} ${event}`;
       const told = lastTold.get(key);
       if (streak.count > 1 && told?.code === streak.failure.code && now - told.at < SUMMARY_MS) continue;
       lastTold.set(key, { code: streak.failure.code, at: now });
-      tell('warn', event, { ...failureFields(streak.failure), ...streakFields(streak, wall - now) });
+      tell('warn', event, {
+        ...failureFields(streak.failure),
+        attempts: streak.count,
+        since: iso(streak.since + wall - now),
+        // a streak's own instant may lie before the least gap between two logins
+        retry_at: iso(status.nextAction?.at),
+      });
     }
   }
 
@@ -178,10 +184,6 @@ function tellOfReadiness(tell: Tell, last: ExchangeStatus | undefined, status: E
 function failureFields(failure: Failure): LogFields {
   const { title, hint } = factsOf(failure);
   return { code: failure.code, title, evidence: failure.evidence, hint };
-}
-
-function streakFields({ count, since, retryAt }: Streak, clockOffset: number): LogFields {
-  return { attempts: count, since: iso(since + clockOffset), retry_at: iso(retryAt + clockOffset) };
 }
 
 function tokenFields(token: HeldToken, status: ExchangeStatus): LogFields {

@@ -10,8 +10,8 @@ import { setInterval as everyMs, setTimeout as pause } from 'node:timers/promise
 import { assertPastProxy } from '../commands/env-proxy.ts';
 import { openSwarm, pipelined } from '../http/pipelining.ts';
 import { ask, askInTurn, closed, openSocket, portOf, request, statusesIn, without } from '../http/raw-socket.ts';
-import { NODE_FLAGS } from '../support/node-flags.ts';
 import { openFiles } from '../support/proc.ts';
+import { sidecarCommand } from '../support/program.ts';
 import { until } from '../support/settling.ts';
 import { type FaultWorld, openFaultWorld, type Surroundings, startSidecar } from './sidecar-process.ts';
 
@@ -19,7 +19,6 @@ import { type FaultWorld, openFaultWorld, type Surroundings, startSidecar } from
 const MOST_FILES = 2 * 64 + 64;
 const MOST_LAG_SECONDS = 0.2;
 const ATTACK_MS = 15_000;
-const BUILT = join(import.meta.dirname, '../../dist/vault-token-sidecar.mjs');
 
 const seconds = (count: number) => pause(count * 1000, undefined, { ref: false });
 
@@ -115,7 +114,7 @@ for (const [name, listener, path, mostMs] of [
   ['the ops API', 'ops', '/metrics', 1000],
 ] as const) {
   test(`${name}: 64 connections that pipeline and never read for 15 s: others are served (K4)`, async (t) => {
-    const { world, port, ops } = await setUp(t, { entry: BUILT });
+    const { world, port, ops } = await setUp(t);
     const attacked = listener === 'api' ? port : ops;
     const swarm = openSwarm(64, { port: attacked, bytes: pipelined(attacked, 99, path) });
     t.after(swarm.end);
@@ -257,15 +256,15 @@ test('clients without the header that flood take nothing from the one that has i
 });
 
 test('the built program asks a daemon past every proxy of the environment', async (t) => {
-  await assertPastProxy(t, [...NODE_FLAGS, BUILT]);
+  await assertPastProxy(t, sidecarCommand());
 });
 
 test('a second instance on the same ports ends with 8, and the first one serves on (G15)', async (t) => {
-  const { world, port, ops, token } = await setUp(t, { entry: BUILT });
+  const { world, port, ops, token } = await setUp(t);
   const configFile = join(world.directory, 'second.json');
   const listeners = { api: { listen: `127.0.0.1:${port}` }, ops: { listen: `127.0.0.1:${ops}` } };
   await writeFile(configFile, JSON.stringify({ ...world.config({ sinks: [] }), ...listeners }));
-  const second = await startSidecar(t, configFile, { nodeFlags: NODE_FLAGS, entry: BUILT });
+  const second = await startSidecar(t, configFile);
   assert.equal(await second.ended, 8);
   assert.match(second.err(), /^an address can't be listened on: 127\.0\.0\.1:\d+, EADDRINUSE\. .*\n$/);
   assert.ok(await isServed(port, token));

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
-import { rename, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { withoutNamespaces } from '../support/confined.ts';
@@ -130,6 +130,35 @@ describe('signals and ends', { concurrency: 4 }, () => {
     const { code, tookMs } = await stop();
     assert.equal(code, 0);
     assert.ok(tookMs < 5000, `${tookMs} ms`);
+  });
+
+  test('a stdout on a disk that is full for a while: its last lines are there when there is space again (J4)', {
+    skip: withoutNamespaces(),
+  }, async (t) => {
+    const world = await openFaultWorld(t);
+    const disk = join(world.directory, 'disk');
+    await mkdir(disk);
+    const script = 'mount -t tmpfs -o size=64k none "$0"; head -c 60k /dev/zero > "$0/rest"; exec "$@" > "$0/log"';
+    const wrapper = ['unshare', '-Urm', 'sh', '-c', script, disk];
+    const { pid, signal, stop } = await startSidecar(t, world.configFile, { wrapper });
+    const seen = (name: string) => join(`/proc/${pid}/root`, disk, name);
+    await until('a token', world.token);
+    await until('lines are lost', async () => {
+      signal('SIGHUP');
+      return (await metric(world, 'log_lines_dropped_total').catch(() => 0)) > 0;
+    });
+    await unlink(seen('rest'));
+    const log = openSync(seen('log'), 'r');
+    t.after(() => closeSync(log));
+    let lines = '';
+    await until('lines are written again', () => {
+      signal('SIGHUP');
+      const more = readFileSync(log, 'utf8');
+      lines += more;
+      return lines !== more && more !== '';
+    });
+    assert.equal((await stop()).code, 0);
+    assert.match(readFileSync(log, 'utf8'), /"event":"stopping"/);
   });
 
   test('stopped for longer than the lease, and continued: the dead token is not served, the next one comes at once (I6)', async (t) => {

@@ -194,8 +194,9 @@ test('any text or number is more than nothing and at most ten years, or refused 
 });
 
 test('a hundred thousand characters take no time (B4)', () => {
-  const startedAt = performance.now();
+  const before = process.cpuUsage();
   for (const text of ['1'.repeat(1e5), '1m'.repeat(5e4), `${'1.1ms'.repeat(2e4)}x`, `${'1m1'.repeat(3e4)}`])
     parseDuration(text);
-  assert.ok(performance.now() - startedAt < 500);
+  const { user, system } = process.cpuUsage(before);
+  assert.ok(user + system < 500_000, `${user + system} us`);
 });

@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openLog } from '../../src/observe/log.ts';
+import { openObserver } from '../../src/observe/observe.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -26,6 +27,12 @@ test('a line is JSON with time, level as a word, event, and the named members', 
   assert.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   assert.deepEqual(rest, { level: 'warn', event: 'login_failed', exchange: 'app', attempts: 3 });
   assert.ok(lines[0]?.endsWith('}\n'));
+});
+
+test('a line has the instant that it is given', () => {
+  const { log, lines } = collecting();
+  log.write('info', 'ready', {}, Date.UTC(2026, 0, 2, 3, 4, 5, 6));
+  assert.equal(JSON.parse(lines[0] ?? '').time, '2026-01-02T03:04:05.006Z');
 });
 
 test('the level can be changed while it runs', () => {
@@ -58,4 +65,63 @@ test('a reader that stalls costs lines, which are counted, and never time (J4)',
   for (let line = 0; line < 3000; line += 1) log.write('info', 'ready', { text: 'x'.repeat(1000) });
   assert.ok(performance.now() - startedAt < 2000);
   await until('lines are dropped and counted', () => dropped > 1000);
+});
+
+/** Both ends of a pipe that has a name; neither waits for the other. The log closes its own. */
+function openPipe(path: string) {
+  execFileSync('mkfifo', [path]);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  return { reader, writer };
+}
+
+test('a flush writes what waits, before it returns', async (t) => {
+  const path = join(await temporaryDirectory(t), 'log');
+  const log = openLog('info', openSync(path, 'w'), () => {});
+  for (let line = 0; line < 100; line += 1) log.write('info', 'ready', { line });
+  log.flush();
+  assert.equal(readFileSync(path, 'utf8').split('\n').length, 101);
+});
+
+test('a flush into a pipe that nobody empties gives up after a second (J4)', async (t) => {
+  const { reader, writer } = openPipe(join(await temporaryDirectory(t), 'stdout'));
+  t.after(() => closeSync(reader));
+  assert.throws(() => {
+    for (;;) writeSync(writer, Buffer.alloc(1024));
+  }, /EAGAIN/);
+  const log = openLog('info', writer, () => {});
+  // the first one is being written already
+  for (let line = 0; line < 2; line += 1) log.write('info', 'ready', { line });
+  const startedAt = performance.now();
+  log.flush();
+  const tookMs = performance.now() - startedAt;
+  assert.ok(tookMs >= 900 && tookMs < 3000, `${tookMs} ms`);
+});
+
+test('a full disk: lines are counted as lost, writing and flushing go on without a throw or a wait (J4)', async () => {
+  const target = openSync('/dev/full', 'w');
+  const observer = openObserver({ version: '0', nodeVersion: '0', nodeMetrics: false, level: 'info', target });
+  const lost = async () => /log_lines_dropped_total (\d+)/.exec((await observer.metrics.render([])).body)?.[1];
+  assert.equal(await lost(), '0');
+  observer.log.write('info', 'ready');
+  await until('the line is counted', async () => (await lost()) !== '0');
+  const startedAt = performance.now();
+  observer.log.flush();
+  observer.log.write('info', 'ready');
+  observer.log.flush();
+  assert.ok(performance.now() - startedAt < 500);
+});
+
+test('a reader that goes away costs lines, and neither writing nor flushing throws (I5)', async (t) => {
+  const { reader, writer } = openPipe(join(await temporaryDirectory(t), 'stdout'));
+  let dropped = 0;
+  const log = openLog('info', writer, () => {
+    dropped += 1;
+  });
+  closeSync(reader);
+  log.write('info', 'lost');
+  await until('the line is lost', () => dropped > 0);
+  log.write('info', 'ready');
+  log.flush();
+  log.write('info', 'ready');
 });

@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open, writeFile } from 'node:fs/promises';
+import { watch } from 'node:fs';
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type TestContext, test } from 'node:test';
@@ -29,6 +30,8 @@ async function setUp(t: TestContext, path = 'token') {
   const file = join(directory, path);
   /** the JWTs that Vault got; the subjects of those that the exchange went over to; when the file was read */
   const [sent, used, readings]: [string[], string[], number[]] = [[], [], []];
+  /** when it went over to each of them */
+  const usedAt: number[] = [];
   const source = openFileSource(file, () => runner.post({ type: 'jwt-hinted' }));
   const read = () => {
     readings.push(performance.now());
@@ -55,7 +58,9 @@ async function setUp(t: TestContext, path = 'token') {
       left() {},
       called() {},
       stepped(_policy, before, after) {
-        if (after.jwt?.serial !== before.jwt?.serial) used.push(after.jwt?.claims.subject ?? '');
+        if (after.jwt?.serial === before.jwt?.serial) return;
+        used.push(after.jwt?.claims.subject ?? '');
+        usedAt.push(performance.now());
       },
     },
   });
@@ -64,11 +69,8 @@ async function setUp(t: TestContext, path = 'token') {
     return source.close();
   });
   const uses = (subject: string) => until(`${subject} is in use`, () => used.at(-1) === subject);
-  return { directory, file, source, runner, sent, used, readings, uses };
+  return { directory, file, source, runner, sent, used, usedAt, readings, uses };
 }
-
-const median = (samples: readonly number[]) =>
-  [...samples].sort((a, b) => a - b)[Math.floor(samples.length / 2)] ?? Number.NaN;
 
 test('the JWT comes late, its directories too: a login within a second, or within the poll (A1, A2)', async (t) => {
   const late = async (path: string, limitMs: number) => {
@@ -85,30 +87,62 @@ test('the JWT comes late, its directories too: a login within a second, or withi
   await Promise.all([late('token', 1000), late('not/yet/token', 2500)]);
 });
 
-test("each of kubelet's swaps, and each rename, is in use within 200 ms (A3, A5)", async (t) => {
-  const [renamed, swapped] = [await setUp(t), await setUp(t, 'volume/token')];
-  const volume = await createProjectedVolume(dirname(swapped.file));
-  const took: number[][] = [];
-  for (const { uses, source, change } of [
-    { ...renamed, change: (text: string) => replaceByRename(renamed.file, text) },
-    { ...swapped, change: (text: string) => volume.swap('token', text) },
-  ]) {
+const SEEN_WITHIN_MS = 200;
+
+/** How late this machine is while others use it: what the barest watcher of the same file takes, and the event loop's delay. */
+function openControl(t: TestContext, file: string) {
+  const lag = monitorEventLoopDelay({ resolution: 1 });
+  lag.enable();
+  let [seen, seenAt] = ['', 0];
+  const watcher = watch(dirname(file), () => {
+    void readFile(file, 'utf8').then(
+      (text) => {
+        if (text !== seen) [seen, seenAt] = [text, performance.now()];
+      },
+      () => {},
+    );
+  });
+  t.after(() => {
+    watcher.close();
+    lag.disable();
+  });
+  return {
+    begin: () => lag.reset(),
+    /** @param changedAt when `text` was put in place */
+    async lateMs(text: string, changedAt: number): Promise<number> {
+      await until('the control sees it', () => seen === text);
+      return Math.max(0, seenAt - changedAt) + lag.max / 1e6;
+    },
+  };
+}
+
+for (const [kind, path, count] of [
+  ["each of a hundred of kubelet's swaps", 'volume/token', 100],
+  ['each of twenty renames', 'token', 20],
+] as const) {
+  test(`${kind} is in use within 200 ms (A3, A5)`, async (t) => {
+    const { file, source, used, usedAt, uses } = await setUp(t, path);
+    const volume = path === 'token' ? undefined : await createProjectedVolume(dirname(file));
+    const change = (text: string) => (volume === undefined ? replaceByRename(file, text) : volume.swap('token', text));
     await change(jwt('first'));
     await watched(source);
     await uses('first');
-    const samples: number[] = [];
-    for (let round = 0; round < 6; round++) {
-      const startedAt = performance.now();
-      await change(jwt(`round-${round}`));
+    const control = openControl(t, file);
+    const late: string[] = [];
+    for (let round = 0; round < count; round++) {
+      control.begin();
+      const text = jwt(`round-${round}`);
+      await change(text);
+      const changedAt = performance.now();
       await uses(`round-${round}`);
-      samples.push(performance.now() - startedAt);
+      const tookMs = (usedAt.at(-1) ?? Number.NaN) - changedAt;
+      const limitMs = SEEN_WITHIN_MS + (await control.lateMs(text, changedAt));
+      if (!(tookMs <= limitMs)) late.push(`round ${round}: ${Math.round(tookMs)} ms of ${Math.round(limitMs)}`);
     }
-    took.push(samples);
-  }
-  for (const samples of took) assert.ok(median(samples) <= 200, `${samples} ms`);
-  assert.deepEqual(renamed.used, ['first', ...Array.from({ length: 6 }, (_, round) => `round-${round}`)]);
-  assert.deepEqual(swapped.used, renamed.used);
-});
+    assert.deepEqual(late, []);
+    assert.deepEqual(used, ['first', ...Array.from({ length: count }, (_, round) => `round-${round}`)]);
+  });
+}
 
 test('of two swaps 30 ms apart the last one counts (A4)', async (t) => {
   const { file, source, uses } = await setUp(t, 'volume/token');

@@ -1,0 +1,284 @@
+// What a valid config means: each member of the file, and each variable, as the setting that the daemon works with.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ConfigError, configFromEnvironment } from '../../src/config.ts';
+import { APP, BASE, parse, problemsOf, withApp, withSink, withVault } from '../support/configs.ts';
+
+const exchangeOf = (config: unknown, env?: Record<string, string>) => parse(config, env).settings.exchanges[0];
+const setupOf = (members: Record<string, unknown>) => parse(withApp(members)).settings.setup['app'];
+
+test("a Vault's members are its settings", () => {
+  const tls = { ca_file: '/ca', server_name: 'vault.example', client_cert_file: '/cert', client_key_file: '/key' };
+  const vault = { namespace: 'team', tls, timeout: '10m', redirect_hosts: ['standby'], use_proxy_env: true };
+  assert.deepEqual(exchangeOf(withVault(vault))?.vault, {
+    address: 'https://vault:8200',
+    namespace: 'team',
+    tls: { caFile: '/ca', serverName: 'vault.example', clientCertFile: '/cert', clientKeyFile: '/key' },
+    timeoutMs: 600_000,
+    redirectHosts: ['standby'],
+    useProxyEnv: true,
+  });
+  assert.deepEqual(problemsOf(withVault({ timeout: '600001ms' })), [
+    'config.json: /vault/timeout: must be at most 10m',
+  ]);
+  assert.equal(exchangeOf(withVault({ namespace: 'root' }))?.vault.namespace, undefined);
+  assert.deepEqual(problemsOf(withVault({ tls: { client_key_file: '/key' } })), [
+    'config.json: /vault/tls: client_cert_file and client_key_file go together',
+  ]);
+});
+
+test('what an exchange says of the shared Vault counts before it, member by member', () => {
+  const vault = { address: 'https://vault', namespace: 'team', tls: { ca_file: '/ca' }, timeout: '2s' };
+  const own = { timeout: '3s', tls: { server_name: 'vault.example' } };
+  const exchange = exchangeOf({ vault, exchanges: { app: { ...APP, vault: own } } });
+  assert.deepEqual(exchange?.vault.tls, { caFile: '/ca', serverName: 'vault.example' });
+  assert.deepEqual([exchange?.vault.timeoutMs, exchange?.login.namespace], [3000, 'team']);
+});
+
+test("an exchange's members are its settings", () => {
+  const source = { file: { path: '/jwt/token', poll_interval: '1s' } };
+  const login = { role: 'app', mount: '/ci/gitlab/', namespace: 'own' };
+  const exchange = exchangeOf(withApp({ source, login, on_new_jwt: 'when-needed', on_stop: 'revoke' }));
+  assert.deepEqual(exchange?.source, { kind: 'file', path: '/jwt/token', pollIntervalMs: 1000 });
+  assert.deepEqual(exchange?.login, { mount: 'ci/gitlab', role: 'app', namespace: 'own' });
+  assert.deepEqual([exchange?.onNewJwt, exchange?.onStop], ['when-needed', 'revoke']);
+  assert.equal(
+    exchangeOf({ ...withApp({ login }), vault: { ...BASE.vault, namespace: 'team' } })?.login.namespace,
+    'own',
+  );
+  assert.deepEqual(exchangeOf(withApp({ source: { env: { name: 'CI_JWT' } } }))?.source, {
+    kind: 'env',
+    name: 'CI_JWT',
+  });
+  for (const poll_interval of ['999ms', '3600001ms'])
+    assert.deepEqual(problemsOf(withApp({ source: { file: { path: '/jwt/token', poll_interval } } })), [
+      'config.json: /exchanges/app/source/file/poll_interval: must be between 1s and 1h',
+    ]);
+  for (const mount of ['/', '//', 'auth/jwt'])
+    assert.equal(problemsOf(withApp({ login: { role: 'app', mount } })).length, 1, mount);
+  for (const [role, count] of [
+    ['a', 0],
+    ['team-a.app_1', 0],
+    ['app-', 1],
+    ['.app', 1],
+  ] as const)
+    assert.equal(problemsOf(withApp({ login: { role } })).length, count, role);
+});
+
+test("a sink's members are its settings, and a group may read unless the mode says otherwise", () => {
+  const plain = { kind: 'file', path: '/vault/token', mode: 0o600, format: 'raw' };
+  const sinkOf = (members: Record<string, unknown>) => exchangeOf(withSink(members))?.sinks[0];
+  assert.deepEqual(sinkOf({ uid: 0, gid: 7 }), { ...plain, mode: 0o640, uid: 0, gid: 7 });
+  assert.deepEqual(sinkOf({ gid: 7, mode: '600', format: 'env' }), { ...plain, gid: 7, format: 'env' });
+  for (const members of [{ uid: -1 }, { gid: -1 }, { uid: 1.5 }, { mode: '04600' }, { mode: '1600' }, { path: '/' }])
+    assert.equal(problemsOf(withSink(members)).length, 1, JSON.stringify(members));
+});
+
+test("one file isn't two, however its path is written (B6)", () => {
+  const sinks = ['/vault/token', '/vault//x/../token'].map((path) => ({ file: { path } }));
+  assert.deepEqual(problemsOf(withApp({ sinks })), [
+    'config.json: /exchanges/app/sinks/1/file/path: is written by /exchanges/app/sinks/0 too',
+  ]);
+  const source = { file: { path: '/vault/./token' } };
+  assert.deepEqual(problemsOf(withApp({ source })), [
+    "config.json: /exchanges/app/sinks/0/file/path: is the JWT's file of exchange app",
+  ]);
+  // across exchanges too
+  assert.deepEqual(problemsOf({ ...BASE, exchanges: { app: APP, other: APP } }), [
+    'config.json: /exchanges/other/sinks/0/file/path: is written by /exchanges/app/sinks/0 too',
+  ]);
+});
+
+test('an identity source asks the Vault that it names, or that of the exchange that it names', () => {
+  const tls = { ca_file: '/ca', client_cert_file: '/cert', client_key_file: '/key' };
+  const identity = { role: 'r', token_file: '/t', address: 'https://issuer/', namespace: 'ns', tls };
+  const blank = { timeoutMs: 15_000, redirectHosts: [], useProxyEnv: false };
+  assert.deepEqual(exchangeOf(withApp({ source: { vault_identity: identity } }))?.source, {
+    kind: 'vault-identity',
+    role: 'r',
+    token: { file: '/t' },
+    vault: {
+      ...blank,
+      address: 'https://issuer',
+      namespace: 'ns',
+      tls: { caFile: '/ca', clientCertFile: '/cert', clientKeyFile: '/key' },
+    },
+  });
+  const other = { ...APP, login: { role: 'app', namespace: 'login' }, sinks: [], vault: { address: 'https://own' } };
+  const chained = (exchange: string, more = {}) => ({
+    ...BASE,
+    exchanges: { app: { ...APP, source: { vault_identity: { role: 'r', exchange } } }, other, ...more },
+  });
+  const source = exchangeOf(chained('other'))?.source;
+  assert.deepEqual(source, {
+    kind: 'vault-identity',
+    role: 'r',
+    token: { exchange: 'other' },
+    vault: { ...blank, address: 'https://own', namespace: 'login', tls: {} },
+  });
+  const third = { ...APP, sinks: [], source: { vault_identity: { role: 'r', exchange: 'other' } } };
+  for (const name of ['app', 'third', 'none'])
+    assert.deepEqual(problemsOf(chained(name, { third })), [
+      'config.json: /exchanges/app/source/vault_identity/exchange: must name another exchange, with a source that is no vault_identity',
+    ]);
+});
+
+test('what setup makes follows from what the exchange expects, and what it says counts before that', () => {
+  const expect = { issuer: 'https://issuer/', audience: 'vault', subject: 'me' };
+  assert.deepEqual(setupOf({ expect }), {
+    stated: false,
+    trust: { discoveryUrl: 'https://issuer/', boundIssuer: 'https://issuer/' },
+    role: { userClaim: 'sub', boundAudiences: ['vault'], boundSubject: 'me', policies: [], ttlMs: 3_600_000 },
+    policies: {},
+  });
+  const trust = { jwks_url: 'https://keys', bound_issuer: 'bound', oidc_discovery_ca_pem: 'PEM' };
+  const role = {
+    user_claim: 'name',
+    bound_audiences: ['a', 'b'],
+    bound_subject: 'you',
+    bound_claims: { ref: 'main' },
+    bound_claims_type: 'glob',
+    token_policies: ['p'],
+    token_ttl: '1h',
+    token_max_ttl: '60m',
+  };
+  assert.deepEqual(setupOf({ expect, setup: { trust, role, policies: { p: 'hcl' } } }), {
+    stated: true,
+    trust: { jwksUrl: 'https://keys', boundIssuer: 'bound', caPem: 'PEM' },
+    role: {
+      userClaim: 'name',
+      boundAudiences: ['a', 'b'],
+      boundSubject: 'you',
+      boundClaims: { ref: 'main' },
+      boundClaimsType: 'glob',
+      policies: ['p'],
+      ttlMs: 3_600_000,
+      maxTtlMs: 3_600_000,
+    },
+    policies: { p: 'hcl' },
+  });
+  assert.deepEqual(setupOf({ setup: { role: { token_ttl: '90m', bound_claims: {} } } })?.role, {
+    userClaim: 'sub',
+    policies: [],
+    ttlMs: 5_400_000,
+  });
+  const discovery = { oidc_discovery_url: 'https://discovery' };
+  assert.deepEqual(setupOf({ expect, setup: { trust: discovery } })?.trust, {
+    discoveryUrl: 'https://discovery',
+    boundIssuer: 'https://issuer/',
+  });
+  assert.equal(setupOf({ setup: { trust: discovery } })?.trust.boundIssuer, 'https://discovery');
+});
+
+test('a trust that setup could not make is refused', () => {
+  const at = 'config.json: /exchanges/app/setup/trust';
+  const problems = (trust: Record<string, string>) => problemsOf(withApp({ setup: { trust } }));
+  assert.deepEqual(problems({ jwks_url: 'https://a', oidc_discovery_url: 'https://b' }), [
+    `${at}: must have at most one of oidc_discovery_url, jwks_url`,
+  ]);
+  assert.deepEqual(problems({ jwks_url: 'keys' }), [`${at}/jwks_url: must be a URL such as https://k8s-prod.oidc.pub`]);
+  assert.deepEqual(problems({ oidc_discovery_url: 'https://me@issuer' }), [
+    `${at}/oidc_discovery_url: must not hold credentials`,
+  ]);
+});
+
+test('the listeners and the log', () => {
+  const { settings } = parse({
+    ...BASE,
+    api: { listen: '[::1]:1', caller_token_file: '' },
+    ops: { listen: '0.0.0.0:2', node_metrics: true },
+    log: { level: 'warn' },
+  });
+  assert.deepEqual(settings.api, { listen: { host: '::1', port: 1 } });
+  assert.deepEqual(settings.ops, { listen: { host: '0.0.0.0', port: 2 }, nodeMetrics: true });
+  assert.equal(settings.log.level, 'warn');
+});
+
+const ENVIRONMENT = {
+  VAULT_ADDR: 'https://v',
+  VTS_JWT_FILE: '/jwt/token',
+  VTS_ROLE: 'app',
+  VTS_TOKEN_FILE: '/vault/token',
+};
+
+test('every variable is a setting', () => {
+  const { settings } = configFromEnvironment({
+    ...ENVIRONMENT,
+    VAULT_CACERT: '/ca',
+    VAULT_TLS_SERVER_NAME: 'vault.example',
+    VAULT_CLIENT_CERT: '/cert',
+    VAULT_CLIENT_KEY: '/key',
+    VTS_SUBJECT: 'me',
+    VTS_API_LISTEN: '127.0.0.1:1',
+    VTS_OPS_LISTEN: '127.0.0.1:2',
+    VTS_LOG_LEVEL: 'error',
+  });
+  assert.deepEqual(settings.exchanges[0]?.vault.tls, {
+    caFile: '/ca',
+    serverName: 'vault.example',
+    clientCertFile: '/cert',
+    clientKeyFile: '/key',
+  });
+  assert.deepEqual(settings.exchanges[0]?.expect, { subject: 'me' });
+  assert.deepEqual([settings.api.listen.port, settings.ops.listen.port, settings.log.level], [1, 2, 'error']);
+});
+
+test('BAO_ADDR stands in for VAULT_ADDR, an empty BAO_ one hides it, and an exchange with a Vault of its own heeds neither', () => {
+  const { VAULT_ADDR: _address, ...rest } = ENVIRONMENT;
+  const { settings } = configFromEnvironment({ ...rest, BAO_ADDR: 'https://bao' });
+  assert.equal(settings.exchanges[0]?.vault.address, 'https://bao');
+  assert.deepEqual(problemsOf({ exchanges: { app: APP } }, { VAULT_ADDR: 'https://v', BAO_ADDR: '' }), [
+    'config.json: /vault/address: is required, here, in /exchanges/app/vault or as VAULT_ADDR',
+  ]);
+  const own = { exchanges: { app: { ...APP, vault: { address: 'https://own' } } } };
+  const { settings: alone, origins } = parse(own, { VAULT_ADDR: 'https://v', VAULT_NAMESPACE: 'ns' });
+  assert.deepEqual(alone.exchanges[0]?.login, { mount: 'jwt', role: 'app' });
+  assert.ok(!origins().some(({ origin }) => origin.startsWith('environment')));
+  // what the file says counts before a variable
+  assert.equal(exchangeOf(withVault({ namespace: 'file' }), { VAULT_NAMESPACE: 'ns' })?.vault.namespace, 'file');
+});
+
+test('each missing variable is named', () => {
+  assert.throws(
+    () => configFromEnvironment({ VTS_ROLE: 'app', VTS_TOKEN_FILE: '' }),
+    (error) => {
+      assert.ok(error instanceof ConfigError);
+      assert.deepEqual(
+        error.problems.map((line) => line.split(':')[0]),
+        ['VAULT_ADDR', 'VTS_JWT_FILE', 'VTS_TOKEN_FILE'],
+      );
+      return true;
+    },
+  );
+});
+
+test('every value in force is shown once, in order, with where it came from', () => {
+  const shared = {
+    $schema: 'x',
+    ...BASE,
+    exchanges: { app: APP, other: { ...APP, sinks: [] } },
+    vault: { ...BASE.vault, redirect_hosts: ['a', 'b'] },
+  };
+  const origins = parse(shared).origins();
+  const paths = origins.map(({ path }) => path);
+  assert.deepEqual(paths, [...new Set(paths)].sort());
+  const shown = (path: string) => origins.find((one) => one.path === path);
+  assert.equal(shown('/$schema'), undefined);
+  assert.deepEqual(shown('/vault/timeout'), { path: '/vault/timeout', value: '15s', origin: 'default' });
+  assert.deepEqual(shown('/vault/redirect_hosts'), { path: '/vault/redirect_hosts', value: 'a,b', origin: 'file' });
+  assert.deepEqual(shown('/exchanges/app/login/role')?.origin, 'file');
+  assert.equal(shown('/exchanges/app/login/mount')?.origin, 'default');
+});
+
+test('the bounds of names, durations and syntax (B1, B4)', () => {
+  const named = (name: string) => problemsOf({ ...BASE, exchanges: { [name]: APP } }).length;
+  assert.deepEqual(['a'.repeat(63), 'a'.repeat(64), '1-_a', '-a'].map(named), [0, 1, 0, 1]);
+  const setup = (token_ttl: string) => problemsOf(withApp({ setup: { role: { token_ttl } } })).length;
+  assert.deepEqual(['87600h', '315360000001ms'].map(setup), [0, 1]);
+  assert.equal(parse(withVault({ timeout: '2m' })).settings.exchanges[0]?.vault.timeoutMs, 120_000);
+  const text = JSON.stringify(BASE);
+  assert.equal(problemsOf(`${text.slice(0, -1)},}`).length > 0, true, 'a trailing comma');
+  assert.equal(problemsOf(`// comment\n${text}`).length > 0, true, 'a comment');
+  assert.equal(problemsOf(`{${',"a":1'.repeat(100)}`).length <= 20, true, 'few lines');
+});

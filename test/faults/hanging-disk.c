@@ -1,0 +1,14 @@
+// Preloaded into the sidecar: fsync of a file hangs while the file that HANGS_WHILE names exists, as it does on a network
+// disk whose server is gone. Unlike a call that strace delays, this one ends when the process is killed.
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int fsync(int fd) {
+  struct stat file;
+  if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode))
+    while (access(getenv("HANGS_WHILE"), F_OK) == 0) usleep(10000);
+  return syscall(SYS_fsync, fd);
+}

@@ -1,0 +1,322 @@
+// Each change of state is one log line, with the members that an operator acts on; what stays the same is no line.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ErrorCode } from '../../src/core/errors.ts';
+import { jwtText } from '../support/jwt-text.ts';
+import { type Line, type ObservedWorld, observedWorld } from '../support/observed-world.ts';
+import { settingsOf, T0, type World } from '../support/world.ts';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const iso = (at: number) => new Date(at).toISOString();
+const jwtFor = (ms: number) => jwtText({ iss: 'https://issuer', sub: 'app', aud: 'vault', exp: (T0 + ms) / 1000 });
+const eventsIn = (lines: readonly Line[]) => lines.map(({ level, event }) => `${level} ${event}`);
+
+/** A world that has its first token; the lines so far are taken away. */
+function ready(options: Parameters<typeof observedWorld>[0] = {}) {
+  const observed = observedWorld(options);
+  observed.world.writeJwt(jwtFor(24 * HOUR));
+  observed.world.pass(5 * SECOND);
+  const before = observed.lines.length;
+  return { ...observed, news: () => observed.lines.slice(before) };
+}
+
+test('the lines of a login say which exchange, which JWT, which token and when, on the wall clock', () => {
+  const { world, lines } = observedWorld();
+  // the wall clock is five minutes ahead of the steady one
+  world.wallOffsetMs = 5 * MINUTE;
+  world.writeJwt(jwtFor(24 * HOUR));
+  world.pass(SECOND);
+  const granted = world.state.token?.grantedAt ?? 0;
+  const wall = (at: number) => iso(at + 5 * MINUTE);
+  const [changed, loggedIn] = lines;
+  assert.deepEqual(changed, {
+    level: 'info',
+    time: wall(T0 + 1),
+    event: 'jwt_changed',
+    exchange: 'app',
+    issuer: 'https://issuer',
+    subject: 'app',
+    audience: ['vault'],
+    jwt_expires_at: iso(T0 + 24 * HOUR),
+  });
+  assert.deepEqual(loggedIn, {
+    level: 'info',
+    time: wall(T0 + 21),
+    event: 'logged_in',
+    exchange: 'app',
+    accessor: 'accessor-00000001',
+    ttl_seconds: 3600,
+    renewable: true,
+    token_type: 'service',
+    policies: ['default'],
+    expires_at: wall(granted + HOUR),
+    next_at: wall(world.state.token?.renewAt ?? 0),
+  });
+});
+
+test('renewals are lines of level debug; readings and deliveries that change nothing are none', () => {
+  const { world, news } = ready();
+  world.pass(2 * HOUR);
+  assert.deepEqual(new Set(eventsIn(news())), new Set(['debug renewed']));
+  assert.equal(news().length, world.calls.length - 1);
+});
+
+test('every new JWT is a line, and the same one read again is none', () => {
+  const { world, told } = ready();
+  for (const hours of [25, 26]) {
+    world.writeJwt(jwtFor(hours * HOUR));
+    world.pass(MINUTE);
+    world.writeJwt(jwtFor(hours * HOUR));
+    world.pass(MINUTE);
+  }
+  assert.deepEqual(
+    told('jwt_changed').map((line) => line['jwt_expires_at']),
+    [24, 25, 26].map((hours) => iso(T0 + hours * HOUR)),
+  );
+});
+
+test('a JWT that becomes unusable is a line for each reason, with evidence and hint; usable again is one too', () => {
+  const { world, news } = ready();
+  for (const failure of [{ code: 'jwt_unreadable', evidence: 'EACCES' }, { code: 'jwt_missing' }] as const) {
+    world.writeJwt(failure);
+    world.pass(5 * MINUTE);
+  }
+  world.writeJwt(jwtFor(24 * HOUR));
+  world.pass(MINUTE);
+  assert.deepEqual(eventsIn(news()), ['warn jwt_unusable', 'warn jwt_unusable', 'info jwt_usable']);
+  const { time: _time, hint, ...first } = news()[0] ?? {};
+  assert.deepEqual(first, {
+    level: 'warn',
+    event: 'jwt_unusable',
+    exchange: 'app',
+    code: 'jwt_unreadable',
+    title: "the workload JWT can't be read",
+    evidence: 'EACCES',
+  });
+  assert.match(String(hint), /read access/);
+});
+
+test('a JWT past 90 % of its life is one line', () => {
+  const { world, told } = observedWorld();
+  world.writeJwt(jwtText({ iat: T0 / 1000, exp: (T0 + 10 * HOUR) / 1000 }));
+  world.pass(8.9 * HOUR);
+  assert.equal(told('jwt_not_rotated').length, 0);
+  world.pass(HOUR);
+  assert.deepEqual(
+    told('jwt_not_rotated').map((line) => [line['level'], line['jwt_expires_at']]),
+    [['warn', iso(T0 + 10 * HOUR)]],
+  );
+});
+
+test('policies that a renewal changes are a line; those of another login are in its own (C32)', () => {
+  const { world, told } = ready();
+  world.vault.overrides = { policies: ['default', 'more'] };
+  world.pass(HOUR);
+  assert.deepEqual(
+    told('policies_changed').map((line) => [line['level'], line['policies']]),
+    [['warn', ['default', 'more']]],
+  );
+  world.vault.overrides = { policies: ['less'] };
+  world.writeJwt(jwtFor(25 * HOUR));
+  world.pass(MINUTE);
+  assert.deepEqual(told('logged_in').at(-1)?.['policies'], ['less']);
+  assert.equal(told('policies_changed').length, 1);
+});
+
+test("Vault's warnings are lines at a login, and later only where they are new", () => {
+  const { world, told } = observedWorld();
+  const warnings = () => told('vault_warning').map((line) => line['warning']);
+  world.vault.overrides = { warnings: ['old'] };
+  world.writeJwt(jwtFor(24 * HOUR));
+  world.pass(2 * HOUR);
+  assert.deepEqual(warnings(), ['old']);
+  world.vault.overrides = { warnings: ['old', 'new'] };
+  world.pass(2 * HOUR);
+  assert.deepEqual(warnings(), ['old', 'new']);
+  world.writeJwt(jwtFor(25 * HOUR));
+  world.pass(MINUTE);
+  assert.deepEqual(warnings(), ['old', 'new', 'old', 'new']);
+});
+
+test('a token of few uses is one line at its login (C21)', () => {
+  const { world, told } = observedWorld();
+  world.vault.overrides = { numUses: 1 };
+  world.writeJwt(jwtFor(24 * HOUR));
+  world.pass(2 * HOUR);
+  assert.ok(told('renewed').length > 0);
+  assert.deepEqual(
+    told('token_uses_limited').map((line) => [line['level'], line['num_uses']]),
+    [['warn', 1]],
+  );
+});
+
+/** Lets time pass in small steps until `is` holds, an hour at most. */
+function passUntil(world: World, is: () => boolean): void {
+  const end = world.now + HOUR;
+  while (!is()) {
+    assert.ok(world.now < end, 'not within an hour');
+    world.pass(10);
+  }
+}
+
+/** Failures that Vault gives from now on, and the lines about them. */
+function failing({ world, told }: ObservedWorld, event: string, code: ErrorCode | undefined) {
+  if (event === 'login_failed') world.vault.refusal = code && { code };
+  else world.vault.renewalRefusal = code && { code };
+  return () => told(event).map((line) => [line['code'], line['attempts']]);
+}
+
+test('a renewal that keeps failing is a line a minute, and its recovery is told (J8)', () => {
+  const observed = ready();
+  const { world, told } = observed;
+  const failures = failing(observed, 'renewal_failed', 'vault_sealed');
+  passUntil(world, () => failures().length > 0);
+  const calls = world.calls.length;
+  world.pass(5 * MINUTE);
+  const times = told('renewal_failed').map((line) => Date.parse(String(line['time'])));
+  const gaps = times.slice(1).map((time, index) => time - (times[index] ?? 0));
+  assert.ok(gaps.length >= 2 && gaps.every((gap) => gap >= MINUTE && gap <= 2 * MINUTE), `${gaps}`);
+  // the count goes on in between
+  assert.deepEqual(failures()[0], ['vault_sealed', 1]);
+  assert.ok(world.calls.length - calls > gaps.length && Number(failures().at(-1)?.[1]) > failures().length);
+  assert.equal(told('login_failed').length, 0);
+  assert.equal(new Set(told('renewal_failed').map((line) => line['since'])).size, 1);
+  failing(observed, 'renewal_failed', undefined);
+  world.pass(2 * MINUTE);
+  assert.deepEqual(
+    told('recovered').map((line) => line['code']),
+    ['vault_sealed'],
+  );
+});
+
+test('instants of a failure are on the wall clock, and the next try comes when the line says (J8)', () => {
+  const observed = observedWorld();
+  const { world, told } = observed;
+  world.wallOffsetMs = -3 * HOUR;
+  failing(observed, 'login_failed', 'vault_sealed');
+  world.writeJwt(jwtFor(24 * HOUR));
+  world.pass(SECOND);
+  const [line] = told('login_failed');
+  const retryAt = Date.parse(String(line?.['retry_at'])) + 3 * HOUR;
+  assert.equal(Date.parse(String(line?.['since'])) + 3 * HOUR, T0 + 21);
+  assert.equal(world.calls.length, 1);
+  world.pass(retryAt - world.now - 1);
+  assert.equal(world.calls.length, 1);
+  world.pass(10);
+  assert.equal(world.calls.length, 2);
+});
+
+test('the first failure after a recovery is told at once, also within a minute of the one before (J8)', () => {
+  const observed = observedWorld();
+  const { world } = observed;
+  const failures = failing(observed, 'login_failed', 'vault_sealed');
+  world.writeJwt(jwtFor(24 * HOUR));
+  world.pass(SECOND);
+  failing(observed, 'login_failed', undefined);
+  world.pass(15 * SECOND);
+  assert.equal(world.status().ready, true);
+  failing(observed, 'login_failed', 'vault_sealed');
+  world.writeJwt(jwtFor(25 * HOUR));
+  world.pass(10 * SECOND);
+  assert.deepEqual(failures(), [
+    ['vault_sealed', 1],
+    ['vault_sealed', 1],
+  ]);
+});
+
+test('a login and a renewal that fail alike are lines of their own, and so are two exchanges (J8)', () => {
+  const { world, observer, told } = observedWorld();
+  const other = { ...world.policy, settings: { ...settingsOf(), name: 'other' } };
+  const streak = { failure: { code: 'vault_sealed' }, since: T0, count: 2, retryAt: T0 } as const;
+  const failed = { ...world.state, loginStreak: streak, renewalStreak: streak };
+  for (const policy of [world.policy, other]) {
+    for (const type of ['login-failed', 'renewal-failed'] as const) {
+      const event = { type, attempt: 1, failure: streak.failure };
+      for (let time = 0; time < 2; time += 1) observer.stepped(policy, failed, failed, event, world.moment());
+    }
+  }
+  const names = (event: string) => told(event).map((line) => line['exchange']);
+  assert.deepEqual(names('login_failed'), ['app', 'other']);
+  assert.deepEqual(names('renewal_failed'), ['app', 'other']);
+});
+
+test('two replies of a replica that lags are no line, the third is', () => {
+  const observed = observedWorld();
+  const failures = failing(observed, 'login_failed', 'vault_behind');
+  observed.world.writeJwt(jwtFor(24 * HOUR));
+  passUntil(observed.world, () => observed.world.calls.length === 3);
+  assert.deepEqual(failures(), []);
+  observed.world.pass(SECOND);
+  assert.deepEqual(failures(), [['vault_behind', 3]]);
+});
+
+test('a login that fails while the renewal did recovers once, when both do', () => {
+  const observed = ready();
+  const { world, told } = observed;
+  failing(observed, 'renewal_failed', 'renewal_denied');
+  failing(observed, 'login_failed', 'vault_sealed');
+  world.pass(HOUR);
+  assert.ok(told('renewal_failed').length > 0 && told('login_failed').length > 0);
+  assert.equal(told('recovered').length, 0);
+  failing(observed, 'login_failed', undefined);
+  world.pass(2 * MINUTE);
+  assert.deepEqual(
+    told('recovered').map((line) => line['code']),
+    ['vault_sealed'],
+  );
+});
+
+test('a sink that fails is a line for each reason, and one when it is whole again (J8)', () => {
+  const { world, told, news } = ready();
+  for (const code of ['sink_no_space', 'sink_denied'] as const) {
+    world.sinkFailure = { code, evidence: '/vault/token: EX' };
+    world.pass(3 * MINUTE);
+  }
+  assert.deepEqual(
+    told('sink_failed').map((line) => [line['level'], line['sink'], line['code'], line['evidence']]),
+    [
+      ['error', '/vault/token', 'sink_no_space', '/vault/token: EX'],
+      ['error', '/vault/token', 'sink_denied', '/vault/token: EX'],
+    ],
+  );
+  assert.deepEqual(
+    told('not_ready').map((line) => line['reasons']),
+    [["sink /vault/token: there is no space for the sink's file"]],
+  );
+  world.sinkFailure = undefined;
+  world.pass(MINUTE);
+  assert.deepEqual(eventsIn(news()), [
+    'error sink_failed',
+    'error not_ready',
+    'error sink_failed',
+    'info sink_recovered',
+    'info ready',
+  ]);
+});
+
+test('a file that somebody deleted is told as restored, one that a new token replaces as written (F15)', () => {
+  const { world, news } = ready();
+  world.file = undefined;
+  world.pass(15 * SECOND);
+  assert.deepEqual(eventsIn(news()), ['warn sink_restored']);
+  world.writeJwt(jwtFor(25 * HOUR));
+  world.pass(5 * SECOND);
+  assert.deepEqual(eventsIn(news()).slice(1), ['info jwt_changed', 'info logged_in', 'debug sink_written']);
+});
+
+test('ready, not ready and ready again are one line each; the end of a sidecar that stops is no alarm', () => {
+  const { world, news } = ready({ settings: { onStop: 'revoke' } });
+  world.vault.outage = { code: 'vault_unreachable' };
+  world.pass(3 * HOUR);
+  world.vault.outage = undefined;
+  world.pass(2 * MINUTE);
+  const changes = eventsIn(news()).filter((line) => line.endsWith('ready'));
+  assert.deepEqual(changes, ['error not_ready', 'info ready']);
+  world.post({ type: 'stop-requested' });
+  world.pass(5 * SECOND);
+  assert.equal(world.state.token, undefined);
+  assert.equal(eventsIn(news()).filter((line) => line.endsWith('not_ready')).length, 1);
+});

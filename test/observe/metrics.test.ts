@@ -1,0 +1,241 @@
+// The metrics as Prometheus scrapes them: each value, its labels, and that looking changes nothing.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ERRORS, type ErrorCode } from '../../src/core/errors.ts';
+import type { ExchangeStatus } from '../../src/core/status.ts';
+import { openObserver } from '../../src/observe/observe.ts';
+import { jwtText } from '../support/jwt-text.ts';
+import { observedWorld } from '../support/observed-world.ts';
+import { settingsOf, T0 } from '../support/world.ts';
+
+const SECOND = 1000;
+const HOUR = 3_600_000;
+const jwtFor = (ms: number) => jwtText({ iat: T0 / 1000, exp: (T0 + ms) / 1000 });
+
+/** The samples of an exposition by name and labels, without the prefix; no sample may stand there twice. */
+function samplesOf(body: string): Map<string, number> {
+  const samples = new Map<string, number>();
+  for (const line of body.split('\n')) {
+    const [, name = '', value] = /^vault_token_sidecar_(.+) (\S+)$/.exec(line) ?? [];
+    if (name === '' || line.startsWith('#')) continue;
+    assert.ok(!samples.has(name), `${name} twice`);
+    samples.set(name, Number(value));
+  }
+  return samples;
+}
+
+/** One call of the exchange as the runner reports it. */
+const call = (code: 'ok' | ErrorCode, durationMs = 30) =>
+  ({ operation: 'login', code, durationMs, clockSkewMs: undefined }) as const;
+
+test('two scrapes with nothing between them are the same text (G14)', async () => {
+  const { world, observer } = observedWorld();
+  world.writeJwt(jwtFor(24 * HOUR));
+  world.pass(5 * SECOND);
+  for (const code of ['ok', 'ok', 'vault_sealed'] as const) observer.called(world.policy, call(code));
+  const scrape = async () => (await observer.metrics.render([world.status()])).body;
+  const first = await scrape();
+  assert.equal(await scrape(), first);
+  // two scrapers at once don't disturb one another
+  assert.deepEqual(await Promise.all([scrape(), scrape()]), [first, first]);
+  assert.equal(samplesOf(first).get('vault_requests_total{exchange="app",operation="login",code="ok"}'), 2);
+});
+
+test('the gauges of an exchange are its status, in seconds of the wall clock', async () => {
+  const { world, observer } = observedWorld();
+  world.wallOffsetMs = HOUR;
+  world.writeJwt(jwtFor(24 * HOUR));
+  world.pass(5 * SECOND);
+  const { token } = world.state;
+  const wall = (at = 0) => (at + HOUR) / 1000;
+  const samples = samplesOf((await observer.metrics.render([world.status()])).body);
+  const shown = (name: string, labels = 'exchange="app"') => samples.get(`${name}{${labels}}`);
+  assert.deepEqual(
+    {
+      jwt: shown('jwt_expiration_timestamp_seconds'),
+      expiration: shown('token_expiration_timestamp_seconds'),
+      renewal: shown('token_renewal_timestamp_seconds'),
+      ttl: shown('token_ttl_seconds'),
+      success: shown('last_success_timestamp_seconds'),
+      authenticated: shown('authenticated'),
+      ready: shown('ready'),
+      failures: shown('consecutive_failures'),
+      written: shown('sink_last_write_timestamp_seconds', 'exchange="app",sink="/vault/token"'),
+    },
+    {
+      jwt: (T0 + 24 * HOUR) / 1000,
+      expiration: wall(token?.expiresAt),
+      renewal: wall(Math.round(token?.renewAt ?? 0)),
+      ttl: 3600,
+      success: wall(T0 + 21),
+      authenticated: 1,
+      ready: 1,
+      failures: 0,
+      written: wall(world.state.sinks[0]?.writtenAt),
+    },
+  );
+});
+
+test('before the first token every gauge is there, and 0', async () => {
+  const { world, observer } = observedWorld();
+  const samples = samplesOf((await observer.metrics.render([world.status()])).body);
+  const gauges = [
+    'jwt_expiration_timestamp_seconds',
+    'token_expiration_timestamp_seconds',
+    'token_renewal_timestamp_seconds',
+    'token_ttl_seconds',
+    'authenticated',
+    'ready',
+    'consecutive_failures',
+    'last_success_timestamp_seconds',
+    'jwt_changes_total',
+  ].map((name) => samples.get(`${name}{exchange="app"}`));
+  assert.deepEqual(new Set(gauges), new Set([0]));
+  for (const operation of ['login', 'renew', 'revoke'])
+    assert.equal(samples.get(`vault_request_duration_seconds_count{operation="${operation}"}`), 0);
+});
+
+test('a sink that fails: the exchange is authenticated and not ready; failures count in a row', async () => {
+  const { world, metric } = observedWorld();
+  world.sinkFailure = { code: 'sink_no_space' };
+  world.writeJwt(jwtFor(24 * HOUR));
+  world.pass(5 * SECOND);
+  assert.deepEqual([await metric('authenticated{exchange="app"}'), await metric('ready{exchange="app"}')], [1, 0]);
+  const writes = (result: string) => metric(`sink_writes_total{exchange="app",sink="/vault/token",result="${result}"}`);
+  const failed = await writes('error');
+  assert.ok(failed !== undefined && failed >= 1 && failed <= 4, `${failed}`);
+  assert.equal(await writes('ok'), 0);
+  world.sinkFailure = undefined;
+  world.pass(30 * SECOND);
+  // looks that find the file as it should be are no writes
+  world.pass(HOUR / 2);
+  assert.equal(await writes('ok'), 1);
+  world.vault.outage = { code: 'vault_sealed' };
+  world.pass(HOUR / 4);
+  const { attempts } = world.status().failure ?? {};
+  assert.ok(attempts !== undefined && attempts > 2);
+  assert.equal(await metric('consecutive_failures{exchange="app"}'), attempts);
+});
+
+test('JWTs count as they change, and the last success moves with each renewal', async () => {
+  const { world, metric } = observedWorld();
+  for (const hours of [24, 24, 25]) {
+    world.writeJwt(jwtFor(hours * HOUR));
+    world.pass(30 * SECOND);
+  }
+  assert.equal(await metric('jwt_changes_total{exchange="app"}'), 2);
+  const before = (await metric('last_success_timestamp_seconds{exchange="app"}')) ?? 0;
+  world.pass(HOUR);
+  const renewedAt = (world.state.token?.grantedAt ?? 0) / 1000;
+  const after = (await metric('last_success_timestamp_seconds{exchange="app"}')) ?? 0;
+  assert.ok(after > before + 1000 && Math.abs(after - renewedAt) <= 0.02, `${before}, ${after}, ${renewedAt}`);
+});
+
+test("calls count by exchange, operation and code, and their time in seconds; the skew is Vault's clock against ours", async () => {
+  const { world, observer, metric } = observedWorld();
+  const other = { ...world.policy, settings: { ...settingsOf(), name: 'other' } };
+  observer.called(world.policy, { ...call('ok', 30), clockSkewMs: 2600 });
+  observer.called(world.policy, { ...call('ok', 4000), operation: 'renew' });
+  observer.called(other, call('vault_sealed'));
+  const count = (labels: string) => metric(`vault_requests_total{${labels}}`);
+  assert.equal(await count('exchange="app",operation="login",code="ok"'), 1);
+  assert.equal(await count('exchange="app",operation="renew",code="ok"'), 1);
+  assert.equal(await count('exchange="app",operation="login",code="vault_sealed"'), 0);
+  assert.equal(await metric('vault_request_duration_seconds_sum{operation="renew"}'), 4);
+  const below = (le: string) => metric(`vault_request_duration_seconds_bucket{le="${le}",operation="login"}`);
+  assert.deepEqual([await below('0.025'), await below('0.05')], [0, 2]);
+  assert.equal(await metric('vault_request_duration_seconds_bucket{le="30",operation="renew"}'), 1);
+  assert.equal(await metric('vault_clock_skew_seconds'), 3);
+  observer.called(world.policy, { ...call('ok'), clockSkewMs: 0 });
+  observer.called(world.policy, call('ok'));
+  assert.equal(await metric('vault_clock_skew_seconds'), 0);
+});
+
+test('the codes of a call are those that it can end with, and those that setup alone meets are none', async () => {
+  const { world, observer } = observedWorld();
+  const { body } = await observer.metrics.render([world.status()]);
+  const shown = new Set([...body.matchAll(/vault_requests_total\{.*code="(\w+)"\}/g)].map(([, code]) => code));
+  for (const [code, { exit }] of Object.entries(ERRORS))
+    assert.equal(shown.has(code), (exit === 4 && code !== 'setup_refused') || exit === 5 || code === 'internal', code);
+});
+
+test('a config that was refused shows, and the instant of the good one stays', async () => {
+  const { observer, metric } = observedWorld();
+  observer.configRead(true, T0);
+  observer.configRead(false, T0 + HOUR);
+  const shown = () =>
+    Promise.all(
+      ['config_last_reload_successful', 'config_last_reload_success_timestamp_seconds'].map((name) => metric(name)),
+    );
+  assert.deepEqual(await shown(), [0, T0 / 1000]);
+  observer.configRead(true, T0 + HOUR);
+  assert.deepEqual(await shown(), [1, (T0 + HOUR) / 1000]);
+});
+
+/** Twenty-five exchanges with the state of one. */
+const many = (status: ExchangeStatus) =>
+  Array.from(
+    { length: 25 },
+    (_, index): ExchangeStatus => ({
+      ...status,
+      exchange: `e${index}`,
+      sinks: index < 10 ? status.sinks : [],
+    }),
+  );
+
+test('of many exchanges each is there once, under one head for each family, and the event loop turns meanwhile (G14)', async () => {
+  const { world, observer } = observedWorld();
+  const plain = await observer.metrics.render([world.status()]);
+  let turns = 0;
+  const turn = () => {
+    turns += 1;
+    timer = setImmediate(turn);
+  };
+  let timer = setImmediate(turn);
+  const { body } = await observer.metrics.render(many(world.status()));
+  clearImmediate(timer);
+  assert.ok(turns >= 3, `${turns} turns`);
+  const samples = samplesOf(body);
+  for (let index = 0; index < 25; index += 1) assert.equal(samples.get(`ready{exchange="e${index}"}`), 0);
+  const heads = (text: string) => text.split('\n').filter((line) => line.startsWith('# '));
+  assert.deepEqual(heads(body), heads(plain.body));
+  assert.equal(new Set(heads(body)).size, heads(body).length);
+  assert.match(plain.contentType, /^text\/plain; version=0\.0\.4/);
+});
+
+test("Node's own metrics are there where they are asked for", async () => {
+  for (const nodeMetrics of [false, true]) {
+    const observer = openObserver({ version: '1', nodeVersion: '2', nodeMetrics, level: 'error', target: () => {} });
+    const { body } = await observer.metrics.render([]);
+    assert.equal(/^nodejs_heap_size_used_bytes /m.test(body), nodeMetrics);
+  }
+});
+
+test('a family that is renamed breaks alerts: these are the names', async () => {
+  const { world, observer } = observedWorld();
+  const { body } = await observer.metrics.render([world.status()]);
+  const families = [...body.matchAll(/^# TYPE vault_token_sidecar_(\S+ \S+)/gm)].map(([, family]) => family);
+  assert.deepEqual(families.sort(), [
+    'api_requests_total counter',
+    'authenticated gauge',
+    'build_info gauge',
+    'config_last_reload_success_timestamp_seconds gauge',
+    'config_last_reload_successful gauge',
+    'consecutive_failures gauge',
+    'jwt_changes_total counter',
+    'jwt_expiration_timestamp_seconds gauge',
+    'last_success_timestamp_seconds gauge',
+    'log_lines_dropped_total counter',
+    'ready gauge',
+    'sink_last_write_timestamp_seconds gauge',
+    'sink_writes_total counter',
+    'token_expiration_timestamp_seconds gauge',
+    'token_renewal_timestamp_seconds gauge',
+    'token_ttl_seconds gauge',
+    'vault_clock_skew_seconds gauge',
+    'vault_request_duration_seconds histogram',
+    'vault_requests_total counter',
+    'watch_fallback_polls_total counter',
+  ]);
+});

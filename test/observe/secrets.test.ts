@@ -1,0 +1,102 @@
+// A bug throws whatever it likes: no secret that it quotes gets into status, log, metrics or stderr.
+
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { openSystemClock } from '../../src/clock.ts';
+import type { Io } from '../../src/commands/command.ts';
+import { command } from '../../src/commands/run.ts';
+import { Secret } from '../../src/core/secret.ts';
+import { describe } from '../../src/core/status.ts';
+import { openObserver } from '../../src/observe/observe.ts';
+import { type RunnerParts, startRunner } from '../../src/runner.ts';
+import { BASE } from '../support/configs.ts';
+import { jwtText } from '../support/jwt-text.ts';
+import { until } from '../support/settling.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
+import { settingsOf } from '../support/world.ts';
+
+const TOKEN = 'hvs.CAESIcanarycanarycanary';
+const JWT = 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.Y2FuYXJ5';
+const CANARY = /CAESI|canary|eyJ|Y2FuYXJ5/;
+const thrown = () => new TypeError(`can't read ${TOKEN} of ${JWT}`);
+
+const SOUND = {
+  source: { watched: true, read: async () => new Secret(jwtText({})), close: async () => {} },
+  vault: {
+    async send() {
+      const auth = { client_token: TOKEN, lease_duration: 3600, renewable: true };
+      return { status: 200, headers: {}, durationMs: 1, body: new Secret(JSON.stringify({ auth })) };
+    },
+    close: async () => {},
+  },
+  sink: {
+    id: '/vault/token',
+    deliver: async () => ({ written: true }),
+    age: async () => Number.POSITIVE_INFINITY,
+    check: async () => {},
+    remove: async () => {},
+  },
+};
+
+/** Runs an exchange with the given parts until it has a failure; resolves with all that it shows. */
+async function shownBy(t: TestContext, parts: Partial<RunnerParts>): Promise<string> {
+  const lines: string[] = [];
+  const target = (line: string) => void lines.push(line);
+  const observer = openObserver({ version: '0', nodeVersion: '0', nodeMetrics: false, level: 'trace', target });
+  const policy = { settings: { ...settingsOf(), sinks: [] }, sinks: [SOUND.sink.id] };
+  const clock = openSystemClock();
+  const runner = startRunner({ ...SOUND, sinks: [SOUND.sink], policy, clock, observer, ...parts });
+  t.after(() => runner.close());
+  const status = () => describe(policy, runner.state(), { now: clock.now(), wall: clock.wall(), random: 0.5 });
+  await until('it fails', () => lines.some((line) => line.includes('"internal"')));
+  const { body } = await observer.metrics.render([status()]);
+  return [...lines, JSON.stringify(status()), JSON.stringify(runner.state()), body].join('\n');
+}
+
+for (const [part, parts] of [
+  ['a source', { source: { ...SOUND.source, read: () => Promise.reject(thrown()) } }],
+  ['the Vault client', { vault: { ...SOUND.vault, send: () => Promise.reject(thrown()) } }],
+  ['a sink', { sinks: [{ ...SOUND.sink, deliver: () => Promise.reject(thrown()) }] }],
+] as const) {
+  test(`${part} that throws an error with secrets in it: reported as a bug, without them (I10, J9)`, async (t) => {
+    const shown = await shownBy(t, parts);
+    assert.match(shown, /"code":"internal"/);
+    assert.match(shown, /"evidence":"TypeError: can't read \[redacted\] of \[redacted\]"/);
+    assert.doesNotMatch(shown, CANARY);
+  });
+}
+
+test('a bug that throws no error: reported, and what was thrown is not shown (I10, J9)', async (t) => {
+  const shown = await shownBy(t, { source: { ...SOUND.source, read: () => Promise.reject(TOKEN) } });
+  assert.match(shown, /"evidence":"not an error"/);
+  assert.doesNotMatch(shown, CANARY);
+});
+
+test('a crash before the log is open goes to stderr, without secrets (I10, J9)', async (t) => {
+  const config = join(await temporaryDirectory(t), 'config.json');
+  await writeFile(config, JSON.stringify(BASE));
+  const printed: string[] = [];
+  const enough = new Error('enough');
+  const io: Io = {
+    env: {},
+    isTty: false,
+    version: '0',
+    nodeVersion: '0',
+    ask: async () => undefined,
+    out: (text) => void printed.push(text),
+    err: (text) => void printed.push(text),
+    onSignal() {},
+    onCrash(handler) {
+      handler(thrown());
+      handler(TOKEN);
+      throw enough;
+    },
+    exit() {},
+  };
+  await assert.rejects(command.run({ config }, io), enough);
+  assert.equal(printed.length, 2);
+  assert.match(printed[0] ?? '', /^TypeError: can't read \[redacted\] of \[redacted\]\n {4}at /);
+  assert.equal(printed[1], 'not an error');
+});

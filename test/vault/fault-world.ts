@@ -1,0 +1,110 @@
+// A sidecar with two sinks, an issuer, and a real Vault that a test breaks and mends.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { ErrorCode } from '../../src/core/errors.ts';
+import { openIssuer } from '../../src/dev/issuer.ts';
+import { until, untilChanged } from '../support/settling.ts';
+import { runDaemon } from '../support/sidecar.ts';
+import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
+import { openRealVault, type RealVault, type RealVaultOptions } from './real-vault.ts';
+
+export const ROLE = { role_type: 'jwt', user_claim: 'sub', bound_audiences: 'vault', policies: 'app-read', ttl: '10m' };
+/** V8: how long after the end of a fault the next token may take */
+export const RECOVERY_MS = 60_000;
+
+export interface SetUpOptions {
+  readonly firstJwt?: Record<string, unknown>;
+  readonly role?: Record<string, unknown>;
+  readonly server?: RealVaultOptions;
+  readonly vaultSettings?: Record<string, unknown>;
+  /** the address that the sidecar is given */
+  readonly addressOf?: (vault: RealVault) => Promise<string>;
+}
+
+export async function setUp(
+  t: TestContext,
+  { firstJwt = {}, role = {}, server = {}, vaultSettings = {}, addressOf }: SetUpOptions = {},
+) {
+  const directory = await temporaryDirectory(t);
+  const issuer = await openIssuer();
+  t.after(() => issuer.close());
+  const vault = await openRealVault(t, server);
+  const trust = async () => {
+    await vault.write('sys/auth/jwt', { type: 'jwt' });
+    await vault.write('auth/jwt/config', { oidc_discovery_url: issuer.issuer, bound_issuer: issuer.issuer });
+    await vault.write('auth/jwt/role/app', { ...ROLE, ...role });
+  };
+  await trust();
+  const writeJwt = async (claims: Record<string, unknown> = {}) => {
+    await replaceByRename(join(directory, 'jwt'), await issuer.mint(claims));
+  };
+  await writeJwt(firstJwt);
+  const address = addressOf === undefined ? vault.url : await addressOf(vault);
+  const config = (over: Record<string, unknown> = {}) => ({
+    vault: { address, timeout: '2s', ...vaultSettings, ...over },
+    exchanges: {
+      app: {
+        source: { file: { path: join(directory, 'jwt') } },
+        login: { role: 'app' },
+        sinks: ['token', 'other-token'].map((name) => ({ file: { path: join(directory, name) } })),
+      },
+    },
+    api: { listen: '127.0.0.1:0' },
+    ops: { listen: '127.0.0.1:0' },
+  });
+  const { daemon, log } = await runDaemon(t, config());
+  const tokenNow = () => readFile(join(directory, 'token'), 'utf8').catch(() => undefined);
+  const failure = () => daemon.exchanges.views()[0]?.status().failure;
+  const failing = (...codes: ErrorCode[]) =>
+    until(codes.join(), () => codes.includes(failure()?.code ?? 'internal') && failure(), 30_000);
+  const another = (than: string | undefined, limitMs = RECOVERY_MS) =>
+    untilChanged(join(directory, 'token'), than, limitMs);
+  /** the instants of an event's lines */
+  const times = (event: string) =>
+    log
+      .map((line) => JSON.parse(line))
+      .filter((line) => line.event === event)
+      .map(({ time }) => Date.parse(time));
+  const count = (path: string) => vault.audited().filter((one) => one === path).length;
+  return { directory, issuer, vault, trust, writeJwt, config, daemon, log, tokenNow, failing, another, times, count };
+}
+
+export type World = Awaited<ReturnType<typeof setUp>>;
+
+/** The token was refused by Vault: a new one is in every sink within two seconds of that, and Vault knows it. */
+export async function replacesDeadToken({ vault, directory, times, another }: World, dead: string): Promise<void> {
+  const token = await another(dead);
+  const lookUp = await vault.call('GET', 'auth/token/lookup-self', undefined, { 'x-vault-token': token });
+  assert.equal(lookUp.status, 200);
+  const denied = await until('the renewal tells', () => times('renewal_failed')[0]);
+  const loggedIn = times('logged_in').find((at) => at >= denied);
+  assert.ok(loggedIn !== undefined && loggedIn - denied <= 2000, `denied at ${denied}, logged in at ${loggedIn}`);
+  await until(
+    'it is in the other sink',
+    async () => (await readFile(join(directory, 'other-token'), 'utf8')) === token,
+    1000,
+  );
+}
+
+/** A fault under which a login is wanted, from its begin to the token after its end. */
+export async function survive(
+  world: World,
+  fault: { begin: () => unknown; codes: ErrorCode[]; end: () => unknown; recoversInMs?: number },
+): Promise<void> {
+  const { writeJwt, failing, another, tokenNow, daemon, count } = world;
+  const first = await until('the first token', tokenNow);
+  const startedAt = performance.now();
+  await fault.begin();
+  await writeJwt();
+  const { hint } = await failing(...fault.codes);
+  assert.ok(hint.length > 10);
+  assert.equal(await tokenNow(), first, 'the old token stays');
+  assert.equal((await fetch(`${daemon.ops}/readyz`)).status, 200, 'and serves');
+  await fault.end();
+  await another(first, fault.recoversInMs);
+  const minutes = Math.ceil((performance.now() - startedAt) / 60_000);
+  assert.ok(count('auth/jwt/login') <= 12 * minutes, `${count('auth/jwt/login')} logins in ${minutes} min`);
+}
