@@ -43,9 +43,9 @@ interface Kind {
 const KINDS: readonly Kind[] = [
   { kind: 'rssMiB', name: 'resident memory', unit: 'MiB', growth: 15, anHour: 1, most: 100 },
   { kind: 'anonymousMiB', name: 'of it anonymous', unit: 'MiB', growth: 15, anHour: 1, most: 64 },
-  { kind: 'heapMiB', name: 'used heap', unit: 'MiB', growth: 5, anHour: 0.5, most: 48 },
-  { kind: 'descriptors', name: 'descriptors', unit: '', growth: 3, anHour: 1, most: 100 },
-  { kind: 'handles', name: 'active handles', unit: '', growth: 3, anHour: 1, most: 100 },
+  { kind: 'heapMiB', name: 'used heap', unit: 'MiB', growth: 10, anHour: 0.5, most: 48 },
+  { kind: 'descriptors', name: 'descriptors', unit: '', growth: 9, anHour: 1, most: 100 },
+  { kind: 'handles', name: 'active handles', unit: '', growth: 9, anHour: 1, most: 100 },
 ];
 
 /** In less than this the warming up isn't over, of which V8's heap is the most: no trend means anything yet. */

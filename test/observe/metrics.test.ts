@@ -132,6 +132,21 @@ test('JWTs count as they change, and the last success moves with each renewal', 
   assert.ok(after > before + 1000 && Math.abs(after - renewedAt) <= 0.02, `${before}, ${after}, ${renewedAt}`);
 });
 
+test('readings count while nothing watches the file, and those with a watch do not (A18)', async () => {
+  const { world, metric } = observedWorld();
+  const polls = () => metric('watch_fallback_polls_total');
+  world.writeJwt(jwtFor(24 * HOUR));
+  world.pass(60 * SECOND);
+  assert.equal(await polls(), 0);
+  world.watched = false;
+  world.pass(60 * SECOND);
+  const without = (await polls()) ?? 0;
+  assert.ok(without > 0);
+  world.jwt = { code: 'jwt_missing' };
+  world.pass(60 * SECOND);
+  assert.ok(((await polls()) ?? 0) > without);
+});
+
 test("calls count by exchange, operation and code, and their time in seconds; the skew is Vault's clock against ours", async () => {
   const { world, observer, metric } = observedWorld();
   const other = { ...world.policy, settings: { ...settingsOf(), name: 'other' } };

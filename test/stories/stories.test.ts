@@ -138,13 +138,23 @@ test('the maximum TTL is reached: the shrinking lease leads to a login before th
   }
 });
 
-test('a batch token is never renewed, only replaced (C18)', () => {
+test('a batch token is never renewed: a login in each lifetime, before its end (C18)', () => {
   const world = new World();
   world.vault.overrides = { type: 'batch', renewable: false, accessor: '' };
   begin(world, jwtOf(0, 24 * HOUR));
-  world.pass(10 * HOUR);
+  for (let minute = 0; minute < 10 * 60; minute++) {
+    world.pass(60_000);
+    assert.equal(world.status().ready, true, `minute ${minute}`);
+    assert.ok(
+      world.file && world.vault.isAlive(world.file, world.now),
+      `minute ${minute}: the file holds a live token`,
+    );
+  }
   assert.deepEqual([...new Set(world.calls.map(({ operation }) => operation))], ['login']);
-  assert.ok(world.calls.length <= 17, `${world.calls.length} logins in ten lifetimes`);
+  const gaps = world.calls.slice(1).map(({ at }, index) => at - (world.calls[index]?.at ?? 0));
+  assert.ok(gaps.length >= 11 && gaps.length <= 16, `${gaps.length + 1} logins in ten lifetimes`);
+  for (const gap of gaps)
+    assert.ok(gap >= 0.6 * HOUR && gap < 0.95 * HOUR, `${gap / 60_000} minutes to the next login`);
 });
 
 test('the sink is full: not ready and saying so, retried, and whole again when there is space (F1)', () => {
