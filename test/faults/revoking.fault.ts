@@ -1,10 +1,8 @@
-// The end of the process: in time whatever hangs, with its exit code, and with every token revoked where that was asked for.
+// A stop with on_stop "revoke" in the time that kubelet leaves: every token is revoked, and what hangs is left behind.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { listen } from '../support/listening.ts';
 import { until } from '../support/settling.ts';
@@ -37,41 +35,6 @@ test('a JWT that rotated four times, on_stop "revoke": no token of the process i
   const { code, tookMs } = await sidecar.stop();
   assert.deepEqual([code, world.vault.alive().length], [0, 0]);
   assert.ok(tookMs < STOP_MS, `${tookMs} ms`);
-});
-
-test('a client holds a long poll, and one never reads: the stop takes no longer for them (I1)', async (t) => {
-  const world = await openFaultWorld(t);
-  const sidecar = await startSidecar(t, world.configFile);
-  await sidecar.event('listening');
-  const poll = fetch(`${world.api}/v1/token/app?wait_for_change=true&timeout_sec=60`, {
-    headers: { 'x-vault-request': 'true' },
-  }).catch(() => undefined);
-  await until('the poll is held', async () => (await fetch(`${world.ops}/livez`)).ok);
-  const { code, tookMs } = await sidecar.stop();
-  assert.equal(code, 0);
-  assert.ok(tookMs < STOP_MS, `${tookMs} ms`);
-  await poll;
-});
-
-test('the CA file, the JWT or the caller token is a FIFO: started, told of, and stopped in time (K2)', async (t) => {
-  for (const [what, members] of [
-    ['ca_file', (fifo: string) => ({ app: { vault: { address: 'https://127.0.0.1:1', tls: { ca_file: fifo } } } })],
-    ['jwt', (fifo: string) => ({ app: { source: { file: { path: fifo } } } })],
-    ['caller_token_file', (fifo: string) => ({ whole: { api: { listen: '127.0.0.1:0', caller_token_file: fifo } } })],
-  ] as const) {
-    const world = await openFaultWorld(t);
-    const fifo = join(world.directory, 'fifo');
-    execFileSync('mkfifo', [fifo]);
-    const { app = {}, whole = {} } = members(fifo) as { app?: object; whole?: object };
-    await world.configure({ ...app }, { ...whole });
-    const sidecar = await startSidecar(t, world.configFile);
-    await sidecar.event('listening');
-    if (what !== 'caller_token_file')
-      await until(`the ${what} is told of`, () => sidecar.out().includes(fifo) || sidecar.out().includes('fifo'));
-    const { code, tookMs } = await sidecar.stop();
-    assert.equal(code, 0, what);
-    assert.ok(tookMs < STOP_MS, `${what}: ${tookMs} ms`);
-  }
 });
 
 test('a peer takes the connection and never speaks TLS: the stop waits for nothing (K2)', async (t) => {
