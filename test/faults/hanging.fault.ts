@@ -8,6 +8,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openHangingMount, withoutHangingMounts } from '../support/hanging-mount.ts';
+import { cli, type Ended } from '../support/program.ts';
 import { until } from '../support/settling.ts';
 import { openFaultWorld, servedBy, startSidecar } from './sidecar-process.ts';
 
@@ -76,3 +77,41 @@ test('files of six exchanges hang, each on a mount of its own: each says so, a s
   assert.equal(code, 0);
   assert.ok(tookMs < 5000, `${tookMs} ms`);
 });
+
+test('once and doctor with a hanging JWT, CA file or sink print their verdict and are gone at their deadline (K3)', {
+  skip: withoutHangingMounts(),
+}, async (t) => {
+  const world = await openFaultWorld(t);
+  const at = () => join(openHangingMount(t).path, 'file');
+  const jwt = { file: { path: join(world.directory, 'jwt') } };
+  for (const [what, app, code, words] of [
+    ['JWT', { source: { file: { path: at() } } }, 6, /reading the workload JWT hangs/],
+    [
+      'CA file',
+      { source: jwt, vault: { address: 'https://127.0.0.1:1', timeout: '4s', tls: { ca_file: at() } } },
+      5,
+      /vault\.tls/,
+    ],
+    ['sink', { source: jwt, sinks: [{ file: { path: at() } }] }, 3, /./],
+  ] as const) {
+    const { vault: own = world.config()['vault'], ...members } = app as Record<string, unknown>;
+    const { exchanges, ...rest } = world.config(members) as { exchanges: { app: object } };
+    await writeFile(
+      world.configFile,
+      JSON.stringify({ ...rest, exchanges: { app: { ...exchanges.app, vault: own } } }),
+    );
+    const once = await timed(() => cli(['once', '--config', world.configFile, '--timeout', '7s']));
+    assert.equal(once.code, code, `once, ${what}: ${once.err}`);
+    assert.match(once.err, words, what);
+    assert.ok(once.tookMs < 12_000, `once, ${what}: ${once.tookMs} ms`);
+    const doctor = await timed(() => cli(['doctor', '--config', world.configFile]));
+    assert.notEqual(doctor.code, 0, `doctor, ${what}: ${doctor.out}`);
+    assert.ok(doctor.tookMs < 21_000, `doctor, ${what}: ${doctor.tookMs} ms`);
+    assert.match(doctor.out, /exchange app/, what);
+  }
+});
+
+async function timed(run: () => Promise<Ended>): Promise<Ended & { tookMs: number }> {
+  const startedAt = performance.now();
+  return { ...(await run()), tookMs: performance.now() - startedAt };
+}
