@@ -72,7 +72,7 @@ test('a config that is missing, no file, broken, or not to be read: exit code 2,
   await writeFile(at('broken.json'), '{"vault": }');
   for (const [command, path, line] of [
     ['run', at('none.json'), `${at('none.json')}: can't be read (ENOENT); --config names the config file`],
-    ['once', directory, `${directory}: can't be read (EISDIR); --config names the config file`],
+    ['once', directory, `${directory}: can't be read (not a regular file); --config names the config file`],
     ['validate', at('broken.json'), 'broken.json:1:11: not valid JSON (ValueExpected)'],
   ] as const)
     assert.deepEqual(await cli([command, '--config', path]), { code: 2, out: '', err: `${line}\n` });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import crypto from 'node:crypto';
 import { once } from 'node:events';
-import { readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
+import { chown, readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -68,8 +68,15 @@ test('what a killed writer left is swept once it is old, by three at once too, a
   }
   const young = `.token.${'ab'.repeat(12)}.tmp`;
   await writeFile(join(directory, young), 'x');
+  const isRoot = process.getuid?.() === 0;
+  const anothers = isRoot ? [`.token.${'cd'.repeat(12)}.tmp`] : [];
+  for (const name of anothers) {
+    await writeFile(join(directory, name), 'x');
+    await chown(join(directory, name), 12_345, 12_345);
+    await utimes(join(directory, name), past, past);
+  }
   await Promise.all([1, 2, 3].map(() => sinkAt(path).deliver(TOKEN)));
-  assert.deepEqual((await readdir(directory)).sort(), [...foreign, young, 'token'].sort());
+  assert.deepEqual((await readdir(directory)).sort(), [...foreign, ...anothers, young, 'token'].sort());
 });
 
 /** What a child needs to deliver a token of `length` equal digits, and to tell what became of it. */

@@ -81,7 +81,13 @@ test('what is right is left alone; what is deleted, altered or opened is put rig
   const { ino } = await stat(path);
   assert.equal(await code(), 'left alone');
   assert.equal((await stat(path)).ino, ino);
-  for (const harm of [() => rm(path), () => writeFile(path, 'other'), () => chmod(path, 0o644)]) {
+  const sameLength = 'hvs.CAESIexamplE';
+  for (const harm of [
+    () => rm(path),
+    () => writeFile(path, 'other'),
+    () => writeFile(path, sameLength),
+    () => chmod(path, 0o644),
+  ]) {
     await harm();
     assert.equal(await code(), 'written');
     assert.equal(await readFile(path, 'utf8'), 'hvs.CAESIexample');
@@ -191,14 +197,26 @@ test('owner and group are set as configured', {
 }, async (t) => {
   const { path, code } = await setUp(t, { uid: 1000, gid: 1001 });
   assert.equal(await code(), 'written');
-  const { uid, gid } = await stat(path);
-  assert.deepEqual([uid, gid], [1000, 1001]);
+  for (const harm of [async () => {}, () => chown(path, 0, 1001), () => chown(path, 1000, 0)]) {
+    await harm();
+    await code();
+    const { uid, gid } = await stat(path);
+    assert.deepEqual([uid, gid], [1000, 1001]);
+  }
 });
 
 test('a token that is not one printable word is never published', async (t) => {
   const { sink, path } = await setUp(t);
   for (const text of ['', 'short', 'two words', 'hvs.line\nbreak']) {
     await assert.rejects(sink.deliver({ ...TOKEN, secret: new Secret(text) }), ExchangeError);
+  }
+  await assert.rejects(stat(path), { code: 'ENOENT' });
+});
+
+test('as a line for a shell, a token that the shell would read more into is never published', async (t) => {
+  const { sink, path } = await setUp(t, { format: 'env' });
+  for (const text of ['hvs.CAESI$(id)', 'hvs.CAESI;reboot', 'hvs.CAESI`id`', "hvs.CAESI'x", 'hvs.CAESI&x']) {
+    await assert.rejects(sink.deliver({ ...TOKEN, secret: new Secret(text) }), ExchangeError, text);
   }
   await assert.rejects(stat(path), { code: 'ENOENT' });
 });
@@ -225,4 +243,13 @@ test('remove takes the file away, and is content when it is gone already', async
   await sink.remove();
   await assert.rejects(stat(path), { code: 'ENOENT' });
   await sink.remove();
+});
+
+test('the check leaves no trace, and tells an obstacle', async (t) => {
+  const { sink, path, directory } = await setUp(t);
+  await sink.check();
+  assert.deepEqual(await readdir(directory), []);
+  await mkdir(path);
+  await assert.rejects(sink.check(), { failure: { code: 'sink_blocked', evidence: 'token is a directory' } });
+  assert.deepEqual(await readdir(directory), ['token']);
 });

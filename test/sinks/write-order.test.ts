@@ -72,3 +72,21 @@ test('a link to a file with the very same content is replaced, not followed (F5)
   assert.notEqual((await stat(path)).ino, (await stat(elsewhere)).ino);
   assert.equal(await readFile(elsewhere, 'utf8'), TOKEN.secret.reveal());
 });
+
+test('a write that is cut short without an error is one, and the old file stays (F1)', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const path = join(directory, 'token');
+  const sink = openFileSink({ kind: 'file', path, mode: 0o600, format: 'raw' });
+  await sink.deliver(TOKEN);
+  const probe = await open(directory);
+  const prototype = Object.getPrototypeOf(probe) as FileHandle;
+  await probe.close();
+  const { writeFile: whole } = prototype;
+  t.mock.method(prototype, 'writeFile', function (this: FileHandle, text: string) {
+    return whole.call(this, text.slice(0, 5));
+  });
+  await assert.rejects(sink.deliver({ ...TOKEN, secret: new Secret('hvs.CAESIanother') }), {
+    failure: { code: 'sink_no_space', evidence: 'the file was cut short' },
+  });
+  assert.equal(await readFile(path, 'utf8'), TOKEN.secret.reveal());
+});
