@@ -257,7 +257,7 @@ test('every value in force is shown once, in order, with where it came from', ()
   const shared = {
     $schema: 'x',
     ...BASE,
-    exchanges: { app: APP, other: { ...APP, sinks: [] } },
+    exchanges: { app: APP, other: { ...APP, login: { role: 'app', mount: 'k8s' }, sinks: [] } },
     vault: { ...BASE.vault, redirect_hosts: ['a', 'b'] },
   };
   const origins = parse(shared).origins();
@@ -269,6 +269,7 @@ test('every value in force is shown once, in order, with where it came from', ()
   assert.deepEqual(shown('/vault/redirect_hosts'), { path: '/vault/redirect_hosts', value: 'a,b', origin: 'file' });
   assert.deepEqual(shown('/exchanges/app/login/role')?.origin, 'file');
   assert.equal(shown('/exchanges/app/login/mount')?.origin, 'default');
+  assert.equal(shown('/exchanges/other/login/mount')?.origin, 'file');
 });
 
 test('the bounds of names, durations and syntax (B1, B4)', () => {
