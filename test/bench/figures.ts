@@ -1,4 +1,4 @@
-// How the benchmarks tell what they measure: a median with its spread, memory, a line of the table.
+// How the benchmarks report what they measure: a median with its spread, memory, a line of the table, a target.
 
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -10,11 +10,37 @@ export interface Row {
   readonly sidecar: string;
   /** empty where there is nothing to compare */
   readonly agent: string;
-  readonly target: string;
+  readonly targets: readonly Target[];
+}
+
+export interface Target {
+  /** what is wanted, the tolerance, and what is */
+  readonly text: string;
+  readonly isMissed: boolean;
 }
 
 /** Where there is nothing to compare. */
-export const ownRow = (what: string, sidecar: string, target = ''): Row => ({ what, sidecar, agent: '', target });
+export const ownRow = (what: string, sidecar: string, ...targets: readonly Target[]): Row => ({
+  what,
+  sidecar,
+  agent: '',
+  targets,
+});
+
+interface Limit {
+  readonly most: number;
+  readonly unit: string;
+  /** the share above `most` that is taken for noise */
+  readonly tolerance?: number;
+  readonly digits?: number;
+}
+
+/** A value that may not exceed `most` by more than the tolerance; a value that isn't a number misses it. */
+export function atMost(value: number, { most, unit, tolerance = 0.15, digits = 0 }: Limit): Target {
+  const percent = `${Math.round(tolerance * 100)} %`;
+  const text = `${most} ${unit} (+${percent}), is ${value.toFixed(digits)}`;
+  return { text, isMissed: !(value <= most * (1 + tolerance)) };
+}
 
 const LIMIT_MS = 15_000;
 
@@ -40,7 +66,5 @@ export function spread(samples: readonly number[], unit = 'ms'): string {
   return `p50 ${at(0.5)} ${unit} (${at(0)}-${at(1)}, n ${samples.length})`;
 }
 
-export const ratio = (ours: number, theirs: number): string => `${(ours / theirs).toFixed(2)} x`;
-
 export const told = ({ residentMiB, anonymousMiB }: Memory): string =>
-  `${residentMiB.toFixed(0)} MiB, ${anonymousMiB.toFixed(0)} of it anonymous`;
+  `${residentMiB.toFixed(0)} MiB resident, ${anonymousMiB.toFixed(0)} MiB anonymous`;

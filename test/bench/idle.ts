@@ -4,7 +4,7 @@ import type { ChildProcess } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { reservePort } from '../support/ports.ts';
 import { cpuMs, memoryOf, wakeUps } from '../support/proc.ts';
-import { ownRow, type Row, ratio, told, untilChanged } from './figures.ts';
+import { atMost, ownRow, type Row, type Target, told, untilChanged } from './figures.ts';
 import { end, exchangeOf, type Peers, startSidecar } from './peers.ts';
 
 const SCRAPES = 3000;
@@ -16,17 +16,31 @@ export async function idle(peers: Peers, minutes: number): Promise<Row[]> {
   const [ours, theirs] = await Promise.all(children.map((child) => leaveAlone(child, minutes)));
   if (ours === undefined || theirs === undefined) throw new Error('there are two');
   await Promise.all(children.map(end));
-  const row = (what: string, of: (one: Figures) => string, target = ''): Row => ({
+  const row = (what: string, of: (one: Figures) => string, ...targets: readonly Target[]): Row => ({
     what,
     sidecar: of(ours),
     agent: of(theirs),
-    target,
+    targets,
   });
-  const resident = ratio(ours.late.residentMiB, theirs.late.residentMiB);
+  const cpuPercent = (cpu: number) => cpu / (minutes * 600);
   return [
     row('memory 2 s after the start', ({ early }) => told(early)),
-    row(`memory after ${minutes} idle min`, ({ late }) => told(late), `0.5 x, 70 MiB; is ${resident}`),
-    row('processor time when idle', ({ cpu }) => `${(cpu / (minutes * 600)).toFixed(3)} % of a core`, '0.1 %'),
+    row(
+      `memory after ${minutes} idle min`,
+      ({ late }) => told(late),
+      atMost(ours.late.residentMiB / theirs.late.residentMiB, {
+        most: 0.5,
+        unit: 'x the agent, resident',
+        tolerance: 0.05,
+        digits: 2,
+      }),
+      atMost(ours.late.residentMiB, { most: 70, unit: 'MiB resident', tolerance: 0.05 }),
+    ),
+    row(
+      'processor time when idle',
+      ({ cpu }) => `${cpuPercent(cpu).toFixed(3)} % of a core`,
+      atMost(cpuPercent(ours.cpu), { most: 0.1, unit: '%', tolerance: 0.5, digits: 3 }),
+    ),
     row('wake-ups when idle', ({ woken }) => `${(woken / minutes).toFixed(0)} a minute`),
     await scraped(peers),
   ];
@@ -53,5 +67,7 @@ async function scraped({ directory, jwtFile, vault, sidecar }: Peers): Promise<R
   for (let count = 0; count < SCRAPES; count += 1) await scrape();
   const after = memoryOf(pid);
   await end(child);
-  return ownRow(`memory before and after ${SCRAPES} scrapes`, `${told(before)}; ${told(after)}`, 'flat');
+  const growth = after.anonymousMiB - before.anonymousMiB;
+  const flat = atMost(growth, { most: 2, unit: 'MiB of growth', tolerance: 0.5, digits: 1 });
+  return ownRow(`memory before and after ${SCRAPES} scrapes`, `${told(before)}; ${told(after)}`, flat);
 }

@@ -8,10 +8,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import { openDevVault } from '../../src/dev/vault.ts';
 import { reservePort } from '../support/ports.ts';
-import { cpuMs, memoryOf } from '../support/proc.ts';
+import { cpuMs, type Memory, memoryOf } from '../support/proc.ts';
 import type { Scope } from '../support/scope.ts';
 import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
-import { ownRow, type Row, told, untilChanged } from './figures.ts';
+import { atMost, ownRow, type Row, told, untilChanged } from './figures.ts';
 import { end, exchangeOf, startSidecar } from './peers.ts';
 
 const IDLE_MS = 20_000;
@@ -32,13 +32,22 @@ export async function many(scope: Scope): Promise<Row[]> {
   const rows: Row[] = [];
   for (const count of [100, 1000]) {
     const { allMs, anonymousMiB, cpuPercent, lagMs } = await measure(scope, count);
-    const kib = (((anonymousMiB - one.anonymousMiB) * 1024) / (count - 1)).toFixed(0);
-    const cpu = ((cpuPercent - one.cpuPercent) / (count - 1)).toFixed(3);
+    const kib = ((anonymousMiB - one.anonymousMiB) * 1024) / (count - 1);
+    const cpu = (cpuPercent - one.cpuPercent) / (count - 1);
     const late = Object.entries(lagMs).map(([when, ms]) => `${ms.toFixed(0)} ms ${when}`);
     rows.push(
       ownRow(`${count} exchanges: all tokens in their files`, `${(allMs / 1000).toFixed(1)} s`),
-      ownRow(`${count} exchanges: each costs when idle`, `${kib} KiB, ${cpu} % of a core`, '60 kB, 0.02 %'),
-      ownRow(`${count} exchanges: the event loop is late by at most`, late.join(', '), '20 ms'),
+      ownRow(
+        `${count} exchanges: each costs when idle`,
+        `${kib.toFixed(0)} KiB, ${cpu.toFixed(3)} % of a core`,
+        atMost(kib, { most: 60, unit: 'KiB', tolerance: 0.25 }),
+        atMost(cpu, { most: 0.02, unit: '%', tolerance: 0.25, digits: 3 }),
+      ),
+      ownRow(
+        `${count} exchanges: the event loop is late by at most`,
+        late.join(', '),
+        atMost(Math.max(...Object.values(lagMs)), { most: count > 100 ? 50 : 20, unit: 'ms', tolerance: 0.25 }),
+      ),
     );
   }
   return rows;
@@ -48,19 +57,25 @@ export async function many(scope: Scope): Promise<Row[]> {
 export async function flat(scope: Scope): Promise<Row[]> {
   const [count, rounds] = [250, 42];
   const world = await openMany(scope, count, false);
-  const memory: string[] = [];
+  const memory: Memory[] = [];
   for (let round = 0; round < rounds; round += 1) {
     await pause(5200);
-    if (round === 2 || round === rounds / 2 || round === rounds - 1) memory.push(told(memoryOf(world.child.pid ?? 0)));
+    if (round === 2 || round === rounds / 2 || round === rounds - 1) memory.push(memoryOf(world.child.pid ?? 0));
     for (const { jwtFile } of world.places) await replaceByRename(jwtFile, await world.issuer.mint());
   }
   await end(world.child);
   const logins = world.vault.requests.filter(({ path, status }) => path.endsWith('/login') && status === 200).length;
+  const [, halfWay, last] = memory.map(({ anonymousMiB }) => anonymousMiB);
   return [
     ownRow(
       `${count} exchanges: memory at the start, half-way and after ${logins} rotations`,
-      memory.join('; '),
-      'flat',
+      memory.map(told).join('; '),
+      atMost((last ?? Number.NaN) / (halfWay ?? Number.NaN), {
+        most: 1,
+        unit: 'x of half-way',
+        tolerance: 0.1,
+        digits: 2,
+      }),
     ),
   ];
 }

@@ -4,7 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';
@@ -18,6 +18,8 @@ import { untilChanged } from './figures.ts';
 export interface Peer {
   readonly name: string;
   readonly tokenFile: string;
+  /** its config, with PLACE for the directory */
+  readonly config: string;
   /** that reached the way to Vault since somebody set it to 0 */
   requests: number;
   start(): ChildProcess;
@@ -30,6 +32,8 @@ export interface Peers {
   readonly vault: RealVault;
   readonly sidecar: Peer;
   readonly agent: Peer;
+  /** The agent at its best after a rotation: it reads the JWT's file each `readPeriod` and logs in with what is new. */
+  watchingAgent(readPeriod: string): Promise<Peer>;
   writeJwt(): Promise<void>;
   /** of the tokens of both from now on */
   setLease(seconds: number): Promise<void>;
@@ -56,25 +60,30 @@ export async function openPeers(scope: Scope): Promise<Peers> {
 
   const openPeer = async (
     name: string,
-    command: (place: { address: string; tokenFile: string }) => Promise<readonly string[]>,
+    command: (place: { address: string; tokenFile: string }) => Promise<PeerCommand>,
   ): Promise<Peer> => {
-    const tokenFile = join(directory, `${name.replace(' ', '-')}-token`);
+    const tokenFile = join(directory, `${name.replaceAll(' ', '-')}-token`);
     const address = await countingProxy(scope, vault.url, () => {
       peer.requests += 1;
     });
-    const [program = '', ...args] = await command({ address, tokenFile });
-    const peer: Peer = { name, tokenFile, requests: 0, start: () => spawn(program, args, { stdio: 'ignore' }) };
+    const { words, configFile } = await command({ address, tokenFile });
+    const [program = '', ...args] = words;
+    const config = (await readFile(configFile, 'utf8')).replaceAll(directory, 'PLACE').replaceAll(address, 'ADDRESS');
+    const peer: Peer = { name, tokenFile, config, requests: 0, start: () => spawn(program, args, { stdio: 'ignore' }) };
     return peer;
   };
   const sidecar = await openPeer('sidecar', async ({ address, tokenFile }) => {
     const exchanges = { app: exchangeOf(jwtFile, tokenFile) };
-    return commandOf(await writeConfig(directory, 'sidecar', { address, exchanges }));
+    const configFile = await writeConfig(directory, 'sidecar', { address, exchanges });
+    return { words: commandOf(configFile), configFile };
   });
-  const agent = await openPeer('vault agent', async (place) => {
-    const configFile = join(directory, 'agent.hcl');
-    await writeFile(configFile, agentConfig({ ...place, jwtFile }));
-    return [findVault(), 'agent', '-config', configFile];
-  });
+  const openAgent = (name: string, readPeriod?: string) =>
+    openPeer(name, async (place) => {
+      const configFile = join(directory, `${name.replaceAll(' ', '-')}.hcl`);
+      await writeFile(configFile, agentConfig({ ...place, jwtFile, readPeriod }));
+      return { words: [findVault(), 'agent', '-config', configFile], configFile };
+    });
+  const agent = await openAgent('vault agent');
   return {
     directory,
     jwtFile,
@@ -82,6 +91,7 @@ export async function openPeers(scope: Scope): Promise<Peers> {
     vault,
     sidecar,
     agent,
+    watchingAgent: (readPeriod) => openAgent(`vault agent ${readPeriod}`, readPeriod),
     writeJwt,
     setLease,
     async startBoth() {
@@ -91,6 +101,11 @@ export async function openPeers(scope: Scope): Promise<Peers> {
       return started;
     },
   };
+}
+
+interface PeerCommand {
+  readonly words: readonly string[];
+  readonly configFile: string;
 }
 
 const commandOf = (configFile: string): readonly string[] => [...sidecarCommand(), 'run', '--config', configFile];
@@ -129,16 +144,28 @@ async function writeConfig(directory: string, name: string, parts: ConfigParts):
   return configFile;
 }
 
-function agentConfig({ address, jwtFile, tokenFile }: { address: string; jwtFile: string; tokenFile: string }): string {
-  return `
-    vault { address = "${address}" }
-    auto_auth {
-      method "jwt" {
-        mount_path = "auth/jwt"
-        config = { path = "${jwtFile}", role = "app", remove_jwt_after_reading = false }
-      }
-      sink "file" { config = { path = "${tokenFile}" } }
-    }`;
+interface AgentParts {
+  readonly address: string;
+  readonly jwtFile: string;
+  readonly tokenFile: string;
+  readonly readPeriod: string | undefined;
+}
+
+function agentConfig({ address, jwtFile, tokenFile, readPeriod }: AgentParts): string {
+  const watches = readPeriod !== undefined;
+  return `vault { address = "${address}" }
+auto_auth {${watches ? '\n  enable_reauth_on_new_credentials = true' : ''}
+  method "jwt" {
+    mount_path = "auth/jwt"
+    config = {
+      path                     = "${jwtFile}"
+      role                     = "app"
+      remove_jwt_after_reading = false${watches ? `\n      jwt_read_period          = "${readPeriod}"` : ''}
+    }
+  }
+  sink "file" { config = { path = "${tokenFile}" } }
+}
+`;
 }
 
 export async function end(child: ChildProcess): Promise<void> {
