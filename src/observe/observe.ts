@@ -1,13 +1,13 @@
-// The only place where facts become log lines and metrics. It compares an exchange before and after each step and tells
-// what a person would call news: one line a change of state, and repeated failures summed up once a minute.
+// The only place where facts become log lines and metrics. It compares an exchange before and after each step.
 
-import { type Failure, factsOf } from '../core/errors.ts';
+import type { Failure } from '../core/errors.ts';
 import type { LogLevel } from '../core/settings.ts';
-import type { ExchangeEvent, HeldToken, Moment, Policy, SinkState, State } from '../core/state.ts';
+import type { ExchangeEvent, Moment, Policy, State } from '../core/state.ts';
 import { describe, type ExchangeStatus } from '../core/status.ts';
 import type { RunnerObserver, VaultCall } from '../runner.ts';
 import { type Log, type LogFields, type LogTarget, openLog } from './log.ts';
 import { type Metrics, type MetricsOptions, openMetrics } from './metrics.ts';
+import { failureFields, openFailureNews, tellOfJwt, tellOfReadiness, tellOfSink, tellOfToken } from './news.ts';
 
 export interface Observer extends RunnerObserver {
   readonly log: Log;
@@ -17,14 +17,13 @@ export interface Observer extends RunnerObserver {
   callerTokenRead(failure: Failure | undefined): void;
 }
 
-const SUMMARY_MS = 60_000;
 const LEFT_HINT = 'The file stays, and its token is no longer renewed: delete it once nothing reads it.';
 
 export function openObserver(options: MetricsOptions & { level: LogLevel; target: LogTarget }): Observer {
   const metrics = openMetrics(options);
   const log = openLog(options.level, options.target, () => metrics.logLinesDropped.inc());
   const seen = new Map<string, ExchangeStatus>();
-  const lastTold = new Map<string, { code: string; at: number }>();
+  const tellOfFailures = openFailureNews();
 
   function stepped(policy: Policy, before: State, after: State, event: ExchangeEvent, moment: Moment): void {
     const exchange = policy.settings.name;
@@ -39,33 +38,6 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
     for (const sink of after.sinks) tellOfSink(tell, before, { sink, token: after.token }, event);
     tellOfReadiness(tell, last, status);
     count(policy, before, after, event, moment);
-  }
-
-  function tellOfFailures(
-    tell: Tell,
-    before: State,
-    after: State,
-    { moment: { now, wall }, status }: { moment: Moment; status: ExchangeStatus },
-  ): void {
-    for (const [event, was, streak] of [
-      ['login_failed', before.loginStreak, after.loginStreak],
-      ['renewal_failed', before.renewalStreak, after.renewalStreak],
-    ] as const) {
-      if (streak === undefined || streak === was) continue;
-      // a replica that lags is no news, unless it goes on
-      if (streak.failure.code === 'vault_behind' && streak.count < 3) continue;
-      const key = `${status.exchange} ${event}`;
-      const told = lastTold.get(key);
-      if (streak.count > 1 && told?.code === streak.failure.code && now - told.at < SUMMARY_MS) continue;
-      lastTold.set(key, { code: streak.failure.code, at: now });
-      tell('warn', event, {
-        ...failureFields(streak.failure),
-        attempts: streak.count,
-        since: iso(streak.since + wall - now),
-        // a streak's own instant may lie before the least gap between two logins
-        retry_at: iso(status.nextAction?.at),
-      });
-    }
   }
 
   function count(policy: Policy, before: State, after: State, event: ExchangeEvent, { wall }: Moment): void {
@@ -110,92 +82,3 @@ function openCallerTokenTeller(log: Log, metrics: Metrics): Observer['callerToke
     if (failure === undefined && before !== undefined) log.write('info', 'caller_token_usable');
   };
 }
-
-type Tell = (level: LogLevel, event: string, fields?: LogFields) => void;
-
-function tellOfJwt(
-  tell: Tell,
-  before: State,
-  after: State,
-  { last, status }: { last: ExchangeStatus | undefined; status: ExchangeStatus },
-): void {
-  if (after.jwt !== undefined && after.jwt.serial !== before.jwt?.serial) {
-    const { issuer, subject, audience, expiresAt } = after.jwt.claims;
-    tell('info', 'jwt_changed', { issuer, subject, audience, jwt_expires_at: iso(expiresAt) });
-  }
-  const failure = after.reading.failure?.failure;
-  if (failure !== undefined && failure.code !== before.reading.failure?.failure.code)
-    tell('warn', 'jwt_unusable', failureFields(failure));
-  if (failure === undefined && before.reading.failure !== undefined) tell('info', 'jwt_usable');
-  if (status.jwt?.stale && !last?.jwt?.stale) {
-    const hint = 'Check what rotates the file; a subPath mount never changes.';
-    tell('warn', 'jwt_not_rotated', { jwt_expires_at: iso(status.jwt.expiresAt), hint });
-  }
-}
-
-function tellOfToken(tell: Tell, before: State, after: State, status: ExchangeStatus): void {
-  const { token } = after;
-  if (token === undefined || token.revision === before.token?.revision) return;
-  const isLogin = token.generation !== before.token?.generation;
-  tell(isLogin ? 'info' : 'debug', isLogin ? 'logged_in' : 'renewed', tokenFields(token, status));
-  const { policies } = token;
-  if (!isLogin && policies.join() !== before.token?.policies.join()) tell('warn', 'policies_changed', { policies });
-  // at each renewal Vault says the same
-  const known = isLogin ? [] : (before.token?.warnings ?? []);
-  for (const warning of token.warnings.filter((one) => !known.includes(one)))
-    tell('warn', 'vault_warning', { warning });
-  if (isLogin && token.numUses > 0) {
-    tell('warn', 'token_uses_limited', {
-      num_uses: token.numUses,
-      hint: "Set the role's token_num_uses to 0: each use by the workload spends one.",
-    });
-  }
-  const streak = before.loginStreak ?? before.renewalStreak;
-  if (streak !== undefined && after.loginStreak === undefined && after.renewalStreak === undefined) {
-    tell('info', 'recovered', { code: streak.failure.code, attempts: streak.count });
-  }
-}
-
-function tellOfSink(
-  tell: Tell,
-  before: State,
-  { sink, token }: { sink: SinkState; token: HeldToken | undefined },
-  event: ExchangeEvent,
-): void {
-  const old = before.sinks.find(({ id }) => id === sink.id);
-  if (sink.failure !== undefined) {
-    if (sink.failure.failure.code !== old?.failure?.failure.code)
-      tell('error', 'sink_failed', { sink: sink.id, ...failureFields(sink.failure.failure) });
-    return;
-  }
-  if (old?.failure !== undefined) tell('info', 'sink_recovered', { sink: sink.id });
-  if (event.type !== 'delivered' || event.sink !== sink.id || !event.written) return;
-  const restored = old?.holds !== undefined && old.holds.revision === token?.revision;
-  if (restored) tell('warn', 'sink_restored', { sink: sink.id, hint: 'Somebody deleted or altered the file.' });
-  else tell('debug', 'sink_written', { sink: sink.id });
-}
-
-function tellOfReadiness(tell: Tell, last: ExchangeStatus | undefined, status: ExchangeStatus): void {
-  if (status.ready && !last?.ready) tell('info', 'ready');
-  if (!status.ready && last?.ready && status.phase !== 'stopping')
-    tell('error', 'not_ready', { reasons: status.reasons });
-}
-
-function failureFields(failure: Failure): LogFields {
-  const { title, hint } = factsOf(failure);
-  return { code: failure.code, title, evidence: failure.evidence, hint };
-}
-
-function tokenFields(token: HeldToken, status: ExchangeStatus): LogFields {
-  return {
-    accessor: token.accessor,
-    ttl_seconds: token.leaseMs / 1000,
-    renewable: token.renewable,
-    token_type: token.type,
-    policies: token.policies,
-    expires_at: iso(status.token?.expiresAt),
-    next_at: iso(status.nextAction?.at),
-  };
-}
-
-const iso = (at: number | undefined): string | undefined => (at === undefined ? undefined : new Date(at).toISOString());

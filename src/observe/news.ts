@@ -1,0 +1,129 @@
+// The log lines of an exchange: one for each change of state that a person would call news.
+
+import { type Failure, factsOf } from '../core/errors.ts';
+import type { LogLevel } from '../core/settings.ts';
+import type { ExchangeEvent, HeldToken, Moment, SinkState, State } from '../core/state.ts';
+import type { ExchangeStatus } from '../core/status.ts';
+import type { LogFields } from './log.ts';
+
+const SUMMARY_MS = 60_000;
+
+export type Tell = (level: LogLevel, event: string, fields?: LogFields) => void;
+
+/** Reports failures of calls: each change at once, and what goes on once a minute. */
+export function openFailureNews() {
+  const lastTold = new Map<string, { code: string; at: number }>();
+  return (
+    tell: Tell,
+    before: State,
+    after: State,
+    { moment: { now, wall }, status }: { moment: Moment; status: ExchangeStatus },
+  ) => {
+    for (const [event, was, streak] of [
+      ['login_failed', before.loginStreak, after.loginStreak],
+      ['renewal_failed', before.renewalStreak, after.renewalStreak],
+    ] as const) {
+      if (streak === undefined || streak === was) continue;
+      // a replica that lags is no news, unless it goes on
+      if (streak.failure.code === 'vault_behind' && streak.count < 3) continue;
+      const key = `${status.exchange} ${event}`;
+      const told = lastTold.get(key);
+      if (streak.count > 1 && told?.code === streak.failure.code && now - told.at < SUMMARY_MS) continue;
+      lastTold.set(key, { code: streak.failure.code, at: now });
+      tell('warn', event, {
+        ...failureFields(streak.failure),
+        attempts: streak.count,
+        since: iso(streak.since + wall - now),
+        // a streak's own instant may lie before the least gap between two logins
+        retry_at: iso(status.nextAction?.at),
+      });
+    }
+  };
+}
+
+export function tellOfJwt(
+  tell: Tell,
+  before: State,
+  after: State,
+  { last, status }: { last: ExchangeStatus | undefined; status: ExchangeStatus },
+): void {
+  if (after.jwt !== undefined && after.jwt.serial !== before.jwt?.serial) {
+    const { issuer, subject, audience, expiresAt } = after.jwt.claims;
+    tell('info', 'jwt_changed', { issuer, subject, audience, jwt_expires_at: iso(expiresAt) });
+  }
+  const failure = after.reading.failure?.failure;
+  if (failure !== undefined && failure.code !== before.reading.failure?.failure.code)
+    tell('warn', 'jwt_unusable', failureFields(failure));
+  if (failure === undefined && before.reading.failure !== undefined) tell('info', 'jwt_usable');
+  if (status.jwt?.stale && !last?.jwt?.stale) {
+    const hint = 'Check what rotates the file; a subPath mount never changes.';
+    tell('warn', 'jwt_not_rotated', { jwt_expires_at: iso(status.jwt.expiresAt), hint });
+  }
+}
+
+export function tellOfToken(tell: Tell, before: State, after: State, status: ExchangeStatus): void {
+  const { token } = after;
+  if (token === undefined || token.revision === before.token?.revision) return;
+  const isLogin = token.generation !== before.token?.generation;
+  tell(isLogin ? 'info' : 'debug', isLogin ? 'logged_in' : 'renewed', tokenFields(token, status));
+  const { policies } = token;
+  if (!isLogin && policies.join() !== before.token?.policies.join()) tell('warn', 'policies_changed', { policies });
+  // at each renewal Vault says the same
+  const known = isLogin ? [] : (before.token?.warnings ?? []);
+  for (const warning of token.warnings.filter((one) => !known.includes(one)))
+    tell('warn', 'vault_warning', { warning });
+  if (isLogin && token.numUses > 0) {
+    tell('warn', 'token_uses_limited', {
+      num_uses: token.numUses,
+      hint: "Set the role's token_num_uses to 0: each use by the workload spends one.",
+    });
+  }
+  const streak = before.loginStreak ?? before.renewalStreak;
+  if (streak !== undefined && after.loginStreak === undefined && after.renewalStreak === undefined) {
+    tell('info', 'recovered', { code: streak.failure.code, attempts: streak.count });
+  }
+}
+
+export function tellOfSink(
+  tell: Tell,
+  before: State,
+  { sink, token }: { sink: SinkState; token: HeldToken | undefined },
+  event: ExchangeEvent,
+): void {
+  const old = before.sinks.find(({ id }) => id === sink.id);
+  if (sink.failure !== undefined) {
+    if (sink.failure.failure.code !== old?.failure?.failure.code)
+      tell('error', 'sink_failed', { sink: sink.id, ...failureFields(sink.failure.failure) });
+    return;
+  }
+  if (old?.failure !== undefined) tell('info', 'sink_recovered', { sink: sink.id });
+  if (event.type !== 'delivered' || event.sink !== sink.id || !event.written) return;
+  const restored = old?.holds !== undefined && old.holds.revision === token?.revision;
+  if (restored) tell('warn', 'sink_restored', { sink: sink.id, hint: 'Somebody deleted or altered the file.' });
+  else tell('debug', 'sink_written', { sink: sink.id });
+}
+
+export function tellOfReadiness(tell: Tell, last: ExchangeStatus | undefined, status: ExchangeStatus): void {
+  if (status.ready && !last?.ready) tell('info', 'ready');
+  if (!status.ready && last?.ready && status.phase !== 'stopping')
+    tell('error', 'not_ready', { reasons: status.reasons });
+}
+
+export function failureFields(failure: Failure): LogFields {
+  const { title, hint } = factsOf(failure);
+  return { code: failure.code, title, evidence: failure.evidence, hint };
+}
+
+function tokenFields(token: HeldToken, status: ExchangeStatus): LogFields {
+  return {
+    accessor: token.accessor,
+    ttl_seconds: token.leaseMs / 1000,
+    renewable: token.renewable,
+    token_type: token.type,
+    policies: token.policies,
+    expires_at: iso(status.token?.expiresAt),
+    next_at: iso(status.nextAction?.at),
+  };
+}
+
+const iso = (at: number | undefined): string | undefined => (at === undefined ? undefined : new Date(at).toISOString());
