@@ -231,11 +231,12 @@ test('a login and a renewal that fail alike are lines of their own, and so are t
   const { world, observer, told } = observedWorld();
   const other = { ...world.policy, settings: { ...settingsOf(), name: 'other' } };
   const streak = { failure: { code: 'vault_sealed' }, since: T0, count: 2, retryAt: T0 } as const;
-  const failed = { ...world.state, loginStreak: streak, renewalStreak: streak };
+  // each failure makes a streak of its own
+  const failed = () => ({ ...world.state, loginStreak: { ...streak }, renewalStreak: { ...streak } });
   for (const policy of [world.policy, other]) {
     for (const type of ['login-failed', 'renewal-failed'] as const) {
       const event = { type, attempt: 1, failure: streak.failure };
-      for (let time = 0; time < 2; time += 1) observer.stepped(policy, failed, failed, event, world.moment());
+      for (let time = 0; time < 2; time += 1) observer.stepped(policy, failed(), failed(), event, world.moment());
     }
   }
   const names = (event: string) => told(event).map((line) => line['exchange']);

@@ -235,6 +235,7 @@ test('a family that is renamed breaks alerts: these are the names', async () => 
     'api_requests_total counter',
     'authenticated gauge',
     'build_info gauge',
+    'caller_token_readable gauge',
     'config_last_reload_success_timestamp_seconds gauge',
     'config_last_reload_successful gauge',
     'consecutive_failures gauge',
