@@ -65,9 +65,6 @@ async function setUp(t: TestContext, path = 'token') {
   return { directory, file, source, runner, sent, used, readings, uses };
 }
 
-const median = (samples: readonly number[]) =>
-  [...samples].sort((a, b) => a - b)[Math.floor(samples.length / 2)] ?? Number.NaN;
-
 test('the JWT comes late, its directories too: a login within a second, or within the poll (A1, A2)', async (t) => {
   const late = async (path: string, limitMs: number) => {
     const { file, source, sent, runner } = await setUp(t, path);
@@ -103,7 +100,7 @@ test("each of kubelet's swaps, and each rename, is in use within 200 ms (A3, A5)
     }
     took.push(samples);
   }
-  for (const samples of took) assert.ok(median(samples) <= 200, `${samples} ms`);
+  for (const samples of took) assert.ok(Math.max(...samples) <= 200, `${samples} ms`);
   assert.deepEqual(renamed.used, ['first', ...Array.from({ length: 6 }, (_, round) => `round-${round}`)]);
   assert.deepEqual(swapped.used, renamed.used);
 });
@@ -174,7 +171,7 @@ const STORM = `
   (function burst() {
     for (let n = 0; n < 7; n++) { writeFileSync(path + '.noise', String(events)); events += 1; }
     utimesSync(path, new Date(), new Date());
-    if (Date.now() < until) setTimeout(burst, 5); else console.log(events);
+    if (Date.now() < until || events < 400) setTimeout(burst, 5); else console.log(events);
   })();`;
 
 test('a storm of events in the directory: ten readings a second at most, and the event loop stays free (A21)', async (t) => {
