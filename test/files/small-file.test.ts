@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { symlink, writeFile } from 'node:fs/promises';
+import fs, { type FileHandle, open, symlink, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { isFileProblem, readSmallFile } from '../../src/files/small-file.ts';
@@ -46,4 +47,45 @@ test('reads a file that comes in pieces, and without a size, to its end', async 
   assert.ok(!isFileProblem(found));
   assert.ok(found.text.length > 64 * 1024, `${found.text.length} characters`);
   assert.match(found.text.slice(-200), /\nVmFlags: .*\n$/);
+});
+
+test('a file without a size is refused when it goes beyond the limit', async () => {
+  assert.deepEqual(await readSmallFile('/proc/self/smaps'), { problem: 'too-large' });
+});
+
+test('a file that grows after the look at its size is read to one byte more, and said to have grown', async (t) => {
+  const path = join(await temporaryDirectory(t), 'file');
+  await writeFile(path, 'half');
+  const probe = await open(path);
+  const prototype = Object.getPrototypeOf(probe) as FileHandle;
+  await probe.close();
+  const { stat } = prototype;
+  t.mock.method(prototype, 'stat', async function (this: FileHandle) {
+    const stats = await stat.call(this);
+    await writeFile(path, 'half and more');
+    return stats;
+  });
+  const found = await readSmallFile(path);
+  assert.ok(!isFileProblem(found));
+  assert.deepEqual([found.text, found.grew], ['half ', true]);
+});
+
+test('a directory that kubelet removes between the link and the open: the file is looked for once more', async (t) => {
+  const path = join(await temporaryDirectory(t), 'file');
+  await writeFile(path, 'text');
+  const original = fs.open;
+  let misses = 1;
+  const opened = t.mock.method(fs, 'open', (...args: Parameters<typeof fs.open>) => {
+    misses -= 1;
+    return misses >= 0 ? Promise.reject(Object.assign(new Error('gone'), { code: 'ENOENT' })) : original(...args);
+  });
+  syncBuiltinESMExports();
+  t.after(() => {
+    opened.mock.restore();
+    syncBuiltinESMExports();
+  });
+  const found = await readSmallFile(path);
+  assert.ok(!isFileProblem(found));
+  misses = 2;
+  assert.deepEqual(await readSmallFile(path), { problem: 'missing', errno: 'ENOENT' });
 });

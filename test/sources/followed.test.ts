@@ -210,7 +210,7 @@ const STORM = `
   (function burst() {
     for (let n = 0; n < 7; n++) { writeFileSync(path + '.noise', String(events)); events += 1; }
     utimesSync(path, new Date(), new Date());
-    if (Date.now() < until) setTimeout(burst, 5); else console.log(events);
+    if (Date.now() < until || events < 400) setTimeout(burst, 5); else console.log(events);
   })();`;
 
 test('a storm of events in the directory: ten readings a second at most, and the event loop stays free (A21)', async (t) => {
