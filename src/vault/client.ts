@@ -96,7 +96,7 @@ async function openAgent({ useProxyEnv, tls, timeoutMs }: VaultSettings, trust: 
   };
   if (!useProxyEnv) return new Agent(options);
   // it stands on methods that the front door puts in place
-  const { EnvHttpProxyAgent } = await import('./proxy-agent.ts');
+  const { EnvHttpProxyAgent } = await import('undici');
   // inside a proxy's tunnel undici heeds requestTls alone: without it any CA of the system would do for Vault
   return new EnvHttpProxyAgent({ ...options, requestTls: connect, proxyTls: way });
 }
