@@ -4,11 +4,12 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { chmod, readFile, writeFile } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { sidecarInShell } from './support/program.ts';
 import { programOf, README_COMMANDS, readmeCommands } from './support/readme.ts';
+import { untilChanged } from './support/settling.ts';
 import { openPeers, runDaemon } from './support/sidecar.ts';
 
 const CI = readFileSync('.ci/run', 'utf8')
@@ -83,7 +84,7 @@ async function setUp(t: TestContext) {
     VTS_API_LISTEN: new URL(daemon.api).host,
     VTS_OPS_LISTEN: new URL(daemon.ops).host,
   };
-  assert.match(await readFile(join(peers.directory, 'token'), 'utf8'), /^hvs\./);
+  assert.match(await untilChanged(join(peers.directory, 'token'), undefined), /^hvs\./);
   return { daemon, env, configFile, directory: peers.directory };
 }
 

@@ -79,7 +79,7 @@ describe('signals and ends', { concurrency: 4 }, () => {
     const world = await openFaultWorld(t);
     const { child, event, stop } = await startSidecar(t, world.configFile);
     await event('listening');
-    const before = world.token();
+    const before = await until('the token', world.token);
     child.stdout?.destroy();
     await world.writeJwt();
     const after = await until('another token', () => world.token() !== before && world.token());
@@ -231,13 +231,13 @@ describe('signals and ends', { concurrency: 4 }, () => {
     for (const signal of ['SIGUSR2', 'SIGWINCH'] as const) {
       const sidecar = await startSidecar(t, world.configFile, { nodeFlags: ['--import', preload] });
       await sidecar.event('listening');
-      const token = world.token();
+      const token = await until('the token', world.token);
       sidecar.signal(signal);
       assert.equal(await sidecar.ended, 1);
       const { evidence } = await sidecar.event('crashed');
       assert.match(String(evidence), /(thrown|rejected) with \[redacted\] and \[redacted\]/);
       assert.doesNotMatch(sidecar.out() + sidecar.err(), /injectedsecret|eyJ|c2lnbmF0/);
-      assert.ok(token !== undefined && world.token() === token);
+      assert.equal(world.token(), token);
     }
   });
 });

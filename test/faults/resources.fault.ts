@@ -104,7 +104,7 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
     const wrapper = ['unshare', '-Ur', 'sh', '-c', `echo 0 > ${limit}; exec "$@"`, 'sh'];
     const { pid, event } = await startSidecar(t, world.configFile, { wrapper });
     await event('listening');
-    let token = world.token();
+    let token = await until('the token', world.token);
     await world.writeJwt();
     token = await until('the next token', () => world.token() !== token && world.token());
     const polls = await metric(world, 'watch_fallback_polls_total');

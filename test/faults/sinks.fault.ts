@@ -154,7 +154,7 @@ describe('one sidecar and its sinks', { concurrency: true }, () => {
     const world = await openFaultWorld(t);
     const { pid, event } = await startSidecar(t, world.configFile);
     await event('listening');
-    const token = world.token();
+    const token = await until('the token', world.token);
     const limit = (soft: number) => execFileSync('prlimit', ['--pid', String(pid), `--nofile=${soft}:`]);
     // one more than the highest in use; free ones below it are taken by nobody, so the limit is below them
     limit(3);
