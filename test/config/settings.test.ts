@@ -183,6 +183,14 @@ test('a trust that setup could not make is refused', () => {
   ]);
 });
 
+test('a path is more than a slash, and an object is told as one (B2)', () => {
+  const at = 'config.json: /exchanges/app';
+  assert.deepEqual(problemsOf(withApp({ source: { file: { path: '/' } } })), [
+    `${at}/source/file/path: must be an absolute path`,
+  ]);
+  assert.deepEqual(problemsOf(withApp({ login: 7 })), [`${at}/login: must be an object`]);
+});
+
 test('the listeners and the log', () => {
   const { settings } = parse({
     ...BASE,
