@@ -24,7 +24,8 @@ interface Leaf {
   readonly value: string;
 }
 
-function leavesOf(path: string, value: unknown): Leaf[] {
+/** Returns the values of a config, each with its place. */
+export function leavesOf(path: string, value: unknown): Leaf[] {
   if (path === '/$schema') return [];
   const isText = Array.isArray(value) && value.every((one) => typeof one === 'string');
   if (isText || typeof value !== 'object' || value === null) return [{ path, value: String(value) }];

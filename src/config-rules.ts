@@ -2,8 +2,24 @@
 
 import { normalize } from 'node:path/posix';
 import { isLoopback } from './config-address.ts';
+import { leavesOf } from './config-origins.ts';
 import type { ConfigFile } from './config-schema.ts';
+import { unprintableIn } from './core/secret.ts';
 import type { Settings } from './core/settings.ts';
+
+/** Members that are texts of several lines. */
+const OF_SEVERAL_LINES = /^\/exchanges\/[^/]+\/setup\/(?:policies\/|trust\/oidc_discovery_ca_pem$)/;
+
+/**
+ * A name, path, address or header value with a character that nobody sees is a mistake, and each place where it is used would
+ * fail in its own way. @returns one line for each such value
+ */
+export function unprintableValues(config: object): string[] {
+  return leavesOf('', config).flatMap(({ path, value }) => {
+    const found = unprintableIn(OF_SEVERAL_LINES.test(path) ? value.replaceAll(/[\r\n\t]/g, ' ') : value);
+    return found === undefined ? [] : [`${path}: holds an unprintable character (${found}): remove it`];
+  });
+}
 
 /** @returns one line for each rule that is broken */
 export function crossRules(file: ConfigFile, settings: Settings): string[] {

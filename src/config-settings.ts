@@ -7,6 +7,7 @@ import { crossRules } from './config-rules.ts';
 import type { ConfigFile, ExchangeFile, VaultFile } from './config-schema.ts';
 import { buildSetup } from './config-setup.ts';
 import { buildSource, tlsSettings } from './config-source.ts';
+import { checkNamespace, hasDotSegment, ROLE_NAME } from './config-vault-names.ts';
 import type { ExchangeSettings, FileSinkSettings, ListenAddress, Settings, VaultSettings } from './core/settings.ts';
 
 export function buildSettings(file: ConfigFile, notes: Notes): Settings {
@@ -30,9 +31,6 @@ export function buildSettings(file: ConfigFile, notes: Notes): Settings {
   return settings;
 }
 
-/** as Vault takes it: https://github.com/hashicorp/vault/blob/main/sdk/framework/path.go, GenericNameRegex */
-const ROLE_NAME = /^\w(?:[\w.-]*\w)?$/;
-
 interface Context {
   readonly file: ConfigFile;
   readonly notes: Notes;
@@ -46,6 +44,9 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
   const mount = take(`${at}/login/mount`, one.login.mount, 'jwt', notes).replace(/^\/+|\/+$/g, '');
   if (mount === '' || mount.startsWith('auth/') || mount.includes('//'))
     notes.problems.push(`${at}/login/mount: must be the mount's path without "auth/", such as "jwt"`);
+  else if (hasDotSegment(mount))
+    notes.problems.push(`${at}/login/mount: must not have "." or ".." between slashes: another path would be asked`);
+  checkNamespace(`${at}/login/namespace`, one.login.namespace, notes);
   if (!ROLE_NAME.test(one.login.role))
     notes.problems.push(
       `${at}/login/role: must be letters, digits, "_", "-" and ".", with none of the last two at an end`,
@@ -83,6 +84,11 @@ function buildVault(at: string, one: ExchangeFile, { file, notes }: Context): Va
   const vault = merged(alone ? {} : (file.vault ?? {}), one.vault ?? {});
   const isOwn = (member: keyof VaultFile) => alone || one.vault?.[member] !== undefined;
   const place = (member: keyof VaultFile) => (isOwn(member) ? `${at}/vault/${member}` : `/vault/${member}`);
+  checkNamespace(place('namespace'), vault.namespace, notes);
+  for (const [index, host] of (vault.redirect_hosts ?? []).entries()) {
+    if (!/^[^\s/@?#]+$/.test(host))
+      notes.problems.push(`${place('redirect_hosts')}/${index}: must be host or host:port, such as "vault-1:8200"`);
+  }
   const { tls = {} } = vault;
   if ((tls.client_cert_file === undefined) !== (tls.client_key_file === undefined)) {
     notes.problems.push(`${place('tls')}: client_cert_file and client_key_file go together`);

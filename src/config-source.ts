@@ -3,6 +3,7 @@
 import { parseVaultAddress } from './config-address.ts';
 import { duration, type Notes, orProblem } from './config-notes.ts';
 import type { ExchangeFile, VaultFile } from './config-schema.ts';
+import { checkNamespace, ROLE_NAME } from './config-vault-names.ts';
 import type { SourceSettings, TlsSettings, VaultIdentitySettings, VaultSettings } from './core/settings.ts';
 
 type SourceFile = ExchangeFile['source'];
@@ -31,6 +32,9 @@ function buildIdentity(
   { notes, vaultOf }: { notes: Notes; vaultOf: (exchange: string) => VaultSettings | undefined },
 ): VaultIdentitySettings {
   const { token_file: file, exchange, address, namespace, tls, role } = identity;
+  checkNamespace(`${at}/namespace`, namespace, notes);
+  if (!ROLE_NAME.test(role))
+    notes.problems.push(`${at}/role: must be letters, digits, "_", "-" and ".", with none of the last two at an end`);
   if ((file === undefined) === (exchange === undefined))
     notes.problems.push(`${at}: must have exactly one of token_file, exchange`);
   if (file !== undefined && address === undefined) notes.problems.push(`${at}/address: is required with token_file`);

@@ -8,6 +8,7 @@ import { type Environment, environmentConfig, type Variables, withVaultVariables
 import type { Notes } from './config-notes.ts';
 import { type Origin, originsOf } from './config-origins.ts';
 import { describeViolations } from './config-problems.ts';
+import { unprintableValues } from './config-rules.ts';
 import { type ConfigFile, ConfigSchema } from './config-schema.ts';
 import { buildSettings } from './config-settings.ts';
 import { withoutControls } from './core/secret.ts';
@@ -56,6 +57,8 @@ export function parseConfig(text: string, { fileName, env, variables = {} }: Sur
   }
   const { file, variables: ofVault } = withVaultVariables(value, env);
   const given = { ...variables, ...ofVault };
+  const unprintable = unprintableValues(file);
+  if (unprintable.length > 0) throw new ConfigError(unprintable.map((line) => placed(line, fileName, given)));
   const notes: Notes = { defaults: [], problems: [] };
   const settings = buildSettings(file, notes);
   if (notes.problems.length > 0) throw new ConfigError(notes.problems.map((line) => placed(line, fileName, given)));

@@ -71,18 +71,20 @@ const io: Io = {
       });
     }
   },
-  exit,
+  exit: (code) => exit(code),
 };
 
 /**
  * Node waits at exit for every thread of its pool, so a file on a disk that hangs, or a slow DNS server, would hold the
  * process. Replacing its image ends all threads at once.
  */
-function exit(code: number): never {
-  const isHeld = process.getActiveResourcesInfo().some((kind) => /^FSReq|^GetAddrInfo/.test(kind));
+function exit(code: number, isHeld = isSeenHeld()): never {
   if (isHeld) process.execve?.(process.execPath, [process.execPath, '-e', `process.exit(${code})`], {});
   process.exit(code);
 }
+
+/** Node doesn't list all of these calls: `readFile` of node:fs/promises is missing. */
+const isSeenHeld = (): boolean => process.getActiveResourcesInfo().some((kind) => /^FSReq|^GetAddrInfo/.test(kind));
 
 function print(stream: NodeJS.WriteStream, text: string): void {
   if (stream.listenerCount('error') === 0)
@@ -163,7 +165,7 @@ function report(error: unknown): number {
 /** A command that is done ends by itself, unless something hangs: then it is ended, once its output is out. */
 function endSoon(code: number): void {
   process.exitCode = code;
-  setTimeout(() => (process.stdout.writableLength > 0 ? endSoon(code) : exit(code)), LINGER_MS).unref();
+  setTimeout(() => (process.stdout.writableLength > 0 ? endSoon(code) : exit(code, true)), LINGER_MS).unref();
 }
 
 const LINGER_MS = 500;

@@ -4,13 +4,13 @@
 import { ERRORS, ExchangeError } from '../core/errors.ts';
 import type { Difference } from '../core/evidence.ts';
 import type { PlannedExchange, Step } from '../core/provision.ts';
-import { bodyToWrite, changesOf, refusalOf, remarksOn } from '../core/provision-diff.ts';
-import type { Secret } from '../core/secret.ts';
+import { bodyToWrite, changesOf, lostMembers, refusalOf, remarksOn, unknownMembers } from '../core/provision-diff.ts';
+import { linesWithoutControls, type Secret, withoutControls } from '../core/secret.ts';
 import { adminRequest, judgeWrite } from '../core/vault-admin.ts';
 import { openVaultClient, type VaultClient } from '../vault/client.ts';
 import { readCurrent } from '../vault/operator.ts';
 import { type Flags, type Io, UsageError } from './command.ts';
-import { operatorToken } from './operator-token.ts';
+import { findOperatorToken } from './operator-token.ts';
 import { oneLine } from './table.ts';
 
 /** @returns the exit code. @throws UsageError, ExchangeError setup_refused or vault_* */
@@ -23,7 +23,8 @@ export async function applySetup(
   if (first === undefined) return 0;
   if (new Set(steps.map(({ address }) => address)).size > 1)
     throw new UsageError('the exchanges log in to several Vaults: name one exchange with --exchange');
-  const token = await operatorToken(first.vault, io);
+  const { token, without } = await findOperatorToken(first.vault, io);
+  if (token === undefined) throw new UsageError(without);
   const client = openVaultClient(first.vault);
   try {
     const differences: Difference[] = [];
@@ -32,13 +33,13 @@ export async function applySetup(
       ...differences.flatMap(({ step, current }) => remarksOn(step, current)),
       ...(await missingPolicies(exchanges, client, token)),
     ])
-      io.err(`warning: ${remark}`);
-    io.out(`Vault at ${first.vault.address}\n${differences.map(describe).join('\n')}`);
+      io.err(`warning: ${withoutControls(remark)}`);
+    io.out(linesWithoutControls(`Vault at ${first.vault.address}\n${differences.map(describe).join('\n')}`));
     const mayReplace = flags['replace'] === true;
     const refusals = differences.flatMap(
       ({ step, changes, current }) => refusalOf(step, changes, { current, mayReplace }) ?? [],
     );
-    if (refusals.length > 0) throw new UsageError(refusals.join('; '));
+    if (refusals.length > 0) throw new UsageError(withoutControls(refusals.join('; ')));
     const due = differences.filter(({ changes }) => changes.length > 0);
     if (due.length === 0) {
       io.out('nothing to change');
@@ -49,6 +50,7 @@ export async function applySetup(
       const failure = judgeWrite(step, await client.send(adminRequest(step, token, bodyToWrite(step, current))), token);
       if (failure !== undefined) throw new ExchangeError(failure.code, failure.evidence);
     }
+    for (const loss of await losses(due, client, token)) io.err(`warning: ${withoutControls(loss)}`);
     io.out(`${due.length} of ${steps.length} changed`);
     return 0;
   } finally {
@@ -67,6 +69,18 @@ async function isAllowed(io: Io): Promise<boolean> {
 async function compare(step: Step, client: VaultClient, token: Secret): Promise<Difference> {
   const current = await readCurrent(step, client, token);
   return { step, current, changes: changesOf(step, current) };
+}
+
+/** What Vault didn't take back of what it had answered: only a look afterwards can tell. */
+async function losses(written: readonly Difference[], client: VaultClient, token: Secret): Promise<string[]> {
+  const found: string[] = [];
+  for (const { step, current } of written) {
+    if (current === undefined || step.kind !== 'trust') continue;
+    const after = await readCurrent(step, client, token);
+    for (const { member, was } of lostMembers(step, current, after))
+      found.push(`${step.path}: Vault didn't keep ${member}, which was ${oneLine(was)}`);
+  }
+  return found;
 }
 
 const UNREADABLE = {};
@@ -97,5 +111,7 @@ function describe({ step, current, changes }: Difference): string {
     ({ member, from, to }) =>
       `           ${member.padEnd(width)}  ${from === undefined ? '' : `${oneLine(from)} -> `}${oneLine(to) || 'unset'}`,
   );
-  return [`  ${verb}  ${step.path}`, ...lines].join('\n');
+  const unknown = changes.length === 0 ? [] : unknownMembers(step, current);
+  const doubts = unknown.map((member) => `           ${member}  written back as it was read: Vault may not take it`);
+  return [`  ${verb}  ${step.path}`, ...lines, ...doubts].join('\n');
 }

@@ -8,9 +8,11 @@ export interface Report {
   readonly findings: readonly Finding[];
   /** what is well */
   readonly facts: readonly string[];
+  /** what wasn't looked at, and what to set so that it is */
+  readonly notes: readonly string[];
 }
 
-const COLOURS = { error: 31, warning: 33, ok: 32, command: 36 } as const;
+const COLOURS = { error: 31, warning: 33, ok: 32, note: 34, command: 36 } as const;
 const INDENT = ' '.repeat(11);
 
 const inTurn = (finding: Finding): Finding[] => [finding, ...finding.consequences.flatMap(inTurn)];
@@ -18,7 +20,7 @@ const inTurn = (finding: Finding): Finding[] => [finding, ...finding.consequence
 export function renderReports(reports: readonly Report[], isColoured: boolean): string {
   const paint = (kind: keyof typeof COLOURS, text: string) =>
     isColoured ? `\u001b[${COLOURS[kind]}m${text}\u001b[0m` : text;
-  const label = (kind: 'error' | 'warning' | 'ok') => `  ${paint(kind, kind.padEnd(7))}  `;
+  const label = (kind: 'error' | 'warning' | 'ok' | 'note') => `  ${paint(kind, kind.padEnd(7))}  `;
 
   function lines({ severity, title, code, evidence, remedy, command, consequences }: Finding): string[] {
     return [
@@ -31,8 +33,13 @@ export function renderReports(reports: readonly Report[], isColoured: boolean): 
   }
 
   return reports
-    .map(({ about, findings, facts }) =>
-      [about, ...findings.flatMap(lines), ...facts.map((fact) => `${label('ok')}${fact}`)].join('\n'),
+    .map(({ about, findings, facts, notes }) =>
+      [
+        about,
+        ...findings.flatMap(lines),
+        ...facts.map((fact) => `${label('ok')}${fact}`),
+        ...notes.map((note) => `${label('note')}${note}`),
+      ].join('\n'),
     )
     .join('\n\n');
 }

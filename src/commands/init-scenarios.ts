@@ -113,7 +113,7 @@ const podManifest = (
   file: string,
 ): string => `# Kubernetes: the config as a ConfigMap, and the pod
 
-kubectl create configmap vault-token-sidecar --namespace ${namespace} --from-file=${quoted(`config.json=${file}`)}
+kubectl create configmap vault-token-sidecar --namespace ${quoted(namespace)} --from-file=${quoted(`config.json=${file}`)}
 
 kubectl apply -f - <<'YAML'
 apiVersion: v1
@@ -176,9 +176,9 @@ const issuingVault = (
   address: string,
 ): string => `# the Vault that issues: its issuer, a key, a role, and who may ask
 
-export VAULT_ADDR=${address}
+export VAULT_ADDR=${quoted(address)}
 
-vault write identity/oidc/config issuer=${issuer}
+vault write identity/oidc/config issuer=${quoted(issuer)}
 
 vault write identity/oidc/key/federation allowed_client_ids=vault algorithm=ES256
 

@@ -6,6 +6,7 @@ import { resolve } from 'node:path';
 import { parseConfig } from '../config.ts';
 import { planProvision } from '../core/provision.ts';
 import { asScript, quoted } from '../core/provision-text.ts';
+import { unprintableIn } from '../core/secret.ts';
 import { CONFIG_OPTION, type Command, type Flags, textFlag, UsageError } from './command.ts';
 import { SCENARIOS, type Scenario } from './init-scenarios.ts';
 import { plannedExchanges } from './setup.ts';
@@ -43,6 +44,7 @@ vault:             --entity-id, and --source-address, the Vault that issues`,
     const scenario = SCENARIOS[textFlag(flags, 'argument') ?? ''];
     if (scenario === undefined) throw new UsageError('no such scenario');
     refuseFlagsOfOthers(scenario, flags);
+    refuseUnprintable(flags);
     const file = textFlag(flags, 'config') ?? 'config.json';
     const { config, beside } = scenario.write({
       file,
@@ -70,6 +72,14 @@ function refuseFlagsOfOthers(scenario: Scenario, flags: Flags): void {
   const others = Object.values(SCENARIOS).flatMap(({ flags: own }) => own);
   const stray = others.find((name) => !scenario.flags.includes(name) && flags[name] !== undefined);
   if (stray !== undefined) throw new UsageError(`init ${flags['argument']} has no --${stray}`);
+}
+
+/** A flag becomes part of commands and manifests that are pasted. */
+function refuseUnprintable(flags: Flags): void {
+  for (const [name, value] of Object.entries(flags)) {
+    const found = typeof value === 'string' ? unprintableIn(value) : undefined;
+    if (found !== undefined) throw new UsageError(`--${name} holds an unprintable character (${found})`);
+  }
 }
 
 async function writeConfig(file: string, text: string, force: boolean): Promise<void> {

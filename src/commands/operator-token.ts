@@ -1,40 +1,52 @@
-// The Vault token of the person at the keyboard, from where Vault's own CLI takes it. It only goes to the Vault that it is for.
+// The Vault token of the person at the keyboard, from where Vault's own CLI takes it. It goes to the Vault that the address
+// variable beside it names, and nowhere else: a config may name any Vault.
 
 import { join } from 'node:path';
 import { Secret } from '../core/secret.ts';
 import type { VaultSettings } from '../core/settings.ts';
 import { isFileProblem, readSmallFile } from '../files/small-file.ts';
-import { type Io, UsageError } from './command.ts';
+import type { Io } from './command.ts';
 
-/** @throws UsageError if there is none, or it is for another Vault */
-export async function operatorToken({ address }: VaultSettings, io: Io): Promise<Secret> {
-  const token = await findOperatorToken(io);
-  if (token === undefined)
-    throw new UsageError('no Vault token to work with: log in with "vault login", or set VAULT_TOKEN');
-  if (!isFor(address, io))
-    throw new UsageError(`the Vault token is for VAULT_ADDR, but the exchange logs in to ${address}`);
-  return token;
+/** The token for this Vault, or why there is none and what to set. */
+export type OperatorToken =
+  | { readonly token: Secret; readonly without?: undefined }
+  | { readonly without: string; readonly token?: undefined };
+
+export async function findOperatorToken({ address }: Pick<VaultSettings, 'address'>, io: Io): Promise<OperatorToken> {
+  const { token, variable, given } = await tokenAtHand(io);
+  if (given === undefined) {
+    const hint = token === undefined ? ', and log in with "vault login" or set VAULT_TOKEN' : '';
+    return {
+      without: `VAULT_ADDR isn't set, and a token goes only to the Vault that it names: set VAULT_ADDR=${address}${hint}`,
+    };
+  }
+  const origin = URL.canParse(given) ? new URL(given).origin : 'no URL';
+  if (origin !== address)
+    return { without: `the Vault token is for ${variable} (${origin}), but the exchange logs in to ${address}` };
+  return token === undefined ? { without: 'no Vault token: log in with "vault login", or set VAULT_TOKEN' } : { token };
 }
 
-/** The same where it is a help and no need; undefined if there is none for this Vault. */
-export async function operatorTokenIfAny({ address }: VaultSettings, io: Io): Promise<Secret | undefined> {
-  return isFor(address, io) ? findOperatorToken(io) : undefined;
+interface AtHand {
+  readonly token: Secret | undefined;
+  /** what names the token's Vault */
+  readonly variable: 'VAULT_ADDR' | 'BAO_ADDR';
+  /** its value; undefined if it isn't set */
+  readonly given: string | undefined;
 }
 
-async function findOperatorToken({ env }: Io): Promise<Secret | undefined> {
-  const text = env['VAULT_TOKEN'] || env['BAO_TOKEN'] || (await tokenFromLogin(env['HOME']));
+/** A token goes with the address variable of its own family, BAO_* or VAULT_*; with the other one where that isn't set. */
+async function tokenAtHand({ env }: Io): Promise<AtHand> {
+  const families = env['BAO_TOKEN'] ? (['BAO', 'VAULT'] as const) : (['VAULT', 'BAO'] as const);
+  const [own] = families;
+  const family = families.find((one) => env[`${one}_ADDR`]) ?? own;
+  const text = env[`${own}_TOKEN`] || (await tokenOfLogin(env['HOME']));
   // as short as "root" in a server's development mode
-  return /^[\x21-\x7e]+$/.test(text.trim()) ? new Secret(text.trim()) : undefined;
+  const token = /^[\x21-\x7e]+$/.test(text.trim()) ? new Secret(text.trim()) : undefined;
+  return { token, variable: `${family}_ADDR`, given: env[`${family}_ADDR`] || undefined };
 }
 
-/** What "vault login" left; empty if there is nothing that can be read. */
-async function tokenFromLogin(home: string | undefined): Promise<string> {
-  if (home === undefined) return '';
-  const file = await readSmallFile(join(home, '.vault-token'));
-  return isFileProblem(file) ? '' : file.text;
-}
-
-function isFor(address: string, { env }: Io): boolean {
-  const given = env['VAULT_ADDR'] || env['BAO_ADDR'];
-  return given === undefined || given === '' || (URL.canParse(given) && new URL(given).origin === address);
+/** What "vault login" left. */
+async function tokenOfLogin(home: string | undefined): Promise<string> {
+  const file = home === undefined ? undefined : await readSmallFile(join(home, '.vault-token'));
+  return file === undefined || isFileProblem(file) ? '' : file.text;
 }

@@ -3,6 +3,7 @@
 import { ConfigError } from '../config.ts';
 import { type PlannedExchange, planProvision } from '../core/provision.ts';
 import { asHcl, asScript } from '../core/provision-text.ts';
+import { withoutControls } from '../core/secret.ts';
 import type { ExchangeSettings, Settings } from '../core/settings.ts';
 import { decodeWorkloadJwt } from '../core/workload-jwt.ts';
 import { openEnvSource } from '../sources/env.ts';
@@ -35,7 +36,7 @@ Prints the vault commands that make Vault ready for the exchanges: mount, trust 
     const exchanges = plannedExchanges(chosen, settings, await jwtLives(chosen, io));
     const { steps, warnings, problems } = planProvision(exchanges);
     if (problems.length > 0) throw new ConfigError(problems);
-    for (const warning of warnings) io.err(`warning: ${warning}`);
+    for (const warning of warnings) io.err(`warning: ${withoutControls(warning)}`);
     if (flags['apply'] === true) return applySetup(steps, exchanges, { flags, io });
     if (flags['json'] === true) io.out(JSON.stringify({ steps, warnings }, undefined, 2));
     else io.out(flags['hcl'] === true ? asHcl(steps) : asScript(steps));

@@ -1,6 +1,7 @@
 // Shows the exchanges of the running daemon as a table: phase, time left, what comes next, what failed last and its hint.
 
 import { ERRORS } from '../core/errors.ts';
+import { linesWithoutControls, withoutControls } from '../core/secret.ts';
 import { askStatus, type ExchangeStatus, type Status } from './ask-daemon.ts';
 import { CONFIG_OPTION, type Command } from './command.ts';
 import { table } from './table.ts';
@@ -12,7 +13,8 @@ Shows what the running sidecar holds and what it will do next. Exit code 3 if an
   options: { ...CONFIG_OPTION, ops: { type: 'string' }, json: { type: 'boolean' } },
   async run(flags, io) {
     const { api, exchanges, text } = await askStatus(flags, io);
-    io.out(flags['json'] === true ? text : [tableOf(exchanges), ...apiTrouble(api)].join('\n'));
+    const shown = [tableOf(exchanges), ...apiTrouble(api).map(withoutControls)].join('\n');
+    io.out(flags['json'] === true ? linesWithoutControls(text) : shown);
     return exchanges.every(({ ready }) => ready) ? 0 : ERRORS.not_ready.exit;
   },
 };
@@ -44,7 +46,9 @@ function tableOf(exchanges: readonly ExchangeStatus[]): string {
       sink.failure ? [`${exchange}, ${sink.id}: ${sink.failure.title}`, `  ${sink.failure.hint}`] : [],
     ),
   ]);
-  return [table([['EXCHANGE', 'PHASE', 'READY', 'TIME LEFT', 'NEXT'], ...rows]), ...troubles].join('\n');
+  return [table([['EXCHANGE', 'PHASE', 'READY', 'TIME LEFT', 'NEXT'], ...rows]), ...troubles.map(withoutControls)].join(
+    '\n',
+  );
 }
 
 /** The two largest units: 1h 12m, 45s, 0s when past. */

@@ -1,5 +1,7 @@
 // Rows of text in aligned columns.
 
+import { withoutControls } from '../core/secret.ts';
+
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) {
@@ -8,15 +10,15 @@ export function table(rows: readonly (readonly string[])[]): string {
   return rows
     .map((row) =>
       row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .map((cell, column) => withoutControls(cell).padEnd(widths[column] ?? 0))
         .join('  ')
         .trimEnd(),
     )
     .join('\n');
 }
 
-/** The first line, with a sign that there are more. */
+/** The first line as it is safe to show, with a sign that there are more. */
 export function oneLine(text: string): string {
   const [first = ''] = text.split('\n');
-  return text.includes('\n') ? `${first} ...` : text;
+  return withoutControls(text.includes('\n') ? `${first} ...` : text);
 }

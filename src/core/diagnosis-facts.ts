@@ -2,18 +2,28 @@
 
 import { ago } from './diagnosis.ts';
 import type { Evidence } from './evidence.ts';
-import { printable } from './workload-jwt.ts';
+import { shortened } from './secret.ts';
+import { shownClaims } from './workload-jwt.ts';
 
 export function wellFacts(evidence: Evidence): readonly string[] {
-  return [jwtFact, issuerFact, vaultFact, loginFact, sinkFact].flatMap((fact) => fact(evidence));
+  return [jwtFact, issuerFact, vaultFact, loginFact, heldFact, sinkFact]
+    .flatMap((fact) => fact(evidence))
+    .map((fact) => shortened(fact, MOST_CHARACTERS));
 }
+
+const MOST_CHARACTERS = 800;
+
+/** What wasn't looked at, and how to have it looked at. */
+export const openNotes = ({ issuer }: Evidence): readonly string[] =>
+  issuer?.state === 'unfetched' ? [shortened(issuer.words, MOST_CHARACTERS)] : [];
 
 function jwtFact({ jwt, wall }: Evidence): string[] {
   if (jwt?.seen === undefined) return [];
-  const { issuer = 'nobody', subject = 'nobody', audience, expiresAt } = jwt.seen;
+  const { expiresAt } = jwt.seen;
+  const { issuer = 'nobody', subject = 'nobody', audience } = shownClaims(jwt.seen);
   const end = expiresAt === undefined ? 'without an end' : `ends in ${ago(Math.max(0, expiresAt - wall))}`;
-  const [from, to, whose] = [issuer, audience.join(' ') || 'no audience', subject].map(printable);
-  return [`a JWT of ${from} for ${to}, subject ${whose}, ${end}`];
+  const to = audience.join(' ') || 'no audience';
+  return [`a JWT of ${issuer} for ${to}, subject ${subject}, ${end}`];
 }
 
 const issuerFact = ({ issuer }: Evidence): string[] =>
@@ -37,6 +47,9 @@ function loginFact({ settings, login, renewal }: Evidence): string[] {
     `auth/${mount} lets it in as ${role}: a ${type} token for ${ago(leaseMs)}${renewed}, policies ${policies.join(' ')}`,
   ];
 }
+
+const heldFact = ({ held }: Evidence): string[] =>
+  held?.lookup.seen === true ? [`Vault knows the token in ${held.sink}`] : [];
 
 const sinkFact = ({ sinks }: Evidence): string[] =>
   sinks.flatMap(({ id, failure }) => (failure === undefined ? [`${id} can be written`] : []));

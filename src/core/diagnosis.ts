@@ -5,8 +5,10 @@ import { bothSides } from './diagnosis-sides.ts';
 import type { Failure } from './errors.ts';
 import { currentOf, type Evidence, type ListenerFacts } from './evidence.ts';
 import { type Finding, fold, found, plain, type Raw } from './finding.ts';
+import { trustsTooMuch } from './provision-trust.ts';
 import { withoutControls } from './secret.ts';
-import { isExpired, isStale } from './workload-jwt.ts';
+import type { BoundClaims } from './settings.ts';
+import { isExpired, isStale, printable } from './workload-jwt.ts';
 
 /** Errors first, in the order in which a login goes; empty when all is well. */
 export function diagnose(evidence: Evidence): readonly Finding[] {
@@ -16,20 +18,34 @@ export function diagnose(evidence: Evidence): readonly Finding[] {
     ...issuerFindings(evidence),
     ...loginFindings(evidence),
     ...tokenFindings(evidence),
+    ...heldTokenFindings(evidence),
     ...setupFindings(evidence),
     ...sinkFindings(evidence),
+    ...unfinishedFindings(evidence),
+    ...(evidence.broken ?? []).map(brokenFinding),
   ]);
 }
 
-export function diagnoseListeners(listeners: readonly ListenerFacts[]): readonly Finding[] {
-  return fold(
-    listeners.flatMap(({ key, address, state, failure }) => {
+const unfinishedFindings = ({ unfinished = [] }: Pick<Evidence, 'unfinished'>): Raw[] =>
+  unfinished.length === 0 ? [] : [plain({ code: 'check_unfinished', evidence: unfinished })];
+
+/** For a check of doctor's own that threw. */
+export const brokenFinding = (words: string): Raw => plain({ code: 'internal', evidence: words });
+
+export function diagnoseListeners(
+  listeners: readonly ListenerFacts[],
+  { broken = [], unfinished = [] }: Pick<Evidence, 'broken' | 'unfinished'> = {},
+): readonly Finding[] {
+  return fold([
+    ...unfinishedFindings({ unfinished }),
+    ...broken.map(brokenFinding),
+    ...listeners.flatMap(({ key, address, state, failure }) => {
       const refusal = failure === undefined ? [] : [plain(failure)];
       if (state === 'free' || state === 'ours') return refusal;
       const why = state === 'taken' ? 'another process has it' : "this machine doesn't have it, or it isn't allowed";
       return [plain({ code: 'listen_failed', evidence: `${key} ${address}: ${why}` }), ...refusal];
     }),
-  );
+  ]);
 }
 
 /** Config problems, one finding each. */
@@ -99,28 +115,28 @@ const BY_ISSUER: ReadonlySet<FindingCode> = new Set([
   'jwt_refused',
 ]);
 
+const inQuotes = (text: string): string => JSON.stringify(printable(text));
+
 /** What is wrong with the issuer as seen from here matters as far as Vault sees it too. */
 function issuerFindings(evidence: Evidence): Raw[] {
   const { issuer, login } = evidence;
-  if (issuer === undefined || issuer.state === 'verified') return [];
+  if (issuer === undefined || issuer.state === 'verified' || issuer.state === 'unfetched') return [];
   const trust = currentOf(evidence, 'trust');
   // by its keys alone Vault has no use for what the issuer publishes
   if (trust !== undefined && !trust['oidc_discovery_url'] && login?.seen !== undefined) return [];
   const severity = login === undefined || BY_ISSUER.has(login.failure?.code ?? 'internal') ? 'error' : 'warning';
-  const see = (code: FindingCode, words: string) => [
-    found({ code, evidence: withoutControls(words), severity }, evidence),
-  ];
+  const see = (code: FindingCode, words: string) => [found({ code, evidence: words, severity }, evidence)];
   switch (issuer.state) {
     case 'unreachable':
       return see('issuer_unreachable_here', `${issuer.url}: ${issuer.words}`);
     case 'unpublished':
       return see('issuer_unpublished', `${issuer.url}: ${issuer.words}`);
     case 'renamed':
-      return see('issuer_renamed', `${issuer.url} says that it is ${JSON.stringify(issuer.published)}`);
+      return see('issuer_renamed', `${issuer.url} says that it is ${inQuotes(issuer.published)}`);
     case 'key-missing':
-      return see('issuer_key_missing', `key ${JSON.stringify(issuer.keyId)} isn't at ${issuer.url}`);
+      return see('issuer_key_missing', `key ${inQuotes(issuer.keyId)} isn't at ${issuer.url}`);
     case 'forged':
-      return see('issuer_signature', `key ${JSON.stringify(issuer.keyId)} of ${issuer.url} doesn't fit`);
+      return see('issuer_signature', `key ${inQuotes(issuer.keyId)} of ${issuer.url} doesn't fit`);
   }
 }
 
@@ -166,7 +182,9 @@ function missingMount(failure: Failure, evidence: Evidence): Raw {
   const namespace = elsewhere.namespace === '' ? 'no namespace' : `namespace ${elsewhere.namespace}`;
   return {
     ...rest,
-    remedy: `It answers at mount ${elsewhere.mount} with ${namespace}: correct login.mount and login.namespace.`,
+    remedy: withoutControls(
+      `It answers at mount ${elsewhere.mount} with ${namespace}: correct login.mount and login.namespace.`,
+    ),
   };
 }
 
@@ -196,12 +214,30 @@ function tokenFindings(evidence: Evidence): Raw[] {
   return findings;
 }
 
+/** With a token of a role whose own tokens may not look themselves up, a refusal tells nothing. */
+function heldTokenFindings({ held, lookup, login }: Evidence): Raw[] {
+  const failure = held?.lookup.failure;
+  if (held === undefined || failure?.code !== 'renewal_denied') return [];
+  const isDead = /invalid token|bad token/.test(failure.evidence ?? '') || (login?.seen && lookup?.seen) === true;
+  return isDead ? [plain({ code: 'held_token_dead', evidence: `${held.sink}: ${failure.evidence}` })] : [];
+}
+
 function setupFindings(evidence: Evidence): Raw[] {
-  const { differences = [], unread = [] } = evidence;
-  const role = currentOf(evidence, 'role');
+  const { differences = [], unread = [], setup } = evidence;
   const findings: Raw[] = [];
-  if (role !== undefined && !role['bound_subject'] && Object.keys(role['bound_claims'] ?? {}).length === 0)
-    findings.push(found({ code: 'role_trusts_all', severity: 'warning' }, evidence));
+  const role = currentOf(evidence, 'role');
+  const loose = role === undefined ? setup.stated && trustsTooMuch(setup.role) : trustsTooMuch(boundsOf(role));
+  if (loose)
+    findings.push(
+      found(
+        {
+          code: 'role_trusts_all',
+          evidence: role === undefined ? `by the config's setup.role: ${loose}` : loose,
+          severity: 'warning',
+        },
+        evidence,
+      ),
+    );
   const words = differences.flatMap(({ step, current, changes }) =>
     current === undefined && changes.length > 0
       ? [`${step.path} isn't there`]
@@ -210,11 +246,17 @@ function setupFindings(evidence: Evidence): Raw[] {
         ),
   );
   if (unread.length > 0)
-    findings.push(found({ code: 'setup_unseen', evidence: unread.join('\n'), severity: 'warning' }, evidence));
-  if (words.length > 0)
-    findings.push(found({ code: 'setup_differs', evidence: words.join('\n'), severity: 'warning' }, evidence));
+    findings.push(found({ code: 'setup_unseen', evidence: unread, severity: 'warning' }, evidence));
+  if (words.length > 0) findings.push(found({ code: 'setup_differs', evidence: words, severity: 'warning' }, evidence));
   return findings;
 }
+
+/** The bounds of a role as Vault answers them. */
+const boundsOf = (role: Readonly<Record<string, unknown>>): Parameters<typeof trustsTooMuch>[0] => ({
+  boundSubject: String(role['bound_subject'] ?? ''),
+  boundClaims: (role['bound_claims'] ?? {}) as BoundClaims,
+  boundClaimsType: role['bound_claims_type'] === 'glob' ? 'glob' : 'string',
+});
 
 function sinkFindings(evidence: Evidence): Raw[] {
   return evidence.sinks.flatMap(({ failure }) => {

@@ -28,6 +28,8 @@ export interface Evidence {
   readonly health?: Seen<HealthFacts> | undefined;
   readonly mount?: MountFacts | undefined;
   readonly login?: Seen<Grant> | undefined;
+  /** whether Vault still knows the token that a sink holds; undefined where none does, or it isn't asked */
+  readonly held?: HeldTokenFacts | undefined;
   /** what the token may not do for itself */
   readonly lookup?: Seen<true> | undefined;
   readonly renewal?: Seen<true> | undefined;
@@ -36,6 +38,16 @@ export interface Evidence {
   /** what that token couldn't read, and what Vault said to it */
   readonly unread?: readonly string[] | undefined;
   readonly sinks: readonly SinkFacts[];
+  /** the checks that threw, each in words */
+  readonly broken?: readonly string[] | undefined;
+  /** the checks that still go on */
+  readonly unfinished?: readonly string[] | undefined;
+}
+
+export interface HeldTokenFacts {
+  /** the path of the sink */
+  readonly sink: string;
+  readonly lookup: Seen<true>;
 }
 
 export interface FileFacts {
@@ -48,6 +60,8 @@ export interface FileFacts {
 }
 
 export type IssuerFacts =
+  /** its documents are elsewhere, or nowhere that the config names; nothing is fetched from there */
+  | { readonly state: 'unfetched'; readonly words: string }
   | { readonly state: 'unreachable' | 'unpublished'; readonly url: string; readonly words: string }
   | { readonly state: 'renamed'; readonly url: string; readonly published: string }
   | { readonly state: 'key-missing' | 'forged' | 'verified'; readonly url: string; readonly keyId: string };

@@ -3,6 +3,7 @@
 import { CAUSES, type DiagnosisFacts, diagnosisOf, type FindingCode } from './diagnosis-codes.ts';
 import { commandFor } from './diagnosis-commands.ts';
 import type { Evidence } from './evidence.ts';
+import { shortened } from './secret.ts';
 
 export interface Finding extends Pick<DiagnosisFacts, 'title' | 'exit'> {
   readonly code: FindingCode;
@@ -23,18 +24,23 @@ export type Raw = Omit<Finding, 'consequences'>;
 /** A failure, or what only doctor knows. */
 export interface Observation {
   readonly code: FindingCode;
-  readonly evidence?: string;
+  /** of one line, or several */
+  readonly evidence?: string | readonly string[];
   readonly severity?: 'error' | 'warning';
 }
 
+const MOST_CHARACTERS = 800;
+
+/** The one place where evidence becomes text for people: each line short, with nothing in it that a terminal would obey. */
 export function plain({ code, evidence, severity = 'error' }: Observation): Raw {
   const { title, hint, exit } = diagnosisOf(code);
-  const shown = evidence === undefined ? {} : { evidence };
+  const lines = [evidence ?? []].flat().map((line) => shortened(line, MOST_CHARACTERS));
+  const shown = lines.length === 0 ? {} : { evidence: lines.join('\n') };
   return { code, severity, title, ...shown, remedy: hint, exit, depends_on: CAUSES[code] ?? [] };
 }
 
 export function found(observation: Observation, evidence: Evidence): Raw {
-  const command = commandFor(observation.code, evidence, observation.evidence);
+  const command = commandFor(observation.code, evidence, [observation.evidence ?? ''].flat().join(' '));
   return { ...plain(observation), ...(command === undefined ? {} : { command }) };
 }
 
@@ -54,4 +60,5 @@ export function fold(raw: readonly Raw[]): readonly Finding[] {
 
 /** The same code twice is one finding, but for places of which there are several. */
 const isSame = (one: Raw, other: Raw): boolean =>
-  one.code === other.code && (one.evidence === other.evidence || !/^(sink_|listen_)/.test(one.code));
+  one.code === other.code &&
+  (one.evidence === other.evidence || !/^(sink_|listen_|held_|check_|internal$)/.test(one.code));

@@ -43,6 +43,9 @@ export function refusalOf(
   if (kind !== 'trust') return undefined;
   if (normalised(current['oidc_client_id']) !== '')
     return `${path} serves OIDC logins of people too: give exchange ${exchange} another mount`;
+  // its service account's key is never read back, so a write would lose it
+  if ((current['provider_config'] as Current)?.['provider'] === 'gsuite')
+    return `${path} has a provider_config for gsuite, whose key can't be read back and would be lost: give exchange ${exchange} another mount`;
   const other = changes.find(({ member, from }) => IDENTITY.has(member) && from !== undefined);
   if (other === undefined || mayReplace) return undefined;
   const [shown = ''] = (other.from ?? '').slice(0, 100).split('\n');
@@ -50,24 +53,56 @@ export function refusalOf(
 }
 
 /**
- * What is written for the changes to come about. Vault keeps the members of a role that aren't named, but forgets those of
- * a trust config (vault-plugin-auth-jwt, path_config.go), so they are written again; two sources of keys exclude each other.
+ * Returns what to write for the changes to come about. A write replaces a whole trust config, so everything that is there
+ * is written back, known or not, but for the sources of keys, which exclude each other. A role keeps the members that a
+ * write doesn't name, but for `bound_claims_type`, which falls back to "string".
+ * https://github.com/hashicorp/vault-plugin-auth-jwt, path_config.go and path_role.go
  */
 export function bodyToWrite({ kind, body }: Pick<Step, 'kind' | 'body'>, current: Current): Record<string, unknown> {
-  if (kind !== 'trust' || current === undefined) return { ...body };
-  const kept = Object.entries(current).filter(
-    ([member, value]) => KEPT.has(member) && value !== null && String(value) !== '',
-  );
-  return { ...Object.fromEntries(kept), ...body };
+  return { ...Object.fromEntries(writtenBack(kind, current)), ...body };
 }
 
-const KEPT = new Set([
+function writtenBack(kind: Step['kind'], current: Current = {}): [string, unknown][] {
+  const set = Object.entries(current).filter(([, value]) => normalised(value) !== '');
+  if (kind === 'role') return set.filter(([member, value]) => member === 'bound_claims_type' && value !== 'string');
+  const isDropped = (member: string) => READ_ONLY.has(member) || (KEY_SOURCES as readonly string[]).includes(member);
+  return kind === 'trust' ? set.filter(([member]) => !isDropped(member)) : [];
+}
+
+/** What a read of a trust config adds to it: OpenBao's verdict on whether it works. */
+const READ_ONLY: ReadonlySet<string> = new Set(['status']);
+
+/** Returns the members of a trust config that this program doesn't know: they are written back as they were read. */
+export const unknownMembers = ({ kind }: Pick<Step, 'kind'>, current: Current): string[] =>
+  kind !== 'trust' ? [] : writtenBack(kind, current).flatMap(([member]) => (KNOWN.has(member) ? [] : [member]));
+
+const KNOWN: ReadonlySet<string> = new Set([
+  ...KEY_SOURCES,
+  'bound_issuer',
   'default_role',
-  'jwt_supported_algs',
-  'oidc_discovery_ca_pem',
   'jwks_ca_pem',
+  'jwt_supported_algs',
   'namespace_in_state',
+  'oidc_client_id',
+  'oidc_discovery_ca_pem',
+  'oidc_response_mode',
+  'oidc_response_types',
+  'provider_config',
+  'unsupported_critical_cert_extensions',
 ]);
+
+/** Returns the members that were to be written and aren't there afterwards, each with what it was. */
+export function lostMembers(
+  { kind, body }: Pick<Step, 'kind' | 'body'>,
+  before: Current,
+  after: Current,
+): { readonly member: string; readonly was: string }[] {
+  return writtenBack(kind, before).flatMap(([member, value]) =>
+    body[member] !== undefined || normalised(after?.[member]) === normalised(value)
+      ? []
+      : [{ member, was: normalised(value) }],
+  );
+}
 
 /** What is there already and worth a word, beside what the plan changes. */
 export function remarksOn({ kind, path, body }: Step, current: Current): string[] {
@@ -78,8 +113,11 @@ export function remarksOn({ kind, path, body }: Step, current: Current): string[
 /** One text for what Vault takes as the same: a list in any order, a text with blanks at its end. */
 function normalised(value: StepValue | unknown): string {
   if (value === undefined || value === null) return '';
-  if (Array.isArray(value)) return [...value].map(String).sort().join(', ');
+  if (Array.isArray(value)) return value.map(worded).sort().join(', ');
   if (typeof value !== 'object') return String(value).trim();
-  const members = Object.entries(value).map(([name, one]) => [name, [one].flat().map(String).sort()] as const);
+  const members = Object.entries(value).map(([name, one]) => [name, [one].flat().map(worded).sort()] as const);
   return members.length === 0 ? '' : JSON.stringify(Object.fromEntries(members.sort(([a], [b]) => (a < b ? -1 : 1))));
 }
+
+const worded = (value: unknown): string =>
+  typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);

@@ -27,13 +27,13 @@ export function asCommand({ kind, path, body, namespace }: Pick<Step, 'kind' | '
   return [`vault write${where} ${quoted(path)}`, ...members].join(members.length > 1 ? ' \\\n    ' : ' ');
 }
 
-/** What `vault write` would take for something else: a map, a file's name, its standard input, or a list's comma. */
+/** What `vault write` would take for something else: a map, a file's name, its standard input, or a list's comma; and line breaks, which JSON escapes. */
 function needsJson(value: StepValue): boolean {
   if (typeof value !== 'object') return IS_READ_ELSEWHERE.test(String(value));
   return !isList(value) || value.some((one) => one.includes(',') || IS_READ_ELSEWHERE.test(one));
 }
 
-const IS_READ_ELSEWHERE = /^\\?@|^-$/;
+const IS_READ_ELSEWHERE = /^\\?@|^-$|[\r\n\t]/;
 
 /** Not a here-document: that ends only where its last word stands at the very beginning of a line, as it doesn't in a report. */
 const piped = (text: string, command: string): string => `printf '%s\\n' ${quoted(text)} |\n  ${command}`;

@@ -2,6 +2,8 @@
 // be made, each with its why. Pure: from settings to steps. provision-text.ts shows them, provision-diff.ts compares them
 // with what is there. https://developer.hashicorp.com/vault/api-docs/auth/jwt
 
+import { trustsTooMuch } from './provision-trust.ts';
+import { unprintableIn } from './secret.ts';
 import type { ExchangeSettings, LoginSettings, SetupSettings } from './settings.ts';
 
 export type StepValue = string | number | readonly string[] | Readonly<Record<string, string | readonly string[]>>;
@@ -39,6 +41,7 @@ export function planProvision(exchanges: readonly PlannedExchange[]): Plan {
   for (const exchange of exchanges) {
     problems.push(...problemsOf(exchange));
     for (const step of stepsOf(exchange)) {
+      problems.push(...unprintableMembers(step).map((words) => `exchange ${exchange.name}: ${words}`));
       const same = steps.find((one) => isSamePlace(one, step));
       if (same === undefined) steps.push(step);
       else if (JSON.stringify(same.body) !== JSON.stringify(step.body))
@@ -130,18 +133,16 @@ function problemsOf({ name, setup: { trust, role } }: PlannedExchange): string[]
 }
 
 function warningsOf({ name, setup: { role }, jwtLifeMs }: PlannedExchange): string[] {
-  const { boundSubject, boundClaims, boundClaimsType, boundAudiences, policies, ttlMs } = role;
+  const { boundSubject, boundAudiences, policies, ttlMs } = role;
   const warnings: string[] = [];
-  if (boundSubject === undefined && boundClaims === undefined)
-    warnings.push('every subject of the issuer may log in: set expect.subject, or setup.role.bound_claims');
+  const loose = trustsTooMuch(role);
+  if (loose !== undefined) warnings.push(`${loose}: set expect.subject, or setup.role.bound_claims`);
   if (boundSubject?.includes('*'))
     warnings.push(
       'bound_subject is compared to the letter: a glob belongs in bound_claims, with bound_claims_type glob',
     );
-  if (boundAudiences === undefined) warnings.push('a JWT with an audience is refused: set expect.audience');
-  const loose = boundClaimsType === 'glob' ? Object.entries(boundClaims ?? {}).find(matchesTooMuch) : undefined;
-  if (loose !== undefined && boundSubject === undefined)
-    warnings.push(`the glob for ${loose[0]} matches nearly everything: name what comes before the "*"`);
+  if (boundAudiences === undefined)
+    warnings.push('a JWT with an audience is refused, whatever bound_claims says of "aud": set expect.audience');
   if (policies.length === 0) warnings.push('the token may do nothing: set setup.role.token_policies');
   if (jwtLifeMs !== undefined && ttlMs > jwtLifeMs)
     warnings.push(
@@ -150,7 +151,21 @@ function warningsOf({ name, setup: { role }, jwtLifeMs }: PlannedExchange): stri
   return warnings.map((warning) => `exchange ${name}: ${warning}`);
 }
 
-/** A glob that fixes fewer than four characters before its star. */
-function matchesTooMuch([, globs]: readonly [string, string | readonly string[]]): boolean {
-  return [globs].flat().some((glob) => /^[^*]{0,3}\*/.test(glob));
+/** What may span several lines: HCL and PEM, which come from the config alone. */
+const OF_SEVERAL_LINES: ReadonlySet<string> = new Set(['policy', 'oidc_discovery_ca_pem', 'jwks_ca_pem']);
+
+/** The members whose values can't be shown safely, so that nobody could tell what a command with them does. */
+export function unprintableMembers({ path, body }: Pick<Step, 'path' | 'body'>): string[] {
+  return Object.entries(body).flatMap(([member, value]) => {
+    const [found] = [member, ...textsIn(value)].flatMap((text) => {
+      const lines = OF_SEVERAL_LINES.has(member) ? text.replaceAll(/[\r\n\t]/g, ' ') : text;
+      return unprintableIn(lines) ?? [];
+    });
+    return found === undefined ? [] : [`${path} ${member} holds an unprintable character (${found})`];
+  });
+}
+
+function textsIn(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return [String(value)];
+  return Object.entries(value).flatMap(([name, one]) => [name, ...textsIn(one)]);
 }

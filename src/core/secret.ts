@@ -57,5 +57,22 @@ export function scrub(text: string, known: readonly Secret[] = []): string {
   return clean.replace(LOOKS_SECRET, REDACTED);
 }
 
-/** One line in which there is nothing that a terminal may obey. */
-export const withoutControls = (text: string): string => text.replaceAll(/\p{Cc}/gu, '\uFFFD');
+// Control characters, format characters (bidi overrides, zero-width and tag characters), line separators, lone surrogates.
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
+
+/** Returns the text as one line that is safe to show: each unprintable character becomes U+FFFD. */
+export const withoutControls = (text: string): string => text.replaceAll(UNPRINTABLE, '\uFFFD');
+
+/** The same for a text of several lines that are ours: its line breaks stay. */
+export const linesWithoutControls = (text: string): string => text.split('\n').map(withoutControls).join('\n');
+
+/** The first unprintable character, such as "U+202E"; undefined if there is none. */
+export function unprintableIn(text: string): string | undefined {
+  const [found] = text.match(UNPRINTABLE) ?? [];
+  const hex = found?.codePointAt(0)?.toString(16).toUpperCase();
+  return hex === undefined ? undefined : `U+${hex.padStart(4, '0')}`;
+}
+
+/** Returns the text as one safe line of at most `most` characters; a longer one ends in "...". */
+export const shortened = (text: string, most: number): string =>
+  withoutControls(text.length > most ? `${text.slice(0, most)}...` : text);

@@ -4,8 +4,9 @@
 import { nextCall } from './decide.ts';
 import { type ErrorCode, type Failure, factsOf } from './errors.ts';
 import { expiryMargin } from './schedule.ts';
+import { withoutControls } from './secret.ts';
 import type { HeldToken, Moment, Policy, SinkState, State, Streak } from './state.ts';
-import { isStale } from './workload-jwt.ts';
+import { isStale, shownClaims } from './workload-jwt.ts';
 
 /** For people only: nothing is ever decided by it. */
 export type Phase = 'waiting-for-jwt' | 'logging-in' | 'active' | 'overdue' | 'expired' | 'stopping';
@@ -84,9 +85,7 @@ export function describe(policy: Policy, state: State, moment: Moment): Exchange
     reasons,
     started: state.started,
     jwt: jwt && {
-      issuer: jwt.claims.issuer,
-      subject: jwt.claims.subject,
-      audience: jwt.claims.audience,
+      ...shownClaims(jwt.claims),
       expiresAt: jwt.claims.expiresAt,
       stale: isStale(jwt.claims, moment.wall),
     },
@@ -150,7 +149,7 @@ function latestFailure(state: State, onWall: (at: number) => number): FailureSta
     code,
     title,
     hint,
-    evidence,
+    evidence: evidence === undefined ? undefined : withoutControls(evidence),
     since: onWall(inForce.since),
     attempts: inForce.count,
     retryAt: Number.isFinite(retryAt) ? onWall(retryAt) : undefined,

@@ -4,7 +4,7 @@
 
 import type { Failure } from './errors.ts';
 import { readLoginRefusal, readRenewalRefusal } from './login-refusals.ts';
-import { isTokenText, Secret, scrub } from './secret.ts';
+import { isTokenText, Secret, scrub, shortened } from './secret.ts';
 import type { LoginSettings, VaultIdentitySettings } from './settings.ts';
 import type { TokenOrigin } from './state.ts';
 
@@ -215,10 +215,7 @@ const textsOf = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
 
 function oneLine(text: string, secrets: readonly Secret[]): string {
-  const clean = scrub(text, secrets)
-    .replace(/[\s\p{Cc}]+/gu, ' ')
-    .trim();
-  return clean.length > 300 ? `${clean.slice(0, 300)}...` : clean;
+  return shortened(scrub(text, secrets).replace(/\s+/g, ' ').trim(), 300);
 }
 
 const inNamespace = ({ namespace }: { readonly namespace?: string | undefined }) =>

@@ -3,7 +3,7 @@
 
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import type { Failure } from './errors.ts';
-import { type Secret, withoutControls } from './secret.ts';
+import { type Secret, shortened } from './secret.ts';
 import type { ExpectedClaims } from './settings.ts';
 
 /** Instants are epoch milliseconds on the issuer's wall clock; an absent one is unknown or not to be believed. */
@@ -114,8 +114,26 @@ function instantOf(claim: unknown): number | undefined {
   return Math.floor(claim * 1000);
 }
 
-/** A claim's text for people: short, and nothing in it that a terminal may obey. */
-export const printable = (text: string): string => withoutControls(text.slice(0, 200));
+const MOST_SHOWN_CHARACTERS = 200;
+const MOST_SHOWN_AUDIENCES = 10;
+
+/** Returns a claim's text as people see it: one safe line of at most 200 characters. */
+export const printable = (text: string): string => shortened(text, MOST_SHOWN_CHARACTERS);
+
+/** Returns the claims as logs and status show them: each short, and of many audiences the first ones with a count of the rest. */
+export function shownClaims({
+  issuer,
+  subject,
+  audience,
+}: Pick<WorkloadJwt, 'issuer' | 'subject' | 'audience'>): Pick<WorkloadJwt, 'issuer' | 'subject' | 'audience'> {
+  const rest = audience.length - MOST_SHOWN_AUDIENCES;
+  const first = audience.slice(0, MOST_SHOWN_AUDIENCES).map(printable);
+  return {
+    issuer: issuer === undefined ? undefined : printable(issuer),
+    subject: subject === undefined ? undefined : printable(subject),
+    audience: rest > 0 ? [...first, `and ${rest} more`] : first,
+  };
+}
 
 function difference(claim: string, wanted: string, found: string | undefined): string {
   const shown = found === undefined || found === '' ? 'none' : JSON.stringify(printable(found));

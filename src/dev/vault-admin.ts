@@ -3,7 +3,7 @@
 
 import type { PlainReply } from './listen.ts';
 import { checkDiscovery, type Mount, type MountConfig, type Role } from './vault-jwt-auth.ts';
-import { dataBody } from './vault-replies.ts';
+import { dataBody, grantBody } from './vault-replies.ts';
 import { type TokenStore, VaultError } from './vault-tokens.ts';
 
 export const ROOT_TOKEN = 'dev-root';
@@ -13,6 +13,7 @@ export interface AdminWorld {
   readonly mounts: Map<string, Mount>;
   readonly policies: Map<string, string>;
   readonly store: TokenStore;
+  readonly now: () => number;
   sealed: boolean;
   quota: { readonly rate: number; readonly intervalMs: number } | undefined;
 }
@@ -48,6 +49,7 @@ const ROUTES: readonly (readonly [RegExp, Handle])[] = [
   [/^sys\/policies\/acl\/([^/]+)$/, changePolicy],
   [/^sys\/quotas\/rate-limit\/[^/]+$/, changeQuota],
   [/^auth\/token\/revoke(?:-accessor)?$/, revoke],
+  [/^auth\/token\/create$/, createToken],
   [/^sys\/seal$/, seal],
 ];
 
@@ -81,8 +83,8 @@ function mountOf({ mounts }: AdminWorld, { namespace, path }: AdminRequest, name
 async function changeConfig(world: AdminWorld, request: AdminRequest, [name = '']: readonly string[]) {
   const mount = mountOf(world, request, name);
   if (request.method === 'GET') return found(mount.config);
-  const config = request.body as MountConfig;
-  if (config.oidc_discovery_url !== undefined) {
+  const config = configOf(request.body);
+  if (config.oidc_discovery_url) {
     await checkDiscovery(config).catch(() => {
       throw new VaultError(400, 'error checking oidc discovery URL');
     });
@@ -93,6 +95,33 @@ async function changeConfig(world: AdminWorld, request: AdminRequest, [name = ''
   return undefined;
 }
 
+const CONFIG_DEFAULTS = {
+  bound_issuer: '',
+  default_role: '',
+  jwks_ca_pem: '',
+  jwks_pairs: [],
+  jwks_url: '',
+  jwt_supported_algs: [],
+  jwt_validation_pubkeys: [],
+  namespace_in_state: true,
+  oidc_client_id: '',
+  oidc_discovery_ca_pem: '',
+  oidc_discovery_url: '',
+  oidc_response_mode: '',
+  oidc_response_types: [],
+  provider_config: {},
+  unsupported_critical_cert_extensions: [],
+};
+
+/** A write replaces the config whole: what it doesn't name is reset, what isn't known is ignored. */
+function configOf(body: AdminRequest['body']): MountConfig {
+  const members = Object.entries(CONFIG_DEFAULTS).map(([member, fallback]) => [member, body[member] ?? fallback]);
+  const config = Object.fromEntries(members) as MountConfig & Record<string, unknown>;
+  for (const list of ['jwt_supported_algs', 'jwt_validation_pubkeys', 'unsupported_critical_cert_extensions'] as const)
+    if (typeof config[list] === 'string') config[list] = config[list].split(',').filter(Boolean);
+  return config;
+}
+
 function changeRole(world: AdminWorld, request: AdminRequest, [mountName = '', name = '']: readonly string[]) {
   const { roles } = mountOf(world, request, mountName);
   const key = name.toLowerCase();
@@ -101,7 +130,9 @@ function changeRole(world: AdminWorld, request: AdminRequest, [mountName = '', n
     roles.delete(key);
     return undefined;
   }
-  const role: Role = { ...roles.get(key), role_type: 'oidc', ...parseRole(request.body) };
+  // the two members that a write resets where it doesn't name them
+  const reset = { role_type: 'oidc', bound_claims_type: 'string' };
+  const role: Role = { ...roles.get(key), ...reset, ...parseRole(request.body) };
   if (role.role_type === 'oidc' && !role.allowed_redirect_uris?.length)
     throw new VaultError(400, "'allowed_redirect_uris' must be set if 'role_type' is 'oidc' or unspecified.");
   if (role.token_max_ttl && (role.token_ttl ?? 0) > role.token_max_ttl)
@@ -158,6 +189,20 @@ function changeQuota(world: AdminWorld, { method, body }: AdminRequest): undefin
 
 function revoke({ store }: AdminWorld, { body }: AdminRequest): undefined {
   store.revoke(String(body['token'] ?? body['accessor']));
+}
+
+function createToken({ store, now }: AdminWorld, { namespace, body }: AdminRequest): PlainReply {
+  const rules = {
+    ttlSeconds: secondsOf(body['ttl'] ?? 0),
+    maxTtlSeconds: 0,
+    explicitMaxTtlSeconds: 0,
+    periodSeconds: 0,
+    numUses: 0,
+    type: 'service' as const,
+    policies: ['default'],
+  };
+  const { held, warnings } = store.issue({ mount: 'token', role: '', namespace, rules });
+  return { status: 200, body: grantBody(held, warnings, now()) };
 }
 
 function seal(world: AdminWorld): undefined {

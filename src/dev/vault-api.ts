@@ -8,7 +8,6 @@ import { type DevToken, type TokenStore, VaultError } from './vault-tokens.ts';
 
 /** All that one Vault knows. */
 export interface VaultWorld extends AdminWorld {
-  readonly now: () => number;
   /** when the requests of the running interval of the quota came */
   recent: readonly number[];
 }

@@ -18,6 +18,7 @@ export interface Role {
   bound_audiences?: readonly string[] | string;
   bound_subject?: string;
   bound_claims?: Readonly<Record<string, unknown>>;
+  bound_claims_type?: string;
   groups_claim?: string;
   token_bound_cidrs?: readonly string[] | string;
   token_ttl?: number;
@@ -101,7 +102,7 @@ function headerOf(jwt: string): { alg: string } {
 }
 
 async function fetchKeys(mount: Mount, config: MountConfig): Promise<JSONWebKeySet> {
-  mount.keysUrl ??= config.jwks_url ?? (await checkDiscovery(config));
+  mount.keysUrl ??= config.jwks_url || (await checkDiscovery(config));
   return (await getJson(
     mount.keysUrl,
     `${INVALID}error verifying token signature: fetching keys oidc: get keys failed`,
@@ -175,13 +176,22 @@ function checkUser(claims: Record<string, unknown>, role: Role): void {
   for (const [claim, wanted] of Object.entries(role.bound_claims ?? {})) {
     const held = heldBy(claims, claim);
     if (held === undefined) throw new VaultError(400, `error validating claims: claim "${claim}" is missing`);
-    if (![wanted].flat().includes(held)) {
+    if (![wanted].flat().some((one) => fits(held, one, role.bound_claims_type))) {
       throw new VaultError(
         400,
         `error validating claims: claim "${claim}" does not match any associated bound claim values`,
       );
     }
   }
+}
+
+/** The star of a glob stands for anything, a slash too. */
+function fits(held: unknown, wanted: unknown, type: string | undefined): boolean {
+  if (type !== 'glob' || typeof held !== 'string') return held === wanted;
+  const parts = String(wanted)
+    .split('*')
+    .map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${parts.join('.*')}$`, 's').test(held);
 }
 
 /** A claim by its name, or by a pointer such as /kubernetes.io/namespace. */

@@ -1,5 +1,5 @@
 // Gathers what there is to know about one exchange, by the daemon's own source, client and sinks. No failure ends it:
-// each is evidence. What isn't known in time is left out.
+// each is evidence, and so is a check that throws or isn't done in time.
 
 import { ExchangeError, type Failure } from '../core/errors.ts';
 import type { Evidence, Seen } from '../core/evidence.ts';
@@ -23,13 +23,15 @@ import { openSource } from '../sources/open-source.ts';
 import { openVaultClient, type VaultClient } from '../vault/client.ts';
 import { readCurrent } from '../vault/operator.ts';
 import { readCertificate } from './certificate.ts';
+import { openChecks } from './checks.ts';
+import { inspectHeldToken } from './held-token.ts';
 import { inspectIssuer } from './issuer.ts';
 import { inspectFile } from './jwt-file.ts';
 import { probeMount } from './mount.ts';
 
 export interface Gathering {
-  /** what is known so far */
-  readonly evidence: Evidence;
+  /** Returns what is known so far. */
+  evidence(): Evidence;
   /** the Vault token of the one login, for those whose source asks with it; undefined if there is none */
   readonly token: Promise<Secret | undefined>;
   /** Resolves when all is known; never rejects. */
@@ -44,6 +46,8 @@ export interface GatheringTools {
   readonly operatorToken: Promise<Secret | undefined>;
   /** of another exchange, once it has logged in */
   readonly tokenOf: (exchange: string) => Promise<Secret | undefined>;
+  /** the issuer's documents may be fetched from hosts that the config doesn't name */
+  readonly fetchIssuer: boolean;
 }
 
 type Draft = { -readonly [Member in keyof Evidence]: Evidence[Member] };
@@ -66,23 +70,36 @@ export function gather(settings: ExchangeSettings, tools: GatheringTools): Gathe
   const self = `${process.geteuid?.()}:${process.getegid?.()}`;
   const draft: Draft = { settings, setup: tools.setup, wall: Date.now(), self, sinks: [] };
   const gatherer: Gatherer = { settings, tools, client, draft };
-  const jwt = readWorkloadJwt(gatherer);
-  const grant = jwt.then((text) => (text === undefined ? undefined : logIn(gatherer, text)));
-  const done = Promise.allSettled([
-    grant.then((granted) => (granted === undefined ? undefined : tryRights(gatherer, granted))),
-    jwt.then(async (text) => {
-      if (text !== undefined) draft.issuer = await inspectIssuer(text, tools.setup.trust, CALL_MS);
+  const reading = readWorkloadJwt(gatherer);
+  // a check that needs what another one found goes without it where that one breaks off
+  const jwt = reading.catch(() => undefined);
+  const loggingIn = jwt.then((text) => (text === undefined ? undefined : logIn(gatherer, text)));
+  const grant = loggingIn.catch(() => undefined);
+  const checks = openChecks();
+  const done = Promise.all([
+    checks.run("the workload JWT's file", () => inspectSource(gatherer)),
+    checks.run('the workload JWT', () => reading),
+    checks.run('the login', () => loggingIn),
+    checks.run("the token's rights", async () => {
+      const granted = await grant;
+      if (granted !== undefined) await tryRights(gatherer, granted);
     }),
-    inspectVault(gatherer),
-    inspectSinks(gatherer),
-    inspectSetup(gatherer),
+    checks.run('the token in the sink', async () => {
+      if (((await grant)?.numUses ?? 0) === 0) draft.held = await inspectHeldToken(settings, client);
+    }),
+    checks.run('the issuer', async () => {
+      const text = await jwt;
+      const { setup, fetchIssuer } = tools;
+      if (text !== undefined)
+        draft.issuer = await inspectIssuer(text, setup.trust, { timeoutMs: CALL_MS, fetchIssuer });
+    }),
+    checks.run('Vault', () => inspectVault(gatherer)),
+    checks.run('the sinks', () => inspectSinks(gatherer)),
+    checks.run("Vault's side", () => inspectSetup(gatherer)),
   ]).then(() => {});
   return {
-    evidence: draft,
-    token: grant.then(
-      (granted) => granted?.secret,
-      () => undefined,
-    ),
+    evidence: () => ({ ...draft, broken: checks.broken(), unfinished: checks.unfinished() }),
+    token: grant.then((granted) => granted?.secret),
     done,
     async close() {
       const held = draft.login?.seen;
@@ -93,10 +110,13 @@ export function gather(settings: ExchangeSettings, tools: GatheringTools): Gathe
   };
 }
 
+async function inspectSource({ settings: { source }, draft }: Gatherer): Promise<void> {
+  if (source.kind === 'file') draft.file = await inspectFile(source.path);
+}
+
 /** @returns undefined where there is none, or none that the daemon would use */
 async function readWorkloadJwt({ settings, tools, draft }: Gatherer): Promise<Secret | undefined> {
   const { source } = settings;
-  if (source.kind === 'file') draft.file = await inspectFile(source.path);
   const asking =
     source.kind === 'vault-identity' && 'exchange' in source.token
       ? await tools.tokenOf(source.token.exchange)

@@ -10,42 +10,60 @@ import { objectOf, parseObject } from '../core/vault-protocol.ts';
 import { readJwt } from '../core/workload-jwt.ts';
 import { openVaultClient } from '../vault/client.ts';
 
-/** @returns undefined where the JWT names no issuer, or its algorithm has no public key */
+interface Looking {
+  readonly timeoutMs: number;
+  /** hosts that the config doesn't name may be asked: the JWT's own issuer, and wherever its document points to */
+  readonly fetchIssuer: boolean;
+}
+
+/**
+ * Asks only hosts that the config names, unless `fetchIssuer`: a JWT is unverified here, and whoever wrote it must not choose
+ * where this machine sends requests. Redirects aren't followed to another host.
+ * @returns undefined where the JWT's algorithm has no public key
+ */
 export async function inspectIssuer(
   jwt: Secret,
   trust: TrustSettings,
-  timeoutMs: number,
+  looking: Looking,
 ): Promise<IssuerFacts | undefined> {
   const { claims, algorithm, keyId } = readJwt(jwt) ?? { claims: {}, algorithm: '', keyId: '' };
-  const issuer = trust.discoveryUrl ?? claims['iss'];
+  const issuer = trust.discoveryUrl ?? (looking.fetchIssuer ? claims['iss'] : undefined);
   if (/^HS|^none$|^$/.test(algorithm)) return undefined;
   try {
-    const keysUrl = trust.jwksUrl ?? (await findKeys(issuer, trust, timeoutMs));
-    if (typeof keysUrl !== 'string') return keysUrl;
-    const keys = await fetchJson(keysUrl, trust, timeoutMs);
+    const keysUrl = trust.jwksUrl ?? (await findKeys(issuer, trust, looking));
+    const keys = await fetchJson(keysUrl, trust, looking.timeoutMs);
     return await verify(jwt, { url: keysUrl, keyId, keys: keys as unknown as JSONWebKeySet });
   } catch (error) {
     if (error instanceof IssuerTrouble) return error.facts;
-    // Vault follows where nothing is followed from here
-    if (error instanceof ExchangeError && error.failure.code === 'redirect_blocked') return undefined;
     throw error;
   }
 }
 
-/** @returns where the keys are, or why that can't be known */
-async function findKeys(
-  issuer: unknown,
-  trust: TrustSettings,
-  timeoutMs: number,
-): Promise<string | IssuerFacts | undefined> {
-  if (typeof issuer !== 'string' || !/^https?:\/\//.test(issuer) || !URL.canParse(issuer)) return undefined;
+/** @returns where the keys are. @throws IssuerTrouble */
+async function findKeys(issuer: unknown, trust: TrustSettings, { timeoutMs, fetchIssuer }: Looking): Promise<string> {
+  if (typeof issuer !== 'string' || !/^https?:\/\//.test(issuer) || !URL.canParse(issuer))
+    throw new IssuerTrouble({ state: 'unfetched', words: fetchIssuer ? NO_URL : NOT_NAMED });
   const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const { issuer: published, jwks_uri: keysUrl } = await fetchJson(url, trust, timeoutMs);
-  if (published !== issuer) return { state: 'renamed', url, published: String(published).slice(0, 200) };
-  if (typeof keysUrl !== 'string' || !URL.canParse(keysUrl))
-    return { state: 'unpublished', url, words: 'it names no jwks_uri' };
+  if (published !== issuer)
+    throw new IssuerTrouble({ state: 'renamed', url, published: String(published).slice(0, 200) });
+  if (typeof keysUrl !== 'string' || !/^https?:\/\//.test(keysUrl) || !URL.canParse(keysUrl))
+    throw new IssuerTrouble({ state: 'unpublished', url, words: 'it names no jwks_uri' });
+  if (!fetchIssuer && !originsOf(url, trust).includes(new URL(keysUrl).origin))
+    throw new IssuerTrouble({ state: 'unfetched', words: `${url} says that its keys are at ${keysUrl}${ELSEWHERE}` });
   return keysUrl;
 }
+
+const NOT_NAMED =
+  "the issuer's documents weren't looked at: set expect.issuer or setup.trust, or allow the JWT's own issuer with --fetch-issuer";
+const NO_URL = "the issuer's documents weren't looked at: the JWT's issuer is no URL";
+const ELSEWHERE = ", a host that the config doesn't name: not looked at; --fetch-issuer allows it";
+
+/** The document's own, and those that the config names. */
+const originsOf = (url: string, { discoveryUrl, jwksUrl, boundIssuer }: TrustSettings): string[] =>
+  [url, discoveryUrl, jwksUrl, boundIssuer].flatMap((one) =>
+    one !== undefined && URL.canParse(one) ? [new URL(one).origin] : [],
+  );
 
 async function verify(
   jwt: Secret,
@@ -96,8 +114,11 @@ async function fetchJson(text: string, { caPem }: TrustSettings, timeoutMs: numb
     if (body === undefined) throw new IssuerTrouble({ state: 'unpublished', url: text, words: 'no JSON object' });
     return body;
   } catch (error) {
-    if (!(error instanceof ExchangeError) || error.failure.code === 'redirect_blocked') throw error;
+    if (!(error instanceof ExchangeError)) throw error;
     const { code, evidence = code } = error.failure;
+    // Vault follows it
+    if (code === 'redirect_blocked')
+      throw new IssuerTrouble({ state: 'unfetched', words: `${text} redirects (${evidence}): not followed from here` });
     throw new IssuerTrouble({ state: 'unreachable', url: text, words: evidence });
   } finally {
     await client.close();

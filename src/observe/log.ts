@@ -3,7 +3,7 @@
 // in the finished line is cut out. Writing never blocks: a reader that stalls costs lines, which are counted.
 
 import pino from 'pino';
-import { scrub } from '../core/secret.ts';
+import { linesWithoutControls, scrub } from '../core/secret.ts';
 import type { LogLevel } from '../core/settings.ts';
 
 export type LogFields = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
@@ -38,9 +38,9 @@ export function openLog(level: LogLevel, target: LogTarget, onDropped: () => voi
     destination,
   );
   return {
-    write(at, event, fields, wall = Date.now()) {
+    write(at, event, fields = {}, wall = Date.now()) {
       wallOfLine = wall;
-      logger[at]({ event, ...fields });
+      logger[at]({ event, ...safe(fields) });
     },
     setLevel(next) {
       logger.level = next;
@@ -49,6 +49,15 @@ export function openLog(level: LogLevel, target: LogTarget, onDropped: () => voi
       if ('flush' in destination) destination.flush();
     },
   };
+}
+
+/** Fields may quote others: what a terminal would obey, once a reader has undone the JSON, is taken out. */
+function safe(fields: LogFields): LogFields {
+  const shown = (value: LogFields[string]): LogFields[string] => {
+    if (typeof value === 'string') return linesWithoutControls(value);
+    return Array.isArray(value) ? value.map(linesWithoutControls) : value;
+  };
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, shown(value)]));
 }
 
 function openDestination(fd: number, onDropped: () => void) {

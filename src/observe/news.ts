@@ -4,6 +4,7 @@ import { type Failure, factsOf } from '../core/errors.ts';
 import type { LogLevel } from '../core/settings.ts';
 import type { ExchangeEvent, HeldToken, Moment, SinkState, State } from '../core/state.ts';
 import type { ExchangeStatus } from '../core/status.ts';
+import { shownClaims } from '../core/workload-jwt.ts';
 import type { LogFields } from './log.ts';
 
 const SUMMARY_MS = 60_000;
@@ -48,8 +49,8 @@ export function tellOfJwt(
   { last, status }: { last: ExchangeStatus | undefined; status: ExchangeStatus },
 ): void {
   if (after.jwt !== undefined && after.jwt.serial !== before.jwt?.serial) {
-    const { issuer, subject, audience, expiresAt } = after.jwt.claims;
-    tell('info', 'jwt_changed', { issuer, subject, audience, jwt_expires_at: iso(expiresAt) });
+    const { claims } = after.jwt;
+    tell('info', 'jwt_changed', { ...shownClaims(claims), jwt_expires_at: iso(claims.expiresAt) });
   }
   const failure = after.reading.failure?.failure;
   if (failure !== undefined && failure.code !== before.reading.failure?.failure.code)

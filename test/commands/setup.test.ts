@@ -13,8 +13,6 @@ import { invoke, type Surroundings } from '../support/invoke.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { adminOf } from '../vault/admin.ts';
 
-const OPERATOR = { VAULT_TOKEN: ROOT_TOKEN };
-
 async function setUp(t: TestContext, members: Record<string, unknown> = {}) {
   const directory = await temporaryDirectory(t);
   const [issuer, vault] = await Promise.all([openIssuer(), openDevVault()]);
@@ -42,9 +40,10 @@ async function setUp(t: TestContext, members: Record<string, unknown> = {}) {
     );
   await write(members);
   await writeFile(join(directory, 'jwt'), await issuer.mint());
-  const run = (flags: Record<string, string | boolean> = {}, surroundings: Surroundings = { env: OPERATOR }) =>
+  const operator = { VAULT_ADDR: vault.url, VAULT_TOKEN: ROOT_TOKEN };
+  const run = (flags: Record<string, string | boolean> = {}, surroundings: Surroundings = { env: operator }) =>
     invoke(setup, { config, ...flags }, surroundings);
-  return { directory, issuer, vault, config, write, run, admin: adminOf(vault.url, {}, ROOT_TOKEN) };
+  return { operator, directory, issuer, vault, config, write, run, admin: adminOf(vault.url, {}, ROOT_TOKEN) };
 }
 
 test('printed: the commands of the guide, in the order in which they work', async (t) => {
@@ -97,7 +96,7 @@ test('printed as HCL that Terraform can read, whatever the names and texts', asy
   const { run } = await setUp(t, {
     login: { mount: '9x/y', role: 'a.b' },
     setup: {
-      role: { bound_claims: { ref: 'a\bb\fc\\b' }, token_policies: ['1app', 'app_9x_y_a_b'] },
+      role: { bound_claims: { ref: 'a\\b' }, token_policies: ['1app', 'app_9x_y_a_b'] },
       policies: { '1app': 'path "a" {\n}\n# EOT\n', 'x-y': 'x', 'x.y': 'y' },
     },
   });
@@ -105,7 +104,7 @@ test('printed as HCL that Terraform can read, whatever the names and texts', asy
   const names = [...out.matchAll(/^resource "(\w+)" "(.*)" \{$/gm)].map(([, , name]) => name);
   assert.deepEqual(names, ['_9x_y', '_1app', 'x_y', 'x_y_', '_9x_y_a_b']);
   assert.match(out, /<<-EOTT\npath "a" \{\n\}\n# EOT\n {2}EOTT$/m);
-  assert.ok(out.includes('"a\\u0008b\\u000cc\\\\b"'));
+  assert.ok(out.includes('"a\\\\b"'));
 });
 
 test('printed as HCL and JSON', async (t) => {
@@ -137,9 +136,9 @@ test('applied: the sidecar gets its token then, and a second time changes nothin
 });
 
 test('applied after a question: only "yes" does it, and where nobody can be asked nothing is done', async (t) => {
-  const { run, vault } = await setUp(t);
+  const { run, vault, operator } = await setUp(t);
   const [nobody, no, yes] = [undefined, 'n', 'yes'].map((answer) => ({
-    env: OPERATOR,
+    env: operator,
     ...(answer === undefined ? {} : { answer }),
   }));
   const unasked = await run({ apply: true }, nobody);
@@ -207,6 +206,21 @@ const WARNINGS: readonly (readonly [Record<string, unknown>, RegExp])[] = [
     { setup: { role: { bound_claims: { ref: '*' }, bound_claims_type: 'glob', token_policies: ['p'] } }, expect: {} },
     /the glob for ref matches nearly everything/,
   ],
+  [
+    { setup: { role: { bound_claims: { aud: 'vault' }, token_policies: ['p'] } }, expect: {} },
+    /every subject of the issuer may log in[\s\S]*a JWT with an audience is refused, whatever bound_claims says of "aud"/,
+  ],
+  ...[
+    ['sub', 'system:serviceaccount:*'],
+    ['sub', 'project_path:*'],
+    ['sub', 'system:serv*'],
+    ['project_path', '*'],
+    ['ref', 'v*'],
+  ].map(([claim, glob]) => {
+    const bound_claims = { aud: 'vault', [claim ?? '']: ['exact', glob ?? ''] };
+    const role = { bound_claims, bound_claims_type: 'glob', token_policies: ['p'] };
+    return [{ setup: { role }, expect: {} }, new RegExp(`the glob for ${claim} matches nearly everything`)] as const;
+  }),
   [{ setup: {} }, /the token may do nothing/],
   [{ setup: { role: { token_ttl: '2h' } } }, /token_ttl is longer than the JWT lives \(60 min\)/],
 ];
@@ -224,8 +238,18 @@ test('what trusts too much, or too little, is warned of', async (t) => {
 });
 
 test('without a warning where there is nothing to warn of', async (t) => {
-  const { run } = await setUp(t);
+  const { run, write, issuer } = await setUp(t);
   assert.equal((await run()).err, '');
+  const expect = { issuer: issuer.issuer, audience: 'vault' };
+  for (const bound_claims of [
+    { sub: 'system:serviceaccount:default:*' },
+    { project_path: 'mygroup/*' },
+    // all must match: the exact one is enough
+    { ref: '*', project_path: 'mygroup/myproject' },
+  ]) {
+    await write({ expect, setup: { role: { bound_claims, bound_claims_type: 'glob', token_policies: ['p'] } } });
+    assert.equal((await run()).err, '', JSON.stringify(bound_claims));
+  }
 });
 
 test('what keeps a plan from being made is told at once, and where to mend it', async (t) => {
@@ -241,13 +265,99 @@ test('what keeps a plan from being made is told at once, and where to mend it', 
   assert.equal((await run({ exchange: 'nobody' })).err, '--exchange must be one of app');
   assert.equal(
     (await run({ apply: true }, {})).err,
-    'no Vault token to work with: log in with "vault login", or set VAULT_TOKEN',
+    `VAULT_ADDR isn't set, and a token goes only to the Vault that it names: set VAULT_ADDR=${vault.url}, and log in with "vault login" or set VAULT_TOKEN`,
   );
-  const elsewhere = await run({ apply: true }, { env: { ...OPERATOR, VAULT_ADDR: 'https://other:8200' } });
-  assert.match(elsewhere.err, /the Vault token is for VAULT_ADDR, but the exchange logs in to/);
-  const denied = await run({ apply: true, yes: true }, { env: { VAULT_TOKEN: 'hvs.not-a-token-here' } });
+  assert.equal(
+    (await run({ apply: true }, { env: { VAULT_ADDR: vault.url } })).err,
+    'no Vault token: log in with "vault login", or set VAULT_TOKEN',
+  );
+  const denied = await run(
+    { apply: true, yes: true },
+    { env: { VAULT_ADDR: vault.url, VAULT_TOKEN: 'hvs.not-a-token-here' } },
+  );
   assert.equal(denied.code, 4);
   assert.match(denied.err, /Vault refuses a step of the setup: sys\/auth: status 403/);
   assert.ok(!denied.err.includes('hvs.not-a-token-here'));
   assert.ok(vault.requests.every(({ method }) => method === 'GET'));
+});
+
+test("the operator's token goes to the Vault of VAULT_ADDR alone, and nothing is written without it (K19)", async (t) => {
+  const { run, vault } = await setUp(t);
+  const token = { VAULT_TOKEN: ROOT_TOKEN };
+  for (const [env, words] of [
+    [token, `VAULT_ADDR isn't set, and a token goes only to the Vault that it names: set VAULT_ADDR=${vault.url}`],
+    [
+      { ...token, VAULT_ADDR: 'https://me:secret@other:8200/x' },
+      `the Vault token is for VAULT_ADDR (https://other:8200), but the exchange logs in to ${vault.url}`,
+    ],
+    [{ ...token, VAULT_ADDR: 'other' }, `the Vault token is for VAULT_ADDR (no URL), but the exchange`],
+    // a token of one family goes with the address of that family
+    [
+      { BAO_TOKEN: ROOT_TOKEN, BAO_ADDR: 'https://bao:8200', VAULT_ADDR: vault.url },
+      'the Vault token is for BAO_ADDR (https://bao:8200)',
+    ],
+  ] as const) {
+    const { code, err } = await run({ apply: true, yes: true }, { env });
+    assert.equal(code, 2);
+    assert.ok(err.startsWith(words), err);
+  }
+  assert.deepEqual(vault.requests, []);
+  const bao = await run({ apply: true, yes: true }, { env: { BAO_TOKEN: ROOT_TOKEN, VAULT_ADDR: `${vault.url}/` } });
+  assert.equal(bao.code, 0, bao.err);
+});
+
+test('what a trust config and a role have beside the plan survives, known or not (K21)', async (t) => {
+  const { run, write, admin, issuer } = await setUp(t);
+  await run({ apply: true, yes: true });
+  const beside = {
+    provider_config: { provider: 'azure' },
+    unsupported_critical_cert_extensions: ['2.5.29.30'],
+    namespace_in_state: false,
+    oidc_response_types: ['code'],
+  };
+  await admin.write('auth/jwt/config', { oidc_discovery_url: issuer.url, bound_issuer: '', ...beside });
+  const globs = { bound_claims: { ref: 'release/*' }, bound_claims_type: 'glob' };
+  await admin.write('auth/jwt/role/app', {
+    role_type: 'jwt',
+    bound_subject: 'other',
+    ...globs,
+    claim_mappings: { a: 'b' },
+  });
+  await write({ setup: { role: { token_policies: ['app-read'] } } });
+  const { code, err } = await run({ apply: true, yes: true });
+  assert.equal(code, 0, err);
+  const read = async (path: string) => (await admin.call('GET', path)).body['data'] as Record<string, unknown>;
+  const config = await read('auth/jwt/config');
+  assert.equal(config['bound_issuer'], issuer.url);
+  for (const [member, value] of Object.entries(beside)) assert.deepEqual(config[member], value, member);
+  const role = await read('auth/jwt/role/app');
+  assert.equal(role['bound_subject'], 'app');
+  assert.deepEqual(
+    [role['bound_claims'], role['bound_claims_type'], role['claim_mappings']],
+    [...Object.values(globs), { a: 'b' }],
+  );
+});
+
+test('what may not survive is shown before anything is asked, and named where it is lost (K21)', async (t) => {
+  const { run, write, admin, vault, issuer } = await setUp(t);
+  await run({ apply: true, yes: true });
+  await write({ setup: { trust: { bound_issuer: 'https://other' }, role: { token_policies: ['app-read'] } } });
+  const mount = vault.mount('jwt');
+  mount.config = { ...mount.config, bound_issuer: '', quantum_proof: 'yes' } as typeof mount.config;
+  const unasked = await run({ apply: true });
+  assert.match(unasked.out, /quantum_proof {2}written back as it was read: Vault may not take it/);
+  const done = await run({ apply: true, yes: true });
+  assert.match(done.err, /auth\/jwt\/config: Vault didn't keep quantum_proof, which was yes/);
+  await admin.write('auth/jwt/config', { oidc_discovery_url: issuer.url, provider_config: { provider: 'gsuite' } });
+  const refused = await run({ apply: true, yes: true, replace: true });
+  assert.deepEqual([refused.code, /key can't be read back and would be lost/.test(refused.err)], [2, true]);
+});
+
+test('values from Vault show no terminal escapes in the diff (K18)', async (t) => {
+  const { run, write, admin } = await setUp(t);
+  await run({ apply: true, yes: true });
+  await admin.write('auth/jwt/role/app', { role_type: 'jwt', bound_subject: 'a\u001b[31m\u202eb\u0085' });
+  await write({ setup: { role: { token_policies: ['app-read'] } } });
+  const { out } = await run({ apply: true, yes: true });
+  assert.match(out, /bound_subject {2}a\ufffd\[31m\ufffdb\ufffd -> app$/m);
 });

@@ -39,6 +39,45 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     withApp({ login: { role: 'app', mount: 'ci//gitlab' } }),
     'config.json: /exchanges/app/login/mount: must be the mount\'s path without "auth/", such as "jwt"',
   ],
+  ...['..', 'a/../b', './a', 'a/.'].map(
+    (mount) =>
+      [
+        `a mount that leads elsewhere: ${mount}`,
+        withApp({ login: { role: 'app', mount } }),
+        'config.json: /exchanges/app/login/mount: must not have "." or ".." between slashes: another path would be asked',
+      ] as const,
+  ),
+  [
+    'a namespace that leads elsewhere',
+    withVault({ namespace: 'team/../other' }),
+    'config.json: /vault/namespace: must not have "." or ".." between slashes',
+  ],
+  ...['équipe/a', ' team'].map(
+    (namespace) =>
+      [
+        `a namespace that no header carries: ${namespace}`,
+        withApp({ login: { role: 'app', namespace } }),
+        'config.json: /exchanges/app/login/namespace: must be a namespace\'s path in ASCII, without spaces at its ends, such as "team-a/dev"',
+      ] as const,
+  ),
+  [
+    'a role of the issuing Vault that leads elsewhere',
+    withApp({ source: { vault_identity: { address: 'https://v', token_file: '/t/t', role: '..' } } }),
+    'config.json: /exchanges/app/source/vault_identity/role: must be letters, digits, "_", "-" and ".", with none of the last two at an end',
+  ],
+  [
+    'a namespace of the issuing Vault that no header carries',
+    withApp({ source: { vault_identity: { address: 'https://v', token_file: '/t/t', role: 'r', namespace: 'é' } } }),
+    'config.json: /exchanges/app/source/vault_identity/namespace: must be a namespace\'s path in ASCII, without spaces at its ends, such as "team-a/dev"',
+  ],
+  ...['https://vault-1:8200', 'a b', 'vault-1/x'].map(
+    (host) =>
+      [
+        `a redirect host that is none: ${host}`,
+        withVault({ redirect_hosts: ['vault-0', host] }),
+        'config.json: /vault/redirect_hosts/1: must be host or host:port, such as "vault-1:8200"',
+      ] as const,
+  ),
   [
     'a role that Vault has no name for',
     withApp({ login: { role: 'team/app' } }),

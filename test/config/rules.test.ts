@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { configJsonSchema } from '../../src/config-schema.ts';
-import { BASE, memberNames, parse, problemsOf, withSink, withVault } from '../support/configs.ts';
+import { BASE, memberNames, parse, problemsOf, withApp, withSink, withVault } from '../support/configs.ts';
 
 test('what is refused is taken where the config says that it is meant (B3, B7, B8)', () => {
   const settings = (config: unknown) => parse(config).settings;
@@ -71,4 +71,59 @@ test('a number that is none is refused wherever a duration stands (B4)', () => {
     const problems = problemsOf(JSON.stringify(withVault({ timeout: 'HERE' })).replace('"HERE"', value));
     assert.ok(problems.length > 0 && problems.length <= most, `${value}: ${problems}`);
   }
+});
+
+/** [what the value is for, the config with it, its place] */
+const PLACES: readonly (readonly [string, (value: string) => unknown, string])[] = [
+  ['the address', (value) => withVault({ address: `https://va${value}ult:8200` }), '/vault/address'],
+  ['the namespace', (namespace) => withVault({ namespace }), '/vault/namespace'],
+  ['a redirect host', (value) => withVault({ redirect_hosts: [value] }), '/vault/redirect_hosts'],
+  ['the CA file', (value) => withVault({ tls: { ca_file: `/a${value}` } }), '/vault/tls/ca_file'],
+  [
+    "a login's namespace",
+    (namespace) => withApp({ login: { role: 'app', namespace } }),
+    '/exchanges/app/login/namespace',
+  ],
+  ['the mount', (mount) => withApp({ login: { role: 'app', mount } }), '/exchanges/app/login/mount'],
+  ['the role', (role) => withApp({ login: { role } }), '/exchanges/app/login/role'],
+  ['the JWT', (value) => withApp({ source: { file: { path: `/jwt/${value}` } } }), '/exchanges/app/source/file/path'],
+  ['a variable', (name) => withApp({ source: { env: { name } } }), '/exchanges/app/source/env/name'],
+  ['a sink', (value) => withSink({ path: `/vault/${value}` }), '/exchanges/app/sinks/0/file/path'],
+  ['the subject', (subject) => withApp({ expect: { subject } }), '/exchanges/app/expect/subject'],
+  [
+    'a claim',
+    (ref) => withApp({ setup: { role: { bound_claims: { ref } } } }),
+    '/exchanges/app/setup/role/bound_claims/ref',
+  ],
+  ['the caller token', (value) => ({ ...BASE, api: { caller_token_file: `/c${value}` } }), '/api/caller_token_file'],
+];
+
+test('a character that nobody sees is refused wherever it stands, and shown safely (K18)', () => {
+  for (const [what, config, place] of PLACES) {
+    for (const [character, name] of [
+      ['\r\nx-vault-token: a', 'U+000D'],
+      ['\u0000', 'U+0000'],
+      ['\u001b[31m', 'U+001B'],
+      ['\u202e', 'U+202E'],
+      ['\u2028', 'U+2028'],
+      ['\ufeff', 'U+FEFF'],
+      ['\ud800', 'U+D800'],
+    ] as const)
+      assert.deepEqual(
+        problemsOf(config(`a${character}b`)),
+        [`config.json: ${place}: holds an unprintable character (${name}): remove it`],
+        what,
+      );
+  }
+  const { VAULT_NAMESPACE } = { VAULT_NAMESPACE: 'team\n' };
+  assert.deepEqual(problemsOf(BASE, { VAULT_NAMESPACE }), [
+    'VAULT_NAMESPACE: holds an unprintable character (U+000A): remove it',
+  ]);
+});
+
+test('policies and PEM may have several lines, and nothing else that nobody sees', () => {
+  const setup = (text: string) =>
+    withApp({ setup: { trust: { oidc_discovery_ca_pem: text }, policies: { app: text } } });
+  assert.deepEqual(problemsOf(setup('a\r\n\tb\n')), []);
+  assert.equal(problemsOf(setup('a\u202eb')).length, 2);
 });

@@ -144,3 +144,66 @@ test('a file of another user is seen with its owner', async (t) => {
   const { uid, gid } = statSync(directory);
   assert.equal((JSON.parse(facts) as { owner: string }).owner, `${uid}:${gid}, mode 600`);
 });
+
+test('a role of Vault that names no workload is a warning, by its own bounds or by those that the config wants', () => {
+  const role = (current: Record<string, unknown>): Partial<Evidence> => ({
+    differences: [
+      {
+        step: { kind: 'role', exchange: 'app', address: '', path: 'auth/jwt/role/app', body: {}, why: '' },
+        current,
+        changes: [],
+      },
+    ],
+  });
+  const wordsOn = (evidence: Partial<Evidence>) =>
+    diagnose(evidenceOf(evidence)).map(({ code, evidence: words }) => `${code}: ${words}`);
+  assert.deepEqual(wordsOn(role({ bound_subject: 'app' })), []);
+  const everybody = ['role_trusts_all: every subject of the issuer may log in'];
+  for (const claims of [undefined, null, {}, { aud: 'vault' }, { iss: 'https://i', '/aud': ['vault'] }])
+    assert.deepEqual(wordsOn(role({ bound_subject: '', bound_claims: claims })), everybody);
+  const claims = { sub: ['app', 'system:serviceaccount:*'] };
+  assert.deepEqual(wordsOn(role({ bound_claims: claims, bound_claims_type: 'glob' })), [
+    'role_trusts_all: the glob for sub matches nearly everything (system:serviceaccount:*)',
+  ]);
+  assert.deepEqual(wordsOn(role({ bound_claims: claims, bound_claims_type: 'string' })), []);
+  const setup = { ...evidenceOf({}).setup, stated: true };
+  assert.deepEqual(wordsOn({ setup }), [
+    "role_trusts_all: by the config's setup.role: every subject of the issuer may log in",
+  ]);
+  assert.deepEqual(wordsOn({ setup, ...role({ bound_subject: 'app' }) }), [], "Vault's side counts where it is known");
+});
+
+test('a check that broke off or goes on is an error beside what the others found, and each is told', () => {
+  const login = { failure: { code: 'role_missing' as const } };
+  const findings = diagnose(
+    evidenceOf({ login, broken: ['the first', 'the second'], unfinished: ['Vault', 'the sinks'] }),
+  );
+  assert.deepEqual(
+    findings.map(({ code, evidence, exit }) => [code, evidence, exit]),
+    [
+      ['role_missing', '', 4],
+      ['check_unfinished', 'Vault\nthe sinks', 3],
+      ['internal', 'the first', 1],
+      ['internal', 'the second', 1],
+    ],
+  );
+});
+
+test('whether the token in the sink is dead: by the words of Vault, or by a new token that may ask what it may not (K17)', () => {
+  const failed = (evidence: string, code: 'renewal_denied' | 'vault_timeout' = 'renewal_denied') => ({
+    sink: '/vault/token',
+    lookup: { failure: { code, evidence } },
+  });
+  const grant = { secret: new Secret('x'), accessor: '', leaseMs: 1, renewable: true, type: 'service', numUses: 0 };
+  const login = { seen: { ...grant, policies: ['app'], warnings: [] } };
+  const codes = (members: Partial<Evidence>) => diagnose(evidenceOf(members)).map(({ code }) => code);
+  assert.deepEqual(codes({ held: failed('status 403, permission denied; invalid token') }), ['held_token_dead']);
+  assert.deepEqual(codes({ held: failed('status 403, permission denied') }), []);
+  assert.deepEqual(codes({ held: failed('status 403, permission denied'), login, lookup: { seen: true } }), [
+    'held_token_dead',
+  ]);
+  const lookup = { failure: { code: 'renewal_denied' as const } };
+  assert.deepEqual(codes({ held: failed('status 403, permission denied'), login, lookup }), ['lookup_denied']);
+  assert.deepEqual(codes({ held: failed('no reply', 'vault_timeout') }), []);
+  assert.deepEqual(codes({ held: { sink: '/vault/token', lookup: { seen: true } } }), []);
+});

@@ -3,7 +3,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
-import { Secret, scrub } from '../../src/core/secret.ts';
+import {
+  linesWithoutControls,
+  Secret,
+  scrub,
+  shortened,
+  unprintableIn,
+  withoutControls,
+} from '../../src/core/secret.ts';
 
 const secret = new Secret('hvs.CAESIverysecret');
 
@@ -27,4 +34,35 @@ test('scrub takes out what looks like a JWT or a Vault token, and what is known'
     [new Secret('plain-secret')],
   );
   assert.equal(text, 'a [redacted] b [redacted] c [redacted] d [redacted]');
+});
+
+test('what a terminal would obey, or nobody sees, is shown as U+FFFD (K18)', () => {
+  const bad = [
+    '\u001b',
+    '\n',
+    '\r',
+    '\t',
+    '\u0085',
+    '\u009b',
+    '\u202e',
+    '\u2066',
+    '\u200b',
+    '\ufeff',
+    '\u2028',
+    '\u2029',
+    '\u{e0041}',
+    '\ud800',
+  ];
+  for (const one of bad) assert.equal(withoutControls(`a${one}b`), 'a\ufffdb', JSON.stringify(one));
+  const fine = 'Zürich, 東京, 🙂 \u00a0 ~';
+  assert.equal(withoutControls(fine), fine);
+  assert.equal(unprintableIn(fine), undefined);
+  assert.equal(unprintableIn('a\u{e0041}'), 'U+E0041');
+  assert.equal(linesWithoutControls('a\r\nb\u001b\n'), 'a\ufffd\nb\ufffd\n');
+});
+
+test('a long text is cut, and says so; a character is never cut in two', () => {
+  assert.equal(shortened('abcde', 5), 'abcde');
+  assert.equal(shortened('abcdef', 5), 'abcde...');
+  assert.equal(shortened('🙂🙂', 3), '🙂\ufffd...');
 });

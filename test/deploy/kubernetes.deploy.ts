@@ -138,7 +138,7 @@ async function example(t: TestContext, { kubernetes, vault, ca }: Peers & { ca: 
   writeFileSync(file, JSON.stringify(config));
   const setup = ['dist/vault-token-sidecar.mjs', 'setup', '--config', file, '--apply', '--yes'];
   // Vault asks the issuer through this process, which must not stand still meanwhile
-  await promisify(execFile)(process.execPath, setup, { env: { VAULT_TOKEN: vault.root } });
+  await promisify(execFile)(process.execPath, setup, { env: { VAULT_ADDR: vault.url, VAULT_TOKEN: vault.root } });
   kubernetes.kubectl(['apply', '-k', directory]);
 
   const pod = kubernetes.dryRun(kubernetes.podOf('deployment/my-app'));

@@ -375,6 +375,7 @@ const ROLES: readonly BrokenSetup[] = [
     breaks: async (clinic) => {
       await clinic.writeJwt({ ref: 'main' });
       await clinic.writeRole({ bound_claims: { ref: 'release' } });
+      clinic.app.setup.role.bound_claims = { ref: 'main' };
     },
   },
   {
@@ -391,6 +392,7 @@ const ROLES: readonly BrokenSetup[] = [
     breaks: async (clinic) => {
       await clinic.writeJwt({ 'kubernetes.io': { namespace: 'default' } });
       await clinic.writeRole({ bound_claims: { '/kubernetes.io/namespace': 'team' } });
+      clinic.app.setup.role.bound_claims = { '/kubernetes.io/namespace': 'default' };
     },
     says: /the JWT's \/kubernetes\.io\/namespace is default, the role's bound_claims team/,
   },
@@ -547,6 +549,22 @@ function trustAgain({ config, caFile }: Clinic): void {
 }
 
 const TOKEN: readonly BrokenSetup[] = [
+  ...(['raw', 'json', 'env'] as const).map(
+    (format): BrokenSetup => ({
+      name: `a revoked token in the sink, as ${format} (K17)`,
+      code: 'held_token_dead',
+      breaks: async ({ app, here, admin }) => {
+        app.sinks[0].file.format = format;
+        const created = await admin.write('auth/token/create', { ttl: '1h' });
+        const token = (created.body['auth'] as { client_token: string }).client_token;
+        await admin.write('auth/token/revoke', { token });
+        const text = { raw: token, json: JSON.stringify({ token }), env: `VAULT_TOKEN=${token}\n` }[format];
+        await writeFile(here('sink/token'), text);
+      },
+      mends: ({ here }) => rm(here('sink/token')),
+      says: /sink\/token: status 403[\s\S]*kill -USR1/,
+    }),
+  ),
   {
     name: 'a token that may not renew itself',
     code: 'renewal_denied',

@@ -121,7 +121,7 @@ export async function openClinic(t: TestContext, patient: Patient): Promise<Clin
   const done = await invoke(
     setup,
     { config: here('config.json'), apply: true, yes: true, replace: true },
-    { env: { VAULT_TOKEN: admin.root } },
+    { env: { VAULT_ADDR: admin.url, VAULT_TOKEN: admin.root } },
   );
   assert.equal(done.code, 0, done.err);
   return clinic;
@@ -138,7 +138,7 @@ export const closePeers = ({ peers }: Clinic) => Promise.all(peers.splice(0).map
 
 /** Breaks, asks doctor, does what it says, and asks again. */
 export async function treat(clinic: Clinic, broken: BrokenSetup): Promise<void> {
-  const env = broken.operator === true ? { VAULT_TOKEN: clinic.admin.root } : {};
+  const env = broken.operator === true ? { VAULT_ADDR: clinic.admin.url, VAULT_TOKEN: clinic.admin.root } : {};
   const healthy = await clinic.examine(env);
   assert.deepEqual(healthy.findings, [], 'the set-up is in order before');
   await broken.breaks(clinic);

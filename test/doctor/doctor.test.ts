@@ -66,7 +66,7 @@ test('each broken set-up is explained by its cause, and mended by its remedy', {
 test('all is well: it says so, leaves no token behind, and nothing in the sink', async (t) => {
   const patient = await openPatient(t, false);
   const clinic = await openClinic(t, patient);
-  const { code, text } = await clinic.examine({ VAULT_TOKEN: ROOT_TOKEN });
+  const { code, text } = await clinic.examine({ VAULT_ADDR: clinic.admin.url, VAULT_TOKEN: ROOT_TOKEN });
   assert.equal(code, 0);
   const url = clinic.admin.url;
   assert.equal(
@@ -83,8 +83,8 @@ test('all is well: it says so, leaves no token behind, and nothing in the sink',
 });
 
 test("an operator's token that may not read, or has ended, is told of", async (t) => {
-  const { examine } = await openClinic(t, await openPatient(t, false));
-  const { findings, code } = await examine({ VAULT_TOKEN: 'ended-long-ago' });
+  const { examine, admin } = await openClinic(t, await openPatient(t, false));
+  const { findings, code } = await examine({ VAULT_ADDR: admin.url, VAULT_TOKEN: 'ended-long-ago' });
   assert.deepEqual([code, findings.map((finding) => finding.code)], [0, ['setup_unseen']]);
   assert.match(findings[0]?.evidence ?? '', /^sys\/auth: status 403.*\nauth\/jwt\/config: status 403/);
 });

@@ -35,10 +35,10 @@ async function setUp(t: TestContext) {
   /** Applied twice: the second time finds all as it should be. */
   const apply = async () => {
     const flags = ['setup', '--config', 'config.json', '--apply', '--yes'];
-    const first = await cli(flags, { VAULT_TOKEN: vault.root });
+    const first = await cli(flags, { VAULT_ADDR: vault.url, VAULT_TOKEN: vault.root });
     assert.equal(first.code, 0, first.err);
     assert.match(first.out, /3 of 3 changed\n$/);
-    const second = await cli(flags, { VAULT_TOKEN: vault.root });
+    const second = await cli(flags, { VAULT_ADDR: vault.url, VAULT_TOKEN: vault.root });
     assert.match(second.out, /nothing to change\n$/, second.out + second.err);
   };
   const policiesOf = async (token: string) => {
@@ -46,7 +46,7 @@ async function setUp(t: TestContext) {
     return (body['data'] as { policies: string[] }).policies;
   };
   const once = (env: Record<string, string> = {}) => cli(['once', '--config', 'config.json', '--timeout', '10s'], env);
-  return { publisher, vault, init, apply, once, here, policiesOf };
+  return { publisher, vault, init, apply, once, here, policiesOf, cli };
 }
 
 test('kubernetes', async (t) => {
@@ -81,4 +81,34 @@ test('vault', async (t) => {
   const done = await once();
   assert.equal(done.code, 0, done.err);
   assert.deepEqual(await policiesOf(await readFile(here('token'), 'utf8')), ['default', 'vault-federation']);
+});
+
+test('what a trust config and a role have beside the plan survives (K21)', async (t) => {
+  const { publisher, vault, init, cli } = await setUp(t);
+  const issuer = await publisher.publish('k8s-prod.oidc.pub');
+  await init('kubernetes', '--issuer', 'k8s-prod', '--service-account', 'my-app');
+  const env = { VAULT_ADDR: vault.url, VAULT_TOKEN: vault.root };
+  const flags = ['setup', '--config', 'config.json', '--apply', '--yes'];
+  assert.equal((await cli(flags, env)).code, 0);
+  const beside = {
+    provider_config: { provider: 'azure' },
+    unsupported_critical_cert_extensions: ['2.5.29.30'],
+    jwt_supported_algs: ['ES256'],
+    namespace_in_state: false,
+    oidc_response_types: ['code'],
+  };
+  await vault.write('auth/jwt/config', { oidc_discovery_url: issuer.issuer, ...beside });
+  const claims = { bound_claims: { ref: 'release/*' }, bound_claims_type: 'glob', claim_mappings: { ref: 'ref' } };
+  await vault.write('auth/jwt/role/k8s-workload', { role_type: 'jwt', bound_subject: 'other', ...claims });
+  const done = await cli(flags, env);
+  assert.equal(done.code, 0, done.err);
+  assert.match(done.out, /2 of 3 changed\n$/);
+  assert.doesNotMatch(done.out + done.err, /written back|didn't keep/);
+  const read = async (path: string) => (await vault.call('GET', path)).body['data'] as Record<string, unknown>;
+  const config = await read('auth/jwt/config');
+  assert.equal(config['bound_issuer'], issuer.issuer);
+  for (const [member, value] of Object.entries(beside)) assert.deepEqual(config[member], value, member);
+  const role = await read('auth/jwt/role/k8s-workload');
+  assert.equal(role['bound_subject'], 'system:serviceaccount:default:my-app');
+  for (const [member, value] of Object.entries(claims)) assert.deepEqual(role[member], value, member);
 });

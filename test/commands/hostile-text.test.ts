@@ -1,0 +1,80 @@
+// Text of others (a JWT's claims, Vault's words, a daemon's answer) in the log, in /status and in the commands' output.
+
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { command as init } from '../../src/commands/init.ts';
+import { command as status } from '../../src/commands/status.ts';
+import { command as validate } from '../../src/commands/validate.ts';
+import { listenOn } from '../../src/dev/listen.ts';
+import { invoke } from '../support/invoke.ts';
+import { until } from '../support/settling.ts';
+import { openPeers, runDaemon } from '../support/sidecar.ts';
+
+const HOSTILE = 'a\u001b[31m\u202eb\u2028c\u0085\nd';
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u;
+
+test('the log and /status show claims short, few and without controls (K18)', async (t) => {
+  const peers = await openPeers(t);
+  const audience = ['vault', HOSTILE, ...Array.from({ length: 998 }, (_, index) => `aud-${index}`)];
+  await peers.writeJwt({ aud: audience, sub: HOSTILE.repeat(1000) });
+  const { daemon, log } = await runDaemon(t, peers.config());
+  const line = await until('the JWT is logged', () => log.find((one) => one.includes('"jwt_changed"')));
+  const { audience: told, subject } = JSON.parse(line) as { audience: string[]; subject: string };
+  assert.deepEqual([told.length, told[1], told.at(-1)], [11, 'a\ufffd[31m\ufffdb\ufffdc\ufffd\ufffdd', 'and 990 more']);
+  assert.ok(subject.length <= 203);
+  await until('it is ready', () => daemon.exchanges.views().every((view) => view.status().ready));
+  for (const json of [false, true]) {
+    const { out } = await invoke(status, { ops: daemon.ops, json });
+    assert.doesNotMatch(out.replaceAll('\n', ''), UNPRINTABLE);
+    assert.ok(out.length < 4000, `${out.length}`);
+  }
+  for (const one of log) assert.doesNotMatch(one.replace(/\n$/, ''), /\\u00|\\n/);
+});
+
+test("a daemon's answer moves no terminal, whoever gives it (K18)", async (t) => {
+  const trouble = { title: HOSTILE, hint: HOSTILE, evidence: HOSTILE, attempts: 1 };
+  const exchange = {
+    exchange: HOSTILE,
+    phase: HOSTILE,
+    ready: true,
+    token: null,
+    next_action: { kind: HOSTILE, at: '2026-11-26T10:00:00Z' },
+    failure: trouble,
+    sinks: [{ id: HOSTILE, failure: trouble }],
+  };
+  const server = await listenOn({}, () => ({ status: 200, body: { exchanges: [exchange] } }));
+  t.after(() => server.close());
+  const table = await invoke(status, { ops: server.url });
+  assert.equal(table.out.split('\n').length, 2 + 4);
+  assert.doesNotMatch(table.out.replaceAll('\n', ''), UNPRINTABLE);
+  assert.doesNotMatch((await invoke(status, { ops: server.url, json: true })).out, UNPRINTABLE);
+});
+
+test('validate warns of a setup that trusts too much, and only where the config has one', async (t) => {
+  const peers = await openPeers(t);
+  const config = join(peers.directory, 'config.json');
+  const warnings = async (members: object) => {
+    await writeFile(config, JSON.stringify(peers.config({ expect: { issuer: 'https://i' }, ...members })));
+    return (await invoke(validate, { config })).err;
+  };
+  assert.equal(await warnings({}), '');
+  const policies = { token_policies: ['p'] };
+  const aud = { role: { ...policies, bound_claims: { aud: 'vault' } } };
+  assert.match(await warnings({ setup: aud }), /^warning: exchange app: every subject of the issuer may log in: set/);
+  const glob = { role: { ...policies, bound_claims: { sub: 'repo:*' }, bound_claims_type: 'glob' } };
+  assert.match(await warnings({ setup: glob }), /the glob for sub matches nearly everything \(repo:\*\)/);
+});
+
+test('init takes no flag with a character that nobody sees: it prints commands', async (t) => {
+  const { directory } = await openPeers(t);
+  const flags = {
+    argument: 'kubernetes',
+    config: join(directory, 'new.json'),
+    issuer: 'k8s',
+    'vault-address': 'https://v',
+  };
+  const { code, err } = await invoke(init, { ...flags, 'service-account': 'app', namespace: 'a\nb' });
+  assert.deepEqual([code, err], [2, '--namespace holds an unprintable character (U+000A)']);
+});

@@ -1,0 +1,230 @@
+// Doctor as a process: what breaks off or hangs is told, the process is gone in time, and nothing goes where it shouldn't.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { openIssuer } from '../../src/dev/issuer.ts';
+import { listenOn, type PlainRequest } from '../../src/dev/listen.ts';
+import { openDevVault } from '../../src/dev/vault.ts';
+import { openPeers } from '../support/sidecar.ts';
+import { reportsIn, runProgram } from './program.ts';
+
+/** An exchange that works, and doctor on it. */
+async function setUp(t: TestContext, members: Record<string, unknown> = {}) {
+  const peers = await openPeers(t);
+  const { directory, issuer, vault } = peers;
+  const here = (name: string) => join(directory, name);
+  await mkdir(here('sink'), { mode: 0o700 });
+  const config = peers.config({
+    expect: { issuer: issuer.issuer, audience: 'vault' },
+    sinks: [{ file: { path: here('sink/token') } }],
+    ...members,
+  });
+  const write = (value: unknown = config) => writeFile(here('config.json'), JSON.stringify(value));
+  await write();
+  await peers.writeJwt();
+  vault.trust({ issuer: issuer.issuer, role: 'app', settings: { token_policies: ['app'] } });
+  const doctor = (surroundings: Parameters<typeof runProgram>[2] = {}) =>
+    runProgram(t, ['doctor', '--config', here('config.json'), '--json'], surroundings);
+  return { ...peers, here, members: config, write, doctor };
+}
+
+const codesIn = (out: string) => reportsIn(out).flatMap(({ findings }) => findings.map(({ code }) => code));
+
+const BOOM = `() => { throw new TypeError('boom') }`;
+const patch = (of: string, name: string, replacement: string) =>
+  `import { syncBuiltinESMExports } from 'node:module'; import of from 'node:${of}';
+  const original = of.${name}; of.${name} = ${replacement}; syncBuiltinESMExports();`;
+
+test('a check that breaks off is an error, and the others go on', async (t) => {
+  const { doctor } = await setUp(t);
+  const fine = await doctor();
+  assert.deepEqual([fine.code, codesIn(fine.out)], [0, []], fine.out);
+  for (const [module, words] of [
+    [patch('fs/promises', 'stat', BOOM), /^the check of the workload JWT's file broke off: TypeError: boom$/],
+    [patch('net', 'createServer', BOOM), /^the check of the listeners broke off: TypeError: boom$/],
+  ] as const) {
+    const { code, out } = await doctor({ module });
+    assert.deepEqual([code, codesIn(out)], [1, ['internal']], out);
+    const findings = reportsIn(out).flatMap((report) => report.findings);
+    assert.match(findings[0]?.evidence ?? '', words);
+    assert.ok(reportsIn(out)[0]?.facts.some((fact) => /lets it in as app/.test(fact)));
+  }
+});
+
+test("an operator's token file, a CA or a JWT that is a FIFO: a verdict, and the process is gone (K3)", async (t) => {
+  const { doctor, here, members, write } = await setUp(t);
+  const makeFifo = (name: string) => execFileSync('mkfifo', [here(name)]);
+  makeFifo('.vault-token');
+  const operator = await doctor({ env: { HOME: here('.'), VAULT_ADDR: 'https://vault:8200' } });
+  assert.equal(operator.code, 0, operator.out);
+  await rm(here('jwt'));
+  makeFifo('jwt');
+  const jwt = await doctor();
+  assert.deepEqual([jwt.code, codesIn(jwt.out)[0]], [6, 'jwt_not_a_file'], jwt.out);
+  makeFifo('ca.pem');
+  await write({ ...members, vault: { ...(members['vault'] as object), tls: { ca_file: here('ca.pem') } } });
+  const ca = await doctor();
+  assert.notEqual(ca.code, 0);
+  for (const { seconds, out } of [operator, jwt, ca]) {
+    assert.ok(seconds < 20, `${seconds} s`);
+    assert.ok(reportsIn(out).length > 0);
+  }
+});
+
+test('while a call to the file system hangs, which nothing can cancel, the process ends with its exit code (K3)', async (t) => {
+  const { doctor, here } = await setUp(t);
+  await rm(here('jwt'));
+  execFileSync('mkfifo', [here('jwt')]);
+  // opened so, a FIFO holds a thread of the pool, as a dead NFS mount does
+  const module = patch('fs/promises', 'open', `(path, flags) => original(path, /jwt$/.test(path) ? 'r' : flags)`);
+  const { code, out, seconds } = await doctor({ module });
+  assert.ok(seconds < 20, `${seconds} s`);
+  assert.ok(code === 3 || code === 6, `${code}`);
+  assert.match(codesIn(out).join(), /jwt_read_stuck|check_unfinished/);
+});
+
+test("the operator's token goes to the Vault of VAULT_ADDR alone, and without one to none (K19)", async (t) => {
+  const { doctor, members, write, vault } = await setUp(t);
+  const seen: string[] = [];
+  const other = await listenOn({}, ({ path, headers }: PlainRequest) => {
+    if (headers['x-vault-token'] !== undefined) seen.push(path);
+    return { status: 403, body: { errors: ['permission denied'] } };
+  });
+  t.after(() => other.close());
+  const [app] = Object.values(members['exchanges'] as Record<string, { sinks: unknown }>);
+  const elsewhere = { ...app, vault: { address: other.url }, sinks: [] };
+  await write({
+    ...members,
+    exchanges: { app, elsewhere, team: { ...elsewhere, login: { role: 'app', namespace: 'team' } } },
+  });
+  const noteOf = (out: string, about: string) =>
+    reportsIn(out)
+      .find((report) => report.about === `exchange ${about}`)
+      ?.notes.join('\n') ?? '';
+  const token = { VAULT_TOKEN: 'dev-root' };
+  const unset = await doctor({ env: token });
+  assert.match(noteOf(unset.out, 'app'), new RegExp(`Vault's side wasn't compared: .*set VAULT_ADDR=${vault.url}$`));
+  assert.ok(!vault.requests.some(({ path }) => path === '/v1/sys/auth'));
+  const set = await doctor({ env: { ...token, VAULT_ADDR: vault.url } });
+  assert.equal(noteOf(set.out, 'app'), '');
+  assert.match(noteOf(set.out, 'elsewhere'), /is for VAULT_ADDR .* but the exchange logs in to/);
+  assert.ok(vault.requests.some(({ path }) => path === '/v1/sys/auth'));
+  assert.deepEqual(seen, []);
+});
+
+test('a JWT of a foreign issuer: no host that the config does not name is asked, unless by a flag (K20)', async (t) => {
+  const { here, doctor, directory, members, write, vault } = await setUp(t);
+  const foreign = await openIssuer();
+  const asked: string[] = [];
+  const trap = await listenOn({}, ({ path }) => {
+    asked.push(path);
+    return { status: 200, body: { issuer: trap.url, jwks_uri: `${foreign.url}/keys`, keys: [] } };
+  });
+  t.after(() => Promise.all([foreign.close(), trap.close()]));
+  const posing = await openIssuer({ issuer: trap.url });
+  t.after(() => posing.close());
+  await writeFile(here('jwt'), await posing.mint({ sub: 'foreign', aud: 'urn:foreign' }));
+  const [app] = Object.values(members['exchanges'] as Record<string, object>);
+  await write({ ...members, exchanges: { app: { ...app, expect: {} } } });
+  for (const prepare of [
+    () => {},
+    () => vault.mount('jwt').roles.clear(),
+    () => {
+      vault.mount('jwt').config = undefined;
+    },
+  ]) {
+    prepare();
+    const { out } = await doctor();
+    assert.deepEqual(asked, []);
+    for (const { command } of reportsIn(out).flatMap(({ findings }) => findings))
+      assert.doesNotMatch(command ?? '', /foreign|oidc_discovery_url/);
+    assert.match(
+      reportsIn(out)[0]?.notes.join('\n') ?? '',
+      /set expect\.issuer or setup\.trust, or allow .*--fetch-issuer/,
+    );
+  }
+  // its own document is asked where the config names it, but not the host to which that points
+  await write({ ...members, exchanges: { app: { ...app, expect: { issuer: trap.url } } } });
+  const named = await doctor();
+  assert.deepEqual(asked, ['/.well-known/openid-configuration']);
+  assert.match(
+    reportsIn(named.out)[0]?.notes.join('\n') ?? '',
+    /its keys are at .*a host that the config doesn't name/,
+  );
+  const args = ['doctor', '--config', join(directory, 'config.json'), '--json', '--fetch-issuer'];
+  const fetched = await runProgram(t, args);
+  assert.match(fetched.out, /issuer_(key_missing|signature)/);
+});
+
+test("a dead token in the sink is told of at once, and asked about at the exchange's own Vault (K17)", async (t) => {
+  const { here, doctor, vault, issuer } = await setUp(t);
+  await writeFile(here('sink/token'), 'hvs.from-before-the-storage-was-lost');
+  const dead = await doctor();
+  assert.deepEqual([dead.code, codesIn(dead.out)], [4, ['held_token_dead']], dead.out);
+  assert.doesNotMatch(dead.out, /from-before/);
+  // no login, no policy to compare with: Vault's words alone decide
+  vault.mount('jwt').roles.clear();
+  assert.deepEqual(codesIn((await doctor()).out), ['role_missing', 'held_token_dead']);
+  vault.trust({ issuer: issuer.issuer, role: 'app', settings: { token_policies: ['app'], token_num_uses: 3 } });
+  const before = vault.requests.filter(({ path }) => path.endsWith('/lookup-self')).length;
+  assert.deepEqual(codesIn((await doctor()).out), ['token_uses_limited']);
+  assert.equal(vault.requests.filter(({ path }) => path.endsWith('/lookup-self')).length, before + 1, 'its own alone');
+  vault.trust({
+    issuer: issuer.issuer,
+    role: 'app',
+    settings: { token_policies: ['app'], token_no_default_policy: true },
+  });
+  assert.ok(codesIn((await doctor()).out).includes('lookup_denied'));
+});
+
+test('an empty sink, or something else in it, is no dead token', async (t) => {
+  const { here, doctor } = await setUp(t);
+  for (const content of ['', 'two words', 'x'.repeat(20_000)]) {
+    await writeFile(here('sink/token'), content);
+    assert.deepEqual(codesIn((await doctor()).out), [], content.slice(0, 10));
+  }
+});
+
+const HOSTILE = 'a\u001b[31m\u202eb\u2028c\u0085d';
+
+test('hostile text from Vault and the JWT is shown with U+FFFD in text and JSON, and of a bounded length (K18)', async (t) => {
+  const { here, issuer, doctor, members, write, vault } = await setUp(t);
+  const [app] = Object.values(members['exchanges'] as Record<string, object>);
+  await write({ ...members, exchanges: { app: { ...app, expect: { issuer: issuer.issuer } } } });
+  const audience = ['vault', HOSTILE, ...Array.from({ length: 999 }, (_, index) => `aud-${index}`)];
+  await writeFile(here('jwt'), await issuer.mint({ sub: HOSTILE.repeat(1200), aud: audience }));
+  const answers = { version: `1.2${HOSTILE}`, initialized: true, sealed: false };
+  vault.setFault(({ path }) =>
+    path === '/v1/sys/health'
+      ? { status: 200, body: { ...answers, server_time_utc: Date.now() / 1000 } }
+      : { status: 400, body: { errors: [`${HOSTILE} invalid subject (sub) claim`] } },
+  );
+  const json = await doctor();
+  const text = await runProgram(t, ['doctor', '--config', here('config.json')]);
+  for (const { out } of [json, text]) {
+    assert.doesNotMatch(out.replaceAll('\n', ''), /[\p{Cc}\p{Cf}\u2028\u2029]|\\u00|\\n.*hence/u);
+    assert.ok(out.includes('a\ufffd[31m\ufffdb'), out);
+    assert.ok(out.length < 8000, `${out.length}`);
+  }
+  assert.match(text.out, /and 991 more/);
+});
+
+test('doctor that looks at several Vaults leaves each token with its own (K17)', async (t) => {
+  const { here, doctor, members, write, issuer } = await setUp(t);
+  const second = await openDevVault();
+  t.after(() => second.close());
+  second.trust({ issuer: issuer.issuer, role: 'app', settings: { token_policies: ['app'] } });
+  const [app] = Object.values(members['exchanges'] as Record<string, object>);
+  const other = { ...app, vault: { address: second.url }, sinks: [{ file: { path: here('sink/other') } }] };
+  await write({ ...members, exchanges: { app, other } });
+  await writeFile(here('sink/other'), 'hvs.of-the-second-vault');
+  const { out } = await doctor();
+  const dead = reportsIn(out).filter(({ findings }) => findings.some(({ code }) => code === 'held_token_dead'));
+  assert.deepEqual(
+    dead.map(({ about }) => about),
+    ['exchange other'],
+  );
+});

@@ -1,0 +1,35 @@
+// Doctor as the program that users run, with what it stands on broken where a test wants it.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import type { TestContext } from 'node:test';
+import type { Report } from '../../src/commands/doctor-report.ts';
+import { NODE_FLAGS } from '../support/node-flags.ts';
+import { sidecarEntry } from '../support/program.ts';
+
+export interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+  readonly seconds: number;
+}
+
+/** @param module run before the program, to break what it stands on */
+export async function runProgram(
+  t: TestContext,
+  args: readonly string[],
+  { env = {}, module }: { env?: Record<string, string>; module?: string } = {},
+): Promise<Ended> {
+  const before = module === undefined ? [] : ['--import', `data:text/javascript,${encodeURIComponent(module)}`];
+  const startedAt = performance.now();
+  const child = spawn(process.execPath, [...NODE_FLAGS, ...before, sidecarEntry(), ...args], {
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+  return { code, out, err, seconds: (performance.now() - startedAt) / 1000 };
+}
+
+export const reportsIn = (out: string): Report[] => (JSON.parse(out) as { reports: Report[] }).reports;
