@@ -41,11 +41,12 @@ test('headers have three seconds, a request five, an idle connection six (G6)', 
 
 test('a connection carries a hundred requests, and headers of 8 KiB (G7, G9)', async (t) => {
   const port = await setUp(t);
-  const answers = await askInTurn(port, request(port, ALIVE, PROBE), 120);
+  const answers = await askInTurn(port, request(port, ALIVE, PROBE), 100);
   assert.deepEqual(
     statusesIn(answers),
     Array.from({ length: 100 }, () => 200),
   );
+  assert.equal([...answers.matchAll(/\r\nconnection: close\r\n/gi)].length, 1, 'the last answer says so');
   assert.deepEqual(statusesIn(await ask(port, request(port, [`X-A: ${'x'.repeat(7500)}`], PROBE))), [200]);
   assert.deepEqual(statusesIn(await ask(port, request(port, [`X-A: ${'x'.repeat(8500)}`], PROBE))), [431]);
 });

@@ -32,12 +32,11 @@ export async function askInTurn(port: number, bytes: Bytes, count: number): Prom
 
 /** Whole replies, each with a Content-Length. */
 function repliesIn(answer: string): number {
-  let [count, rest] = [0, answer];
-  for (;;) {
-    const [, head = '', length = ''] = /^(HTTP\/1\.1 .*?\r\ncontent-length: (\d+)\r\n.*?\r\n\r\n)/is.exec(rest) ?? [];
-    if (head === '' || rest.length < head.length + Number(length)) return count;
-    rest = rest.slice(head.length + Number(length));
-    count += 1;
+  for (let [count, from] = [0, 0]; ; count += 1) {
+    const end = answer.indexOf('\r\n\r\n', from);
+    const length = /\r\ncontent-length: (\d+)/i.exec(answer.slice(from, end))?.[1];
+    from = end + 4 + Number(length);
+    if (end === -1 || !(answer.length >= from)) return count;
   }
 }
 
