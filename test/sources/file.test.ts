@@ -115,6 +115,9 @@ test('what was written in place, or made anew just now, may still be in the maki
   await torn();
   await writeFile(path, 'a.b.c');
   assert.equal(await torn(), true, 'in place');
+  await writeFile(path, 'a.b.c');
+  await age(path, 1);
+  assert.equal(await torn(), true, 'in place, however old it says it is');
   for (const [name, seconds, expected] of [
     ['one', 1, false],
     // as young as can be, however slow this machine is
