@@ -51,7 +51,8 @@ node deploy/image/notices.ts "$parts/bundle.json" > "$parts/notices"
 manual > "$parts/manual"
 put 755 $source/$name.sh usr/bin/$name
 for file in dist/*.mjs; do put 644 "$file" "usr/lib/$name/${file#dist/}"; done
-chmod 755 "$tree/usr/lib/$name/$name.mjs"
+# the launcher starts it, so its first line with an interpreter goes
+sed -i '1{/^#!/d}' "$tree/usr/lib/$name/$name.mjs"
 # the image's
 rm "$tree/usr/lib/$name/healthcheck.mjs"
 put 644 deploy/systemd/$name@.service usr/lib/systemd/system/$name@.service
