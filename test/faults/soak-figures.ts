@@ -32,7 +32,7 @@ interface Kind {
   readonly kind: Exclude<keyof Sample, 'atMs'>;
   readonly name: string;
   readonly unit: string;
-  /** by how much the last quarter may be above the second one while the process still warms up */
+  /** by how much the last quarter may be above the second one; three times that while the process warms up */
   readonly growth: number;
   /** the growth in an hour that would be too much for a process that runs for weeks */
   readonly anHour: number;
@@ -41,15 +41,16 @@ interface Kind {
 
 // of the resident memory some 45 MiB are Node's own file, which all processes share and which can be dropped
 const KINDS: readonly Kind[] = [
-  { kind: 'rssMiB', name: 'resident memory', unit: 'MiB', growth: 15, anHour: 1, most: 100 },
-  { kind: 'anonymousMiB', name: 'of it anonymous', unit: 'MiB', growth: 15, anHour: 1, most: 64 },
-  { kind: 'heapMiB', name: 'used heap', unit: 'MiB', growth: 10, anHour: 0.5, most: 48 },
-  { kind: 'descriptors', name: 'descriptors', unit: '', growth: 9, anHour: 1, most: 100 },
-  { kind: 'handles', name: 'active handles', unit: '', growth: 9, anHour: 1, most: 100 },
+  { kind: 'rssMiB', name: 'resident memory', unit: 'MiB', growth: 5, anHour: 1, most: 100 },
+  { kind: 'anonymousMiB', name: 'of it anonymous', unit: 'MiB', growth: 5, anHour: 1, most: 64 },
+  { kind: 'heapMiB', name: 'used heap', unit: 'MiB', growth: 3.5, anHour: 0.5, most: 48 },
+  { kind: 'descriptors', name: 'descriptors', unit: '', growth: 3, anHour: 1, most: 100 },
+  { kind: 'handles', name: 'active handles', unit: '', growth: 3, anHour: 1, most: 100 },
 ];
 
 /** In less than this the warming up isn't over, of which V8's heap is the most: no trend means anything yet. */
 const WARM_MS = 120_000;
+const WARMING_UP = 3;
 const BLOCKS = 20;
 /** standard errors by which a trend must be above its limit: with 20 blocks, one flat soak in a thousand is */
 const CERTAIN = 3.6;
@@ -57,11 +58,12 @@ const CERTAIN = 3.6;
 /** What grew, or was too much; empty when all is well. */
 export function judge(samples: readonly Sample[]): string[] {
   const lastedMs = (samples.at(-1)?.atMs ?? 0) - (samples[0]?.atMs ?? 0);
+  const patience = lastedMs < WARM_MS ? WARMING_UP : 1;
   return KINDS.flatMap((one) => {
     const { from, to, most } = compare(samples, one);
     const problems: string[] = [];
     // written so that a NaN is a problem too
-    if (!(to - from <= one.growth)) problems.push(`${one.name}: grew from ${from} to ${to} ${one.unit}`);
+    if (!(to - from <= one.growth * patience)) problems.push(`${one.name}: grew from ${from} to ${to} ${one.unit}`);
     if (!(most < one.most)) problems.push(`${one.name}: ${most} ${one.unit}`);
     if (lastedMs < 2 * WARM_MS) return problems;
     const { anHour, error } = trend(samples, one);
