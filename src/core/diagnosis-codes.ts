@@ -29,7 +29,7 @@ export const DIAGNOSES = {
   token_outlives_jwt: row(0, 'the Vault token lives longer than the JWT', 'Who loses the right to a JWT keeps the token: lower token_ttl if that matters.'),
   token_powerless: row(0, 'the Vault token has no policy but "default"', "Set the role's token_policies."),
   role_trusts_all: row(0, 'the role lets in every subject of the issuer', 'Bind it: bound_subject, or bound_claims.'),
-  held_token_dead: row(4, 'Vault refuses the token in the sink', "It was revoked, it expired, or Vault lost it. Ask the sidecar for a new one: kill -USR1 its process, or POST /v1/token/<exchange>/refresh; else it comes at the next renewal."),
+  held_token_dead: row(4, 'Vault refuses the token in the sink', "It was revoked, it expired, or Vault lost it. Ask the sidecar for a new one: kill -USR2 its process, or POST /v1/token/<exchange>/refresh; else it comes at the next renewal."),
   check_unfinished: row(3, "a check didn't finish in time", "Nothing is known of what it looks at: the evidence names it. Its host or file system doesn't answer."),
   setup_unseen: row(0, "Vault's side can't be compared in full", 'The token in VAULT_TOKEN or ~/.vault-token may not read there, or has ended: log in with "vault login".'),
   setup_differs: row(0, "Vault isn't as the config's setup describes it", 'Apply it: vault-token-sidecar setup --apply'),

@@ -11,8 +11,12 @@ const MOST_BYTES = 4 * 1024 * 1024;
 
 /** @returns undefined where nothing is there to be looked at, or its file system doesn't answer */
 export async function inspectFile(path: string): Promise<FileFacts | undefined> {
-  const seen = await workIn(dirname(path), () => look(path)).catch(() => 'stuck' as const);
-  if (seen === 'stuck') return undefined;
+  const seen = await workIn(dirname(path), () => look(path)).catch((error: NodeJS.ErrnoException) => {
+    // an error of the system: nothing to look at
+    if (error.syscall !== undefined) return undefined;
+    throw error;
+  });
+  if (seen === undefined || seen === 'stuck') return undefined;
   const { stats, real } = seen;
   return {
     path,

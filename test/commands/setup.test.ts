@@ -216,6 +216,7 @@ const WARNINGS: readonly (readonly [Record<string, unknown>, RegExp])[] = [
     ['sub', 'system:serv*'],
     ['project_path', '*'],
     ['ref', 'v*'],
+    ['ref', 'dev*'],
   ].map(([claim, glob]) => {
     const bound_claims = { aud: 'vault', [claim ?? '']: ['exact', glob ?? ''] };
     const role = { bound_claims, bound_claims_type: 'glob', token_policies: ['p'] };
@@ -244,6 +245,7 @@ test('without a warning where there is nothing to warn of', async (t) => {
   for (const bound_claims of [
     { sub: 'system:serviceaccount:default:*' },
     { project_path: 'mygroup/*' },
+    { ref: 'main*' },
     // all must match: the exact one is enough
     { ref: '*', project_path: 'mygroup/myproject' },
   ]) {

@@ -562,7 +562,7 @@ const TOKEN: readonly BrokenSetup[] = [
         await writeFile(here('sink/token'), text);
       },
       mends: ({ here }) => rm(here('sink/token')),
-      says: /sink\/token: status 403[\s\S]*kill -USR1/,
+      says: /sink\/token: status 403[\s\S]*kill -USR2/,
     }),
   ),
   {

@@ -2,11 +2,15 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import type { Report } from '../../src/commands/doctor-report.ts';
 import { NODE_FLAGS } from '../support/node-flags.ts';
 import { sidecarEntry } from '../support/program.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 export interface Ended {
   readonly code: number | null;
@@ -15,21 +19,28 @@ export interface Ended {
   readonly seconds: number;
 }
 
-/** @param module run before the program, to break what it stands on */
+/** @param module run before the program in the same process, to break what it stands on */
 export async function runProgram(
   t: TestContext,
   args: readonly string[],
   { env = {}, module }: { env?: Record<string, string>; module?: string } = {},
 ): Promise<Ended> {
-  const before = module === undefined ? [] : ['--import', `data:text/javascript,${encodeURIComponent(module)}`];
+  const entry = module === undefined ? sidecarEntry() : await brokenEntry(t, module);
   const startedAt = performance.now();
-  const child = spawn(process.execPath, [...NODE_FLAGS, ...before, sidecarEntry(), ...args], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, entry, ...args], {
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   t.after(() => child.kill('SIGKILL'));
   const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
   return { code, out, err, seconds: (performance.now() - startedAt) / 1000 };
+}
+
+/** The program refuses Node's --import, so a program of the test's own begins and loads it. */
+async function brokenEntry(t: TestContext, module: string): Promise<string> {
+  const file = join(await temporaryDirectory(t), 'broken.mjs');
+  await writeFile(file, `${module}\nawait import(${JSON.stringify(pathToFileURL(sidecarEntry()).href)});\n`);
+  return file;
 }
 
 export const reportsIn = (out: string): Report[] => (JSON.parse(out) as { reports: Report[] }).reports;
