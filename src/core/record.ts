@@ -1,7 +1,7 @@
 // Writes down what happened, and nothing else: each event changes the facts, decide.ts then asks what is due.
 // A result that answers another attempt than the one in flight is ignored, so a late or doubled event does no harm.
 
-import type { Failure } from './errors.ts';
+import { type Failure, factsOf } from './errors.ts';
 import { originOf } from './origin.ts';
 import { hintedReadAt, withJwt, withUnreadableJwt } from './record-jwt.ts';
 import {
@@ -103,10 +103,12 @@ function recordEvent(policy: Policy, state: State, event: ExchangeEvent, moment:
 
 /** Whatever waits after a failure is tried at once: calls, a failed reading, failed deliveries. */
 function withBackoffEnded(state: State, { now }: Moment): State {
-  const { reading, sinks } = state;
+  const { reading, sinks, loginStreak } = state;
   return {
     ...state,
-    loginStreak: undefined,
+    // only another JWT helps there: asking again with the same one is no use to anybody
+    loginStreak:
+      loginStreak !== undefined && factsOf(loginStreak.failure).retry === 'new-jwt' ? loginStreak : undefined,
     renewalStreak: undefined,
     reading: reading.failure === undefined ? reading : { ...reading, nextAt: Math.min(reading.nextAt, now) },
     sinks: sinks.map((sink) => (sink.failure === undefined ? sink : { ...sink, checkAt: now })),

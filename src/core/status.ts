@@ -98,7 +98,7 @@ export function describe(policy: Policy, state: State, moment: Moment): Exchange
       renewable: token.renewable,
       ttlMs: token.leaseMs,
     },
-    failure: latestFailure(state, onWall),
+    failure: latestFailure(state, next?.at, onWall),
     sinks: state.sinks.map((sink) => describeSink(sink, token, onWall)),
     nextAction:
       next && state.stopping === undefined
@@ -139,12 +139,17 @@ function failureInForce(
   return state.jwt === undefined ? state.reading.failure : (streak ?? state.reading.failure);
 }
 
-function latestFailure(state: State, onWall: (at: number) => number): FailureStatus | undefined {
+function latestFailure(
+  state: State,
+  nextCallAt: number | undefined,
+  onWall: (at: number) => number,
+): FailureStatus | undefined {
   const inForce = failureInForce(state);
   if (inForce === undefined) return undefined;
   const { title, hint } = factsOf(inForce.failure);
   const { code, evidence } = inForce.failure;
-  const retryAt = inForce.retryAt ?? state.reading.nextAt;
+  // a call may have to wait longer than its own backoff
+  const retryAt = inForce.retryAt === undefined ? state.reading.nextAt : (nextCallAt ?? inForce.retryAt);
   return {
     code,
     title,

@@ -227,9 +227,8 @@ describe('signals and ends', { concurrency: 4 }, () => {
 
   test('an exception or rejection that nobody expected: logged without secrets, ends with 1, the file whole (I10)', async (t) => {
     const world = await openFaultWorld(t);
-    const preload = `data:text/javascript,${encodeURIComponent(THROWING)}`;
     for (const signal of ['SIGUSR2', 'SIGWINCH'] as const) {
-      const sidecar = await startSidecar(t, world.configFile, { nodeFlags: ['--import', preload] });
+      const sidecar = await startSidecar(t, world.configFile, { preload: THROWING });
       await sidecar.event('listening');
       const token = await until('the token', world.token);
       sidecar.signal(signal);

@@ -184,8 +184,7 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
         console.table([{ a: 1 }]);
         process.emitWarning('deprecated');
       });`;
-    const nodeFlags = ['--import', `data:text/javascript,${encodeURIComponent(printing)}`];
-    const sidecar = await startSidecar(t, world.configFile, { nodeFlags });
+    const sidecar = await startSidecar(t, world.configFile, { preload: printing });
     await sidecar.event('listening');
     sidecar.signal('SIGUSR2');
     await until('it is printed', () => sidecar.err().includes('careful'));

@@ -6,6 +6,7 @@ import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { NODE_FLAGS } from '../support/node-flags.ts';
 import { reservePort } from '../support/ports.ts';
 import { procText } from '../support/proc.ts';
@@ -13,15 +14,16 @@ import { sidecarEntry } from '../support/program.ts';
 import { type Scope, scopeOf } from '../support/scope.ts';
 import { until } from '../support/settling.ts';
 import { openPeers, type Peers } from '../support/sidecar.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 
 export interface Surroundings {
   /** a command that runs the one after it, such as ['prlimit', '--nofile=64'] */
   readonly wrapper?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** more flags for Node, after the image's */
-  readonly nodeFlags?: readonly string[];
   /** the program, if not the one in dist/ */
   readonly entry?: string;
+  /** a module's text that runs before the program, which refuses Node's --import */
+  readonly preload?: string;
   /** where it prints to, if not to the test */
   readonly stdout?: number | undefined;
 }
@@ -50,9 +52,8 @@ const BASE_ENV = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ??
 
 /** Starts `run --config configFile`; resolves when it runs, which is before it has done anything. */
 export async function startSidecar(t: Scope, configFile: string, around: Surroundings = {}): Promise<SidecarProcess> {
-  const entry = around.entry ?? sidecarEntry();
-  const flags = [...NODE_FLAGS, ...(around.nodeFlags ?? [])];
-  const command = [process.execPath, ...flags, entry, 'run', '--config', configFile];
+  const entry = around.entry ?? (await entryAfter(t, around.preload));
+  const command = [process.execPath, ...NODE_FLAGS, entry, 'run', '--config', configFile];
   const [program = '', ...args] = [...(around.wrapper ?? []), ...command];
   const stdio: StdioOptions = ['ignore', around.stdout ?? 'pipe', 'pipe'];
   const child = spawn(program, args, { env: { ...BASE_ENV, ...around.env }, stdio });
@@ -101,6 +102,13 @@ export async function startSidecar(t: Scope, configFile: string, around: Surroun
       return { code, tookMs: performance.now() - startedAt };
     },
   };
+}
+
+async function entryAfter(t: Scope, preload: string | undefined): Promise<string> {
+  if (preload === undefined) return sidecarEntry();
+  const file = join(await temporaryDirectory(t), 'entry.mjs');
+  await writeFile(file, `${preload}\nawait import(${JSON.stringify(pathToFileURL(sidecarEntry()).href)});\n`);
+  return file;
 }
 
 /** Node itself running the program: not the wrapper, which has the same words in its command. */

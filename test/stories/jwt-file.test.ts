@@ -94,6 +94,17 @@ test('of two JWTs in a row the last one counts; those that come during a login a
   ]);
 });
 
+test('an expired JWT is sent once a minute, however often a refresh is asked for (A15)', () => {
+  const world = begin(new World());
+  world.vault.refusal = { code: 'jwt_expired' };
+  for (let seconds = 0; seconds < 600; seconds += 5) {
+    world.post({ type: seconds % 2 === 0 ? 'refresh-requested' : 'retry-requested' });
+    world.pass(5000);
+  }
+  const after = world.calls.filter(({ at }) => at >= T0 + 60_000);
+  assert.ok(after.length <= 10, `${after.length} logins in nine minutes`);
+});
+
 test('a JWT that comes while the login with the one before fails is used a second after it (A24)', () => {
   const world = begin(new World({ latencyMs: (effect) => (effect === 'log-in' ? 500 : 2) }));
   world.vault.refusal = { code: 'jwt_expired' };
