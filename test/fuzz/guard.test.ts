@@ -111,6 +111,7 @@ test('bytes of good requests changed at random: no more tokens than requests tha
     assert.ok(tokensIn(answer) <= deserving(bytes, port), replay);
     assert.doesNotMatch(answer, /^HTTP\/1\.1 5(?!03 )/m, replay);
   }
-  assert.ok(given > 20, `${given} tokens were given`);
+  // of the requests that the mutation pipelines only the first is answered
+  assert.ok(given > 10, `${given} tokens were given`);
   assert.equal(tokensIn(await askWithoutMore(port, request(port))), 1);
 });

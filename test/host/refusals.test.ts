@@ -89,7 +89,7 @@ test('variables that write or print what a process holds are refused by name (B1
   for (const [name, value] of Object.entries({
     NODE_TLS_REJECT_UNAUTHORIZED: '0',
     SSLKEYLOGFILE: 'keys',
-    NODE_DEBUG: 'timer',
+    NODE_DEBUG: 'http',
     NODE_DEBUG_NATIVE: 'diagnostics',
     NODE_REDIRECT_WARNINGS: 'warnings',
     NODE_V8_COVERAGE: 'coverage',
