@@ -130,9 +130,11 @@ test('a caller token on a mount that hangs holds requests for a second, then non
     assert.ok(!next.isSecret && next.tookMs < 100, `${next.tookMs} ms`);
   }
   wake();
-  now = 1000;
-  await until('it answers again', async () => (await timed()).isSecret);
-  assert.deepEqual(failures, [`${file} (the file system doesn't answer)`, undefined]);
+  await until('it answers again', async () => {
+    now += 1000;
+    return (await timed()).isSecret;
+  });
+  assert.deepEqual([...new Set(failures)], [`${file} (the file system doesn't answer)`, undefined]);
 });
 
 test('while the caller token hangs, clients get 401 in time, and probes and status are answered (K2, K11)', async (t) => {
