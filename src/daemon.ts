@@ -67,7 +67,7 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
   const { buildOpsApi } = await import('./http/ops-api.ts');
   const { closeApp } = await import('./http/limits.ts');
   const onRequest = (route: string, code: number) => observer.metrics.apiRequests.inc({ route, code });
-  const callerToken = await openCaller(settings.api.callerTokenFile, { now: clock.now, observer });
+  const callerToken = await openCaller(settings.api.callerTokenFile, observer);
   const metrics = () => observer.metrics.render(exchanges.views().map((view) => view.status()));
   // by the monotonic clock: a suspend is no time in which steps are missed
   const isStepping = () => performance.now() - exchanges.lastStepAt() < MOST_HEARTBEAT_MS;
@@ -117,13 +117,10 @@ async function listen(app: Listener, { host, port }: ListenAddress): Promise<str
 }
 
 /** Reads the caller token once at the start, so that a problem with it is logged before the first client gets 401. */
-async function openCaller(
-  path: string | undefined,
-  { now, observer }: { now: () => number; observer: Observer },
-): Promise<CallerToken | undefined> {
+async function openCaller(path: string | undefined, observer: Observer): Promise<CallerToken | undefined> {
   if (path === undefined) return undefined;
   const { openCallerToken } = await import('./http/caller-token.ts');
-  const callerToken = openCallerToken(path, { now, onRead: observer.callerTokenRead });
+  const callerToken = openCallerToken(path, observer.callerTokenRead);
   void callerToken();
   return callerToken;
 }

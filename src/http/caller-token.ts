@@ -14,29 +14,15 @@ import {
 /** Reads the secret, or says why there is none. Never rejects. */
 export type CallerToken = () => Promise<Secret | Failure>;
 
-export interface CallerTokenOptions {
-  /** milliseconds on any steady clock */
-  readonly now: () => number;
-  /** called after each reading; undefined where it succeeded */
-  readonly onRead: (failure: Failure | undefined) => void;
-}
-
-/** well below the deadline of a client, which then gets its 401 */
+/** Well below the deadline of a client, which then gets its 401. While a read hangs beyond it, later ones fail at once. */
 const DEADLINE_MS = 1000;
-/** Requests don't wait for a file that hung within this time: they would take the places of others. */
-const HOLD_OFF_MS = 1000;
 
-export function openCallerToken(path: string, { now, onRead }: CallerTokenOptions): CallerToken {
-  let hung: { readonly failure: Failure; readonly until: number } | undefined;
+/** @param onRead called after each reading, with undefined where it succeeded */
+export function openCallerToken(path: string, onRead: (failure: Failure | undefined) => void): CallerToken {
   return async () => {
-    if (hung !== undefined && now() < hung.until) return hung.failure;
-    const outcome = await readSmallFile(path, { deadlineMs: DEADLINE_MS });
-    const judged = judge(path, outcome);
-    const failure = judged instanceof Secret ? undefined : judged;
-    const isHung = isFileProblem(outcome) && outcome.problem === 'stuck';
-    hung = isHung && failure !== undefined ? { failure, until: now() + HOLD_OFF_MS } : undefined;
-    onRead(failure);
-    return judged;
+    const outcome = await readCallerToken(path);
+    onRead(outcome instanceof Secret ? undefined : outcome);
+    return outcome;
   };
 }
 

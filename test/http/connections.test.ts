@@ -232,6 +232,7 @@ test('closing cuts what is in flight after two seconds, and idle connections at 
   const silent = openSocket(port);
   const alive = openSocket(port);
   await once(silent.socket, 'connect');
+  silent.socket.write('GET /v1/token HTTP/1.1\r\nX-A: ');
   alive.socket.write(request(port, ['Connection: keep-alive']));
   await until('an answer', () => alive.answer() !== '');
   let startedAt = performance.now();
