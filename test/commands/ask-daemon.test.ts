@@ -11,6 +11,7 @@ import { command as token } from '../../src/commands/token.ts';
 import { command as wait } from '../../src/commands/wait.ts';
 import { listenOn, type PlainReply } from '../../src/dev/listen.ts';
 import { invoke } from '../support/invoke.ts';
+import { sidecarCommand } from '../support/program.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { assertPastProxy } from './env-proxy.ts';
 
@@ -69,7 +70,7 @@ test('a caller token that is missing, an address that is none: one line', async 
 });
 
 test('token, status and wait never use a proxy: it would see the caller token', async (t) => {
-  await assertPastProxy(t, [join(import.meta.dirname, '../../src/main.ts')]);
+  await assertPastProxy(t, sidecarCommand());
 });
 
 test('a redirect is not followed: the caller token goes to the listener alone', async (t) => {

@@ -18,7 +18,7 @@ const REPLIES: Readonly<Record<string, unknown>> = {
   '/readyz': { ready: true, reasons: [] },
 };
 
-/** @param program Node's flags and the entry */
+/** @param program the command that starts the sidecar, without its arguments */
 export async function assertPastProxy(t: TestContext, program: readonly string[]): Promise<void> {
   const seenByProxy: string[] = [];
   const proxyServer = createServer((client) => {
@@ -48,9 +48,9 @@ export async function assertPastProxy(t: TestContext, program: readonly string[]
   );
   const env = { PATH: process.env['PATH'] ?? '', NODE_USE_ENV_PROXY: '1', ...proxies };
   for (const command of ['token', 'status', 'wait']) {
-    const args = [...program, command, '--config', config];
+    const [file = '', ...args] = [...program, command, '--config', config];
     const code = await new Promise((resolve) => {
-      execFile(process.execPath, args, { env }, (error, out, err) => resolve(error === null ? 0 : out + err));
+      execFile(file, args, { env }, (error, out, err) => resolve(error === null ? 0 : out + err));
     });
     assert.equal(code, 0, command);
   }

@@ -7,11 +7,9 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setInterval as everyMs, setTimeout as pause } from 'node:timers/promises';
-import { assertPastProxy } from '../commands/env-proxy.ts';
 import { openSwarm, pipelined } from '../http/pipelining.ts';
 import { ask, askInTurn, closed, openSocket, portOf, request, statusesIn, without } from '../http/raw-socket.ts';
 import { openFiles } from '../support/proc.ts';
-import { sidecarCommand } from '../support/program.ts';
 import { until } from '../support/settling.ts';
 import { type FaultWorld, openFaultWorld, type Surroundings, startSidecar } from './sidecar-process.ts';
 
@@ -253,10 +251,6 @@ test('clients without the header that flood take nothing from the one that has i
     lags.push(await lag(world));
   });
   assert.ok(worst(lags) < MOST_LAG_SECONDS, `${lags}`);
-});
-
-test('the built program asks a daemon past every proxy of the environment', async (t) => {
-  await assertPastProxy(t, sidecarCommand());
 });
 
 test('a second instance on the same ports ends with 8, and the first one serves on (G15)', async (t) => {

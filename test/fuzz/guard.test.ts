@@ -12,7 +12,8 @@ import { firstSeed, mutated, tokenRequests } from './mutation.ts';
 import { deserving } from './strict-request.ts';
 
 const TOKEN = 'hvs.CAESIJfuzzfuzz';
-const MUTANTS = 800;
+/** a mutant that pipelines gets nothing, so many are needed for a few tokens */
+const MUTANTS = 1600;
 
 async function setUp(t: TestContext): Promise<number> {
   const view = fakeView();
