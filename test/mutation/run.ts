@@ -35,9 +35,10 @@ async function main(): Promise<number> {
       .flatMap((file) => mutantsOf(file, readFileSync(join(ROOT, file), 'utf8')).map((mutant) => ({ mutant, tests }))),
   ).filter(({ mutant }) => values.only === undefined || mutant.file.includes(values.only));
   const chosen = values.sample === undefined ? all : shuffled(all, Number(values.seed ?? 1));
+  console.log(`${all.length} mutants in ${new Set(all.map(({ mutant }) => mutant.file)).size} files`);
+  for (const tests of new Set(chosen.map((one) => one.tests))) await assertPasses(tests);
   const until =
     values.sample === undefined ? Number.POSITIVE_INFINITY : performance.now() + Number(values.sample) * 60_000;
-  console.log(`${all.length} mutants in ${new Set(all.map(({ mutant }) => mutant.file)).size} files`);
   const trials: Trial[] = [];
   let next = 0;
   const work = async () => {
@@ -53,6 +54,14 @@ async function main(): Promise<number> {
   };
   await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, work));
   return report(trials);
+}
+
+/** Tests that fail without a mutant would kill every one. @throws Error */
+async function assertPasses(tests: readonly string[]): Promise<void> {
+  const tree = openTree();
+  const passed = await tree.passes(tests);
+  tree.close();
+  if (!passed) throw new Error(`${tests.join(', ')} fail without any change`);
 }
 
 /** A copy of the source to mutate: the checkout itself stays as it is. */
@@ -71,14 +80,15 @@ function openTree() {
   ])
     cpSync(join(ROOT, name), join(directory, name), { recursive: true });
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
+  const passes = (tests: readonly string[]) => pass(directory, globSync([...tests], { cwd: directory }).sort());
   return {
+    passes,
     async attempt(mutant: Mutant, tests: readonly string[]): Promise<Trial['outcome']> {
       if (isEquivalent(mutant)) return 'equivalent';
       const path = join(directory, mutant.file);
       const original = readFileSync(path, 'utf8');
       writeFileSync(path, mutant.text);
-      const files = globSync([...tests], { cwd: directory }).sort();
-      const passed = await pass(directory, files);
+      const passed = await passes(tests);
       writeFileSync(path, original);
       if (passed)
         console.log(`survived: ${mutant.file}:${mutant.line}: ${mutant.before}  ->  ${mutant.after || '(left out)'}`);
