@@ -130,7 +130,7 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
       for (const jwt of ['quick', 'slow']) await writeFile(path(name, jwt), await world.issuer.mint());
     }
     await world.configure({}, { exchanges: Object.fromEntries(exchanges('quick')) });
-    // opening one of the slow files holds a thread for eight seconds: five of them, and four threads
+    // opening one of the slow files holds a thread for eight seconds, and so takes longer than any read may
     const slow = names.flatMap((name) => ['-P', path(name, 'slow')]);
     const inject = ['-e', 'trace=openat', '-e', 'inject=openat:delay_enter=8s'];
     const { event, signal } = await startSidecar(t, world.configFile, {
@@ -153,6 +153,9 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
     assert.deepEqual(await Promise.all(names.map((name) => servedBy(world, name))), before);
     assert.ok(performance.now() - askedAt < 1000);
     assert.equal((await fetch(`${world.ops}/livez`)).status, 200);
+    for (const name of names) await writeFile(path(name, 'quick'), await world.issuer.mint());
+    await world.configure({}, { exchanges: Object.fromEntries(exchanges('quick')) });
+    signal('SIGHUP');
     await until(
       'all have another token',
       async () => (await tokens()).every((token, index) => token !== before[index]),

@@ -146,7 +146,8 @@ describe('clocks that somebody sets', { concurrency: 3 }, () => {
       assert.equal(world.token(), token);
       assert.equal(await served(world), token);
       const seconds = (performance.now() - steppedAt) / 1000;
-      assert.ok(cpuMs(pid) - cpuBefore < 100 * seconds, `${cpuMs(pid) - cpuBefore} ms of processor in ${seconds} s`);
+      // each look at a faked clock reads a file; a loop that never rests would take 1,000 ms a second
+      assert.ok(cpuMs(pid) - cpuBefore < 300 * seconds, `${cpuMs(pid) - cpuBefore} ms of processor in ${seconds} s`);
       assert.ok(renewals().length <= before + 3 + seconds, 'no burst of renewals');
       assert.deepEqual([log().some((line) => line.event === 'not_ready'), (await stop()).code], [false, 0]);
     });
