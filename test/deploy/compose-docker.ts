@@ -26,15 +26,13 @@ export interface Docker {
 export async function openDocker(t: TestContext): Promise<Docker> {
   if (process.getuid?.() !== 0) throw new Error('a Docker engine needs root');
   debian('containerd', 'runc', 'iptables', 'util-linux', 'kmod');
-  let close = async () => {};
-  t.after(() => close());
   const corner = await temporaryDirectory(t);
   const at = (name: string) => join(corner, name);
   const host = `unix://${at('docker.sock')}`;
   const environment = { ...process.env, DOCKER_HOST: host, PATH: `${at('bin')}:${process.env['PATH']}` };
   await installCompose(at('bin'));
   await writeFile(at('daemon.json'), JSON.stringify(daemonConfig(host, at)));
-  close = await launch(at);
+  t.after(await launch(at));
   const dispatcher = new Agent({ connect: { socketPath: at('docker.sock') } });
   const docker: Docker = {
     async call(method, path, tar) {

@@ -19,8 +19,6 @@ export interface Engine {
 
 export async function openEngine(t: TestContext): Promise<Engine> {
   debian('podman', 'runc', 'ca-certificates');
-  let close = async () => {};
-  t.after(() => close());
   const corner = await temporaryDirectory(t);
   const at = (name: string) => join(corner, name);
   const [graph, run] = [at('graph'), at('run')];
@@ -39,11 +37,11 @@ export async function openEngine(t: TestContext): Promise<Engine> {
   };
   const podman = async (...args: readonly string[]) =>
     (await promisify(execFile)('podman', args, { env: environment, maxBuffer: 1 << 26 })).stdout;
-  close = async () => {
+  t.after(async () => {
     await podman('rm', '--all', '--force', '--time=0');
     // the storage driver keeps its directory mounted on itself
     spawnSync('umount', ['--quiet', join(graph, 'overlay')]);
-  };
+  });
   return { podman, environment };
 }
 
