@@ -95,5 +95,16 @@ test('a thousand clients that wait for the next token have it within 100 ms of i
   await exchanges.close();
 });
 
+test('a suspend of an hour is no time in which an exchange missed its steps (K25)', async () => {
+  const { exchanges, time } = setUp([settingsFor(0)]);
+  await time.pass(T0 + 10_000, () => false);
+  const before = exchanges.lastStepAt();
+  time.now += 3_600_000;
+  // health compares it with performance.now(), which stops during a suspend
+  assert.ok(before <= performance.now() && performance.now() - before < 60_000);
+  assert.equal(exchanges.lastStepAt(), before);
+  await exchanges.close();
+});
+
 const mostWithin = (instants: readonly number[], ms: number): number =>
   Math.max(...instants.map((from) => instants.filter((at) => at >= from && at < from + ms).length));
