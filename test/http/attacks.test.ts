@@ -41,7 +41,7 @@ for (const [what, attacks] of [
   ['smuggling, and other protocols', SMUGGLING],
   ['huge requests', HUGE],
 ] as const) {
-  test(`${what}: none of ${attacks.length} gets the token, and no reply repeats anything`, async (t) => {
+  test(`none of ${attacks.length} attacks gets the token, and no reply repeats anything: ${what}`, async (t) => {
     const { port, secrets, token, log } = await setUp(t);
     const names = new Set<string>();
     for (const attack of attacks) {

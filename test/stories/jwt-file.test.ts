@@ -152,7 +152,7 @@ const UNUSABLE: readonly (readonly [rows: string, what: string, jwt: string | Fa
 ];
 
 for (const [rows, what, jwt] of UNUSABLE) {
-  test(`${rows}: the file becomes ${what}: the JWT before stays in use, one warning, and the next good one is taken within one poll`, () => {
+  test(`the file becomes ${what}: the JWT before stays in use, one warning, and the next good one is taken within one poll (${rows})`, () => {
     const { world, told } = observedWorld();
     begin(world, jwtOf(0, 24 * HOUR));
     world.pass(1000);

@@ -108,7 +108,7 @@ for (const [row, code] of [
   ['C12', 'login_forbidden'],
   ['C13', 'mount_missing'],
 ] as const) {
-  test(`${row}: ${code}: the token stays, its renewals go on, logins come ever more slowly, and a change wakes them`, () => {
+  test(`${code}: the token stays, its renewals go on, logins come ever more slowly, and a change wakes them (${row})`, () => {
     const world = begin(new World({ random: seededRandom(12) }));
     world.pass(SECOND);
     world.vault.refusal = { code };
@@ -200,7 +200,7 @@ const NO_GRANTS: readonly (readonly [rows: string, what: string, status: number,
 ];
 
 for (const [row, what, status, body] of NO_GRANTS) {
-  test(`${row}: ${what} is no token: the one in hand stays, and Vault is asked no more than usual`, () => {
+  test(`${what} is no token: the one in hand stays, and Vault is asked no more than usual (${row})`, () => {
     const outcome = judged(status, body);
     assert.ok('code' in outcome);
     const { world, told } = observedWorld({ random: seededRandom(24) });
