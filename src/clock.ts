@@ -1,7 +1,7 @@
 // The real clock. Its `now` counts on the monotonic clock, which nobody can set, and adds the time for which the machine
 // was suspended. It is anchored once to the wall clock, so that instants read as epoch milliseconds.
 //
-// A suspend shows as a jump of the wall clock that the system's uptime confirms. Neither is trusted alone: anybody may set
+// A suspend shows as a jump of the wall clock that the system's uptime confirms. Neither is trusted alone: an operator may set
 // the wall clock, and in some containers /proc/uptime is missing, frozen or that of something else.
 
 import { uptime } from 'node:os';
@@ -43,7 +43,7 @@ export function openSystemClock(clocks: SystemClocks = SYSTEM): Clock {
   };
 }
 
-/** Never goes back, goes on through a suspend, and ignores whoever sets the wall clock. */
+/** Never goes back, goes on through a suspend, and ignores changes of the wall clock. */
 export function openSteadyClock({ monotonic, wall, uptime: up }: SystemClocks): () => number {
   const uptimeNow = () => {
     try {

@@ -45,7 +45,7 @@ export function addGuard(app: FastifyInstance, { listen, callerToken }: GuardOpt
 
 /**
  * The ops API holds no token, but it names identities and policies: a web page must not read it. Probes and scrapes use
- * an address, so a rebound DNS name is told apart by its Host.
+ * an address, so its Host reveals a rebound DNS name.
  */
 export function addOpsGuard(app: FastifyInstance, listen: ListenAddress): void {
   app.addHook('onRequest', async ({ raw, headers }, reply) => {

@@ -82,6 +82,7 @@ test('a rotated client certificate is the one shown from then on; half a pair le
   assert.equal(await outcome(client), '200 first');
   await writeFile(tls.clientKeyFile, second.key);
   assert.equal(await outcome(client), '200 second');
+  assert.notEqual(await outcome(openClient(t, address, { tls: { caFile: tls.caFile } })), '200');
 });
 
 test('a redirect from https to http is blocked, whatever its host: no token and no JWT in the clear (C5)', async (t) => {

@@ -247,24 +247,3 @@ test('a new CA file is used at the next call; a bad one leaves the old trust; at
     assert.match(await outcome(openClient(t, address, { tls: { caFile } })), /^vault_tls_files: /);
   }
 });
-
-test('a client certificate is shown; half a rotated pair keeps the old one (E6)', async (t) => {
-  const directory = await temporaryDirectory(t);
-  const ca = makeCa(directory);
-  const address = await tlsPeer(t, { ...ca.issue(), ca: ca.cert, requestCert: true, rejectUnauthorized: true });
-  const tls = {
-    caFile: join(directory, 'ca.pem'),
-    clientCertFile: join(directory, 'client.pem'),
-    clientKeyFile: join(directory, 'client.key'),
-  };
-  const [first, second] = [ca.issue({ name: 'app' }), ca.issue({ name: 'app' })];
-  await writeFile(tls.clientCertFile, first.cert);
-  await writeFile(tls.clientKeyFile, first.key);
-  const client = openClient(t, address, { tls });
-  assert.equal(await outcome(client), '200');
-  await writeFile(tls.clientCertFile, second.cert);
-  assert.equal(await outcome(client), '200');
-  await writeFile(tls.clientKeyFile, second.key);
-  assert.equal(await outcome(client), '200');
-  assert.notEqual(await outcome(openClient(t, address, { tls: { caFile: tls.caFile } })), '200');
-});
