@@ -59,7 +59,7 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
   closers.push(() => exchanges.stop());
   await within(clock, HEAD_START_MS, exchanges.started);
   const observer = await openObserver();
-  closers.push(async () => observer.log.flush());
+  closers.push(() => observer.log.flush());
   observer.configRead(true, clock.wall());
   early.tellTo(observer);
 
@@ -98,7 +98,7 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
     async stop() {
       // at the same time: kubelet may leave two seconds for all of it
       await within(clock, STOP_MS, Promise.all([closeApp(api), closeApp(ops), exchanges.stop()]));
-      observer.log.flush();
+      await observer.log.flush();
     },
   };
 }

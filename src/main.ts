@@ -99,7 +99,7 @@ function outputFailed(stream: NodeJS.WriteStream, code: string | undefined): voi
     exit(ERRORS.sink_failed.exit);
   }
   // a command that is done has its exit code by then
-  setImmediate(() => process.exit());
+  setImmediate(() => exit(Number(process.exitCode ?? 0)));
 }
 
 async function main(argv: readonly string[]): Promise<number> {

@@ -39,7 +39,7 @@ Exit codes: 0 delivered; 4 Vault refused the login; 5 Vault unreachable; 6 no us
     timeout.cancel();
     const statuses = exchanges.views().map((view) => view.status());
     await within(clock, CLOSE_MS, exchanges.close());
-    observer.log.flush();
+    await observer.log.flush();
     const unfinished = statuses.filter(({ started }) => !started);
     if (unfinished.length === 0) return 0;
     for (const status of unfinished) io.err(`exchange ${status.exchange}: ${whyUnfinished(status)}`);

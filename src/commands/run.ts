@@ -33,8 +33,7 @@ Signals: SIGTERM, SIGINT stop; SIGHUP rereads the config; SIGUSR2 logs in again.
     io.onCrash((error) => {
       const evidence = error instanceof Error ? scrub(String(error.stack)) : 'not an error';
       if (log === undefined) return io.err(evidence);
-      log.write('error', 'crashed', { evidence });
-      log.flush();
+      log.writeLast('error', 'crashed', { evidence });
     });
     const openObserver = async () => {
       const observe = await import('../observe/observe.ts');

@@ -2,6 +2,7 @@
 // A line never holds a secret: only named members are ever passed in, and whatever looks like a JWT or a Vault token
 // in the finished line is cut out. Writing never blocks: a reader that stalls costs lines, which are counted.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import pino from 'pino';
 import { linesWithoutControls, scrub } from '../core/secret.ts';
 import type { LogLevel } from '../core/settings.ts';
@@ -13,7 +14,9 @@ export interface Log {
   write(level: LogLevel, event: string, fields?: LogFields, wall?: number): void;
   setLevel(level: LogLevel): void;
   /** Before the process ends: what its reader doesn't take within a second is lost. */
-  flush(): void;
+  flush(): Promise<void>;
+  /** The line after which the process ends: it is written when this returns, even if all file threads are taken. */
+  writeLast(level: LogLevel, event: string, fields: LogFields): void;
 }
 
 /** Where lines go: a file descriptor, or a function that takes whole lines. */
@@ -22,6 +25,8 @@ export type LogTarget = number | ((line: string) => void);
 const BUFFER_BYTES = 1024 * 1024;
 /** What the end of the process waits for a reader that stalls. */
 const FLUSH_MS = 1000;
+/** And for the line that one of Node's file threads writes at the moment. */
+const IN_FLIGHT_MS = 100;
 
 /** @param onDropped called once for each line that a stalled reader costs */
 export function openLog(level: LogLevel, target: LogTarget, onDropped: () => void): Log {
@@ -37,16 +42,22 @@ export function openLog(level: LogLevel, target: LogTarget, onDropped: () => voi
     },
     destination,
   );
+  const write: Log['write'] = (at, event, fields = {}, wall = Date.now()) => {
+    wallOfLine = wall;
+    logger[at]({ event, ...safe(fields) });
+  };
   return {
-    write(at, event, fields = {}, wall = Date.now()) {
-      wallOfLine = wall;
-      logger[at]({ event, ...safe(fields) });
-    },
+    write,
     setLevel(next) {
       logger.level = next;
     },
-    flush: () => {
-      if ('flush' in destination) destination.flush();
+    async flush() {
+      if ('flush' in destination) await destination.flush();
+    },
+    writeLast(at, event, fields) {
+      if ('hold' in destination) destination.hold();
+      write(at, event, fields);
+      if ('flush' in destination) void destination.flush();
     },
   };
 }
@@ -75,9 +86,12 @@ function openDestination(fd: number, onDropped: () => void) {
   destination.on('write', () => {
     isBroken = false;
   });
+  // the library's property, missing in its types: a line that is shorter waits for a flush
+  const hold = (minLength: number) => void Object.assign(destination, { minLength });
   return {
     write: (line: string) => void (isClosed || destination.write(line)),
-    flush() {
+    hold: () => hold(BUFFER_BYTES),
+    async flush() {
       giveUpAt = performance.now() + FLUSH_MS;
       try {
         if (!isBroken) destination.flushSync();
@@ -86,7 +100,13 @@ function openDestination(fd: number, onDropped: () => void) {
       }
       // pino flushes once more as the process exits, and sonic-boom would go on for ever where writing fails
       isClosed = isBroken;
-      if (isClosed) destination.destroy();
+      if (isClosed) return destination.destroy();
+      hold(BUFFER_BYTES);
+      await Promise.race([
+        new Promise((resolve) => destination.flush(resolve)),
+        pause(IN_FLIGHT_MS, undefined, { ref: false }),
+      ]);
+      hold(0);
     },
   };
 }

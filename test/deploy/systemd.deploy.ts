@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import packageJson from '../../package.json' with { type: 'json' };
+import { cli } from '../support/program.ts';
 import { readmeCommands } from '../support/readme.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -36,7 +37,7 @@ test('the same sources give the same package, byte for byte, and Debian has noth
   const directory = await temporaryDirectory(t);
   execFileSync('dpkg-deb', ['--extract', PACKAGE, directory]);
   const manual = gunzipSync(await readFile(`${directory}/usr/share/man/man1/vault-token-sidecar.1.gz`)).toString();
-  const help = execFileSync(process.execPath, ['src/main.ts', '--help'], { encoding: 'utf8' });
+  const help = (await cli(['--help'])).out;
   const commands = [...help.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name);
   assert.ok(commands.length >= 12);
   for (const name of commands)

@@ -80,7 +80,7 @@ export class SimulatedSidecar {
     this.#parts.time.touch();
   }
 
-  /** SIGUSR1 */
+  /** SIGUSR2 */
   refresh(): void {
     for (const view of this.#running?.exchanges.views() ?? []) view.refresh();
     this.#parts.time.touch();
