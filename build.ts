@@ -52,7 +52,7 @@ export const bundle = () =>
     target: 'node24',
     format: 'esm',
     mainFields: ['module', 'main'],
-    alias: { 'node:http2': './src/absent-http2.ts' },
+    alias: { 'node:http2': './src/host/absent-http2.ts' },
     // the CommonJS packages among the dependencies call it
     banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
     minify: true,

@@ -2,14 +2,14 @@
 // Start: the exchanges read and log in at once; logger, metrics and listeners follow, so the first token waits for none.
 // Stop: HTTP and exchanges end at the same time, then the log is flushed; all within a second and a half.
 
-import { openSystemClock, within } from './clock.ts';
 import { ExchangeError } from './core/errors.ts';
 import type { ListenAddress, Settings } from './core/settings.ts';
-import { type Exchanges, openExchanges } from './exchanges.ts';
+import { openSystemClock, within } from './exchange/clock.ts';
+import { type Exchanges, openExchanges } from './exchange/exchanges.ts';
+import type { Clock } from './exchange/runner.ts';
 import type { CallerToken } from './http/caller-token.ts';
 import { openLateObserver } from './observe/late-observer.ts';
 import type { Observer } from './observe/observe.ts';
-import type { Clock } from './runner.ts';
 
 export interface DaemonParts {
   readonly settings: Settings;

@@ -13,10 +13,10 @@ for (const print of ['log', 'info', 'debug', 'dir'] as const) console[print] = c
 import { parseArgs } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
 import { type Command, type Flags, type Io, UsageError } from './commands/command.ts';
-import { ConfigError } from './config.ts';
+import { ConfigError } from './config/parse.ts';
 import { ERRORS, ExchangeError } from './core/errors.ts';
 import { scrub } from './core/secret.ts';
-import { unsafeStart } from './refusals.ts';
+import { unsafeStart } from './host/refusals.ts';
 
 const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{ command: Command }> }>> = {
   run: { summary: 'the daemon', load: () => import('./commands/run.ts') },

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
-import { DIAGNOSES } from '../src/core/diagnosis-codes.ts';
 import { ERRORS } from '../src/core/errors.ts';
+import { DIAGNOSES } from '../src/doctor/diagnose/codes.ts';
 
 const FILES = globSync('src/**/*.ts')
   .filter((file) => !file.endsWith('.d.ts'))

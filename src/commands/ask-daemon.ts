@@ -2,7 +2,7 @@
 
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import { parseListen } from '../config-address.ts';
+import { parseListen } from '../config/address.ts';
 import { ExchangeError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import type { ListenAddress } from '../core/settings.ts';

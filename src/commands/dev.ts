@@ -5,7 +5,7 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseConfig } from '../config.ts';
+import { parseConfig } from '../config/parse.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
 import { type Issuer, openIssuer } from '../dev/issuer.ts';
 import { openDevVault } from '../dev/vault.ts';

@@ -1,21 +1,21 @@
 // Looks at everything that a login takes, and tells what is wrong, the cause first, with the remedy; or that all is well.
 
-import { openDeadline, openSystemClock, within } from '../clock.ts';
-import { ConfigError, type ParsedConfig } from '../config.ts';
-import { brokenFinding, diagnose, diagnoseConfig, diagnoseListeners } from '../core/diagnosis.ts';
-import { openNotes, wellFacts } from '../core/diagnosis-facts.ts';
-import type { Evidence, ListenerFacts } from '../core/evidence.ts';
-import { type Finding, fold } from '../core/finding.ts';
+import { ConfigError, type ParsedConfig } from '../config/parse.ts';
 import { scrub } from '../core/secret.ts';
 import type { Settings } from '../core/settings.ts';
 import { describe, openChecks } from '../doctor/checks.ts';
+import { brokenFinding, diagnose, diagnoseConfig, diagnoseListeners } from '../doctor/diagnose/diagnose.ts';
+import type { Evidence, ListenerFacts } from '../doctor/diagnose/evidence.ts';
+import { type Finding, fold } from '../doctor/diagnose/finding.ts';
+import { openNotes, wellFacts } from '../doctor/diagnose/well-facts.ts';
 import { type Gathering, gather } from '../doctor/gather.ts';
-import { inspectListeners } from '../doctor/listeners.ts';
+import { inspectListeners } from '../doctor/probes/listeners.ts';
+import { type Report, renderReports } from '../doctor/report.ts';
+import { openDeadline, openSystemClock, within } from '../exchange/clock.ts';
+import { findOperatorToken } from '../setup/operator-token.ts';
 import { askStatus } from './ask-daemon.ts';
 import { CONFIG_OPTION, type Command, type Flags, type Io } from './command.ts';
-import { type Report, renderReports } from './doctor-report.ts';
 import { chosenExchanges, loadSettings } from './load-settings.ts';
-import { findOperatorToken } from './operator-token.ts';
 
 /** Checks that go on then are reported as unfinished. With loading and the revocation all ends within 20 s. */
 const GATHERING_MS = 11_000;

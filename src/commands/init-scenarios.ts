@@ -1,7 +1,7 @@
 // The usual ways to a workload JWT: for each the config, and what is needed beside it and Vault's own setup.
 
-import type { ConfigFile } from '../config-schema.ts';
-import { quoted } from '../core/provision-text.ts';
+import type { ConfigFile } from '../config/schema.ts';
+import { quoted } from '../setup/text.ts';
 import { UsageError } from './command.ts';
 
 export interface Scenario {

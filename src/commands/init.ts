@@ -3,10 +3,10 @@
 
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { parseConfig } from '../config.ts';
-import { planProvision } from '../core/provision.ts';
-import { asScript, quoted } from '../core/provision-text.ts';
+import { parseConfig } from '../config/parse.ts';
 import { unprintableIn } from '../core/secret.ts';
+import { planProvision } from '../setup/plan.ts';
+import { asScript, quoted } from '../setup/text.ts';
 import { CONFIG_OPTION, type Command, type Flags, textFlag, UsageError } from './command.ts';
 import { SCENARIOS, type Scenario } from './init-scenarios.ts';
 import { plannedExchanges } from './setup.ts';

@@ -1,7 +1,7 @@
 // Where a command's settings come from: the file that --config names, or the environment alone.
 
 import { basename } from 'node:path';
-import { ConfigError, configFromEnvironment, type ParsedConfig, parseConfig } from '../config.ts';
+import { ConfigError, configFromEnvironment, type ParsedConfig, parseConfig } from '../config/parse.ts';
 import type { ExchangeSettings, Settings } from '../core/settings.ts';
 import { fileProblemText, isFileProblem, readSmallFile } from '../files/small-file.ts';
 import { type Flags, type Io, textFlag, UsageError } from './command.ts';

@@ -1,9 +1,9 @@
 // The daemon's own machine, stopped when every exchange has delivered once: for CI jobs and init containers.
 
-import { openDeadline, openSystemClock, within } from '../clock.ts';
 import { ERRORS } from '../core/errors.ts';
 import type { ExchangeStatus } from '../core/status.ts';
-import { openExchanges } from '../exchanges.ts';
+import { openDeadline, openSystemClock, within } from '../exchange/clock.ts';
+import { openExchanges } from '../exchange/exchanges.ts';
 import { openObserver } from '../observe/observe.ts';
 import { CONFIG_OPTION, type Command, parseTimeout } from './command.ts';
 import { loadSettings } from './load-settings.ts';

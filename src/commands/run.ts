@@ -2,14 +2,14 @@
 // config and keeps the old one if the new is bad, SIGUSR2 asks for fresh logins. Not SIGUSR1: Node
 // blocks that one when the image's --disable-sigusr1 keeps its inspector shut.
 
-import { openSystemClock } from '../clock.ts';
-import { ConfigError } from '../config.ts';
+import { ConfigError } from '../config/parse.ts';
 import { ExchangeError } from '../core/errors.ts';
 import { scrub } from '../core/secret.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
+import { openSystemClock } from '../exchange/clock.ts';
+import type { Systemd } from '../host/systemd.ts';
 import type { Log } from '../observe/log.ts';
 import type { Observer } from '../observe/observe.ts';
-import type { Systemd } from '../systemd.ts';
 import { CONFIG_OPTION, type Command, type Flags, type Io } from './command.ts';
 import { loadSettings } from './load-settings.ts';
 
@@ -87,7 +87,7 @@ function onStopSignal(io: Io): Promise<void> {
 }
 
 async function reportToSystemd(daemon: Daemon, { log }: Observer, env: Io['env']): Promise<Systemd> {
-  const { openSystemd } = await import('../systemd.ts');
+  const { openSystemd } = await import('../host/systemd.ts');
   const systemd = openSystemd({
     clock: openSystemClock(),
     env,

@@ -1,6 +1,6 @@
 // Prints the config's JSON Schema, for editors and for checks in a pipeline.
 
-import { configJsonSchema } from '../config-schema.ts';
+import { configJsonSchema } from '../config/schema.ts';
 import type { Command } from './command.ts';
 
 export const command: Command = {

@@ -1,14 +1,14 @@
 // Prints what Vault needs for the exchanges of a config, as commands, JSON or HCL; or applies it.
 
-import { ConfigError } from '../config.ts';
-import { type PlannedExchange, planProvision } from '../core/provision.ts';
-import { asHcl, asScript } from '../core/provision-text.ts';
+import { ConfigError } from '../config/parse.ts';
 import { withoutControls } from '../core/secret.ts';
 import type { ExchangeSettings, Settings } from '../core/settings.ts';
 import { decodeWorkloadJwt } from '../core/workload-jwt.ts';
+import { applySetup } from '../setup/apply.ts';
+import { type PlannedExchange, planProvision } from '../setup/plan.ts';
+import { asHcl, asScript } from '../setup/text.ts';
 import { openEnvSource } from '../sources/env.ts';
 import { readJwtFile } from '../sources/file.ts';
-import { applySetup } from './apply-setup.ts';
 import { CONFIG_OPTION, type Command, type Io } from './command.ts';
 import { chosenExchanges, loadSettings } from './load-settings.ts';
 

@@ -1,7 +1,7 @@
 // Checks the config and prints what it means and where each value came from; touches no network.
 
-import { planProvision } from '../core/provision.ts';
 import { withoutControls } from '../core/secret.ts';
+import { planProvision } from '../setup/plan.ts';
 import { CONFIG_OPTION, type Command } from './command.ts';
 import { loadSettings } from './load-settings.ts';
 import { plannedExchanges } from './setup.ts';

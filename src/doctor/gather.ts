@@ -2,12 +2,8 @@
 // each is evidence, and so is a check that throws or isn't done in time.
 
 import { ExchangeError, type Failure } from '../core/errors.ts';
-import type { Evidence, Seen } from '../core/evidence.ts';
-import { planProvision } from '../core/provision.ts';
-import { changesOf } from '../core/provision-diff.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ExchangeSettings, SetupSettings, VaultSettings } from '../core/settings.ts';
-import { HEALTH_REQUEST, judgeHealth } from '../core/vault-health.ts';
 import {
   type Grant,
   judgeGrant,
@@ -18,16 +14,20 @@ import {
   revocationRequest,
 } from '../core/vault-protocol.ts';
 import { decodeWorkloadJwt, readJwt } from '../core/workload-jwt.ts';
+import { changesOf } from '../setup/diff.ts';
+import { planProvision } from '../setup/plan.ts';
+import { readCurrent } from '../setup/read-current.ts';
 import { openSink } from '../sinks/open-sink.ts';
 import { openSource } from '../sources/open-source.ts';
 import { openVaultClient, type VaultClient } from '../vault/client.ts';
-import { readCurrent } from '../vault/operator.ts';
-import { readCertificate } from './certificate.ts';
 import { openChecks } from './checks.ts';
-import { inspectHeldToken } from './held-token.ts';
-import { inspectIssuer } from './issuer.ts';
-import { inspectFile } from './jwt-file.ts';
-import { probeMount } from './mount.ts';
+import type { Evidence, Seen } from './diagnose/evidence.ts';
+import { HEALTH_REQUEST, judgeHealth } from './diagnose/vault-health.ts';
+import { readCertificate } from './probes/certificate.ts';
+import { inspectHeldToken } from './probes/held-token.ts';
+import { inspectIssuer } from './probes/issuer.ts';
+import { inspectFile } from './probes/jwt-file.ts';
+import { probeMount } from './probes/mount.ts';
 
 export interface Gathering {
   /** Returns what is known so far. */

@@ -4,9 +4,9 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { ListenAddress } from '../core/settings.ts';
 import type { ExchangeStatus } from '../core/status.ts';
+import type { ExchangeView } from '../exchange/view.ts';
 import type { CallerToken } from './caller-token.ts';
 import { mostConnections } from './connections.ts';
-import type { ExchangeView } from './exchange-view.ts';
 import { addOpsGuard } from './guard.ts';
 import { type AppOptions, limitRate, openApp, openGate, sendError } from './limits.ts';
 import { STATUS_REPLY, statusBody } from './status-body.ts';

@@ -2,8 +2,8 @@
 // memory and never calls Vault. Member names are those of RFC 8693, section 2.2.1.
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { ExchangeView, ServedToken } from '../exchange/view.ts';
 import { mostConnections } from './connections.ts';
-import type { ExchangeView, ServedToken } from './exchange-view.ts';
 import { addGuard, type GuardOptions } from './guard.ts';
 import { type AppOptions, limitRate, openApp, openGate, sendError } from './limits.ts';
 

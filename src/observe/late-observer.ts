@@ -1,7 +1,7 @@
 // Stands in for the observer until it is there: the first login doesn't wait for logger and metrics to be loaded, which
 // takes longer than the login. What is told meanwhile is kept, and told in the same order.
 
-import type { RunnerObserver } from '../runner.ts';
+import type { RunnerObserver } from '../exchange/runner.ts';
 
 export interface LateObserver extends RunnerObserver {
   /** Tells what was kept, and from now on everything at once. */

@@ -4,7 +4,7 @@ import type { Failure } from '../core/errors.ts';
 import type { LogLevel } from '../core/settings.ts';
 import type { ExchangeEvent, Moment, Policy, State } from '../core/state.ts';
 import { describe, type ExchangeStatus } from '../core/status.ts';
-import type { RunnerObserver, VaultCall } from '../runner.ts';
+import type { RunnerObserver, VaultCall } from '../exchange/runner.ts';
 import { type Log, type LogFields, type LogTarget, openLog } from './log.ts';
 import { type Metrics, type MetricsOptions, openMetrics } from './metrics.ts';
 import { failureFields, openFailureNews, tellOfJwt, tellOfReadiness, tellOfSink, tellOfToken } from './news.ts';

@@ -4,8 +4,8 @@
 import { ExchangeError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import { type FileProblem, fileProblemText, isFileProblem, readSmallFile } from '../files/small-file.ts';
-import { openReadings, type Sighting } from './readings.ts';
 import type { JwtSource } from './source.ts';
+import { openReadings, type Sighting } from './torn-read.ts';
 import { watchDirectoryOf } from './watch.ts';
 
 export function openFileSource(path: string, onHint: () => void): JwtSource {

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ConfigError, configFromEnvironment } from '../../src/config.ts';
-import { parseDuration } from '../../src/config-duration.ts';
-import { configJsonSchema } from '../../src/config-schema.ts';
+import { parseDuration } from '../../src/config/duration.ts';
+import { ConfigError, configFromEnvironment } from '../../src/config/parse.ts';
+import { configJsonSchema } from '../../src/config/schema.ts';
 import { APP, BASE, memberNames, parse, problemsOf, withApp, withSink, withVault } from '../support/configs.ts';
 
 const DURATION = 'must be a duration such as "90s" or "1h30m", or whole seconds';

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { configJsonSchema } from '../../src/config-schema.ts';
+import { configJsonSchema } from '../../src/config/schema.ts';
 import { BASE, memberNames, parse, problemsOf, withApp, withSink, withVault } from '../support/configs.ts';
 
 test('what is refused is taken where the config says that it is meant (B3, B7, B8)', () => {

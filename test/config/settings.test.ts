@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ConfigError, configFromEnvironment } from '../../src/config.ts';
+import { ConfigError, configFromEnvironment } from '../../src/config/parse.ts';
 import { APP, BASE, parse, problemsOf, withApp, withSink, withVault } from '../support/configs.ts';
 
 const exchangeOf = (config: unknown, env?: Record<string, string>) => parse(config, env).settings.exchanges[0];

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { Secret } from '../../src/core/secret.ts';
 import { type Handler, listenOn } from '../../src/dev/listen.ts';
-import { inspectIssuer } from '../../src/doctor/issuer.ts';
+import { inspectIssuer } from '../../src/doctor/probes/issuer.ts';
 
 const LOOKING = { timeoutMs: 5000, fetchIssuer: false };
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import type { Report } from '../../src/commands/doctor-report.ts';
+import type { Report } from '../../src/doctor/report.ts';
 import { NODE_FLAGS } from '../support/node-flags.ts';
 import { sidecarEntry } from '../support/program.ts';
 import { temporaryDirectory } from '../support/temporary.ts';

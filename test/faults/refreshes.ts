@@ -7,9 +7,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import { openDevVault } from '../../src/dev/vault.ts';
-import { openExchanges } from '../../src/exchanges.ts';
+import { openExchanges } from '../../src/exchange/exchanges.ts';
+import type { Clock } from '../../src/exchange/runner.ts';
 import { openObserver } from '../../src/observe/observe.ts';
-import type { Clock } from '../../src/runner.ts';
 import { until } from '../support/settling.ts';
 import { settingsOf } from '../support/sidecar.ts';
 

@@ -5,8 +5,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ConfigError, configFromEnvironment, type ParsedConfig, parseConfig } from '../../src/config.ts';
-import { parseDuration } from '../../src/config-duration.ts';
+import { parseDuration } from '../../src/config/duration.ts';
+import { ConfigError, configFromEnvironment, type ParsedConfig, parseConfig } from '../../src/config/parse.ts';
 
 const CANARY = 'hvs.CAESIcanarycanary';
 const EXAMPLE = readFileSync('config.example.json', 'utf8');

@@ -2,7 +2,7 @@
 
 import { Secret } from '../../src/core/secret.ts';
 import type { ExchangeStatus } from '../../src/core/status.ts';
-import type { ExchangeView, ServedToken } from '../../src/http/exchange-view.ts';
+import type { ExchangeView, ServedToken } from '../../src/exchange/view.ts';
 
 const STATUS: ExchangeStatus = {
   exchange: 'app',

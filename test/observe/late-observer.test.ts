@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { RunnerObserver } from '../../src/exchange/runner.ts';
 import { openLateObserver } from '../../src/observe/late-observer.ts';
-import type { RunnerObserver } from '../../src/runner.ts';
 import { World } from '../support/world.ts';
 
 test('what is told before the observer is there is told to it in the same order, and everything after that at once', () => {

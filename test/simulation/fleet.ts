@@ -3,10 +3,10 @@
 // what would wait too long is answered with 503. Counted are the requests that arrive, second by second.
 
 import type { Failure } from '../../src/core/errors.ts';
-import { initialState, step } from '../../src/core/exchange.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { Effect, ExchangeEvent, Policy, State } from '../../src/core/state.ts';
 import { servedToken } from '../../src/core/status.ts';
+import { initialState, step } from '../../src/core/step.ts';
 import type { Grant } from '../../src/core/vault-protocol.ts';
 import { jwtText } from '../support/jwt-text.ts';
 import { seededRandom } from '../support/random.ts';

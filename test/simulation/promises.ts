@@ -4,7 +4,7 @@
 import type { ExchangeSettings } from '../../src/core/settings.ts';
 import type { ExchangeEvent, Moment, Policy, State } from '../../src/core/state.ts';
 import { servedToken } from '../../src/core/status.ts';
-import type { ExchangeView } from '../../src/http/exchange-view.ts';
+import type { ExchangeView } from '../../src/exchange/view.ts';
 import type { Life } from './life.ts';
 import { SECOND } from './plan.ts';
 

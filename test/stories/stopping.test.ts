@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Beginning } from '../../src/core/exchange.ts';
 import type { ExchangeSettings } from '../../src/core/settings.ts';
+import type { Beginning } from '../../src/core/step.ts';
 import { jwtText } from '../support/jwt-text.ts';
 import { settingsOf, T0, World, type WorldOptions } from '../support/world.ts';
 

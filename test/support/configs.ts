@@ -1,7 +1,7 @@
 // Configs for tests: a plain one, others made of it, and what the parser says of them.
 
 import assert from 'node:assert/strict';
-import { ConfigError, parseConfig } from '../../src/config.ts';
+import { ConfigError, parseConfig } from '../../src/config/parse.ts';
 
 type Json = Record<string, unknown>;
 

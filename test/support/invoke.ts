@@ -1,7 +1,7 @@
 // Runs a command in this process, as main.ts would: flags and an environment in, an exit code and what was printed out.
 
 import type { Command, Flags, Io } from '../../src/commands/command.ts';
-import { ConfigError } from '../../src/config.ts';
+import { ConfigError } from '../../src/config/parse.ts';
 import { ERRORS, ExchangeError } from '../../src/core/errors.ts';
 
 export interface Outcome {

@@ -3,7 +3,7 @@
 
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { parseConfig } from '../../src/config.ts';
+import { parseConfig } from '../../src/config/parse.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import { type Daemon, startDaemon } from '../../src/daemon.ts';
 import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';

@@ -2,9 +2,9 @@
 // to the daemon is a method here; a kill leaves nothing but the host's files.
 
 import type { ExchangeSettings } from '../../src/core/settings.ts';
-import { type Exchanges, openExchanges } from '../../src/exchanges.ts';
+import { type Exchanges, openExchanges } from '../../src/exchange/exchanges.ts';
+import type { RunnerObserver } from '../../src/exchange/runner.ts';
 import { type Observer, openObserver } from '../../src/observe/observe.ts';
-import type { RunnerObserver } from '../../src/runner.ts';
 import type { SimulatedHost } from './simulated-host.ts';
 import type { SimulatedTime } from './simulated-time.ts';
 

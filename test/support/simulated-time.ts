@@ -2,7 +2,7 @@
 // lets them: late timers, a sleep, a stop (SIGSTOP), and never again after a kill. Promises are given their turn between two
 // happenings, so that the same plan always runs the same way.
 
-import type { Clock } from '../../src/runner.ts';
+import type { Clock } from '../../src/exchange/runner.ts';
 
 export const T0 = Date.UTC(2026, 10, 1);
 

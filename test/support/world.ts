@@ -3,11 +3,11 @@
 
 import { isStopped } from '../../src/core/decide.ts';
 import type { Failure } from '../../src/core/errors.ts';
-import { type Beginning, initialState, step } from '../../src/core/exchange.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { ExchangeSettings } from '../../src/core/settings.ts';
 import type { Effect, ExchangeEvent, Moment, Policy, State } from '../../src/core/state.ts';
 import { describe, type ExchangeStatus } from '../../src/core/status.ts';
+import { type Beginning, initialState, step } from '../../src/core/step.ts';
 import { buildModelVault } from './model-vault.ts';
 
 export const T0 = Date.UTC(2026, 10, 1);

@@ -1,0 +1,46 @@
+// Addresses as a config gives them: Vault's URL and listen addresses. A URL is never echoed, since it may hold credentials.
+
+import type { ListenAddress } from '../core/settings.ts';
+
+export interface Problem {
+  readonly problem: string;
+}
+
+/** @returns scheme://host[:port] without a trailing slash */
+export function parseVaultAddress(text: string, allowInsecureHttp: boolean): string | Problem {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
+    return { problem: 'must be a URL such as https://vault.example.com:8200' };
+  }
+  if (url.username !== '' || url.password !== '') return { problem: 'must not hold credentials' };
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
+    return { problem: 'must be scheme://host[:port] alone, without a path or query' };
+  }
+  if (url.protocol === 'http:' && !allowInsecureHttp && !isLoopback(url.hostname)) {
+    return { problem: 'http would send the JWT in the clear: use https, or set allow_insecure_http' };
+  }
+  return url.origin;
+}
+
+/** @returns the text itself: an issuer is compared to the letter */
+export function parseIssuerUrl(text: string): string | Problem {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:'))
+    return { problem: 'must be a URL such as https://k8s-prod.oidc.pub' };
+  return url.username !== '' || url.password !== '' ? { problem: 'must not hold credentials' } : text;
+}
+
+/** Parses host:port, with an IPv6 host in brackets; "localhost" is one address, not the several that a resolver may know. */
+export function parseListen(text: string): ListenAddress | Problem {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535)
+    return { problem: 'must be host:port, such as "127.0.0.1:8275" or "[::1]:8275"' };
+  const host = match[1] ?? match[2] ?? '';
+  return { host: host.toLowerCase() === 'localhost' ? '127.0.0.1' : host, port };
+}
+
+export function isLoopback(host: string): boolean {
+  const bare = host.replace(/^\[|\]$/g, '').toLowerCase();
+  return bare === 'localhost' || bare === '::1' || /^127(?:\.\d{1,3}){3}$/.test(bare);
+}

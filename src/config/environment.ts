@@ -1,0 +1,86 @@
+// What the environment says: Vault's own variables, and the single exchange "default" that others can make without a file.
+// A set BAO_X counts before VAULT_X; an empty variable counts as none.
+
+import type { ConfigFile, VaultFile } from './schema.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** place in the config -> the variable that gave the value there */
+export type Variables = Readonly<Record<string, string>>;
+
+const VAULT_VARIABLES = {
+  address: 'ADDR',
+  namespace: 'NAMESPACE',
+  'tls/ca_file': 'CACERT',
+  'tls/server_name': 'TLS_SERVER_NAME',
+  'tls/client_cert_file': 'CLIENT_CERT',
+  'tls/client_key_file': 'CLIENT_KEY',
+} as const;
+
+const EXCHANGE_VARIABLES: Variables = {
+  '/exchanges/default/source/file/path': 'VTS_JWT_FILE',
+  '/exchanges/default/login/role': 'VTS_ROLE',
+  '/exchanges/default/login/mount': 'VTS_MOUNT',
+  '/exchanges/default/expect/issuer': 'VTS_ISSUER',
+  '/exchanges/default/expect/audience': 'VTS_AUDIENCE',
+  '/exchanges/default/expect/subject': 'VTS_SUBJECT',
+  '/exchanges/default/sinks/0/file/path': 'VTS_TOKEN_FILE',
+  '/exchanges/default/sinks/0/file/mode': 'VTS_TOKEN_MODE',
+  '/api/listen': 'VTS_API_LISTEN',
+  '/ops/listen': 'VTS_OPS_LISTEN',
+  '/log/level': 'VTS_LOG_LEVEL',
+};
+
+const REQUIRED = {
+  VAULT_ADDR: "Vault's address",
+  VTS_JWT_FILE: 'the file with the workload JWT',
+  VTS_ROLE: 'the Vault role',
+  VTS_TOKEN_FILE: 'the file for the Vault token',
+};
+
+/** The config with what the environment adds to the `vault` that exchanges share. */
+export function withVaultVariables(
+  file: ConfigFile,
+  env: Environment,
+): { readonly file: ConfigFile; readonly variables: Variables } {
+  const isShared = Object.values(file.exchanges).some(({ vault }) => vault?.address === undefined);
+  if (!isShared) return { file, variables: {} };
+  const tls: Record<string, unknown> = { ...file.vault?.tls };
+  const vault: Record<string, unknown> = { ...file.vault, tls };
+  const variables: Record<string, string> = {};
+  for (const [path, variable] of Object.entries(VAULT_VARIABLES)) {
+    const [part, member] = path.startsWith('tls/') ? [tls, path.slice(4)] : [vault, path];
+    const name = env[`BAO_${variable}`] === undefined ? `VAULT_${variable}` : `BAO_${variable}`;
+    if (part[member] !== undefined || !env[name]) continue;
+    part[member] = env[name];
+    variables[`/vault/${path}`] = name;
+  }
+  return { file: { ...file, vault: vault as VaultFile }, variables };
+}
+
+/** The text of the config that VTS_* stand for, and a line for each variable that is missing. */
+export function environmentConfig(env: Environment): {
+  readonly missing: readonly string[];
+  readonly text: string;
+  readonly variables: Variables;
+} {
+  const absent = Object.entries(REQUIRED).filter(([name]) => !env[name] && !(name === 'VAULT_ADDR' && env['BAO_ADDR']));
+  const config = {
+    exchanges: { default: { source: { file: {} }, login: {}, expect: {}, sinks: [{ file: {} }] } },
+    api: {},
+    ops: {},
+    log: {},
+  };
+  for (const [path, name] of Object.entries(EXCHANGE_VARIABLES)) {
+    if (!env[name]) continue;
+    const members = path.split('/').slice(1);
+    const last = members.pop() ?? '';
+    const part = members.reduce<Record<string, unknown>>((one, member) => one[member] as typeof one, config);
+    part[last] = env[name];
+  }
+  return {
+    missing: absent.map(([name, what]) => `${name}: is required without --config (${what})`),
+    text: JSON.stringify(config),
+    variables: EXCHANGE_VARIABLES,
+  };
+}

@@ -1,0 +1,147 @@
+// From a config that fits the schema to settings in the code's own units, with the defaults. Rules that span several members
+// are in config-rules.ts.
+
+import type { ExchangeSettings, FileSinkSettings, ListenAddress, Settings, VaultSettings } from '../core/settings.ts';
+import { parseListen, parseVaultAddress } from './address.ts';
+import { duration, type Notes, orProblem, take } from './notes.ts';
+import { crossRules } from './rules.ts';
+import type { ConfigFile, ExchangeFile, VaultFile } from './schema.ts';
+import { buildSetup } from './setup.ts';
+import { buildSource, tlsSettings } from './source.ts';
+import { checkNamespace, hasDotSegment, ROLE_NAME } from './vault-names.ts';
+
+export function buildSettings(file: ConfigFile, notes: Notes): Settings {
+  const exchanges = Object.entries(file.exchanges).map(([name, one]) => buildExchange(name, one, { file, notes }));
+  const settings: Settings = {
+    exchanges,
+    api: {
+      listen: listen('/api/listen', file.api?.listen, '127.0.0.1:8275', notes),
+      ...(file.api?.caller_token_file ? { callerTokenFile: file.api.caller_token_file } : {}),
+    },
+    ops: {
+      listen: listen('/ops/listen', file.ops?.listen, '127.0.0.1:8276', notes),
+      nodeMetrics: take('/ops/node_metrics', file.ops?.node_metrics, false, notes),
+    },
+    log: { level: take('/log/level', file.log?.level, 'info', notes) },
+    setup: Object.fromEntries(
+      Object.entries(file.exchanges).map(([name, one]) => [name, buildSetup(`/exchanges/${name}/setup`, one, notes)]),
+    ),
+  };
+  notes.problems.push(...crossRules(file, settings));
+  return settings;
+}
+
+interface Context {
+  readonly file: ConfigFile;
+  readonly notes: Notes;
+}
+
+function buildExchange(name: string, one: ExchangeFile, context: Context): ExchangeSettings {
+  const { notes } = context;
+  const at = `/exchanges/${name}`;
+  const vault = buildVault(at, one, context);
+  const namespace = one.login.namespace ?? vault.namespace;
+  const mount = take(`${at}/login/mount`, one.login.mount, 'jwt', notes).replace(/^\/+|\/+$/g, '');
+  if (mount === '' || mount.startsWith('auth/') || mount.includes('//'))
+    notes.problems.push(`${at}/login/mount: must be the mount's path without "auth/", such as "jwt"`);
+  else if (hasDotSegment(mount))
+    notes.problems.push(`${at}/login/mount: must not have "." or ".." between slashes: another path would be asked`);
+  checkNamespace(`${at}/login/namespace`, one.login.namespace, notes);
+  if (!ROLE_NAME.test(one.login.role))
+    notes.problems.push(
+      `${at}/login/role: must be letters, digits, "_", "-" and ".", with none of the last two at an end`,
+    );
+  return {
+    name,
+    vault,
+    source: buildSource(`${at}/source`, one.source, { notes, vaultOf: (other) => vaultOf(name, other, context) }),
+    login: {
+      mount,
+      role: one.login.role,
+      ...(namespace === undefined ? {} : { namespace }),
+    },
+    expect: one.expect ?? {},
+    onNewJwt: take(`${at}/on_new_jwt`, one.on_new_jwt, 'login', notes),
+    onStop: take(`${at}/on_stop`, one.on_stop, 'keep', notes),
+    sinks: (one.sinks ?? []).flatMap((sink, index) =>
+      sink.file ? [buildFileSink(`${at}/sinks/${index}/file`, sink.file, notes)] : [],
+    ),
+  };
+}
+
+/** The Vault that exchange `other` logs in to, for an exchange `name` whose source asks there. */
+function vaultOf(name: string, other: string, context: Context): VaultSettings | undefined {
+  const one = Object.hasOwn(context.file.exchanges, other) ? context.file.exchanges[other] : undefined;
+  if (one === undefined || other === name || one.source.vault_identity !== undefined) return undefined;
+  // what is wrong there is told there
+  const vault = buildVault(`/exchanges/${other}`, one, { ...context, notes: { defaults: [], problems: [] } });
+  return one.login.namespace === undefined ? vault : { ...vault, namespace: one.login.namespace };
+}
+
+/** An exchange with an address of its own takes nothing over: another Vault must not get our namespace or client key. */
+function buildVault(at: string, one: ExchangeFile, { file, notes }: Context): VaultSettings {
+  const alone = one.vault?.address !== undefined;
+  const vault = merged(alone ? {} : (file.vault ?? {}), one.vault ?? {});
+  const isOwn = (member: keyof VaultFile) => alone || one.vault?.[member] !== undefined;
+  const place = (member: keyof VaultFile) => (isOwn(member) ? `${at}/vault/${member}` : `/vault/${member}`);
+  checkNamespace(place('namespace'), vault.namespace, notes);
+  for (const [index, host] of (vault.redirect_hosts ?? []).entries()) {
+    if (!/^[^\s/@?#]+$/.test(host))
+      notes.problems.push(`${place('redirect_hosts')}/${index}: must be host or host:port, such as "vault-1:8200"`);
+  }
+  const { tls = {} } = vault;
+  if ((tls.client_cert_file === undefined) !== (tls.client_key_file === undefined)) {
+    notes.problems.push(`${place('tls')}: client_cert_file and client_key_file go together`);
+  }
+  const address =
+    vault.address === undefined
+      ? undefined
+      : orProblem(place('address'), parseVaultAddress(vault.address, vault.allow_insecure_http === true), notes);
+  if (vault.address === undefined)
+    notes.problems.push(`/vault/address: is required, here, in ${at}/vault or as VAULT_ADDR`);
+  return {
+    address: address ?? '',
+    ...(vault.namespace === undefined || vault.namespace === 'root' ? {} : { namespace: vault.namespace }),
+    tls: tlsSettings(tls),
+    timeoutMs: bounded(place('timeout'), duration(place('timeout'), vault.timeout, '15s', notes), notes),
+    redirectHosts: vault.redirect_hosts ?? [],
+    useProxyEnv: take(place('use_proxy_env'), vault.use_proxy_env, false, notes),
+  };
+}
+
+/** Longer than any answer takes, and shorter than any lease. */
+function bounded(path: string, timeoutMs: number, { problems }: Notes): number {
+  if (timeoutMs > LONGEST_TIMEOUT_MS) problems.push(`${path}: must be at most 10m`);
+  return timeoutMs;
+}
+
+const LONGEST_TIMEOUT_MS = 600_000;
+
+const merged = (under: VaultFile, over: VaultFile): VaultFile => ({
+  ...under,
+  ...over,
+  tls: { ...under.tls, ...over.tls },
+});
+
+type FileSinkFile = NonNullable<NonNullable<ExchangeFile['sinks']>[number]['file']>;
+
+function buildFileSink(at: string, sink: FileSinkFile, notes: Notes): FileSinkSettings {
+  const mode = Number.parseInt(take(`${at}/mode`, sink.mode, sink.gid === undefined ? '0600' : '0640', notes), 8);
+  if ((mode & 0o007) !== 0 && sink.allow_world_readable !== true) {
+    notes.problems.push(
+      `${at}/mode: would let everybody at the token: take the last digit to 0, or set allow_world_readable`,
+    );
+  }
+  return {
+    kind: 'file',
+    path: sink.path,
+    mode,
+    format: take(`${at}/format`, sink.format, 'raw', notes),
+    ...(sink.uid === undefined ? {} : { uid: sink.uid }),
+    ...(sink.gid === undefined ? {} : { gid: sink.gid }),
+  };
+}
+
+function listen(path: string, value: string | undefined, fallback: string, notes: Notes): ListenAddress {
+  return orProblem(path, parseListen(take(path, value, fallback, notes)), notes) ?? { host: '127.0.0.1', port: 0 };
+}

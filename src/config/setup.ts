@@ -1,0 +1,51 @@
+// What `setup` makes in Vault for an exchange, as settings: what is left out follows from what the exchange expects.
+
+import type { SetupSettings } from '../core/settings.ts';
+import { parseIssuerUrl } from './address.ts';
+import { duration, type Notes, orProblem } from './notes.ts';
+import type { ExchangeFile } from './schema.ts';
+
+const HOUR_MS = 3_600_000;
+
+export function buildSetup(at: string, { setup, expect = {} }: ExchangeFile, notes: Notes): SetupSettings {
+  const stated = setup !== undefined;
+  const { trust = {}, role = {}, policies = {} } = setup ?? {};
+  if (trust.jwks_url !== undefined && trust.oidc_discovery_url !== undefined)
+    notes.problems.push(`${at}/trust: must have at most one of oidc_discovery_url, jwks_url`);
+  for (const member of ['oidc_discovery_url', 'jwks_url'] as const) {
+    const url = trust[member];
+    if (url !== undefined) orProblem(`${at}/trust/${member}`, parseIssuerUrl(url), notes);
+  }
+  const discoveryUrl = trust.oidc_discovery_url ?? (trust.jwks_url === undefined ? expect.issuer : undefined);
+  const boundIssuer = trust.bound_issuer ?? expect.issuer ?? discoveryUrl;
+  const audiences = role.bound_audiences ?? (expect.audience === undefined ? undefined : [expect.audience]);
+  const subject = role.bound_subject ?? expect.subject;
+  const ttlMs = role.token_ttl === undefined ? HOUR_MS : duration(`${at}/role/token_ttl`, role.token_ttl, '1h', notes);
+  const maxTtlMs =
+    role.token_max_ttl === undefined
+      ? undefined
+      : duration(`${at}/role/token_max_ttl`, role.token_max_ttl, '1h', notes);
+  if (maxTtlMs !== undefined && maxTtlMs < ttlMs)
+    notes.problems.push(`${at}/role/token_max_ttl: must not be less than token_ttl`);
+  const hasClaims = Object.keys(role.bound_claims ?? {}).length > 0;
+  return {
+    stated,
+    trust: {
+      ...(discoveryUrl === undefined ? {} : { discoveryUrl }),
+      ...(trust.jwks_url === undefined ? {} : { jwksUrl: trust.jwks_url }),
+      ...(boundIssuer === undefined ? {} : { boundIssuer }),
+      ...(trust.oidc_discovery_ca_pem === undefined ? {} : { caPem: trust.oidc_discovery_ca_pem }),
+    },
+    role: {
+      userClaim: role.user_claim ?? 'sub',
+      ...(audiences === undefined ? {} : { boundAudiences: audiences }),
+      ...(subject === undefined ? {} : { boundSubject: subject }),
+      ...(role.bound_claims === undefined || !hasClaims ? {} : { boundClaims: role.bound_claims }),
+      ...(role.bound_claims_type === undefined ? {} : { boundClaimsType: role.bound_claims_type }),
+      policies: role.token_policies ?? [],
+      ttlMs,
+      ...(maxTtlMs === undefined ? {} : { maxTtlMs }),
+    },
+    policies,
+  };
+}

@@ -1,0 +1,62 @@
+// Where the workload JWT comes from, as settings.
+
+import type { SourceSettings, TlsSettings, VaultIdentitySettings, VaultSettings } from '../core/settings.ts';
+import { parseVaultAddress } from './address.ts';
+import { duration, type Notes, orProblem } from './notes.ts';
+import type { ExchangeFile, VaultFile } from './schema.ts';
+import { checkNamespace, ROLE_NAME } from './vault-names.ts';
+
+type SourceFile = ExchangeFile['source'];
+type IdentityFile = NonNullable<SourceFile['vault_identity']>;
+
+const IDENTITY_TIMEOUT_MS = 15_000;
+
+/** @param vaultOf the Vault of another exchange, in whose namespace it logs in; undefined if there is no such exchange */
+export function buildSource(
+  at: string,
+  source: SourceFile,
+  { notes, vaultOf }: { notes: Notes; vaultOf: (exchange: string) => VaultSettings | undefined },
+): SourceSettings {
+  if (source.env !== undefined) return { kind: 'env', name: source.env.name };
+  if (source.vault_identity !== undefined)
+    return buildIdentity(`${at}/vault_identity`, source.vault_identity, { notes, vaultOf });
+  const pollIntervalMs = duration(`${at}/file/poll_interval`, source.file?.poll_interval, '10s', notes);
+  if (pollIntervalMs < 1000 || pollIntervalMs > 3_600_000)
+    notes.problems.push(`${at}/file/poll_interval: must be between 1s and 1h`);
+  return { kind: 'file', path: source.file?.path ?? '', pollIntervalMs };
+}
+
+function buildIdentity(
+  at: string,
+  identity: IdentityFile,
+  { notes, vaultOf }: { notes: Notes; vaultOf: (exchange: string) => VaultSettings | undefined },
+): VaultIdentitySettings {
+  const { token_file: file, exchange, address, namespace, tls, role } = identity;
+  checkNamespace(`${at}/namespace`, namespace, notes);
+  if (!ROLE_NAME.test(role))
+    notes.problems.push(`${at}/role: must be letters, digits, "_", "-" and ".", with none of the last two at an end`);
+  if ((file === undefined) === (exchange === undefined))
+    notes.problems.push(`${at}: must have exactly one of token_file, exchange`);
+  if (file !== undefined && address === undefined) notes.problems.push(`${at}/address: is required with token_file`);
+  const known = exchange === undefined ? undefined : vaultOf(exchange);
+  if (exchange !== undefined && known === undefined)
+    notes.problems.push(`${at}/exchange: must name another exchange, with a source that is no vault_identity`);
+  const own = address === undefined ? undefined : orProblem(`${at}/address`, parseVaultAddress(address, false), notes);
+  const blank = { tls: {}, timeoutMs: IDENTITY_TIMEOUT_MS, redirectHosts: [], useProxyEnv: false };
+  const vault = own === undefined ? known : { ...blank, address: own, tls: tlsSettings(tls ?? {}) };
+  return {
+    kind: 'vault-identity',
+    role,
+    token: exchange === undefined ? { file: file ?? '' } : { exchange },
+    vault: { ...blank, address: '', ...vault, ...(namespace === undefined ? {} : { namespace }) },
+  };
+}
+
+export function tlsSettings(tls: NonNullable<VaultFile['tls']>): TlsSettings {
+  return {
+    ...(tls.ca_file === undefined ? {} : { caFile: tls.ca_file }),
+    ...(tls.server_name === undefined ? {} : { serverName: tls.server_name }),
+    ...(tls.client_cert_file === undefined ? {} : { clientCertFile: tls.client_cert_file }),
+    ...(tls.client_key_file === undefined ? {} : { clientKeyFile: tls.client_key_file }),
+  };
+}

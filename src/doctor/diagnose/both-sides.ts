@@ -1,0 +1,48 @@
+// What Vault refuses without saying what it compared: the JWT's side of it, and Vault's side where an operator's token read it.
+
+import type { Failure } from '../../core/errors.ts';
+import { claimAt, printable } from '../../core/workload-jwt.ts';
+import type { Step } from '../../setup/plan.ts';
+import { currentOf, type Evidence } from './evidence.ts';
+
+interface Sides {
+  readonly claim: string;
+  readonly kind: Step['kind'];
+  readonly member: string;
+}
+
+const SIDES: Readonly<Partial<Record<Failure['code'], Sides>>> = {
+  audience_mismatch: { claim: 'aud', kind: 'role', member: 'bound_audiences' },
+  audience_unbound: { claim: 'aud', kind: 'role', member: 'bound_audiences' },
+  subject_mismatch: { claim: 'sub', kind: 'role', member: 'bound_subject' },
+  issuer_mismatch: { claim: 'iss', kind: 'trust', member: 'bound_issuer' },
+};
+
+/** @returns words to go after the evidence; none where there is nothing to compare */
+export function bothSides({ code, evidence: words = '' }: Failure, evidence: Evidence): string {
+  const { claims } = evidence;
+  const sides = SIDES[code] ?? boundClaim(code, words);
+  if (claims === undefined || sides === undefined) return '';
+  const { claim, kind, member } = sides;
+  const current = currentOf(evidence, kind);
+  const held = member === 'bound_claims' ? (current?.[member] as typeof current)?.[claim] : current?.[member];
+  const theirs =
+    current === undefined ? '' : `, the ${kind === 'role' ? "role's" : "mount's"} ${member} ${shown(held)}`;
+  return `; the JWT's ${printable(claim)} is ${shown(claimAt(claims, claim))}${theirs}`;
+}
+
+/** The claim that Vault names, unless it is one that the role takes something from. */
+function boundClaim(code: Failure['code'], words: string): Sides | undefined {
+  const [, claim] = /validating claims: claim "([^"]+)"/.exec(words) ?? [];
+  return code === 'claims_mismatch' && claim !== undefined
+    ? { claim, kind: 'role', member: 'bound_claims' }
+    : undefined;
+}
+
+function shown(value: unknown): string {
+  const text = [value ?? []]
+    .flat()
+    .map((one) => (typeof one === 'string' ? one : JSON.stringify(one)))
+    .join(' ');
+  return text === '' ? 'missing' : printable(text);
+}

@@ -1,0 +1,162 @@
+// The command that mends a finding: to be looked at, and pasted.
+//
+// The rule: a command grants nothing that the config doesn't name. The JWT and what its issuer publishes are unverified
+// claims of somebody else, and even a JWT that Vault verified may be another workload's. So whom to trust, and whom a role
+// lets in, is taken from `expect` and `setup` alone; what was read in Vault is written back as it is; everything else is
+// a constant. The JWT only tells whether the command would help. One exception narrows: a role that lets in every subject
+// is bound to the subject that has just logged in. No command holds an unprintable character.
+
+import { unprintableIn } from '../../core/secret.ts';
+import type { BoundClaims } from '../../core/settings.ts';
+import { claimAt } from '../../core/workload-jwt.ts';
+import { bodyToWrite, KEY_SOURCES } from '../../setup/diff.ts';
+import { planProvision, rolePath, type Step, type StepValue, trustPath, unprintableMembers } from '../../setup/plan.ts';
+import { asCommand, quoted } from '../../setup/text.ts';
+import { trustsTooMuch } from '../../setup/trust.ts';
+import type { FindingCode } from './codes.ts';
+import { currentOf, type Evidence } from './evidence.ts';
+
+/**
+ * @param words the evidence of the finding, in which Vault may name a claim
+ * @returns undefined where no command helps, or none is safe
+ */
+export function commandFor(code: FindingCode, evidence: Evidence, words = ''): string | undefined {
+  return COMMANDS[code]?.(evidence, words);
+}
+
+type Build = (evidence: Evidence, words: string) => string | undefined;
+
+const COMMANDS: Readonly<Partial<Record<FindingCode, Build>>> = {
+  vault_sealed: () => 'vault operator unseal',
+  vault_uninitialized: () => 'vault operator init',
+  mount_missing: (evidence) => steps(evidence, 'mount', 'trust', 'policy', 'role'),
+  mount_unconfigured: (evidence) => steps(evidence, 'trust', 'policy', 'role'),
+  mount_misconfigured: (evidence) => steps(evidence, 'trust'),
+  issuer_renamed: renamed,
+  issuer_mismatch: rebound,
+  signature_invalid: (evidence) => (evidence.issuer?.state === 'verified' ? steps(evidence, 'trust') : undefined),
+  role_missing: (evidence) => steps(evidence, 'policy', 'role'),
+  role_type_oidc: (evidence) => steps(evidence, 'role'),
+  audience_unbound: bindAudience,
+  audience_mismatch: bindAudience,
+  subject_mismatch: bindSubject,
+  role_trusts_all: bindLooseRole,
+  claims_mismatch: bindClaim,
+  token_batch: (evidence) => onRole(evidence, { token_type: 'service' }),
+  token_uses_limited: (evidence) => onRole(evidence, { token_num_uses: 0 }),
+  token_capped: (evidence) => onRole(evidence, { token_ttl: Math.floor((evidence.login?.seen?.leaseMs ?? 0) / 1000) }),
+  renewal_denied: withDefaultPolicy,
+  lookup_denied: withDefaultPolicy,
+  sink_directory_missing: (_evidence, words) => onPath('mkdir -p -m 0750', words),
+  sink_directory_unsafe: (_evidence, words) => {
+    const writers = / is writable by (all|its group)$/.exec(words)?.[1];
+    return writers === undefined ? undefined : onPath(`chmod ${writers === 'all' ? 'o-w' : 'g-w'}`, words);
+  },
+};
+
+/** For the path with which the evidence of a sink begins. */
+function onPath(command: string, words: string): string | undefined {
+  const path = /^(\/.*?)(?:: \w+$| is | belongs )/.exec(words)?.[1] ?? words;
+  return unprintableIn(path) === undefined ? `${command} ${quoted(path)}` : undefined;
+}
+
+/** The steps of `setup` as the config has them, beside what a trust config has already. */
+function steps(evidence: Evidence, ...kinds: readonly Step['kind'][]): string | undefined {
+  const { settings, setup } = evidence;
+  const { steps: all, problems } = planProvision([{ ...settings, setup }]);
+  const chosen = all.filter(({ kind }) => kinds.includes(kind));
+  const makesRole = chosen.some(({ kind }) => kind === 'role');
+  if (problems.length > 0 || (makesRole && trustsTooMuch(setup.role) !== undefined)) return undefined;
+  const commands = chosen.map((step) => commandOf({ ...step, body: complete(step, evidence) }));
+  return commands.some((command) => command === undefined) ? undefined : commands.join('\n');
+}
+
+const complete = (step: Pick<Step, 'kind' | 'body'>, evidence: Evidence): Step['body'] =>
+  bodyToWrite(step, currentOf(evidence, step.kind)) as Step['body'];
+
+const commandOf = (step: Pick<Step, 'kind' | 'path' | 'body' | 'namespace'>): string | undefined =>
+  unprintableMembers(step).length === 0 ? asCommand(step) : undefined;
+
+/** The trust config as it is, but for the issuer that it binds; unless it was read, all of it as the config's setup has it. */
+function rebound(evidence: Evidence): string | undefined {
+  const { setup, jwt } = evidence;
+  const issuer = setup.trust.boundIssuer;
+  if (issuer === undefined || issuer !== jwt?.seen?.issuer) return undefined;
+  const current = currentOf(evidence, 'trust');
+  if (current === undefined) return setup.stated ? steps(evidence, 'trust') : undefined;
+  const keys = KEY_SOURCES.filter((member) => String(current[member] ?? '') !== '').map((member) => [
+    member,
+    current[member],
+  ]);
+  return onTrust(evidence, { ...Object.fromEntries(keys), bound_issuer: issuer });
+}
+
+/** A document that says another name, which the config binds and the JWT has. */
+function renamed(evidence: Evidence): string | undefined {
+  const { issuer, jwt, setup } = evidence;
+  if (issuer?.state !== 'renamed' || jwt?.seen?.issuer !== issuer.published) return undefined;
+  if (setup.trust.boundIssuer !== issuer.published) return undefined;
+  return onTrust(evidence, { oidc_discovery_url: issuer.published, bound_issuer: issuer.published });
+}
+
+function onTrust(evidence: Evidence, members: Step['body']): string | undefined {
+  const { login } = evidence.settings;
+  const body = complete({ kind: 'trust', body: members }, evidence);
+  return commandOf({ ...at(login.namespace), kind: 'trust', path: trustPath(login), body });
+}
+
+function bindAudience(evidence: Evidence): string | undefined {
+  const audiences = evidence.setup.role.boundAudiences ?? [];
+  const helps = evidence.jwt?.seen?.audience.some((one) => audiences.includes(one)) === true;
+  return helps ? onRole(evidence, { bound_audiences: audiences }) : undefined;
+}
+
+function bindSubject(evidence: Evidence): string | undefined {
+  const subject = evidence.setup.role.boundSubject;
+  const helps = subject !== undefined && subject === evidence.jwt?.seen?.subject;
+  return helps ? onRole(evidence, { bound_subject: subject }) : undefined;
+}
+
+/** By the config, or else to the only subject that is known to log in: fewer than now, and nobody new. */
+function bindLooseRole(evidence: Evidence): string | undefined {
+  const hasLoggedIn = evidence.login?.seen !== undefined;
+  const subject = evidence.setup.role.boundSubject ?? (hasLoggedIn ? evidence.jwt?.seen?.subject : undefined);
+  return subject === undefined || subject === '' ? undefined : onRole(evidence, { bound_subject: subject });
+}
+
+/** Vault names the claim that doesn't fit; the config may say what it should be. The others that are bound must stay so. */
+function bindClaim(evidence: Evidence, words: string): string | undefined {
+  const { userClaim, boundClaims = {}, boundClaimsType } = evidence.setup.role;
+  const [, name] = /validating claims: claim "([^"]+)"/.exec(words) ?? [];
+  if (name === undefined) {
+    if (/"[^"]*" claim (?:not found|could not)/.test(words)) return onRole(evidence, { groups_claim: '' });
+    const [, missing] = /claim "([^"]*)" (?:not found|could not)/.exec(words) ?? [];
+    return missing !== undefined && missing !== userClaim ? onRole(evidence, { user_claim: userClaim }) : undefined;
+  }
+  const wanted = boundClaims[name];
+  const others = currentOf(evidence, 'role')?.['bound_claims'] as BoundClaims | undefined;
+  const isGlob = boundClaimsType === 'glob';
+  const helps =
+    wanted !== undefined && (isGlob || [wanted].flat().includes(String(claimAt(evidence.claims ?? {}, name))));
+  if (!helps) return undefined;
+  const type: Readonly<Record<string, StepValue>> = isGlob ? { bound_claims_type: 'glob' } : {};
+  return onRole(evidence, { ...type, bound_claims: { ...(others ?? boundClaims), [name]: wanted } });
+}
+
+function withDefaultPolicy(evidence: Evidence): string | undefined {
+  if (evidence.login?.seen?.policies.includes('default') !== false) return undefined;
+  return onRole(evidence, { token_no_default_policy: 'false' });
+}
+
+/**
+ * The other members of a role stay as they are, but for two that fall back where a write doesn't name them: its type, and how
+ * its claims are compared, which is the config's where the role wasn't read.
+ */
+function onRole(evidence: Evidence, members: Readonly<Record<string, StepValue>>): string | undefined {
+  const { settings, setup } = evidence;
+  const stated = setup.role.boundClaimsType === 'glob' ? { bound_claims_type: 'glob' } : {};
+  const body = { role_type: 'jwt', ...stated, ...complete({ kind: 'role', body: {} }, evidence), ...members };
+  return commandOf({ ...at(settings.login.namespace), kind: 'role', path: rolePath(settings.login), body });
+}
+
+const at = (namespace: string | undefined) => (namespace === undefined ? {} : { namespace });

@@ -1,0 +1,23 @@
+// sys/health, for people: whether Vault serves, and what its clock says. Nothing is decided by it: a login tells more.
+// https://developer.hashicorp.com/vault/api-docs/system/health
+
+import { judgeRefusal, parseObject, type VaultReply, type VaultRequest } from '../../core/vault-protocol.ts';
+import type { HealthFacts, Seen } from './evidence.ts';
+
+export const HEALTH_REQUEST: VaultRequest = { method: 'GET', path: '/v1/sys/health' };
+
+/** @param wall epoch milliseconds of this machine when the reply came */
+export function judgeHealth(reply: VaultReply, wall: number): Seen<HealthFacts> {
+  const body = parseObject(reply.body);
+  if (typeof body?.['initialized'] !== 'boolean') {
+    if (reply.status === 200) return { failure: { code: 'bad_response', evidence: 'no health of Vault' } };
+    return { failure: judgeRefusal('health', reply, []) };
+  }
+  const evidence = `status ${reply.status}`;
+  if (!body['initialized']) return { failure: { code: 'vault_uninitialized', evidence } };
+  if (body['sealed'] === true) return { failure: { code: 'vault_sealed', evidence } };
+  const serverSeconds = body['server_time_utc'];
+  // a second at most is lost by Vault's rounding, and half of the way
+  const skewMs = typeof serverSeconds === 'number' ? wall - reply.durationMs / 2 - (serverSeconds + 0.5) * 1000 : 0;
+  return { seen: { version: String(body['version'] ?? ''), standby: body['standby'] === true, skewMs } };
+}

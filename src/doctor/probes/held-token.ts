@@ -1,0 +1,53 @@
+// Whether Vault still knows the token that the exchange's sink holds. It was revoked, or Vault came back with an empty
+// storage: the daemon learns that at the next renewal, an operator wants to know now.
+// The token goes to the exchange's own Vault alone. A look-up spends a use of a token with few uses; what a sink holds doesn't
+// say, so the caller leaves it out where the role gives such tokens.
+
+import { ExchangeError } from '../../core/errors.ts';
+import { isTokenText, Secret } from '../../core/secret.ts';
+import type { ExchangeSettings, FileSinkSettings } from '../../core/settings.ts';
+import { judgeRevocation, lookupRequest, parseObject } from '../../core/vault-protocol.ts';
+import { isFileProblem, readSmallFile } from '../../files/small-file.ts';
+import type { VaultClient } from '../../vault/client.ts';
+import type { HeldTokenFacts } from '../diagnose/evidence.ts';
+
+/** @returns undefined where no sink holds a token */
+export async function inspectHeldToken(
+  { login, sinks }: Pick<ExchangeSettings, 'login' | 'sinks'>,
+  client: VaultClient,
+): Promise<HeldTokenFacts | undefined> {
+  for (const sink of sinks) {
+    const token = await tokenIn(sink);
+    if (token === undefined) continue;
+    return { sink: sink.path, lookup: await lookUp(token) };
+  }
+  return undefined;
+
+  async function lookUp(token: Secret): Promise<HeldTokenFacts['lookup']> {
+    try {
+      const failure = judgeRevocation(await client.send(lookupRequest(login, token)), [token]);
+      return failure === undefined ? { seen: true } : { failure };
+    } catch (error) {
+      if (error instanceof ExchangeError) return { failure: error.failure };
+      throw error;
+    }
+  }
+}
+
+async function tokenIn({ path, format }: FileSinkSettings): Promise<Secret | undefined> {
+  const file = await readSmallFile(path);
+  if (isFileProblem(file)) return undefined;
+  const text = textOf(format, file.text);
+  return isTokenText(text) ? new Secret(text) : undefined;
+}
+
+function textOf(format: FileSinkSettings['format'], text: string): string {
+  switch (format) {
+    case 'raw':
+      return text.trim();
+    case 'env':
+      return /^VAULT_TOKEN=(\S+)$/m.exec(text)?.[1] ?? '';
+    case 'json':
+      return String(parseObject(new Secret(text))?.['token'] ?? '');
+  }
+}

@@ -1,0 +1,41 @@
+// Whether the daemon could listen where it is told to, or does so already; and whether a client could get in.
+
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { ListenAddress, Settings } from '../../core/settings.ts';
+import { readCallerToken } from '../../http/caller-token.ts';
+import type { ListenerFacts } from '../diagnose/evidence.ts';
+
+/** @param answers whether a running sidecar is at the ops listener: then both are its own */
+export async function inspectListeners(
+  { api, ops }: Settings,
+  answers: () => Promise<boolean>,
+): Promise<readonly ListenerFacts[]> {
+  const ours = await answers();
+  const [token, ...listeners] = await Promise.all([
+    api.callerTokenFile === undefined ? undefined : readCallerToken(api.callerTokenFile),
+    inspect('api.listen', api.listen, ours),
+    inspect('ops.listen', ops.listen, ours),
+  ]);
+  const failure = token !== undefined && 'code' in token ? { failure: token } : {};
+  return listeners.map((facts) => (facts.key === 'api.listen' ? { ...facts, ...failure } : facts));
+}
+
+async function inspect(
+  key: ListenerFacts['key'],
+  { host, port }: ListenAddress,
+  ours: boolean,
+): Promise<ListenerFacts> {
+  const address = `${host}:${port}`;
+  const server = createServer();
+  try {
+    server.listen({ host, port, exclusive: true });
+    await once(server, 'listening');
+    return { key, address, state: 'free' };
+  } catch (error) {
+    const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+    return { key, address, state: isTaken ? (ours ? 'ours' : 'taken') : 'unusable' };
+  } finally {
+    server.close();
+  }
+}

@@ -1,0 +1,45 @@
+// Doctor's findings as a person reads them: what is wrong, why one thinks so, what to do, and below it what follows from it.
+
+import type { Finding } from './diagnose/finding.ts';
+
+export interface Report {
+  /** such as "exchange app" */
+  readonly about: string;
+  readonly findings: readonly Finding[];
+  /** what is well */
+  readonly facts: readonly string[];
+  /** what wasn't looked at, and what to set so that it is */
+  readonly notes: readonly string[];
+}
+
+const COLOURS = { error: 31, warning: 33, ok: 32, note: 34, command: 36 } as const;
+const INDENT = ' '.repeat(11);
+
+const inTurn = (finding: Finding): Finding[] => [finding, ...finding.consequences.flatMap(inTurn)];
+
+export function renderReports(reports: readonly Report[], isColoured: boolean): string {
+  const paint = (kind: keyof typeof COLOURS, text: string) =>
+    isColoured ? `\u001b[${COLOURS[kind]}m${text}\u001b[0m` : text;
+  const label = (kind: 'error' | 'warning' | 'ok' | 'note') => `  ${paint(kind, kind.padEnd(7))}  `;
+
+  function lines({ severity, title, code, evidence, remedy, command, consequences }: Finding): string[] {
+    return [
+      `${label(severity)}${title} (${code})`,
+      ...(evidence === undefined ? [] : evidence.split('\n').map((line) => `${INDENT}${line}`)),
+      `${INDENT}${remedy}`,
+      ...(command === undefined ? [] : command.split('\n').map((line) => `${INDENT}  ${paint('command', line)}`)),
+      ...consequences.flatMap(inTurn).map((one) => `${INDENT}hence: ${one.title} (${one.code})`),
+    ];
+  }
+
+  return reports
+    .map(({ about, findings, facts, notes }) =>
+      [
+        about,
+        ...findings.flatMap(lines),
+        ...facts.map((fact) => `${label('ok')}${fact}`),
+        ...notes.map((note) => `${label('note')}${note}`),
+      ].join('\n'),
+    )
+    .join('\n\n');
+}

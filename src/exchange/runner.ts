@@ -1,0 +1,247 @@
+// Runs one exchange: an event goes in, the core steps, its effects are started, their results come back as events.
+// Holds the state and the one timer, and decides nothing. Performing an effect never rejects: whatever is thrown on the
+// way becomes the effect's failure event.
+
+import { isStopped } from '../core/decide.ts';
+import { ExchangeError, type Failure } from '../core/errors.ts';
+import { originOf } from '../core/origin.ts';
+import { type Secret, scrub } from '../core/secret.ts';
+import type { Effect, ExchangeEvent, Moment, Policy, State, TokenOrigin } from '../core/state.ts';
+import { type Beginning, initialState, step } from '../core/step.ts';
+import {
+  type Grant,
+  judgeGrant,
+  judgeRevocation,
+  loginRequest,
+  type Operation,
+  renewalRequest,
+  revocationRequest,
+  type TokenRequest,
+  type VaultReply,
+} from '../core/vault-protocol.ts';
+import type { TokenDocument, TokenSink } from '../sinks/sink.ts';
+import type { JwtSource } from '../sources/source.ts';
+import type { VaultClient } from '../vault/client.ts';
+
+/** Time and chance, handed in so that tests can own them. Instants are epoch milliseconds. */
+export interface Clock {
+  /** never jumps, and goes on while the machine sleeps */
+  now(): number;
+  wall(): number;
+  /** a draw in [0, 1) */
+  random(): number;
+  /** calls `wake` once at `at`, or somewhat later; the answer calls it off */
+  wakeAt(at: number, wake: () => void): () => void;
+}
+
+/** What a runner tells as it goes; observe.ts makes logs and metrics of it. */
+export interface RunnerObserver {
+  added(policy: Policy): void;
+  /** A reload took the exchange away. */
+  removed(exchange: string): void;
+  /** A reload took a sink away, and the file stays as it is. */
+  left(exchange: string, sink: string): void;
+  stepped(policy: Policy, before: State, after: State, event: ExchangeEvent, moment: Moment): void;
+  called(policy: Policy, call: VaultCall): void;
+}
+
+export interface VaultCall {
+  readonly operation: Operation;
+  readonly code: 'ok' | Failure['code'];
+  readonly durationMs: number;
+  /** the wall clock minus Vault's, by the Date header; undefined if the reply had none */
+  readonly clockSkewMs: number | undefined;
+}
+
+export interface RunnerParts {
+  readonly policy: Policy;
+  readonly source: JwtSource;
+  readonly vault: VaultClient;
+  readonly sinks: readonly TokenSink[];
+  readonly clock: Clock;
+  readonly observer: RunnerObserver;
+  readonly beginning?: Beginning | undefined;
+  /** The Vault of an earlier config, for revoking what it granted; undefined where it isn't known. */
+  readonly earlierVault?: (address: string) => Pick<VaultClient, 'send'> | undefined;
+  /** called with what a login brings that was in flight when the runner was closed */
+  readonly onLateGrant?: (grant: Grant, origin: TokenOrigin) => void;
+}
+
+export interface Runner {
+  readonly policy: Policy;
+  state(): State;
+  post(event: ExchangeEvent): void;
+  /** Resolves when nothing is left to wait for, or the time for it is up. */
+  stop(): Promise<void>;
+  /** Ends at once: no event is taken any more. Resolves when no call to Vault is in flight. */
+  close(): Promise<void>;
+}
+
+// Timers stop while a machine sleeps: waking this often, the runner notices what it slept through.
+const LONGEST_TIMER_MS = 30_000;
+
+export function startRunner(parts: RunnerParts): Runner {
+  const { policy, clock, observer } = parts;
+  let state = initialState(policy, momentOf(clock), parts.beginning);
+  let cancelTimer = () => {};
+  let closed = false;
+  let onStopped = () => {};
+  const calls = new Set<Promise<void>>();
+
+  function post(event: ExchangeEvent): void {
+    if (closed) {
+      if (event.type === 'logged-in') parts.onLateGrant?.(event.grant, originOf(policy.settings));
+      return;
+    }
+    const moment = momentOf(clock);
+    const before = state;
+    const decision = step(policy, before, event, moment);
+    state = decision.state;
+    observer.stepped(policy, before, state, event, moment);
+    cancelTimer();
+    cancelTimer = clock.wakeAt(Math.min(decision.wakeAt, moment.now + LONGEST_TIMER_MS), () => post({ type: 'woke' }));
+    for (const effect of decision.effects) start(effect);
+    if (isStopped(policy, state, moment.now)) onStopped();
+  }
+
+  function start(effect: Effect): void {
+    const done = perform(effect, parts)
+      .catch((error: unknown) => failureEvent(effect, failureOf(error), parts.source))
+      .then(post);
+    if (!('token' in effect || 'jwt' in effect)) return;
+    calls.add(done);
+    void done.finally(() => calls.delete(done));
+  }
+
+  post({ type: 'woke' });
+  return {
+    policy,
+    state: () => state,
+    post,
+    async stop() {
+      const stopped = new Promise<void>((resolve) => {
+        onStopped = resolve;
+      });
+      post({ type: 'stop-requested' });
+      await stopped;
+    },
+    async close() {
+      closed = true;
+      cancelTimer();
+      await Promise.all(calls);
+    },
+  };
+}
+
+export function momentOf(clock: Clock): Moment {
+  return { now: clock.now(), wall: clock.wall(), random: clock.random() };
+}
+
+/** The token as the sinks take it: instants on the wall clock, by an offset that stays, so that the text stays too. */
+function documentOf({ token, clockOffsetMs }: Effect & { type: 'deliver' }, policy: Policy): TokenDocument {
+  const { secret, accessor, renewable, policies } = token;
+  const instants = { issuedAt: token.issuedAt + clockOffsetMs, expiresAt: token.expiresAt + clockOffsetMs };
+  return { exchange: policy.settings.name, secret, accessor, ...instants, renewable, policies };
+}
+
+async function perform(effect: Effect, parts: RunnerParts): Promise<ExchangeEvent> {
+  const { source, sinks } = parts;
+  const { login } = parts.policy.settings;
+  switch (effect.type) {
+    case 'find-last-login':
+      return {
+        type: 'last-login-found',
+        ageMs: Math.min(Number.POSITIVE_INFINITY, ...(await Promise.all(sinks.map((sink) => sink.age())))),
+      };
+    case 'read-jwt': {
+      const { attempt } = effect;
+      const secret = await source.read();
+      return { type: 'jwt-read', attempt, secret, watched: source.watched, mayBeTorn: source.mayBeTorn === true };
+    }
+    case 'log-in': {
+      const outcome = await grant(loginRequest(login, effect.jwt), effect.jwt, parts);
+      if ('code' in outcome) return { type: 'login-failed', attempt: effect.attempt, failure: outcome };
+      return { type: 'logged-in', attempt: effect.attempt, grant: outcome };
+    }
+    case 'renew': {
+      const outcome = await grant(renewalRequest(login, effect.token), effect.token, parts);
+      if ('code' in outcome) return { type: 'renewal-failed', attempt: effect.attempt, failure: outcome };
+      return { type: 'renewed', attempt: effect.attempt, grant: outcome };
+    }
+    case 'revoke':
+      return revoke(effect, parts);
+    case 'deliver': {
+      const { sink: id, attempt } = effect;
+      const sink = sinks.find((one) => one.id === id);
+      const { written = false } = (await sink?.deliver(documentOf(effect, parts.policy))) ?? {};
+      return { type: 'delivered', sink: id, attempt, written };
+    }
+    case 'withdraw':
+      await Promise.allSettled(sinks.map((sink) => sink.remove()));
+      return { type: 'withdrawn' };
+  }
+}
+
+/** What an effect's throw means to the core. */
+function failureEvent(effect: Effect, failure: Failure, { watched }: JwtSource): ExchangeEvent {
+  switch (effect.type) {
+    case 'find-last-login':
+      return { type: 'last-login-found', ageMs: Number.POSITIVE_INFINITY };
+    case 'read-jwt':
+      return { type: 'jwt-unreadable', attempt: effect.attempt, failure, watched };
+    case 'log-in':
+      return { type: 'login-failed', attempt: effect.attempt, failure };
+    case 'renew':
+      return { type: 'renewal-failed', attempt: effect.attempt, failure };
+    case 'revoke':
+      return { type: 'revocation-failed', attempt: effect.attempt, failure };
+    case 'deliver':
+      return { type: 'delivery-failed', sink: effect.sink, attempt: effect.attempt, failure };
+    case 'withdraw':
+      return { type: 'withdrawn' };
+  }
+}
+
+async function revoke({ attempt, token }: Effect & { type: 'revoke' }, parts: RunnerParts): Promise<ExchangeEvent> {
+  const { secret, origin } = token;
+  const isHere = origin.address === parts.policy.settings.vault.address;
+  const vault = isHere ? parts.vault : parts.earlierVault?.(origin.address);
+  if (vault === undefined) return { type: 'revocation-failed', attempt, failure: { code: 'vault_unreachable' } };
+  const request = revocationRequest(origin, secret);
+  const failure = await call(request, parts, (reply) => judgeRevocation(reply, [secret]), vault);
+  if (failure !== undefined) return { type: 'revocation-failed', attempt, failure };
+  return { type: 'revoked', attempt };
+}
+
+function grant(request: TokenRequest, sent: Secret, parts: RunnerParts): Promise<Grant | Failure> {
+  return call(request, parts, (reply) => judgeGrant(request.operation, reply, [sent]));
+}
+
+/** Makes one call, judges its reply and reports it. */
+async function call<T>(
+  request: TokenRequest,
+  parts: RunnerParts,
+  judge: (reply: VaultReply) => T | Failure,
+  vault: Pick<VaultClient, 'send'> = parts.vault,
+): Promise<T | Failure> {
+  const startedAt = performance.now();
+  const reply = await vault.send(request).catch(failureOf);
+  const outcome = isFailure(reply) ? reply : judge(reply);
+  const date = isFailure(reply) ? Number.NaN : Date.parse(reply.headers['date'] ?? '');
+  parts.observer.called(parts.policy, {
+    operation: request.operation,
+    code: isFailure(outcome) ? outcome.code : 'ok',
+    durationMs: performance.now() - startedAt,
+    clockSkewMs: Number.isNaN(date) ? undefined : parts.clock.wall() - date,
+  });
+  return outcome;
+}
+
+const isFailure = (value: unknown): value is Failure => typeof value === 'object' && value !== null && 'code' in value;
+
+/** Turns what was thrown into a failure. Anything but an ExchangeError is a bug, reported without secrets. */
+function failureOf(error: unknown): Failure {
+  if (error instanceof ExchangeError) return error.failure;
+  const evidence = error instanceof Error ? scrub(`${error.name}: ${error.message}`).slice(0, 200) : 'not an error';
+  return { code: 'internal', evidence };
+}

@@ -1,0 +1,239 @@
+// One exchange as the process serves it: its runner with source, Vault client and sinks, and the clients that wait for its
+// next token. A reload replaces the runner: the token stays served, and waiting clients keep waiting.
+
+import { callDeadline } from '../core/schedule.ts';
+import type { Secret } from '../core/secret.ts';
+import type { ExchangeSettings, SinkSettings, SourceSettings, TlsSettings, VaultSettings } from '../core/settings.ts';
+import type { Policy, State } from '../core/state.ts';
+import { describe, servedToken } from '../core/status.ts';
+import type { Beginning } from '../core/step.ts';
+import { openSink } from '../sinks/open-sink.ts';
+import type { TokenSink } from '../sinks/sink.ts';
+import { openSource, type SourceTools } from '../sources/open-source.ts';
+import type { JwtSource } from '../sources/source.ts';
+import { type Watch, watchDirectoryOf } from '../sources/watch.ts';
+import { openVaultClient, type VaultClient } from '../vault/client.ts';
+import { within } from './clock.ts';
+import { type Clock, momentOf, type RunnerObserver, type RunnerParts, startRunner } from './runner.ts';
+import { inTurn, type Turns } from './sink-turns.ts';
+import type { ExchangeView } from './view.ts';
+
+/** The ways out of an exchange into the world. */
+export interface Ports {
+  readonly openSource: (settings: SourceSettings, tools: SourceTools) => JwtSource;
+  readonly openSink: (settings: SinkSettings) => TokenSink;
+  readonly openVault: (settings: VaultSettings) => VaultClient;
+  readonly watchDirectoryOf: (path: string, onHint: () => void) => Watch;
+}
+
+const REAL_PORTS: Ports = { openSource, openSink, openVault: openVaultClient, watchDirectoryOf };
+
+export interface ExchangeTools {
+  readonly clock: Clock;
+  readonly observer: RunnerObserver;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** the live Vault token of another exchange in this process, for one whose settings ask for it */
+  readonly tokenFor: (asking: ExchangeSettings, exchange: string) => Secret | undefined;
+  readonly turns: Turns;
+  /** whether the sink with this id is no other exchange's under the config in force */
+  readonly mayUse: (exchange: string, sink: string) => boolean;
+  /** files, the watcher and HTTP unless somebody brings other ones */
+  readonly ports?: Ports;
+}
+
+export interface ServedExchange extends ExchangeView {
+  settings(): ExchangeSettings;
+  /** the Vault token while it may be served, if the Vault at `address` granted it */
+  tokenFrom(address: string): Secret | undefined;
+  /** Goes over to other settings: the old token is served until a login under the new ones, which starts at `startsAt`. */
+  change(settings: ExchangeSettings, startsAt: number): Promise<void>;
+  /** Tries at once what waits after a failure. */
+  retry(): void;
+  /** Ends as `on_stop` says, within `graceMs`. */
+  stop(graceMs: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export type ServedBeginning = Pick<Beginning, 'startsAt' | 'looksForLastLogin'>;
+
+export function openServedExchange(
+  first: ExchangeSettings,
+  tools: ExchangeTools,
+  beginning: ServedBeginning,
+  onStep: (state: State) => void,
+): ServedExchange {
+  const { clock } = tools;
+  const waiting = openWaiting();
+  let generation: number | undefined;
+  const onStepped = (state: State) => {
+    if (state.token?.generation !== generation) waiting.wake();
+    generation = state.token?.generation;
+    onStep(state);
+  };
+  const earlierVaults = openEarlierVaults(tools.ports);
+  const onLateGrant: RunnerParts['onLateGrant'] = (grant, origin) =>
+    open.runner.post({ type: 'late-grant', grant, origin });
+  const hooks = { onStepped, onLateGrant, earlierVault: earlierVaults.at };
+  let open = openParts(first, tools, beginning, hooks);
+  let work: Promise<unknown> = Promise.resolve();
+  /** A change that is under way is done before the next one begins, or the end. */
+  const inOrder = (next: () => Promise<void>): Promise<void> => {
+    const done = work.then(next);
+    work = done.catch(() => {});
+    return done;
+  };
+
+  return {
+    name: first.name,
+    settings: () => open.policy.settings,
+    tokenFrom(address) {
+      const token = servedToken(open.runner.state(), clock.now());
+      return token?.origin.address === address ? token.secret : undefined;
+    },
+    status: () => describe(open.policy, open.runner.state(), momentOf(clock)),
+    token() {
+      const now = clock.now();
+      const token = servedToken(open.runner.state(), now);
+      if (token === undefined) return undefined;
+      const { secret, accessor, renewable } = token;
+      const expiresInMs = token.expiresAt - now;
+      return {
+        secret,
+        accessor,
+        renewable,
+        generation: token.generation,
+        expiresInMs,
+        expiresAt: clock.wall() + expiresInMs,
+      };
+    },
+    generation: () => open.runner.state().token?.generation,
+    async changed(known, signal) {
+      if (open.runner.state().token?.generation === known) await waiting.forNext(signal);
+    },
+    refresh: () => open.runner.post({ type: 'refresh-requested' }),
+    retry: () => open.runner.post({ type: 'retry-requested' }),
+    change: (settings, startsAt) =>
+      inOrder(async () => {
+        const { policy, runner, sinks, close } = open;
+        const inherited = { settings: policy.settings, state: runner.state() };
+        earlierVaults.remember(policy.settings.vault);
+        await close('after the call in flight');
+        open = openParts(settings, tools, { startsAt, inherited }, hooks);
+        if (policy.settings.onStop === 'revoke') await removeUnused(sinks, settings);
+      }),
+    stop: (graceMs) =>
+      inOrder(async () => {
+        await within(clock, graceMs, open.runner.stop());
+        await open.close('at once');
+        await earlierVaults.close();
+        waiting.wake();
+      }),
+    close: () => inOrder(() => open.close('at once')),
+  };
+}
+
+/** Takes the token out of the sinks that the new settings no longer name. A sink that another exchange has now is its own. */
+async function removeUnused(sinks: readonly TokenSink[], settings: ExchangeSettings): Promise<void> {
+  const unused = sinks.filter(({ id }) => !settings.sinks.some(({ path }) => path === id));
+  await Promise.allSettled(unused.map((sink) => sink.remove()));
+}
+
+/** The clients that wait for the next token. */
+function openWaiting() {
+  const waiting = new Set<() => void>();
+  return {
+    wake() {
+      for (const done of [...waiting]) done();
+    },
+    /** Resolves at the next token, or when `signal` aborts. */
+    forNext(signal: AbortSignal): Promise<void> {
+      return new Promise((resolve) => {
+        if (signal.aborted) return resolve();
+        const done = () => {
+          waiting.delete(done);
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        waiting.add(done);
+        signal.addEventListener('abort', done);
+      });
+    },
+  };
+}
+
+/** Clients for the Vaults of earlier configs, opened when a token of theirs is to be revoked. */
+function openEarlierVaults({ openVault }: Ports = REAL_PORTS) {
+  const settings = new Map<string, VaultSettings>();
+  const clients = new Map<string, VaultClient>();
+  return {
+    remember: (vault: VaultSettings) => void settings.set(vault.address, vault),
+    at(address: string): VaultClient | undefined {
+      const known = settings.get(address);
+      if (known === undefined) return undefined;
+      const client = clients.get(address) ?? openVault(known);
+      clients.set(address, client);
+      return client;
+    },
+    async close() {
+      await Promise.all([...clients.values()].map((client) => client.close()));
+    },
+  };
+}
+
+interface Hooks extends Pick<RunnerParts, 'onLateGrant' | 'earlierVault'> {
+  readonly onStepped: (state: State) => void;
+}
+
+function openParts(
+  settings: ExchangeSettings,
+  { clock, observer, env, tokenFor, turns, mayUse, ports = REAL_PORTS }: ExchangeTools,
+  beginning: Beginning,
+  { onStepped, ...hooks }: Hooks,
+) {
+  const sinks = settings.sinks.map((sink) =>
+    inTurn(ports.openSink(sink), { turns, now: clock.now, isOurs: () => mayUse(settings.name, sink.path) }),
+  );
+  const policy: Policy = { settings, sinks: sinks.map(({ id }) => id) };
+  const onHint = () => runner.post({ type: 'jwt-hinted' });
+  const { openVault } = ports;
+  const tokenOf = (exchange: string) => tokenFor(settings, exchange);
+  const source = ports.openSource(settings.source, { env, onHint, tokenOf, openVault });
+  const client = openVault(settings.vault);
+  const watches = trustFiles(settings.vault.tls).map((path) =>
+    ports.watchDirectoryOf(path, () => runner.post({ type: 'retry-requested' })),
+  );
+  const repair = () => {
+    for (const watch of watches) void watch.repair();
+  };
+  repair();
+  // by the next call, a missing directory of TLS files may be there, or be another one
+  const vault: VaultClient = { ...client, send: (request) => client.send(request).finally(repair) };
+  const stepped: RunnerObserver['stepped'] = (...step) => {
+    observer.stepped(...step);
+    onStepped(step[2]);
+  };
+  observer.added(policy);
+  const runner = startRunner({
+    ...hooks,
+    ...{ policy, source, vault, sinks, clock, beginning },
+    observer: { ...observer, stepped },
+  });
+  return {
+    policy,
+    runner,
+    sinks,
+    /** After a reload, the token that a login in flight brings is still wanted: its client closes after the answer. */
+    async close(when: 'at once' | 'after the call in flight') {
+      const settled = runner.close();
+      const closeVault = () => vault.close();
+      if (when === 'at once') await closeVault();
+      else void within(clock, callDeadline(settings.vault), settled).then(closeVault);
+      await Promise.allSettled([source.close(), ...watches.map((watch) => watch.close())]);
+    },
+  };
+}
+
+/** The files of which a new content may end a TLS failure. The Vault client itself rereads them at each call. */
+function trustFiles({ caFile, clientCertFile, clientKeyFile }: TlsSettings): string[] {
+  return [caFile, clientCertFile, clientKeyFile].filter((path) => path !== undefined);
+}

@@ -1,0 +1,117 @@
+// Brings a plan about in a real Vault: reads what is there, shows the difference, asks, writes. What is right already is
+// left alone, so a second time changes nothing; nothing is ever deleted.
+
+import { type Flags, type Io, UsageError } from '../commands/command.ts';
+import { oneLine } from '../commands/table.ts';
+import { ERRORS, ExchangeError } from '../core/errors.ts';
+import { linesWithoutControls, type Secret, withoutControls } from '../core/secret.ts';
+import type { Difference } from '../doctor/diagnose/evidence.ts';
+import { openVaultClient, type VaultClient } from '../vault/client.ts';
+import { bodyToWrite, changesOf, lostMembers, refusalOf, remarksOn, unknownMembers } from './diff.ts';
+import { findOperatorToken } from './operator-token.ts';
+import type { PlannedExchange, Step } from './plan.ts';
+import { readCurrent } from './read-current.ts';
+import { adminRequest, judgeWrite } from './vault-admin.ts';
+
+/** @returns the exit code. @throws UsageError, ExchangeError setup_refused or vault_* */
+export async function applySetup(
+  steps: readonly Step[],
+  exchanges: readonly PlannedExchange[],
+  { flags, io }: { flags: Flags; io: Io },
+): Promise<number> {
+  const [first] = exchanges;
+  if (first === undefined) return 0;
+  if (new Set(steps.map(({ address }) => address)).size > 1)
+    throw new UsageError('the exchanges log in to several Vaults: name one exchange with --exchange');
+  const { token, without } = await findOperatorToken(first.vault, io);
+  if (token === undefined) throw new UsageError(without);
+  const client = openVaultClient(first.vault);
+  try {
+    const differences: Difference[] = [];
+    for (const step of steps) differences.push(await compare(step, client, token));
+    for (const remark of [
+      ...differences.flatMap(({ step, current }) => remarksOn(step, current)),
+      ...(await missingPolicies(exchanges, client, token)),
+    ])
+      io.err(`warning: ${withoutControls(remark)}`);
+    io.out(linesWithoutControls(`Vault at ${first.vault.address}\n${differences.map(describe).join('\n')}`));
+    const mayReplace = flags['replace'] === true;
+    const refusals = differences.flatMap(
+      ({ step, changes, current }) => refusalOf(step, changes, { current, mayReplace }) ?? [],
+    );
+    if (refusals.length > 0) throw new UsageError(withoutControls(refusals.join('; ')));
+    const due = differences.filter(({ changes }) => changes.length > 0);
+    if (due.length === 0) {
+      io.out('nothing to change');
+      return 0;
+    }
+    if (flags['yes'] !== true && !(await isAllowed(io))) return ERRORS.config_invalid.exit;
+    for (const { step, current } of due) {
+      const failure = judgeWrite(step, await client.send(adminRequest(step, token, bodyToWrite(step, current))), token);
+      if (failure !== undefined) throw new ExchangeError(failure.code, failure.evidence);
+    }
+    for (const loss of await losses(due, client, token)) io.err(`warning: ${withoutControls(loss)}`);
+    io.out(`${due.length} of ${steps.length} changed`);
+    return 0;
+  } finally {
+    await client.close();
+  }
+}
+
+async function isAllowed(io: Io): Promise<boolean> {
+  const answer = await io.ask('Do this? [y/N] ');
+  if (answer === undefined) throw new UsageError('nobody to ask: --yes applies without asking');
+  if (/^y(es)?$/i.test(answer.trim())) return true;
+  io.err('nothing was changed');
+  return false;
+}
+
+async function compare(step: Step, client: VaultClient, token: Secret): Promise<Difference> {
+  const current = await readCurrent(step, client, token);
+  return { step, current, changes: changesOf(step, current) };
+}
+
+/** What Vault didn't take back of what it had answered: only a look afterwards can tell. */
+async function losses(written: readonly Difference[], client: VaultClient, token: Secret): Promise<string[]> {
+  const found: string[] = [];
+  for (const { step, current } of written) {
+    if (current === undefined || step.kind !== 'trust') continue;
+    const after = await readCurrent(step, client, token);
+    for (const { member, was } of lostMembers(step, current, after))
+      found.push(`${step.path}: Vault didn't keep ${member}, which was ${oneLine(was)}`);
+  }
+  return found;
+}
+
+const UNREADABLE = {};
+
+/** Policies that a role would grant, and that nobody has written; those that may not be read aren't told of. */
+async function missingPolicies(
+  exchanges: readonly PlannedExchange[],
+  client: VaultClient,
+  token: Secret,
+): Promise<string[]> {
+  const warnings: string[] = [];
+  const made = new Set(['default', ...exchanges.flatMap(({ setup }) => Object.keys(setup.policies))]);
+  for (const { name, login, setup } of exchanges) {
+    for (const policy of setup.role.policies.filter((one) => !made.has(one))) {
+      const place = { kind: 'policy' as const, path: `sys/policies/acl/${policy}`, ...login };
+      const seen = await readCurrent(place, client, token).catch(() => UNREADABLE);
+      if (seen === undefined)
+        warnings.push(`exchange ${name}: there is no policy ${policy} (yet): its tokens won't have its rights`);
+    }
+  }
+  return warnings;
+}
+
+function describe({ step, current, changes }: Difference): string {
+  const verb = changes.length === 0 ? 'keep  ' : current === undefined ? 'create' : 'change';
+  const width = Math.max(...changes.map(({ member }) => member.length));
+  const lines = changes.map(
+    ({ member, from, to }) =>
+      `           ${member.padEnd(width)}  ${from === undefined ? '' : `${oneLine(from)} -> `}${oneLine(to) || 'unset'}`,
+  );
+  const unknown = changes.length === 0 ? [] : unknownMembers(step, current);
+  const doubts = unknown.map((member) => `           ${member}  written back as it was read: Vault may not take it`);
+  return [`  ${verb}  ${step.path}`, ...lines, ...doubts].join('\n');
+}

@@ -1,0 +1,19 @@
+// What is in Vault at the place of a step, read with an operator's token.
+
+import { ExchangeError } from '../core/errors.ts';
+import type { Secret } from '../core/secret.ts';
+import type { VaultClient } from '../vault/client.ts';
+import type { Current } from './diff.ts';
+import type { Step } from './plan.ts';
+import { judgeRead, readRequest } from './vault-admin.ts';
+
+/** @returns undefined where there is nothing. @throws ExchangeError setup_refused or vault_* */
+export async function readCurrent(
+  step: Pick<Step, 'kind' | 'path' | 'namespace'>,
+  client: VaultClient,
+  token: Secret,
+): Promise<Current> {
+  const read = judgeRead(step, await client.send(readRequest(step, token)), token);
+  if ('code' in read) throw new ExchangeError(read.code, read.evidence);
+  return read.current;
+}

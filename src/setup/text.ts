@@ -1,0 +1,131 @@
+// A plan as a person takes it: `vault` commands to paste, or HCL for Terraform's vault provider.
+// https://registry.terraform.io/providers/hashicorp/vault/latest/docs/resources/jwt_auth_backend
+
+import type { Step, StepValue } from './plan.ts';
+
+/** The older names, by which most guides know them; Vault takes both. */
+const SHORT: Readonly<Record<string, string>> = {
+  token_policies: 'policies',
+  token_ttl: 'ttl',
+  token_max_ttl: 'max_ttl',
+};
+
+/** The commands of a step, for a POSIX shell. */
+export function asCommand({ kind, path, body, namespace }: Pick<Step, 'kind' | 'path' | 'body' | 'namespace'>): string {
+  const where = namespace === undefined ? '' : ` -namespace=${quoted(namespace)}`;
+  if (kind === 'mount') {
+    const mount = path.slice('sys/auth/'.length);
+    return `vault auth enable${where}${mount === 'jwt' ? '' : ` -path=${quoted(mount)}`} jwt`;
+  }
+  if (kind === 'policy') {
+    const name = quoted(path.slice('sys/policies/acl/'.length));
+    return piped(String(body['policy']).trim(), `vault policy write${where} ${name} -`);
+  }
+  if (Object.values(body).some(needsJson))
+    return piped(JSON.stringify(body, undefined, 2), `vault write${where} ${quoted(path)} -`);
+  const members = Object.entries(body).map(([name, value]) => `${SHORT[name] ?? name}=${quoted(textOf(name, value))}`);
+  return [`vault write${where} ${quoted(path)}`, ...members].join(members.length > 1 ? ' \\\n    ' : ' ');
+}
+
+/** What `vault write` would take for something else: a map, a file's name, its standard input, or a list's comma; and line breaks, which JSON escapes. */
+function needsJson(value: StepValue): boolean {
+  if (typeof value !== 'object') return IS_READ_ELSEWHERE.test(String(value));
+  return !isList(value) || value.some((one) => one.includes(',') || IS_READ_ELSEWHERE.test(one));
+}
+
+const IS_READ_ELSEWHERE = /^\\?@|^-$|[\r\n\t]/;
+
+/** Not a here-document: that ends only where its last word stands at the very beginning of a line, as it doesn't in a report. */
+const piped = (text: string, command: string): string => `printf '%s\\n' ${quoted(text)} |\n  ${command}`;
+
+/** A script for each Vault, that can be pasted whole. */
+export function asScript(steps: readonly Step[]): string {
+  const addresses = [...new Set(steps.map(({ address }) => address))];
+  return addresses
+    .map((address) =>
+      [
+        `export VAULT_ADDR=${quoted(address)}`,
+        ...steps.filter((step) => step.address === address).map((step) => `# ${step.why}\n${asCommand(step)}`),
+      ].join('\n\n'),
+    )
+    .join('\n\n');
+}
+
+const RESOURCES = {
+  trust: 'vault_jwt_auth_backend',
+  policy: 'vault_policy',
+  role: 'vault_jwt_auth_backend_role',
+} as const;
+
+/** The plan for Terraform, where mount and trust are one resource. */
+export function asHcl(steps: readonly Step[]): string {
+  const taken = new Set<string>();
+  const nameAnew = (wish: string): string => {
+    // a name begins with no digit, and no two are alike
+    let name = wish.replace(/\W/g, '_').replace(/^(?=\d)/, '_');
+    while (taken.has(name)) name += '_';
+    taken.add(name);
+    return name;
+  };
+  return steps.flatMap((step) => (step.kind === 'mount' ? [] : [resourceOf(step, step.kind, nameAnew)])).join('\n\n');
+}
+
+function resourceOf(
+  { path, body, namespace }: Step,
+  kind: keyof typeof RESOURCES,
+  nameAnew: (wish: string) => string,
+): string {
+  const [, mount = '', role = ''] = /^auth\/(.+?)\/(?:config|role\/([^/]+))$/.exec(path) ?? [];
+  const policy = path.slice('sys/policies/acl/'.length);
+  const own: Readonly<Record<string, StepValue>> = {
+    trust: { path: mount, type: 'jwt' },
+    role: { backend: mount, role_name: role },
+    policy: { name: policy },
+  }[kind];
+  const label = nameAnew(kind === 'policy' ? policy : [mount, role].filter(Boolean).join('_'));
+  const members = Object.entries({ ...(namespace === undefined ? {} : { namespace }), ...own, ...body });
+  const width = Math.max(...members.map(([name]) => name.length));
+  const lines = members.map(([name, value]) => `  ${name.padEnd(width)} = ${hclOf(value)}`);
+  return [`resource "${RESOURCES[kind]}" "${label}" {`, ...lines, '}'].join('\n');
+}
+
+/** "${" and "%{" begin a template in HCL. */
+const hclText = (text: string): string =>
+  JSON.stringify(text)
+    .replaceAll(/[$%](?=\{)/g, '$&$&')
+    // escapes that JSON has and HCL hasn't
+    .replaceAll(/\\(?:[bf]|.)/g, (code) => ({ '\\b': '\\u0008', '\\f': '\\u000c' })[code] ?? code);
+
+function hclOf(value: StepValue): string {
+  if (typeof value === 'number') return String(value);
+  if (typeof value === 'string') return value.includes('\n') ? heredoc(value) : hclText(value);
+  if (isList(value)) return `[${value.map(hclText).join(', ')}]`;
+  // the provider takes several values of a claim as one text with commas
+  const members = Object.entries(value).map(([name, one]) => `${hclText(name)} = ${hclText([one].flat().join(','))}`);
+  return `{ ${members.join(', ')} }`;
+}
+
+function heredoc(text: string): string {
+  let end = 'EOT';
+  while (text.includes(end)) end += 'T';
+  return `<<-${end}\n${text.trim().replaceAll(/[$%](?=\{)/g, '$&$&')}\n  ${end}`;
+}
+
+const isList = (value: StepValue): value is readonly string[] => Array.isArray(value);
+
+function textOf(name: string, value: StepValue): string {
+  if (typeof value === 'number' && name.endsWith('ttl')) return secondsAsText(value);
+  return isList(value) ? value.join(',') : String(value);
+}
+
+/** Seconds as Vault's users write them: 3600 is 1h, 5400 is 90m. */
+function secondsAsText(seconds: number): string {
+  if (seconds % 3600 === 0 && seconds > 0) return `${seconds / 3600}h`;
+  return seconds % 60 === 0 && seconds > 0 ? `${seconds / 60}m` : `${seconds}s`;
+}
+
+/** A word for a POSIX shell: as it is where nothing in it is special, else in quotes. */
+export function quoted(word: string): string {
+  if (/^[\w@%+:,./-]+$/.test(word) || word === '') return word;
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,52 @@
+// The part of Vault's HTTP API that an operator's token is for: reading what the JWT auth method is told, and writing it.
+// https://developer.hashicorp.com/vault/api-docs/auth/jwt, .../system/auth, .../system/policies
+
+import type { Failure } from '../core/errors.ts';
+import { Secret } from '../core/secret.ts';
+import { judgeRefusal, objectOf, parseObject, type VaultReply, type VaultRequest } from '../core/vault-protocol.ts';
+import type { Current } from './diff.ts';
+import type { Step } from './plan.ts';
+
+const MOUNTS = 'sys/auth';
+
+/** @param body undefined to read */
+export function adminRequest(
+  { path, namespace }: Pick<Step, 'path' | 'namespace'>,
+  token: Secret,
+  body?: Readonly<Record<string, unknown>>,
+): VaultRequest {
+  return {
+    method: body === undefined ? 'GET' : 'POST',
+    path: `/v1/${path.split('/').map(encodeURIComponent).join('/')}`,
+    token,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(body === undefined ? {} : { body: new Secret(JSON.stringify(body)) }),
+  };
+}
+
+/** Asks for what is there at a step's place. Mounts are listed: reading a single one needs more rights. */
+export const readRequest = (step: Pick<Step, 'kind' | 'path' | 'namespace'>, token: Secret): VaultRequest =>
+  adminRequest({ ...step, path: step.kind === 'mount' ? MOUNTS : step.path }, token);
+
+/** @returns what is there; undefined where there is nothing */
+export function judgeRead(
+  { kind, path }: Pick<Step, 'kind' | 'path'>,
+  reply: VaultReply,
+  token: Secret,
+): { readonly current: Current } | Failure {
+  if (reply.status === 404) return { current: undefined };
+  if (reply.status !== 200) return refusalAt(kind === 'mount' ? MOUNTS : path, reply, token);
+  const data = objectOf(parseObject(reply.body)?.['data']);
+  if (data === undefined) return { code: 'bad_response', evidence: `${path}: status 200 without data` };
+  return { current: kind === 'mount' ? objectOf(data[`${path.slice('sys/auth/'.length)}/`]) : data };
+}
+
+/** @returns undefined when it was done */
+export function judgeWrite({ path }: Pick<Step, 'path'>, reply: VaultReply, token: Secret): Failure | undefined {
+  return reply.status === 200 || reply.status === 204 ? undefined : refusalAt(path, reply, token);
+}
+
+function refusalAt(path: string, reply: VaultReply, token: Secret): Failure {
+  const failure = judgeRefusal('setup', reply, [token]);
+  return { ...failure, evidence: `${path}: ${failure.evidence}` };
+}

@@ -1,0 +1,209 @@
+// The diagnosis by itself: what follows from what, and the evidence that needs rights or mounts to be seen for real.
+
+import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
+import { test } from 'node:test';
+import { Secret } from '../../../src/core/secret.ts';
+import { decodeWorkloadJwt, readJwt } from '../../../src/core/workload-jwt.ts';
+import { CAUSES, type FindingCode } from '../../../src/doctor/diagnose/codes.ts';
+import { diagnose } from '../../../src/doctor/diagnose/diagnose.ts';
+import type { Evidence } from '../../../src/doctor/diagnose/evidence.ts';
+import { wellFacts } from '../../../src/doctor/diagnose/well-facts.ts';
+import { inspectFile } from '../../../src/doctor/probes/jwt-file.ts';
+import { runInNamespace, runUnprivileged, withoutNamespaces } from '../../support/confined.ts';
+import { jwtText } from '../../support/jwt-text.ts';
+import { settingsOf } from '../../support/sidecar.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
+
+const WALL = 1_800_000_000_000;
+const SETTINGS = settingsOf({
+  vault: { address: 'https://vault:8200' },
+  exchanges: { app: { source: { file: { path: '/jwt/token' } }, login: { role: 'app' } } },
+});
+const FILE = { path: '/jwt/token', modifiedAt: WALL, owner: '0:0, mode 600', isMount: false };
+
+function evidenceOf(members: Partial<Evidence>): Evidence {
+  const [settings, setup] = [SETTINGS.exchanges[0], SETTINGS.setup['app']];
+  assert.ok(settings !== undefined && setup !== undefined);
+  return { settings, setup, wall: WALL, self: '65532:65532', sinks: [], ...members };
+}
+
+const jwtEnding = (inSeconds: number): Evidence['jwt'] => {
+  const [iat, exp] = [WALL / 1000 - 3600, WALL / 1000 + inSeconds];
+  const jwt = decodeWorkloadJwt(new Secret(jwtText({ iat, exp })), {});
+  return 'code' in jwt ? { failure: jwt } : { seen: jwt };
+};
+
+test('no finding is its own cause, however many steps away', () => {
+  const visit = (code: FindingCode, path: readonly FindingCode[]): void => {
+    assert.ok(!path.includes(code), `${[...path, code].join(' -> ')}`);
+    for (const cause of CAUSES[code] ?? []) visit(cause, [...path, code]);
+  };
+  for (const code of Object.keys(CAUSES)) visit(code as FindingCode, []);
+});
+
+test("a JWT that can't be read: whose it is, and who we are", () => {
+  const [finding] = diagnose(
+    evidenceOf({ file: FILE, jwt: { failure: { code: 'jwt_unreadable', evidence: '/jwt/token: EACCES' } } }),
+  );
+  assert.equal(finding?.code, 'jwt_unreadable');
+  assert.equal(finding?.evidence, '/jwt/token: EACCES; it belongs to 0:0, mode 600, the sidecar is 65532:65532');
+});
+
+test('a file that is a mount of its own: a warning while its JWT is good, then the cause of its end', () => {
+  const isMount = { ...FILE, isMount: true };
+  const [early] = diagnose(evidenceOf({ file: isMount, jwt: jwtEnding(3600) }));
+  assert.deepEqual([early?.code, early?.severity], ['jwt_never_changes', 'warning']);
+  const login = { failure: { code: 'jwt_expired' as const, evidence: 'status 400' } };
+  const [late, ...others] = diagnose(evidenceOf({ file: isMount, jwt: jwtEnding(-60), login }));
+  assert.deepEqual([late?.code, late?.severity], ['jwt_never_changes', 'error']);
+  assert.deepEqual(
+    late?.consequences.map(({ code }) => code),
+    ['jwt_unrotated', 'jwt_expired'],
+  );
+  assert.deepEqual(others, []);
+});
+
+test('what is wrong with the issuer only from here is a warning', () => {
+  const issuer = { state: 'unreachable' as const, url: 'https://k8s-prod.oidc.pub', words: 'ECONNREFUSED' };
+  const login = { failure: { code: 'role_missing' as const } };
+  const codes = diagnose(evidenceOf({ issuer, login, jwt: jwtEnding(3600) })).map((one) => [one.code, one.severity]);
+  assert.deepEqual(codes, [
+    ['role_missing', 'error'],
+    ['issuer_unreachable_here', 'warning'],
+  ]);
+});
+
+test('an auth method of another type fails as a Vault in trouble does: told apart by what answers at the mount', () => {
+  const login = { failure: { code: 'vault_unavailable' as const, evidence: 'status 500' } };
+  const health = { seen: { version: '1.21.1', standby: false, skewMs: 0 } };
+  const codes = (mount: Evidence['mount']) => diagnose(evidenceOf({ login, health, mount })).map(({ code }) => code);
+  assert.deepEqual(codes({ answers: false }), ['mount_missing']);
+  assert.deepEqual(codes({ answers: true }), ['vault_unavailable']);
+});
+
+test('nothing that a JWT or its issuer says moves the terminal, or breaks the lines', () => {
+  const said = 'a\u001b[31m\nb\u009b';
+  const secret = new Secret(jwtText({ iss: said, sub: said.repeat(1000), aud: said }));
+  const jwt = decodeWorkloadJwt(secret, {});
+  assert.ok(!('code' in jwt));
+  const login = { failure: { code: 'subject_mismatch' as const, evidence: 'status 400, invalid subject (sub) claim' } };
+  const issuer = { state: 'key-missing' as const, url: said, keyId: said };
+  const evidence = evidenceOf({ jwt: { seen: jwt }, claims: readJwt(secret)?.claims, login, issuer });
+  const texts = [
+    ...wellFacts(evidence),
+    ...diagnose(evidence).flatMap((one) => [one.evidence ?? '', one.command ?? '']),
+  ];
+  assert.ok(texts.length > 2);
+  for (const text of texts) {
+    assert.doesNotMatch(text, /\p{Cc}/u);
+    assert.ok(text.length < 1000);
+  }
+});
+
+test("what isn't as the setup says: one line for each change, or for what isn't there at all", () => {
+  const at = { exchange: 'app', address: 'https://vault:8200', body: {}, why: '' };
+  const differences = [
+    {
+      step: { ...at, kind: 'trust' as const, path: 'auth/jwt/config' },
+      current: { bound_issuer: 'https://a' },
+      changes: [{ member: 'bound_issuer', from: 'https://a', to: 'https://b' }],
+    },
+    {
+      step: { ...at, kind: 'role' as const, path: 'auth/jwt/role/app' },
+      current: undefined,
+      changes: [{ member: 'user_claim', from: undefined, to: 'sub' }],
+    },
+  ];
+  const [finding] = diagnose(evidenceOf({ differences }));
+  assert.deepEqual(
+    [finding?.code, finding?.evidence],
+    ['setup_differs', "auth/jwt/config bound_issuer https://a -> https://b\nauth/jwt/role/app isn't there"],
+  );
+});
+
+const INSPECT = `
+  import { inspectFile } from '../../core/src/doctor/jwt-file.ts';
+  console.log(JSON.stringify(await inspectFile(directory + '/a b')));`;
+
+test('a subPath mount is seen, by a name with a blank too', { skip: withoutNamespaces() }, async (t) => {
+  const directory = await temporaryDirectory(t);
+  const shell = `cd "$1"; touch other "a b"; mount --bind other "a b"; cd - > /dev/null`;
+  assert.equal(JSON.parse(runInNamespace(directory, shell, INSPECT)).isMount, true);
+  assert.equal((await inspectFile(`${directory}/other`))?.isMount, false);
+  assert.equal(await inspectFile(`${directory}/none`), undefined);
+});
+
+test('a file of another user is seen with its owner', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const facts = runUnprivileged(
+    directory,
+    `import { writeFileSync } from 'node:fs';
+    writeFileSync(directory + '/a b', '', { mode: 0o600 });${INSPECT}`,
+  );
+  const { uid, gid } = statSync(directory);
+  assert.equal((JSON.parse(facts) as { owner: string }).owner, `${uid}:${gid}, mode 600`);
+});
+
+test('a role of Vault that names no workload is a warning, by its own bounds or by those that the config wants', () => {
+  const role = (current: Record<string, unknown>): Partial<Evidence> => ({
+    differences: [
+      {
+        step: { kind: 'role', exchange: 'app', address: '', path: 'auth/jwt/role/app', body: {}, why: '' },
+        current,
+        changes: [],
+      },
+    ],
+  });
+  const wordsOn = (evidence: Partial<Evidence>) =>
+    diagnose(evidenceOf(evidence)).map(({ code, evidence: words }) => `${code}: ${words}`);
+  assert.deepEqual(wordsOn(role({ bound_subject: 'app' })), []);
+  const everybody = ['role_trusts_all: every subject of the issuer may log in'];
+  for (const claims of [undefined, null, {}, { aud: 'vault' }, { iss: 'https://i', '/aud': ['vault'] }])
+    assert.deepEqual(wordsOn(role({ bound_subject: '', bound_claims: claims })), everybody);
+  const claims = { sub: ['app', 'system:serviceaccount:*'] };
+  assert.deepEqual(wordsOn(role({ bound_claims: claims, bound_claims_type: 'glob' })), [
+    'role_trusts_all: the glob for sub matches nearly everything (system:serviceaccount:*)',
+  ]);
+  assert.deepEqual(wordsOn(role({ bound_claims: claims, bound_claims_type: 'string' })), []);
+  const setup = { ...evidenceOf({}).setup, stated: true };
+  assert.deepEqual(wordsOn({ setup }), [
+    "role_trusts_all: by the config's setup.role: every subject of the issuer may log in",
+  ]);
+  assert.deepEqual(wordsOn({ setup, ...role({ bound_subject: 'app' }) }), [], "Vault's side counts where it is known");
+});
+
+test('a check that broke off or goes on is an error beside what the others found, and each is told', () => {
+  const login = { failure: { code: 'role_missing' as const } };
+  const findings = diagnose(
+    evidenceOf({ login, broken: ['the first', 'the second'], unfinished: ['Vault', 'the sinks'] }),
+  );
+  assert.deepEqual(
+    findings.map(({ code, evidence, exit }) => [code, evidence, exit]),
+    [
+      ['role_missing', '', 4],
+      ['check_unfinished', 'Vault\nthe sinks', 3],
+      ['internal', 'the first', 1],
+      ['internal', 'the second', 1],
+    ],
+  );
+});
+
+test('whether the token in the sink is dead: by the words of Vault, or by a new token that may ask what it may not (K17)', () => {
+  const failed = (evidence: string, code: 'renewal_denied' | 'vault_timeout' = 'renewal_denied') => ({
+    sink: '/vault/token',
+    lookup: { failure: { code, evidence } },
+  });
+  const grant = { secret: new Secret('x'), accessor: '', leaseMs: 1, renewable: true, type: 'service', numUses: 0 };
+  const login = { seen: { ...grant, policies: ['app'], warnings: [] } };
+  const codes = (members: Partial<Evidence>) => diagnose(evidenceOf(members)).map(({ code }) => code);
+  assert.deepEqual(codes({ held: failed('status 403, permission denied; invalid token') }), ['held_token_dead']);
+  assert.deepEqual(codes({ held: failed('status 403, permission denied') }), []);
+  assert.deepEqual(codes({ held: failed('status 403, permission denied'), login, lookup: { seen: true } }), [
+    'held_token_dead',
+  ]);
+  const lookup = { failure: { code: 'renewal_denied' as const } };
+  assert.deepEqual(codes({ held: failed('status 403, permission denied'), login, lookup }), ['lookup_denied']);
+  assert.deepEqual(codes({ held: failed('no reply', 'vault_timeout') }), []);
+  assert.deepEqual(codes({ held: { sink: '/vault/token', lookup: { seen: true } } }), []);
+});

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Secret } from '../../src/core/secret.ts';
+import type { ExchangeSettings, SourceSettings } from '../../src/core/settings.ts';
+import { openExchanges } from '../../src/exchange/exchanges.ts';
+import { jwtText } from '../support/jwt-text.ts';
+import { SimulatedTime, T0 } from '../support/simulated-time.ts';
+import { settingsOf } from '../support/world.ts';
+
+const loginReply = (serial: number): Secret =>
+  new Secret(JSON.stringify({ auth: { client_token: `hvs.token-000${serial}`, lease_duration: 3600 } }));
+
+function setUp(settings: readonly ExchangeSettings[]) {
+  const time = new SimulatedTime();
+  const [reads, logins]: [string[], number[]] = [[], []];
+  const observer = { added() {}, removed() {}, left() {}, stepped() {}, called() {} };
+  const ports = {
+    openSource: (source: SourceSettings) => ({
+      watched: true,
+      async read() {
+        reads.push(source.kind === 'file' ? source.path : '');
+        return new Secret(jwtText({ iat: T0 / 1000 }));
+      },
+      close: async () => {},
+    }),
+    openSink: () => assert.fail('there is none'),
+    openVault: () => ({
+      async send() {
+        logins.push(time.now - T0);
+        return { status: 200, headers: {}, durationMs: 1, body: loginReply(logins.length) };
+      },
+      close: async () => {},
+    }),
+    watchDirectoryOf: () => assert.fail('there is none'),
+  };
+  const exchanges = openExchanges(settings, { clock: time.clock(() => 0.5), observer, env: {}, ports });
+  return { exchanges, time, reads, logins };
+}
+
+const settingsFor = (index: number): ExchangeSettings => ({
+  ...settingsOf(),
+  name: `e${index}`,
+  source: { kind: 'file', path: `/jwt-${index}`, pollIntervalMs: 3_600_000 },
+  sinks: [],
+});
+
+test('many exchanges come to Vault as a stream, at the start and after a reload; all of them are told of from the first moment', async () => {
+  const all = Array.from({ length: 200 }, (_, index) => settingsFor(index));
+  const { exchanges, time, reads, logins } = setUp(all);
+  assert.equal(exchanges.views().length, 200);
+  let started = false;
+  void exchanges.started.then(() => {
+    started = true;
+  });
+  await time.pass(T0 + 990, () => false);
+  assert.equal(started, false);
+  await time.pass(T0 + 3000, () => false);
+  assert.equal(started, true);
+  assert.equal(new Set(reads).size, 200);
+  assert.ok(mostWithin(logins, 100) <= 21, `${mostWithin(logins, 100)} logins in 100 ms`);
+  assert.ok((logins[0] ?? 1) <= 1, 'the first one waits for nothing');
+
+  logins.splice(0);
+  await exchanges.apply(all.map((one) => ({ ...one, login: { ...one.login, role: 'other' } })));
+  await time.pass(T0 + 20_000, () => false);
+  assert.equal(logins.length, 200);
+  assert.ok(mostWithin(logins, 100) <= 21, `${mostWithin(logins, 100)} logins in 100 ms after the reload`);
+  await exchanges.close();
+});
+
+test('a thousand clients that wait for the next token have it within 100 ms of its coming', async () => {
+  const { exchanges, time } = setUp([settingsFor(0)]);
+  await time.pass(T0 + 10_000, () => false);
+  const [view] = exchanges.views();
+  const generation = view?.token()?.generation;
+  assert.ok(generation !== undefined);
+  let woken = 0;
+  const signals = Array.from({ length: 1000 }, () => new AbortController());
+  const waiting = signals.map(async ({ signal }) => {
+    await view?.changed(generation, signal);
+    woken += 1;
+  });
+  signals[0]?.abort();
+  await waiting[0];
+  assert.equal(woken, 1, 'who goes away waits no more, and the others wait on');
+  const before = process.cpuUsage();
+  view?.refresh();
+  time.touch();
+  await time.pass(T0 + 20_000, () => woken === 1000);
+  assert.equal(woken, 1000);
+  // its own time: what the machine does besides is no matter here
+  const { user, system } = process.cpuUsage(before);
+  assert.ok(user + system < 100_000, `${(user + system) / 1000} ms`);
+  assert.ok((view?.token()?.generation ?? 0) > generation);
+  await exchanges.close();
+});
+
+test('a suspend of an hour is no time in which an exchange missed its steps (K25)', async () => {
+  const { exchanges, time } = setUp([settingsFor(0)]);
+  await time.pass(T0 + 10_000, () => false);
+  const before = exchanges.lastStepAt();
+  time.now += 3_600_000;
+  // health compares it with performance.now(), which stops during a suspend
+  assert.ok(before <= performance.now() && performance.now() - before < 60_000);
+  assert.equal(exchanges.lastStepAt(), before);
+  await exchanges.close();
+});
+
+const mostWithin = (instants: readonly number[], ms: number): number =>
+  Math.max(...instants.map((from) => instants.filter((at) => at >= from && at < from + ms).length));
