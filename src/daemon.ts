@@ -10,6 +10,7 @@ import type { Clock } from './exchange/runner.ts';
 import type { CallerToken } from './http/caller-token.ts';
 import { openLateObserver } from './observe/late-observer.ts';
 import type { Observer } from './observe/observe.ts';
+import { REAL_PORTS } from './real-ports.ts';
 
 export interface DaemonParts {
   readonly settings: Settings;
@@ -55,7 +56,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
 async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<unknown>)[]): Promise<Daemon> {
   const { settings, openObserver, env, version } = parts;
   const early = openLateObserver();
-  const exchanges = openExchanges(settings.exchanges, { clock, observer: early, env });
+  const exchanges = openExchanges(settings.exchanges, { clock, observer: early, env, ports: REAL_PORTS });
   closers.push(() => exchanges.stop());
   await within(clock, HEAD_START_MS, exchanges.started);
   const observer = await openObserver();

@@ -12,11 +12,12 @@ for (const print of ['log', 'info', 'debug', 'dir'] as const) console[print] = c
 
 import { parseArgs } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
-import { type Command, type Flags, type Io, UsageError } from './commands/command.ts';
+import type { Command, Flags } from './commands/command.ts';
 import { ConfigError } from './config/parse.ts';
 import { ERRORS, ExchangeError } from './core/errors.ts';
 import { scrub } from './core/secret.ts';
-import { unsafeStart } from './host/refusals.ts';
+import { type Io, UsageError } from './host/io.ts';
+import { unsafeStart } from './host/unsafe-start.ts';
 
 const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{ command: Command }> }>> = {
   run: { summary: 'the daemon', load: () => import('./commands/run.ts') },

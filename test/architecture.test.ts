@@ -13,7 +13,8 @@ const FILES = globSync('src/**/*.ts')
 /** the programs: the sidecar, and the image's health check */
 const ENTRIES = ['src/main.ts', 'src/healthcheck.ts'];
 const LONGEST_FILE = 300;
-const LONGEST_FUNCTION = 75;
+const LONGEST_FUNCTION = 70;
+const MOST_FILES_AT_THE_TOP = 5;
 
 interface Import {
   readonly from: string;
@@ -36,25 +37,52 @@ function importsOf(file: string): Import[] {
   });
 }
 
+/** The folders of src/, from the bottom to the top. A file imports from its own folder and from those below it. */
+const ROOMS = [
+  ['core', 'files'],
+  ['vault', 'sources', 'sinks'],
+  ['exchange'],
+  ['http', 'observe', 'config', 'host', 'dev'],
+  ['setup'],
+  ['doctor'],
+  ['commands'],
+] as const;
+
 /** Who may import what; `types` may be imported from there as types only. */
 const LAYERS: readonly { who: RegExp; may: RegExp; types?: RegExp; why: string }[] = [
   { who: /^src\/core\//, may: /^(src\/core\/|jose$)/, why: 'decisions must be replayable: the core knows no IO' },
   {
+    who: /^src\/doctor\/diagnose\//,
+    may: /^src\/(core\/|doctor\/diagnose\/|setup\/(plan|diff|text|trust)\.ts)/,
+    why: 'a diagnosis is a function of the evidence',
+  },
+  {
+    who: /^src\/setup\/(plan|diff|text|trust|vault-admin)\.ts$/,
+    may: /^src\/(core\/|setup\/(plan|diff|text|trust)\.ts)/,
+    why: 'a plan is a function of the config',
+  },
+  {
     who: /^src\/(sources|sinks|vault|http)\//,
     may: /^(src\/(core|files)\/|node:|undici(\/|$)|fastify$)/,
+    types: /^src\/exchange\/view\.ts$/,
     why: 'a leaf is replaced alone',
   },
   { who: /^src\/files\//, may: /^node:/, why: 'it is what the leaves share' },
-  { who: /^src\/runner\.ts$/, may: /^src\/core\//, types: /^src\/(sources|sinks|vault)\//, why: 'tests hand in fakes' },
+  {
+    who: /^src\/exchange\//,
+    may: /^(src\/core\/|node:)/,
+    types: /^src\/(sources|sinks|vault)\//,
+    why: 'tests hand in fakes',
+  },
   {
     who: /^src\/observe\//,
-    may: /^(src\/core\/|src\/observe\/|pino$|prom-client$)/,
-    types: /^src\/runner\.ts$/,
+    may: /^(src\/core\/|src\/observe\/|pino$|prom-client$|node:timers\/promises$)/,
+    types: /^src\/exchange\/runner\.ts$/,
     why: 'facts come as values',
   },
   {
-    who: /^src\/(config|refusals)[\w-]*\.ts$/,
-    may: /^(src\/(core\/|config)|typebox(\/|$)|jsonc-parser$|node:path)/,
+    who: /^src\/config\//,
+    may: /^(src\/(core|config)\/|typebox(\/|$)|jsonc-parser$|node:path)/,
     why: 'validation needs no IO',
   },
   { who: /^src\/dev\//, may: /^(src\/dev\/|jose$|node:)/, why: 'the toys know nothing of the daemon' },
@@ -66,7 +94,7 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   fastify: /^src\/http\//,
   'prom-client': /^src\/observe\/metric(s|-families)\.ts$/,
   pino: /^src\/observe\/log\.ts$/,
-  jose: /^src\/(core\/workload-jwt\.ts|doctor\/issuer\.ts|dev\/.*)$/,
+  jose: /^src\/(core\/workload-jwt\.ts|doctor\/probes\/issuer\.ts|dev\/.*)$/,
 };
 
 const IMPURE = ['Date.now', 'new Date(', 'Math.random', 'setTimeout', 'process.', 'async ', 'await ', 'node:'];
@@ -97,8 +125,25 @@ test('doors: each package is imported in one place', () => {
   }
 });
 
-test('the core is pure: no clock, no chance, no waiting', () => {
-  for (const file of FILES.filter((one) => one.startsWith('src/core/'))) {
+test('no import runs back up: the rooms of src/ stand on one another', () => {
+  const levelOf = (file: string) => ROOMS.findIndex((rooms) => rooms.some((room) => file.startsWith(`src/${room}/`)));
+  for (const { from, target, typeOnly } of FILES.flatMap(importsOf)) {
+    if (levelOf(from) < 0 || typeOnly || !target.startsWith('src/')) continue;
+    const isBelow = levelOf(target) >= 0 && levelOf(target) <= levelOf(from);
+    assert.ok(isBelow || from.startsWith('src/commands/'), `${from} imports ${target}, which is above it`);
+  }
+  assert.deepEqual(
+    [...new Set(FILES.filter((file) => levelOf(file) < 0).map(dirname))],
+    ['src'],
+    'every folder has its place among the rooms',
+  );
+  const top = FILES.filter((file) => dirname(file) === 'src');
+  assert.ok(top.length <= MOST_FILES_AT_THE_TOP, `${top.length} files at the top of src/`);
+});
+
+test('what decides is pure: no clock, no chance, no waiting', () => {
+  const pure = /^src\/(core|doctor\/diagnose)\/|^src\/setup\/(plan|diff|text|trust|vault-admin)\.ts$/;
+  for (const file of FILES.filter((one) => pure.test(one))) {
     for (const word of IMPURE)
       assert.ok(!codeOf(file).includes(word), `${file} has "${word}": the caller brings time and chance`);
   }
@@ -116,7 +161,7 @@ test('only the entries touch the process; only they are imported by nobody', () 
 
 test('timers live in the clock, at the deadline of a call or of a file operation, and where HTTP is closed', () => {
   const allowed =
-    /^src\/(main|clock|healthcheck|files\/file-work|vault\/client|http\/(limits|token-api)|commands\/(wait|dev|ask-daemon|command))\.ts$/;
+    /^src\/(main|exchange\/clock|healthcheck|files\/file-work|vault\/client|http\/(limits|token-api)|commands\/(wait|dev|ask-daemon|command)|observe\/log)\.ts$/;
   for (const file of FILES)
     assert.ok(
       allowed.test(file) || !/setTimeout|setInterval|AbortSignal\.timeout/.test(codeOf(file)),

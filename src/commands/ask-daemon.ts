@@ -7,8 +7,9 @@ import { ExchangeError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import type { ListenAddress } from '../core/settings.ts';
 import { parseObject } from '../core/vault-protocol.ts';
+import { type Io, UsageError } from '../host/io.ts';
 import { readCallerToken } from '../http/caller-token.ts';
-import { type Flags, type Io, textFlag, UsageError } from './command.ts';
+import { type Flags, textFlag } from './command.ts';
 import { loadSettings } from './load-settings.ts';
 
 export interface Answer {

@@ -1,6 +1,7 @@
-// What every command is, and what it gets of the world: only main.ts knows the process.
+// The shape of a command: flags in, text out, an exit code.
 
 import type { ParseArgsOptionsConfig } from 'node:util';
+import { type Io, UsageError } from '../host/io.ts';
 
 export interface Command {
   /** shown by --help: the first line is the synopsis */
@@ -13,26 +14,6 @@ export interface Command {
 }
 
 export type Flags = Readonly<Record<string, string | boolean | undefined>>;
-
-export interface Io {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** standard output is a terminal that a person looks at */
-  readonly isTty: boolean;
-  readonly version: string;
-  readonly nodeVersion: string;
-  /** Asks the person at the terminal; undefined where there is none. */
-  ask(question: string): Promise<string | undefined>;
-  out(text: string): void;
-  err(text: string): void;
-  onSignal(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR2', handler: () => void): void;
-  /** called with what nobody caught; the process ends after it */
-  onCrash(handler: (error: unknown) => void): void;
-  /** ends the process at once */
-  exit(code: number): void;
-}
-
-/** A mistake on the command line: one line on stderr, exit code 2. */
-export class UsageError extends Error {}
 
 export const CONFIG_OPTION = { config: { type: 'string', short: 'c' } } as const;
 

@@ -9,8 +9,9 @@ import { parseConfig } from '../config/parse.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
 import { type Issuer, openIssuer } from '../dev/issuer.ts';
 import { openDevVault } from '../dev/vault.ts';
+import type { Io } from '../host/io.ts';
 import { openObserver } from '../observe/observe.ts';
-import { type Command, type Io, parseTimeout } from './command.ts';
+import { type Command, parseTimeout } from './command.ts';
 
 const ROTATE_MS = 10_000;
 const JWT_TTL_SECONDS = 60;

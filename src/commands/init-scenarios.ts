@@ -1,8 +1,8 @@
 // The usual ways to a workload JWT: for each the config, and what is needed beside it and Vault's own setup.
 
 import type { ConfigFile } from '../config/schema.ts';
+import { UsageError } from '../host/io.ts';
 import { quoted } from '../setup/text.ts';
-import { UsageError } from './command.ts';
 
 export interface Scenario {
   /** the flags that only this scenario has */

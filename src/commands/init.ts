@@ -5,11 +5,11 @@ import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { parseConfig } from '../config/parse.ts';
 import { unprintableIn } from '../core/secret.ts';
-import { planProvision } from '../setup/plan.ts';
+import { UsageError } from '../host/io.ts';
+import { plannedExchanges, planProvision } from '../setup/plan.ts';
 import { asScript, quoted } from '../setup/text.ts';
-import { CONFIG_OPTION, type Command, type Flags, textFlag, UsageError } from './command.ts';
+import { CONFIG_OPTION, type Command, type Flags, textFlag } from './command.ts';
 import { SCENARIOS, type Scenario } from './init-scenarios.ts';
-import { plannedExchanges } from './setup.ts';
 
 export const command: Command = {
   help: `vault-token-sidecar init kubernetes|gitlab|vault --issuer NAME --vault-address URL [flags]

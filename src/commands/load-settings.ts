@@ -4,7 +4,8 @@ import { basename } from 'node:path';
 import { ConfigError, configFromEnvironment, type ParsedConfig, parseConfig } from '../config/parse.ts';
 import type { ExchangeSettings, Settings } from '../core/settings.ts';
 import { fileProblemText, isFileProblem, readSmallFile } from '../files/small-file.ts';
-import { type Flags, type Io, textFlag, UsageError } from './command.ts';
+import { type Io, UsageError } from '../host/io.ts';
+import { type Flags, textFlag } from './command.ts';
 
 /** Room for thousands of exchanges. */
 const MOST_BYTES = 4 * 1024 * 1024;

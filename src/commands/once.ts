@@ -5,6 +5,7 @@ import type { ExchangeStatus } from '../core/status.ts';
 import { openDeadline, openSystemClock, within } from '../exchange/clock.ts';
 import { openExchanges } from '../exchange/exchanges.ts';
 import { openObserver } from '../observe/observe.ts';
+import { REAL_PORTS } from '../real-ports.ts';
 import { CONFIG_OPTION, type Command, parseTimeout } from './command.ts';
 import { loadSettings } from './load-settings.ts';
 
@@ -30,7 +31,7 @@ Exit codes: 0 delivered; 4 Vault refused the login; 5 Vault unreachable; 6 no us
       target: STDERR,
     });
     const clock = openSystemClock();
-    const exchanges = openExchanges(settings.exchanges, { clock, observer, env, isOneShot: true });
+    const exchanges = openExchanges(settings.exchanges, { clock, observer, env, ports: REAL_PORTS, isOneShot: true });
     const timeout = openDeadline(clock, timeoutMs);
     const interrupted = new Promise<void>((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) io.onSignal(signal, resolve);

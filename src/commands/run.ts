@@ -7,10 +7,11 @@ import { ExchangeError } from '../core/errors.ts';
 import { scrub } from '../core/secret.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
 import { openSystemClock } from '../exchange/clock.ts';
+import type { Io } from '../host/io.ts';
 import type { Systemd } from '../host/systemd.ts';
 import type { Log } from '../observe/log.ts';
 import type { Observer } from '../observe/observe.ts';
-import { CONFIG_OPTION, type Command, type Flags, type Io } from './command.ts';
+import { CONFIG_OPTION, type Command, type Flags } from './command.ts';
 import { loadSettings } from './load-settings.ts';
 
 const STDOUT = 1;

@@ -2,14 +2,15 @@
 
 import { ConfigError } from '../config/parse.ts';
 import { withoutControls } from '../core/secret.ts';
-import type { ExchangeSettings, Settings } from '../core/settings.ts';
+import type { ExchangeSettings } from '../core/settings.ts';
 import { decodeWorkloadJwt } from '../core/workload-jwt.ts';
+import type { Io } from '../host/io.ts';
 import { applySetup } from '../setup/apply.ts';
-import { type PlannedExchange, planProvision } from '../setup/plan.ts';
+import { plannedExchanges, planProvision } from '../setup/plan.ts';
 import { asHcl, asScript } from '../setup/text.ts';
 import { openEnvSource } from '../sources/env.ts';
 import { readJwtFile } from '../sources/file.ts';
-import { CONFIG_OPTION, type Command, type Io } from './command.ts';
+import { CONFIG_OPTION, type Command } from './command.ts';
 import { chosenExchanges, loadSettings } from './load-settings.ts';
 
 export const command: Command = {
@@ -43,19 +44,6 @@ Prints the vault commands that make Vault ready for the exchanges: mount, trust 
     return 0;
   },
 };
-
-/** @param jwtLives how long the JWTs live, by exchange, in milliseconds */
-export function plannedExchanges(
-  exchanges: readonly ExchangeSettings[],
-  { setup }: Settings,
-  jwtLives: Readonly<Record<string, number>> = {},
-): PlannedExchange[] {
-  return exchanges.flatMap(({ name, vault, login }) => {
-    const [own, life] = [setup[name], jwtLives[name]];
-    if (own === undefined) return [];
-    return [{ name, vault, login, setup: own, ...(life === undefined ? {} : { jwtLifeMs: life }) }];
-  });
-}
 
 /** Of the JWTs that are here already. */
 async function jwtLives(exchanges: readonly ExchangeSettings[], { env }: Io): Promise<Record<string, number>> {

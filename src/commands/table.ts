@@ -16,9 +16,3 @@ export function table(rows: readonly (readonly string[])[]): string {
     )
     .join('\n');
 }
-
-/** The first line as it is safe to show, with a sign that there are more. */
-export function oneLine(text: string): string {
-  const [first = ''] = text.split('\n');
-  return withoutControls(text.includes('\n') ? `${first} ...` : text);
-}

@@ -1,11 +1,10 @@
 // Checks the config and prints what it means and where each value came from; touches no network.
 
-import { withoutControls } from '../core/secret.ts';
-import { planProvision } from '../setup/plan.ts';
+import { oneLine, withoutControls } from '../core/secret.ts';
+import { plannedExchanges, planProvision } from '../setup/plan.ts';
 import { CONFIG_OPTION, type Command } from './command.ts';
 import { loadSettings } from './load-settings.ts';
-import { plannedExchanges } from './setup.ts';
-import { oneLine, table } from './table.ts';
+import { table } from './table.ts';
 
 export const command: Command = {
   help: `vault-token-sidecar validate [--config FILE]

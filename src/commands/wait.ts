@@ -2,8 +2,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ERRORS, ExchangeError } from '../core/errors.ts';
+import { UsageError } from '../host/io.ts';
 import { askOps, jsonIn, NOT_OURS } from './ask-daemon.ts';
-import { CONFIG_OPTION, type Command, parseTimeout, textFlag, UsageError } from './command.ts';
+import { CONFIG_OPTION, type Command, parseTimeout, textFlag } from './command.ts';
 
 const INTERVAL_MS = 200;
 

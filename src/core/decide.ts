@@ -27,12 +27,12 @@ const LONGEST_SLEEP_MS = 3_600_000;
 export function decide(policy: Policy, state: State, moment: Moment): Decision {
   const draft: Draft = { policy, now: moment.now, state, effects: [], wakeAt: moment.now + LONGEST_SLEEP_MS };
   if (state.stopping !== undefined) {
-    stop(draft);
+    decideStop(draft);
   } else if (isDue(draft, state.startsAt)) {
-    lookForLastLogin(draft);
-    read(draft);
-    call(draft);
-    deliver(draft);
+    decideLastLogin(draft);
+    decideReading(draft);
+    decideCall(draft);
+    decideDelivery(draft);
   }
   return { state: draft.state, effects: draft.effects, wakeAt: draft.wakeAt };
 }
@@ -95,19 +95,19 @@ function isDue(draft: Draft, at: number): boolean {
 }
 
 /** Nothing waits for its result: without one the first login may come a few seconds too soon. */
-function lookForLastLogin(draft: Draft): void {
-  if (!draft.state.looksForLastLogin) return;
+function decideLastLogin(draft: Draft): void {
+  if (!draft.state.honoursLastLogin) return;
   draft.effects.push({ type: 'find-last-login' });
-  draft.state = { ...draft.state, looksForLastLogin: false };
+  draft.state = { ...draft.state, honoursLastLogin: false };
 }
 
-function read(draft: Draft): void {
+function decideReading(draft: Draft): void {
   const { inFlight, nextAt } = draft.state.reading;
   if (inFlight !== undefined) isDue(draft, inFlight.startedAt + readDeadline(draft.policy.settings.source));
-  else if (isDue(draft, nextAt)) startReading(draft);
+  else if (isDue(draft, nextAt)) requestReading(draft);
 }
 
-function startReading(draft: Draft): void {
+function requestReading(draft: Draft): void {
   const attempt = nextAttempt(draft);
   draft.effects.push({ type: 'read-jwt', attempt });
   const inFlight = { attempt, startedAt: draft.now };
@@ -122,7 +122,7 @@ function nextAttempt(draft: Draft): number {
   return attempts;
 }
 
-function call(draft: Draft): void {
+function decideCall(draft: Draft): void {
   const { policy, state, now } = draft;
   const deadlineMs = callDeadline(policy.settings.vault);
   if (state.call !== undefined) {
@@ -131,12 +131,12 @@ function call(draft: Draft): void {
   }
   const next = nextCall(policy, state, now);
   if (next === undefined || !isDue(draft, next.at)) return;
-  if (next.operation === 'renew') renew(draft);
-  else logIn(draft);
+  if (next.operation === 'renew') requestRenewal(draft);
+  else requestLogin(draft);
   isDue(draft, now + deadlineMs);
 }
 
-function renew(draft: Draft): void {
+function requestRenewal(draft: Draft): void {
   const { token } = draft.state;
   if (token === undefined) return;
   const attempt = nextAttempt(draft);
@@ -144,7 +144,7 @@ function renew(draft: Draft): void {
   draft.state = inCall(draft, { operation: 'renew', attempt, startedAt: draft.now, jwtSerial: token.jwtSerial });
 }
 
-function logIn(draft: Draft): void {
+function requestLogin(draft: Draft): void {
   const { jwt } = draft.state;
   if (jwt === undefined || isAwaitingRead(draft)) return;
   const attempt = nextAttempt(draft);
@@ -161,7 +161,7 @@ function isAwaitingRead(draft: Draft): boolean {
   // each reading of another Vault makes a new JWT, and a new JWT ends the backoff of logins
   if (draft.policy.settings.source.kind === 'vault-identity') return false;
   if (reading.endedAt + FRESH_READ_MS > draft.now) return false;
-  startReading(draft);
+  requestReading(draft);
   return true;
 }
 
@@ -190,7 +190,7 @@ function wantedRenewal({ token, renewalStreak }: State, now: number): number | u
   return at < token.expiresAt ? at : undefined;
 }
 
-function deliver(draft: Draft): void {
+function decideDelivery(draft: Draft): void {
   const { token } = draft.state;
   if (!isLive(token, draft.now)) return;
   const sinks = draft.state.sinks.map((sink) => {
@@ -214,7 +214,7 @@ function deliver(draft: Draft): void {
  * If asked to, takes the token out of the sinks and, at the same time, revokes every token that this process got, one
  * after the other. All of it ends within STOP_MS.
  */
-function stop(draft: Draft): void {
+function decideStop(draft: Draft): void {
   const { policy, now } = draft;
   const { stopping } = draft.state;
   if (stopping === undefined || isDue(draft, stopping.since + STOP_MS) || policy.settings.onStop === 'keep') return;

@@ -76,3 +76,9 @@ export function unprintableIn(text: string): string | undefined {
 /** Returns the text as one safe line of at most `most` characters; a longer one ends in "...". */
 export const shortened = (text: string, most: number): string =>
   withoutControls(text.length > most ? `${text.slice(0, most)}...` : text);
+
+/** The first line as it is safe to show, with a sign that there are more. */
+export function oneLine(text: string): string {
+  const [first = ''] = text.split('\n');
+  return withoutControls(text.includes('\n') ? `${first} ...` : text);
+}

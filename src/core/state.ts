@@ -51,7 +51,7 @@ export interface State {
   /** nothing is started before this instant, except by a refresh or a stop: many exchanges start one after another */
   readonly startsAt: number;
   /** whether an earlier process's login still has to be looked for, by the age of what it delivered */
-  readonly looksForLastLogin: boolean;
+  readonly honoursLastLogin: boolean;
   readonly sinks: readonly SinkState[];
   /** true from the first delivery to every sink on */
   readonly started: boolean;

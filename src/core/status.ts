@@ -71,7 +71,7 @@ export function servedToken({ token }: State, now: number): HeldToken | undefine
   return token !== undefined && now < token.expiresAt - expiryMargin(token.leaseMs) ? token : undefined;
 }
 
-export function describe(policy: Policy, state: State, moment: Moment): ExchangeStatus {
+export function statusOf(policy: Policy, state: State, moment: Moment): ExchangeStatus {
   // what was kept on the steady clock, as the wall clock shows it now
   const onWall = (at: number) => Math.round(at + moment.wall - moment.now);
   const reasons = unreadiness(state, moment.now);

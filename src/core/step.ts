@@ -25,13 +25,13 @@ export interface Beginning {
   /** nothing is started earlier; at once if left out */
   readonly startsAt?: number | undefined;
   /** an earlier process may have logged in a moment ago, which counts as a login of this one */
-  readonly looksForLastLogin?: boolean | undefined;
+  readonly honoursLastLogin?: boolean | undefined;
   readonly inherited?: Inheritance | undefined;
 }
 
 /** The state before the first event. What the sinks hold is known, and checked again at once. */
 export function initialState(policy: Policy, { now, wall }: Moment, beginning: Beginning = {}): State {
-  const { inherited, startsAt = now, looksForLastLogin = false } = beginning;
+  const { inherited, startsAt = now, honoursLastLogin = false } = beginning;
   const earlier = inherited?.state;
   return {
     jwt: inherited && isSameSource(inherited.settings, policy.settings) ? earlier?.jwt : undefined,
@@ -56,7 +56,7 @@ export function initialState(policy: Policy, { now, wall }: Moment, beginning: B
     refreshRequestedAt: undefined,
     deniedRenewals: 0,
     startsAt,
-    looksForLastLogin,
+    honoursLastLogin,
     sinks: policy.sinks.map((id) => {
       const known = inherited && inheritedSink(inherited, policy.settings, id);
       return {

@@ -21,7 +21,7 @@ export function openChecks(): Checks {
       try {
         await check();
       } catch (error) {
-        broken.push(`the check of ${name} broke off: ${describe(error)}`);
+        broken.push(`the check of ${name} broke off: ${wordsOf(error)}`);
       } finally {
         running.delete(name);
       }
@@ -32,7 +32,7 @@ export function openChecks(): Checks {
 }
 
 /** The text of anything that can be thrown; a library's message may quote what it was given. */
-export function describe(error: unknown): string {
+export function wordsOf(error: unknown): string {
   if (error instanceof Error) return scrub(`${error.name}: ${error.message}`);
   return typeof error === 'string' ? scrub(error) : 'not an error';
 }

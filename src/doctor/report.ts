@@ -15,7 +15,7 @@ export interface Report {
 const COLOURS = { error: 31, warning: 33, ok: 32, note: 34, command: 36 } as const;
 const INDENT = ' '.repeat(11);
 
-const inTurn = (finding: Finding): Finding[] => [finding, ...finding.consequences.flatMap(inTurn)];
+const flattened = (finding: Finding): Finding[] => [finding, ...finding.consequences.flatMap(flattened)];
 
 export function renderReports(reports: readonly Report[], isColoured: boolean): string {
   const paint = (kind: keyof typeof COLOURS, text: string) =>
@@ -28,7 +28,7 @@ export function renderReports(reports: readonly Report[], isColoured: boolean): 
       ...(evidence === undefined ? [] : evidence.split('\n').map((line) => `${INDENT}${line}`)),
       `${INDENT}${remedy}`,
       ...(command === undefined ? [] : command.split('\n').map((line) => `${INDENT}  ${paint('command', line)}`)),
-      ...consequences.flatMap(inTurn).map((one) => `${INDENT}hence: ${one.title} (${one.code})`),
+      ...consequences.flatMap(flattened).map((one) => `${INDENT}hence: ${one.title} (${one.code})`),
     ];
   }
 

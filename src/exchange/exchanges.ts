@@ -62,7 +62,7 @@ export function openExchanges(
   };
 
   const firstTime = startTimes(tools.clock.now());
-  for (const one of settings) open(one, { startsAt: firstTime(), looksForLastLogin: !isOneShot });
+  for (const one of settings) open(one, { startsAt: firstTime(), honoursLastLogin: !isOneShot });
   return {
     views: () => [...served.values()],
     started: firstDeliveries.all,

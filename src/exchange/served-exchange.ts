@@ -3,30 +3,17 @@
 
 import { callDeadline } from '../core/schedule.ts';
 import type { Secret } from '../core/secret.ts';
-import type { ExchangeSettings, SinkSettings, SourceSettings, TlsSettings, VaultSettings } from '../core/settings.ts';
-import type { Policy, State } from '../core/state.ts';
-import { describe, servedToken } from '../core/status.ts';
+import type { ExchangeSettings, TlsSettings, VaultSettings } from '../core/settings.ts';
+import type { HeldToken, Policy, State } from '../core/state.ts';
+import { servedToken, statusOf } from '../core/status.ts';
 import type { Beginning } from '../core/step.ts';
-import { openSink } from '../sinks/open-sink.ts';
 import type { TokenSink } from '../sinks/sink.ts';
-import { openSource, type SourceTools } from '../sources/open-source.ts';
-import type { JwtSource } from '../sources/source.ts';
-import { type Watch, watchDirectoryOf } from '../sources/watch.ts';
-import { openVaultClient, type VaultClient } from '../vault/client.ts';
+import type { VaultClient } from '../vault/client.ts';
 import { within } from './clock.ts';
+import type { Ports } from './ports.ts';
 import { type Clock, momentOf, type RunnerObserver, type RunnerParts, startRunner } from './runner.ts';
 import { inTurn, type Turns } from './sink-turns.ts';
-import type { ExchangeView } from './view.ts';
-
-/** The ways out of an exchange into the world. */
-export interface Ports {
-  readonly openSource: (settings: SourceSettings, tools: SourceTools) => JwtSource;
-  readonly openSink: (settings: SinkSettings) => TokenSink;
-  readonly openVault: (settings: VaultSettings) => VaultClient;
-  readonly watchDirectoryOf: (path: string, onHint: () => void) => Watch;
-}
-
-const REAL_PORTS: Ports = { openSource, openSink, openVault: openVaultClient, watchDirectoryOf };
+import type { ExchangeView, ServedToken } from './view.ts';
 
 export interface ExchangeTools {
   readonly clock: Clock;
@@ -37,8 +24,7 @@ export interface ExchangeTools {
   readonly turns: Turns;
   /** whether the sink with this id is no other exchange's under the config in force */
   readonly mayUse: (exchange: string, sink: string) => boolean;
-  /** files, the watcher and HTTP unless somebody brings other ones */
-  readonly ports?: Ports;
+  readonly ports: Ports;
 }
 
 export interface ServedExchange extends ExchangeView {
@@ -54,7 +40,7 @@ export interface ServedExchange extends ExchangeView {
   close(): Promise<void>;
 }
 
-export type ServedBeginning = Pick<Beginning, 'startsAt' | 'looksForLastLogin'>;
+export type ServedBeginning = Pick<Beginning, 'startsAt' | 'honoursLastLogin'>;
 
 export function openServedExchange(
   first: ExchangeSettings,
@@ -90,21 +76,10 @@ export function openServedExchange(
       const token = servedToken(open.runner.state(), clock.now());
       return token?.origin.address === address ? token.secret : undefined;
     },
-    status: () => describe(open.policy, open.runner.state(), momentOf(clock)),
+    status: () => statusOf(open.policy, open.runner.state(), momentOf(clock)),
     token() {
-      const now = clock.now();
-      const token = servedToken(open.runner.state(), now);
-      if (token === undefined) return undefined;
-      const { secret, accessor, renewable } = token;
-      const expiresInMs = token.expiresAt - now;
-      return {
-        secret,
-        accessor,
-        renewable,
-        generation: token.generation,
-        expiresInMs,
-        expiresAt: clock.wall() + expiresInMs,
-      };
+      const token = servedToken(open.runner.state(), clock.now());
+      return token && viewOfToken(token, clock);
     },
     generation: () => open.runner.state().token?.generation,
     async changed(known, signal) {
@@ -130,6 +105,11 @@ export function openServedExchange(
       }),
     close: () => inOrder(() => open.close('at once')),
   };
+}
+
+function viewOfToken({ secret, accessor, renewable, generation, expiresAt }: HeldToken, clock: Clock): ServedToken {
+  const expiresInMs = expiresAt - clock.now();
+  return { secret, accessor, renewable, generation, expiresInMs, expiresAt: clock.wall() + expiresInMs };
 }
 
 /** Takes the token out of the sinks that the new settings no longer name. A sink that another exchange has now is its own. */
@@ -162,7 +142,7 @@ function openWaiting() {
 }
 
 /** Clients for the Vaults of earlier configs, opened when a token of theirs is to be revoked. */
-function openEarlierVaults({ openVault }: Ports = REAL_PORTS) {
+function openEarlierVaults({ openVault }: Ports) {
   const settings = new Map<string, VaultSettings>();
   const clients = new Map<string, VaultClient>();
   return {
@@ -186,7 +166,7 @@ interface Hooks extends Pick<RunnerParts, 'onLateGrant' | 'earlierVault'> {
 
 function openParts(
   settings: ExchangeSettings,
-  { clock, observer, env, tokenFor, turns, mayUse, ports = REAL_PORTS }: ExchangeTools,
+  { clock, observer, env, tokenFor, turns, mayUse, ports }: ExchangeTools,
   beginning: Beginning,
   { onStepped, ...hooks }: Hooks,
 ) {

@@ -26,13 +26,20 @@ export interface TokenApiOptions extends AppOptions, GuardOptions {
   readonly exchanges: () => readonly ExchangeView[];
 }
 
-/** As it was sent: a text, or several where it stands more than once. */
+/** As sent: a parameter that is repeated is an array. */
 type Query = Readonly<Record<string, string | string[] | undefined>>;
 
-type TokenRequest = FastifyRequest<{
+interface TokenRoute {
   Params: { exchange?: string };
   Querystring: Query;
-}>;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** the exchange that the path names, set before the handler of a token route runs */
+    view: ExchangeView;
+  }
+}
 
 export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
   const places = mostConnections();
@@ -41,53 +48,36 @@ export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
   limitRate(app, options.now);
   const closing = new AbortController();
   app.addHook('preClose', async () => closing.abort());
-  // a poll holds its place for minutes: the other half is for clients that don't wait
+  // A long poll keeps its connection for minutes: half of the connections are for clients that don't wait.
   const enter = openGate(Math.floor(places / 2));
   const refreshedAt = new Map<string, number>();
 
-  function find({ params }: TokenRequest, reply: FastifyReply): ExchangeView | undefined {
-    const views = options.exchanges();
-    if (params.exchange === undefined && views.length > 1) {
-      sendError(reply, 409, ['exchange_required', 'There are several exchanges: ask for /v1/token/{exchange}.']);
-      return undefined;
-    }
-    const view = params.exchange === undefined ? views[0] : views.find(({ name }) => name === params.exchange);
-    if (view === undefined) sendError(reply, 404, ['not_found', 'There is no exchange of that name.']);
-    return view;
-  }
+  app.decorateRequest('view');
+  const preHandler = async (request: FastifyRequest, reply: FastifyReply) => {
+    const found = findView(options.exchanges(), (request.params as TokenRoute['Params']).exchange);
+    if (isMissing(found)) return sendMissing(reply, found);
+    request.view = found;
+    return undefined;
+  };
 
-  async function answerToken(request: TokenRequest, reply: FastifyReply): Promise<unknown> {
-    const view = find(request, reply);
-    if (view === undefined) return reply;
+  async function answerToken(request: FastifyRequest<TokenRoute>, reply: FastifyReply): Promise<unknown> {
     const poll = parsePoll(request.query);
     if (poll === undefined) return sendError(reply, 400, ['invalid_request', 'The request is not valid.']);
-    if (!poll.waits) return sendToken(view, request, reply);
+    if (!poll.waits) return sendToken(request.view, request, reply);
     if (!enter(reply)) return reply;
-    await waitForChange(view, poll, { request, closing: closing.signal });
-    // a reload may have taken it away, or put another one in its place
-    const later = find(request, reply);
-    return later === undefined ? reply : sendToken(later, request, reply);
+    await waitForChange(request.view, poll, { request, closing: closing.signal });
+    // A reload may have removed or replaced the exchange.
+    const later = findView(options.exchanges(), request.params.exchange);
+    return isMissing(later) ? sendMissing(reply, later) : sendToken(later, request, reply);
   }
 
-  function sendToken(view: ExchangeView, request: TokenRequest, reply: FastifyReply): unknown {
+  app.get<TokenRoute>('/v1/token', { schema: TOKEN_REPLY, preHandler }, answerToken);
+  app.get<TokenRoute>('/v1/token/:exchange', { schema: TOKEN_REPLY, preHandler }, answerToken);
+  app.get('/v1/token/:exchange/metadata', { schema: METADATA_REPLY, preHandler }, async ({ view }, reply) => {
     const token = view.token();
-    if (token === undefined) return sendUnavailable(view, reply);
-    reply.header('etag', `"${token.generation}"`);
-    if (wantsText(request)) return reply.type('text/plain').send(token.secret.reveal());
-    return { access_token: token.secret.reveal(), ...metadataOf(view, token) };
-  }
-
-  app.get('/v1/token', { schema: TOKEN_REPLY }, answerToken as never);
-  app.get('/v1/token/:exchange', { schema: TOKEN_REPLY }, answerToken as never);
-  app.get('/v1/token/:exchange/metadata', { schema: METADATA_REPLY }, async (request, reply) => {
-    const view = find(request as TokenRequest, reply);
-    const token = view?.token();
-    if (view === undefined) return reply;
     return token === undefined ? sendUnavailable(view, reply) : metadataOf(view, token);
   });
-  app.post('/v1/token/:exchange/refresh', async (request, reply) => {
-    const view = find(request as TokenRequest, reply);
-    if (view === undefined) return reply;
+  app.post('/v1/token/:exchange/refresh', { preHandler }, async ({ view }, reply) => {
     const waitMs = (refreshedAt.get(view.name) ?? Number.NEGATIVE_INFINITY) + REFRESH_GAP_MS - options.now();
     if (waitMs > 0)
       return sendError(reply.header('retry-after', Math.ceil(waitMs / 1000)), 429, [
@@ -99,6 +89,29 @@ export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
     return reply.code(202).send();
   });
   return app;
+}
+
+type Missing = readonly [status: 404 | 409, error: string, description: string];
+
+/** Finds the exchange by name; without a name, the only one. */
+function findView(views: readonly ExchangeView[], name: string | undefined): ExchangeView | Missing {
+  if (name === undefined && views.length > 1)
+    return [409, 'exchange_required', 'There are several exchanges: ask for /v1/token/{exchange}.'];
+  const view = name === undefined ? views[0] : views.find((one) => one.name === name);
+  return view ?? [404, 'not_found', 'There is no exchange of that name.'];
+}
+
+const isMissing = (found: ExchangeView | Missing): found is Missing => Array.isArray(found);
+
+const sendMissing = (reply: FastifyReply, [status, error, description]: Missing): FastifyReply =>
+  sendError(reply, status, [error, description]);
+
+function sendToken(view: ExchangeView, { headers }: FastifyRequest, reply: FastifyReply): unknown {
+  const token = view.token();
+  if (token === undefined) return sendUnavailable(view, reply);
+  reply.header('etag', `"${token.generation}"`);
+  if (wantsText(headers)) return reply.type('text/plain').send(token.secret.reveal());
+  return { access_token: token.secret.reveal(), ...metadataOf(view, token) };
 }
 
 interface Poll {
@@ -123,7 +136,7 @@ function parsePoll({ wait_for_change, last_etag, timeout_sec = '60' }: Query): P
 async function waitForChange(
   view: ExchangeView,
   { known, timeoutMs }: Poll,
-  { request, closing }: { request: TokenRequest; closing: AbortSignal },
+  { request, closing }: { request: FastifyRequest; closing: AbortSignal },
 ): Promise<void> {
   const gone = new AbortController();
   const onClose = () => gone.abort();
@@ -153,7 +166,6 @@ function sendUnavailable(view: ExchangeView, reply: FastifyReply): FastifyReply 
 }
 
 /** JSON unless plain text is asked for and JSON is not. */
-function wantsText({ headers }: TokenRequest): boolean {
-  const accept = headers.accept ?? '';
+function wantsText({ accept = '' }: FastifyRequest['headers']): boolean {
   return accept.includes('text/plain') && !accept.includes('application/json');
 }

@@ -3,7 +3,7 @@
 import type { Failure } from '../core/errors.ts';
 import type { LogLevel } from '../core/settings.ts';
 import type { ExchangeEvent, Moment, Policy, State } from '../core/state.ts';
-import { describe, type ExchangeStatus } from '../core/status.ts';
+import { type ExchangeStatus, statusOf } from '../core/status.ts';
 import type { RunnerObserver, VaultCall } from '../exchange/runner.ts';
 import { type Log, type LogFields, type LogTarget, openLog } from './log.ts';
 import { type Metrics, type MetricsOptions, openMetrics } from './metrics.ts';
@@ -30,7 +30,7 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
     const tell = (level: LogLevel, name: string, fields: LogFields = {}) =>
       log.write(level, name, { exchange, ...fields }, moment.wall);
     const last = seen.get(exchange);
-    const status = describe(policy, after, moment);
+    const status = statusOf(policy, after, moment);
     seen.set(exchange, status);
     tellOfJwt(tell, before, after, { last, status });
     tellOfToken(tell, before, after, status);

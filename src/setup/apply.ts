@@ -1,21 +1,20 @@
 // Brings a plan about in a real Vault: reads what is there, shows the difference, asks, writes. What is right already is
 // left alone, so a second time changes nothing; nothing is ever deleted.
 
-import { type Flags, type Io, UsageError } from '../commands/command.ts';
-import { oneLine } from '../commands/table.ts';
+import type { Flags } from '../commands/command.ts';
 import { ERRORS, ExchangeError } from '../core/errors.ts';
-import { linesWithoutControls, type Secret, withoutControls } from '../core/secret.ts';
-import type { Difference } from '../doctor/diagnose/evidence.ts';
+import { linesWithoutControls, oneLine, type Secret, withoutControls } from '../core/secret.ts';
+import { type Io, UsageError } from '../host/io.ts';
 import { openVaultClient, type VaultClient } from '../vault/client.ts';
-import { bodyToWrite, changesOf, lostMembers, refusalOf, remarksOn, unknownMembers } from './diff.ts';
+import { bodyToWrite, changesOf, type Difference, lostMembers, refusalOf, remarksOn, unknownMembers } from './diff.ts';
 import { findOperatorToken } from './operator-token.ts';
-import type { PlannedExchange, Step } from './plan.ts';
+import type { PlannedExchange, SetupStep } from './plan.ts';
 import { readCurrent } from './read-current.ts';
 import { adminRequest, judgeWrite } from './vault-admin.ts';
 
 /** @returns the exit code. @throws UsageError, ExchangeError setup_refused or vault_* */
 export async function applySetup(
-  steps: readonly Step[],
+  steps: readonly SetupStep[],
   exchanges: readonly PlannedExchange[],
   { flags, io }: { flags: Flags; io: Io },
 ): Promise<number> {
@@ -34,7 +33,7 @@ export async function applySetup(
       ...(await missingPolicies(exchanges, client, token)),
     ])
       io.err(`warning: ${withoutControls(remark)}`);
-    io.out(linesWithoutControls(`Vault at ${first.vault.address}\n${differences.map(describe).join('\n')}`));
+    io.out(linesWithoutControls(`Vault at ${first.vault.address}\n${differences.map(describeDifference).join('\n')}`));
     const mayReplace = flags['replace'] === true;
     const refusals = differences.flatMap(
       ({ step, changes, current }) => refusalOf(step, changes, { current, mayReplace }) ?? [],
@@ -66,7 +65,7 @@ async function isAllowed(io: Io): Promise<boolean> {
   return false;
 }
 
-async function compare(step: Step, client: VaultClient, token: Secret): Promise<Difference> {
+async function compare(step: SetupStep, client: VaultClient, token: Secret): Promise<Difference> {
   const current = await readCurrent(step, client, token);
   return { step, current, changes: changesOf(step, current) };
 }
@@ -104,7 +103,7 @@ async function missingPolicies(
   return warnings;
 }
 
-function describe({ step, current, changes }: Difference): string {
+function describeDifference({ step, current, changes }: Difference): string {
   const verb = changes.length === 0 ? 'keep  ' : current === undefined ? 'create' : 'change';
   const width = Math.max(...changes.map(({ member }) => member.length));
   const lines = changes.map(

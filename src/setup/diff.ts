@@ -1,6 +1,6 @@
 // What a step would change in a Vault: its body against what is there, in Vault's own way of writing values.
 
-import type { Step, StepValue } from './plan.ts';
+import type { SetupStep, StepValue } from './plan.ts';
 
 export interface Change {
   readonly member: string;
@@ -12,13 +12,19 @@ export interface Change {
 /** What Vault answers for the path of a step; undefined where there is nothing. */
 export type Current = Readonly<Record<string, unknown>> | undefined;
 
+export interface Difference {
+  readonly step: SetupStep;
+  readonly current: Current;
+  readonly changes: readonly Change[];
+}
+
 /** Of a trust config only one can be set; a write drops the others. */
 export const KEY_SOURCES = ['oidc_discovery_url', 'jwks_url', 'jwks_pairs', 'jwt_validation_pubkeys'] as const;
 
 /** What must not be changed by the way: another issuer would shut out everybody who logs in by this mount. */
 const IDENTITY: ReadonlySet<string> = new Set([...KEY_SOURCES, 'bound_issuer']);
 
-export function changesOf(step: Step, current: Current): Change[] {
+export function changesOf(step: SetupStep, current: Current): Change[] {
   const dropped = step.kind === 'trust' ? KEY_SOURCES.filter((member) => step.body[member] === undefined) : [];
   const wanted = { ...step.body, ...Object.fromEntries(dropped.map((member) => [member, ''])) };
   return Object.entries(wanted).flatMap(([member, value]) => {
@@ -32,7 +38,7 @@ export function changesOf(step: Step, current: Current): Change[] {
 
 /** Why these changes may not be made; undefined if they may. `mayReplace`: another issuer may be put in the place of one. */
 export function refusalOf(
-  { kind, path, exchange }: Step,
+  { kind, path, exchange }: SetupStep,
   changes: readonly Change[],
   { current, mayReplace }: { current: Current; mayReplace: boolean },
 ): string | undefined {
@@ -58,11 +64,14 @@ export function refusalOf(
  * write doesn't name, but for `bound_claims_type`, which falls back to "string".
  * https://github.com/hashicorp/vault-plugin-auth-jwt, path_config.go and path_role.go
  */
-export function bodyToWrite({ kind, body }: Pick<Step, 'kind' | 'body'>, current: Current): Record<string, unknown> {
+export function bodyToWrite(
+  { kind, body }: Pick<SetupStep, 'kind' | 'body'>,
+  current: Current,
+): Record<string, unknown> {
   return { ...Object.fromEntries(writtenBack(kind, current)), ...body };
 }
 
-function writtenBack(kind: Step['kind'], current: Current = {}): [string, unknown][] {
+function writtenBack(kind: SetupStep['kind'], current: Current = {}): [string, unknown][] {
   const set = Object.entries(current).filter(([, value]) => normalised(value) !== '');
   if (kind === 'role') return set.filter(([member, value]) => member === 'bound_claims_type' && value !== 'string');
   const isDropped = (member: string) => READ_ONLY.has(member) || (KEY_SOURCES as readonly string[]).includes(member);
@@ -73,7 +82,7 @@ function writtenBack(kind: Step['kind'], current: Current = {}): [string, unknow
 const READ_ONLY: ReadonlySet<string> = new Set(['status']);
 
 /** Returns the members of a trust config that this program doesn't know: they are written back as they were read. */
-export const unknownMembers = ({ kind }: Pick<Step, 'kind'>, current: Current): string[] =>
+export const unknownMembers = ({ kind }: Pick<SetupStep, 'kind'>, current: Current): string[] =>
   kind !== 'trust' ? [] : writtenBack(kind, current).flatMap(([member]) => (KNOWN.has(member) ? [] : [member]));
 
 const KNOWN: ReadonlySet<string> = new Set([
@@ -93,7 +102,7 @@ const KNOWN: ReadonlySet<string> = new Set([
 
 /** Returns the members that were to be written and aren't there afterwards, each with what it was. */
 export function lostMembers(
-  { kind, body }: Pick<Step, 'kind' | 'body'>,
+  { kind, body }: Pick<SetupStep, 'kind' | 'body'>,
   before: Current,
   after: Current,
 ): { readonly member: string; readonly was: string }[] {
@@ -105,7 +114,7 @@ export function lostMembers(
 }
 
 /** What is there already and worth a word, beside what the plan changes. */
-export function remarksOn({ kind, path, body }: Step, current: Current): string[] {
+export function remarksOn({ kind, path, body }: SetupStep, current: Current): string[] {
   if (kind !== 'trust' || !current?.['default_role'] || body['default_role'] !== undefined) return [];
   return [`${path}: default_role ${String(current['default_role'])} lets in JWTs that name no role`];
 }

@@ -2,10 +2,10 @@
 // variable beside it names, and nowhere else: a config may name any Vault.
 
 import { join } from 'node:path';
-import type { Io } from '../commands/command.ts';
 import { Secret } from '../core/secret.ts';
 import type { VaultSettings } from '../core/settings.ts';
 import { isFileProblem, readSmallFile } from '../files/small-file.ts';
+import type { Io } from '../host/io.ts';
 
 /** The token for this Vault, or why there is none and what to set. */
 export type OperatorToken =

@@ -1,14 +1,14 @@
 // What Vault needs so that exchanges can log in: mount, trust config, policies and role, in the order in which they must
-// be made, each with its why. Pure: from settings to steps. provision-text.ts shows them, provision-diff.ts compares them
+// be made, each with its why. Pure: from settings to steps. text.ts shows them, diff.ts compares them
 // with what is there. https://developer.hashicorp.com/vault/api-docs/auth/jwt
 
 import { unprintableIn } from '../core/secret.ts';
-import type { ExchangeSettings, LoginSettings, SetupSettings } from '../core/settings.ts';
+import type { ExchangeSettings, LoginSettings, Settings, SetupSettings } from '../core/settings.ts';
 import { trustsTooMuch } from './trust.ts';
 
 export type StepValue = string | number | readonly string[] | Readonly<Record<string, string | readonly string[]>>;
 
-export interface Step {
+export interface SetupStep {
   readonly kind: 'mount' | 'trust' | 'policy' | 'role';
   readonly exchange: string;
   /** of its Vault */
@@ -22,7 +22,7 @@ export interface Step {
 }
 
 export interface Plan {
-  readonly steps: readonly Step[];
+  readonly steps: readonly SetupStep[];
   /** what works, and yet trusts too much or grants nothing */
   readonly warnings: readonly string[];
   /** what keeps the plan from being made: nothing may be applied then */
@@ -35,8 +35,21 @@ export interface PlannedExchange extends Pick<ExchangeSettings, 'name' | 'vault'
   readonly jwtLifeMs?: number;
 }
 
+/** @param jwtLives how long the JWTs live, by exchange, in milliseconds */
+export function plannedExchanges(
+  exchanges: readonly ExchangeSettings[],
+  { setup }: Settings,
+  jwtLives: Readonly<Record<string, number>> = {},
+): PlannedExchange[] {
+  return exchanges.flatMap(({ name, vault, login }) => {
+    const [own, life] = [setup[name], jwtLives[name]];
+    if (own === undefined) return [];
+    return [{ name, vault, login, setup: own, ...(life === undefined ? {} : { jwtLifeMs: life }) }];
+  });
+}
+
 export function planProvision(exchanges: readonly PlannedExchange[]): Plan {
-  const steps: Step[] = [];
+  const steps: SetupStep[] = [];
   const problems: string[] = [];
   for (const exchange of exchanges) {
     problems.push(...problemsOf(exchange));
@@ -54,7 +67,7 @@ export function planProvision(exchanges: readonly PlannedExchange[]): Plan {
 export const trustPath = ({ mount }: LoginSettings): string => `auth/${mount}/config`;
 export const rolePath = ({ mount, role }: LoginSettings): string => `auth/${mount}/role/${role}`;
 
-function stepsOf({ name, vault, login, setup }: PlannedExchange): Step[] {
+function stepsOf({ name, vault, login, setup }: PlannedExchange): SetupStep[] {
   const { namespace } = login;
   const at = { exchange: name, address: vault.address, ...(namespace === undefined ? {} : { namespace }) };
   return [
@@ -73,7 +86,7 @@ function stepsOf({ name, vault, login, setup }: PlannedExchange): Step[] {
       why: 'which issuer Vault believes, and where its keys are',
     },
     ...Object.entries(setup.policies).map(
-      ([policy, text]): Step => ({
+      ([policy, text]): SetupStep => ({
         ...at,
         kind: 'policy',
         path: `sys/policies/acl/${policy}`,
@@ -116,9 +129,9 @@ function roleBody({ role }: SetupSettings): Record<string, StepValue> {
 }
 
 /** Vault takes the name of a role in any case, and makes it lower. */
-const placeOf = ({ kind, path }: Step): string => (kind === 'role' ? path.toLowerCase() : path);
+const placeOf = ({ kind, path }: SetupStep): string => (kind === 'role' ? path.toLowerCase() : path);
 
-const isSamePlace = (one: Step, other: Step): boolean =>
+const isSamePlace = (one: SetupStep, other: SetupStep): boolean =>
   placeOf(one) === placeOf(other) && one.namespace === other.namespace && one.address === other.address;
 
 function problemsOf({ name, setup: { trust, role } }: PlannedExchange): string[] {
@@ -155,7 +168,7 @@ function warningsOf({ name, setup: { role }, jwtLifeMs }: PlannedExchange): stri
 const OF_SEVERAL_LINES: ReadonlySet<string> = new Set(['policy', 'oidc_discovery_ca_pem', 'jwks_ca_pem']);
 
 /** The members whose values can't be shown safely, so that nobody could tell what a command with them does. */
-export function unprintableMembers({ path, body }: Pick<Step, 'path' | 'body'>): string[] {
+export function unprintableMembers({ path, body }: Pick<SetupStep, 'path' | 'body'>): string[] {
   return Object.entries(body).flatMap(([member, value]) => {
     const [found] = [member, ...textsIn(value)].flatMap((text) => {
       const lines = OF_SEVERAL_LINES.has(member) ? text.replaceAll(/[\r\n\t]/g, ' ') : text;

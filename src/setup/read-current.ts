@@ -4,12 +4,12 @@ import { ExchangeError } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import type { VaultClient } from '../vault/client.ts';
 import type { Current } from './diff.ts';
-import type { Step } from './plan.ts';
+import type { SetupStep } from './plan.ts';
 import { judgeRead, readRequest } from './vault-admin.ts';
 
 /** @returns undefined where there is nothing. @throws ExchangeError setup_refused or vault_* */
 export async function readCurrent(
-  step: Pick<Step, 'kind' | 'path' | 'namespace'>,
+  step: Pick<SetupStep, 'kind' | 'path' | 'namespace'>,
   client: VaultClient,
   token: Secret,
 ): Promise<Current> {

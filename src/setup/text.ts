@@ -1,7 +1,7 @@
 // A plan as a person takes it: `vault` commands to paste, or HCL for Terraform's vault provider.
 // https://registry.terraform.io/providers/hashicorp/vault/latest/docs/resources/jwt_auth_backend
 
-import type { Step, StepValue } from './plan.ts';
+import type { SetupStep, StepValue } from './plan.ts';
 
 /** The older names, by which most guides know them; Vault takes both. */
 const SHORT: Readonly<Record<string, string>> = {
@@ -11,7 +11,12 @@ const SHORT: Readonly<Record<string, string>> = {
 };
 
 /** The commands of a step, for a POSIX shell. */
-export function asCommand({ kind, path, body, namespace }: Pick<Step, 'kind' | 'path' | 'body' | 'namespace'>): string {
+export function asCommand({
+  kind,
+  path,
+  body,
+  namespace,
+}: Pick<SetupStep, 'kind' | 'path' | 'body' | 'namespace'>): string {
   const where = namespace === undefined ? '' : ` -namespace=${quoted(namespace)}`;
   if (kind === 'mount') {
     const mount = path.slice('sys/auth/'.length);
@@ -39,7 +44,7 @@ const IS_READ_ELSEWHERE = /^\\?@|^-$|[\r\n\t]/;
 const piped = (text: string, command: string): string => `printf '%s\\n' ${quoted(text)} |\n  ${command}`;
 
 /** A script for each Vault, that can be pasted whole. */
-export function asScript(steps: readonly Step[]): string {
+export function asScript(steps: readonly SetupStep[]): string {
   const addresses = [...new Set(steps.map(({ address }) => address))];
   return addresses
     .map((address) =>
@@ -58,7 +63,7 @@ const RESOURCES = {
 } as const;
 
 /** The plan for Terraform, where mount and trust are one resource. */
-export function asHcl(steps: readonly Step[]): string {
+export function asHcl(steps: readonly SetupStep[]): string {
   const taken = new Set<string>();
   const nameAnew = (wish: string): string => {
     // a name begins with no digit, and no two are alike
@@ -71,7 +76,7 @@ export function asHcl(steps: readonly Step[]): string {
 }
 
 function resourceOf(
-  { path, body, namespace }: Step,
+  { path, body, namespace }: SetupStep,
   kind: keyof typeof RESOURCES,
   nameAnew: (wish: string) => string,
 ): string {

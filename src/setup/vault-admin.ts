@@ -5,13 +5,13 @@ import type { Failure } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import { judgeRefusal, objectOf, parseObject, type VaultReply, type VaultRequest } from '../core/vault-protocol.ts';
 import type { Current } from './diff.ts';
-import type { Step } from './plan.ts';
+import type { SetupStep } from './plan.ts';
 
 const MOUNTS = 'sys/auth';
 
 /** @param body undefined to read */
 export function adminRequest(
-  { path, namespace }: Pick<Step, 'path' | 'namespace'>,
+  { path, namespace }: Pick<SetupStep, 'path' | 'namespace'>,
   token: Secret,
   body?: Readonly<Record<string, unknown>>,
 ): VaultRequest {
@@ -25,12 +25,12 @@ export function adminRequest(
 }
 
 /** Asks for what is there at a step's place. Mounts are listed: reading a single one needs more rights. */
-export const readRequest = (step: Pick<Step, 'kind' | 'path' | 'namespace'>, token: Secret): VaultRequest =>
+export const readRequest = (step: Pick<SetupStep, 'kind' | 'path' | 'namespace'>, token: Secret): VaultRequest =>
   adminRequest({ ...step, path: step.kind === 'mount' ? MOUNTS : step.path }, token);
 
 /** @returns what is there; undefined where there is nothing */
 export function judgeRead(
-  { kind, path }: Pick<Step, 'kind' | 'path'>,
+  { kind, path }: Pick<SetupStep, 'kind' | 'path'>,
   reply: VaultReply,
   token: Secret,
 ): { readonly current: Current } | Failure {
@@ -42,7 +42,7 @@ export function judgeRead(
 }
 
 /** @returns undefined when it was done */
-export function judgeWrite({ path }: Pick<Step, 'path'>, reply: VaultReply, token: Secret): Failure | undefined {
+export function judgeWrite({ path }: Pick<SetupStep, 'path'>, reply: VaultReply, token: Secret): Failure | undefined {
   return reply.status === 200 || reply.status === 204 ? undefined : refusalAt(path, reply, token);
 }
 

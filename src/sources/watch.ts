@@ -33,32 +33,15 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
   function set(handle: FileHandle, identity: string, isLink: boolean): void {
     if (closed || identity === watching?.identity) return;
     stop();
-    const watchers: FSWatcher[] = [];
-    const opened = { watchers, identity };
-    const follow = (target: string, onEvent: (name: string | null) => void) =>
-      watchers.push(
-        watch(target, (_event, name) => watching === opened && onEvent(name)).on('error', () => {
-          if (watching === opened) stop();
-        }),
-      );
-    try {
-      // by the descriptor: another directory that is put under the name meanwhile isn't taken for this one
-      const held = `/proc/self/fd/${handle.fd}`;
-      follow(held, (name) => {
-        // the directory itself was removed or renamed
-        if (name === basename(held)) stop();
-        onHint();
-      });
-      // the link may come to lead elsewhere
-      if (isLink) follow(dirname(directory), (name) => name === basename(directory) && onHint());
-      watching = opened;
-    } catch {
-      // EMFILE and ENOSPC mean that inotify is exhausted: the next repair tries again
-      for (const watcher of watchers) watcher.close();
-    }
+    const opened = watchOpenDirectory(directory, { handle, isLink }, (event) => {
+      if (watching?.watchers !== opened) return;
+      if (event !== 'changed') stop();
+      if (event !== 'failed') onHint();
+    });
+    if (opened !== undefined) watching = { watchers: opened, identity };
     const wasFirst = isNew;
     isNew = false;
-    // changes during the setup raise no event, and a caller that counts on the first watch must see that there is none
+    // Changes during setup raise no event. A caller that waits for the first watch also learns that it failed.
     if (watching !== undefined || wasFirst) onHint();
   }
 
@@ -88,6 +71,31 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
 interface Watching {
   readonly watchers: readonly FSWatcher[];
   readonly identity: string;
+}
+
+/**
+ * Watches a directory by its descriptor, so that a directory that replaces it under the same name isn't mistaken for it.
+ * @returns undefined if inotify is exhausted (EMFILE, ENOSPC)
+ */
+function watchOpenDirectory(
+  directory: string,
+  { handle, isLink }: { handle: FileHandle; isLink: boolean },
+  report: (event: 'changed' | 'removed' | 'failed') => void,
+): readonly FSWatcher[] | undefined {
+  const watchers: FSWatcher[] = [];
+  const follow = (target: string, onEvent: (name: string | null) => void) =>
+    watchers.push(watch(target, (_event, name) => onEvent(name)).on('error', () => report('failed')));
+  try {
+    const held = `/proc/self/fd/${handle.fd}`;
+    // an event that carries the directory's own name: it was removed or renamed
+    follow(held, (name) => report(name === basename(held) ? 'removed' : 'changed'));
+    // the symlink may be pointed at another directory
+    if (isLink) follow(dirname(directory), (name) => name === basename(directory) && report('changed'));
+    return watchers;
+  } catch {
+    for (const watcher of watchers) watcher.close();
+    return undefined;
+  }
 }
 
 /** @throws NodeJS.ErrnoException where there is no directory, or none that may be listed */

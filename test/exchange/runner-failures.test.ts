@@ -72,7 +72,7 @@ test('a source, a Vault client and a sink may throw anything, at once or later (
       for (const [type, parts] of [
         ['jwt-unreadable', { source: { watched: true, read: fails, close: async () => {} } }],
         ['login-failed', { vault: { send: fails, close: async () => {} } }],
-        ['delivery-failed', { sinks: [sink], beginning: { looksForLastLogin: true } }],
+        ['delivery-failed', { sinks: [sink], beginning: { honoursLastLogin: true } }],
       ] as const) {
         const failure = failureIn(await run(parts, { onStop: 'revoke' }), type);
         assert.equal(failure.code, 'internal');

@@ -10,6 +10,7 @@ import { openDevVault } from '../../src/dev/vault.ts';
 import { openExchanges } from '../../src/exchange/exchanges.ts';
 import type { Clock } from '../../src/exchange/runner.ts';
 import { openObserver } from '../../src/observe/observe.ts';
+import { REAL_PORTS } from '../../src/real-ports.ts';
 import { until } from '../support/settling.ts';
 import { settingsOf } from '../support/sidecar.ts';
 
@@ -104,6 +105,7 @@ const served = openExchanges(settingsOf({ vault: { address: vault.url }, exchang
   clock,
   observer,
   env: {},
+  ports: REAL_PORTS,
 });
 
 /** What there is when everything under way has ended. */

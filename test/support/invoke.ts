@@ -1,8 +1,9 @@
 // Runs a command in this process, as main.ts would: flags and an environment in, an exit code and what was printed out.
 
-import type { Command, Flags, Io } from '../../src/commands/command.ts';
+import type { Command, Flags } from '../../src/commands/command.ts';
 import { ConfigError } from '../../src/config/parse.ts';
 import { ERRORS, ExchangeError } from '../../src/core/errors.ts';
+import type { Io } from '../../src/host/io.ts';
 
 export interface Outcome {
   readonly code: number;

@@ -5,7 +5,7 @@ import { type ErrorCode, ExchangeError } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { SinkSettings, SourceSettings, VaultSettings } from '../../src/core/settings.ts';
 import type { VaultReply, VaultRequest } from '../../src/core/vault-protocol.ts';
-import type { Ports } from '../../src/exchange/served-exchange.ts';
+import type { Ports } from '../../src/exchange/ports.ts';
 import { renderToken } from '../../src/sinks/format.ts';
 import type { TokenSink } from '../../src/sinks/sink.ts';
 import { openSource, type SourceTools } from '../../src/sources/open-source.ts';

@@ -6,7 +6,7 @@ import type { Failure } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { ExchangeSettings } from '../../src/core/settings.ts';
 import type { Effect, ExchangeEvent, Moment, Policy, State } from '../../src/core/state.ts';
-import { describe, type ExchangeStatus } from '../../src/core/status.ts';
+import { type ExchangeStatus, statusOf } from '../../src/core/status.ts';
 import { type Beginning, initialState, step } from '../../src/core/step.ts';
 import { buildModelVault } from './model-vault.ts';
 
@@ -70,7 +70,7 @@ export class World {
   }
 
   status(): ExchangeStatus {
-    return describe(this.policy, this.state, this.moment());
+    return statusOf(this.policy, this.state, this.moment());
   }
 
   isStopped(): boolean {

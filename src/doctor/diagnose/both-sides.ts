@@ -2,12 +2,12 @@
 
 import type { Failure } from '../../core/errors.ts';
 import { claimAt, printable } from '../../core/workload-jwt.ts';
-import type { Step } from '../../setup/plan.ts';
+import type { SetupStep } from '../../setup/plan.ts';
 import { currentOf, type Evidence } from './evidence.ts';
 
 interface Sides {
   readonly claim: string;
-  readonly kind: Step['kind'];
+  readonly kind: SetupStep['kind'];
   readonly member: string;
 }
 

@@ -10,7 +10,14 @@ import { unprintableIn } from '../../core/secret.ts';
 import type { BoundClaims } from '../../core/settings.ts';
 import { claimAt } from '../../core/workload-jwt.ts';
 import { bodyToWrite, KEY_SOURCES } from '../../setup/diff.ts';
-import { planProvision, rolePath, type Step, type StepValue, trustPath, unprintableMembers } from '../../setup/plan.ts';
+import {
+  planProvision,
+  rolePath,
+  type SetupStep,
+  type StepValue,
+  trustPath,
+  unprintableMembers,
+} from '../../setup/plan.ts';
 import { asCommand, quoted } from '../../setup/text.ts';
 import { trustsTooMuch } from '../../setup/trust.ts';
 import type { FindingCode } from './codes.ts';
@@ -61,7 +68,7 @@ function onPath(command: string, words: string): string | undefined {
 }
 
 /** The steps of `setup` as the config has them, beside what a trust config has already. */
-function steps(evidence: Evidence, ...kinds: readonly Step['kind'][]): string | undefined {
+function steps(evidence: Evidence, ...kinds: readonly SetupStep['kind'][]): string | undefined {
   const { settings, setup } = evidence;
   const { steps: all, problems } = planProvision([{ ...settings, setup }]);
   const chosen = all.filter(({ kind }) => kinds.includes(kind));
@@ -71,10 +78,10 @@ function steps(evidence: Evidence, ...kinds: readonly Step['kind'][]): string | 
   return commands.some((command) => command === undefined) ? undefined : commands.join('\n');
 }
 
-const complete = (step: Pick<Step, 'kind' | 'body'>, evidence: Evidence): Step['body'] =>
-  bodyToWrite(step, currentOf(evidence, step.kind)) as Step['body'];
+const complete = (step: Pick<SetupStep, 'kind' | 'body'>, evidence: Evidence): SetupStep['body'] =>
+  bodyToWrite(step, currentOf(evidence, step.kind)) as SetupStep['body'];
 
-const commandOf = (step: Pick<Step, 'kind' | 'path' | 'body' | 'namespace'>): string | undefined =>
+const commandOf = (step: Pick<SetupStep, 'kind' | 'path' | 'body' | 'namespace'>): string | undefined =>
   unprintableMembers(step).length === 0 ? asCommand(step) : undefined;
 
 /** The trust config as it is, but for the issuer that it binds; unless it was read, all of it as the config's setup has it. */
@@ -99,7 +106,7 @@ function renamed(evidence: Evidence): string | undefined {
   return onTrust(evidence, { oidc_discovery_url: issuer.published, bound_issuer: issuer.published });
 }
 
-function onTrust(evidence: Evidence, members: Step['body']): string | undefined {
+function onTrust(evidence: Evidence, members: SetupStep['body']): string | undefined {
   const { login } = evidence.settings;
   const body = complete({ kind: 'trust', body: members }, evidence);
   return commandOf({ ...at(login.namespace), kind: 'trust', path: trustPath(login), body });

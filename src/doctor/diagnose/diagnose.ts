@@ -8,7 +8,7 @@ import { trustsTooMuch } from '../../setup/trust.ts';
 import { bothSides } from './both-sides.ts';
 import type { FindingCode } from './codes.ts';
 import { currentOf, type Evidence, type ListenerFacts } from './evidence.ts';
-import { type Finding, fold, found, plain, type Raw } from './finding.ts';
+import { baseFinding, type Finding, fold, toFinding, type UnfoldedFinding } from './finding.ts';
 
 /** Errors first, in the order in which a login goes; empty when all is well. */
 export function diagnose(evidence: Evidence): readonly Finding[] {
@@ -26,11 +26,11 @@ export function diagnose(evidence: Evidence): readonly Finding[] {
   ]);
 }
 
-const unfinishedFindings = ({ unfinished = [] }: Pick<Evidence, 'unfinished'>): Raw[] =>
-  unfinished.length === 0 ? [] : [plain({ code: 'check_unfinished', evidence: unfinished })];
+const unfinishedFindings = ({ unfinished = [] }: Pick<Evidence, 'unfinished'>): UnfoldedFinding[] =>
+  unfinished.length === 0 ? [] : [baseFinding({ code: 'check_unfinished', evidence: unfinished })];
 
 /** For a check of doctor's own that threw. */
-export const brokenFinding = (words: string): Raw => plain({ code: 'internal', evidence: words });
+export const brokenFinding = (words: string): UnfoldedFinding => baseFinding({ code: 'internal', evidence: words });
 
 export function diagnoseListeners(
   listeners: readonly ListenerFacts[],
@@ -40,29 +40,29 @@ export function diagnoseListeners(
     ...unfinishedFindings({ unfinished }),
     ...broken.map(brokenFinding),
     ...listeners.flatMap(({ key, address, state, failure }) => {
-      const refusal = failure === undefined ? [] : [plain(failure)];
+      const refusal = failure === undefined ? [] : [baseFinding(failure)];
       if (state === 'free' || state === 'ours') return refusal;
       const why = state === 'taken' ? 'another process has it' : "this machine doesn't have it, or it isn't allowed";
-      return [plain({ code: 'listen_failed', evidence: `${key} ${address}: ${why}` }), ...refusal];
+      return [baseFinding({ code: 'listen_failed', evidence: `${key} ${address}: ${why}` }), ...refusal];
     }),
   ]);
 }
 
 /** Config problems, one finding each. */
 export const diagnoseConfig = (problems: readonly string[]): readonly Finding[] =>
-  problems.map((evidence) => ({ ...plain({ code: 'config_invalid', evidence }), consequences: [] }));
+  problems.map((evidence) => ({ ...baseFinding({ code: 'config_invalid', evidence }), consequences: [] }));
 
-function jwtFindings(evidence: Evidence): Raw[] {
+function jwtFindings(evidence: Evidence): UnfoldedFinding[] {
   const { jwt, file, wall } = evidence;
-  const findings: Raw[] = [];
-  if (jwt?.failure !== undefined) findings.push(found(withOwner(jwt.failure, evidence), evidence));
+  const findings: UnfoldedFinding[] = [];
+  if (jwt?.failure !== undefined) findings.push(toFinding(withOwner(jwt.failure, evidence), evidence));
   if (file?.isMount)
-    findings.push(found({ code: 'jwt_never_changes', evidence: file.path, severity: rotting(evidence) }, evidence));
+    findings.push(toFinding({ code: 'jwt_never_changes', evidence: file.path, severity: rotting(evidence) }, evidence));
   if (jwt?.seen === undefined) return findings;
   if (isStale(jwt.seen, wall)) {
     const changed = file === undefined ? '' : `; the file last changed ${ago(wall - file.modifiedAt)} ago`;
     findings.push(
-      found(
+      toFinding(
         { code: 'jwt_unrotated', evidence: `${lifeLeft(jwt.seen.expiresAt, wall)}${changed}`, severity: 'warning' },
         evidence,
       ),
@@ -70,7 +70,9 @@ function jwtFindings(evidence: Evidence): Raw[] {
   }
   const life = lifeOf(evidence);
   if (life !== undefined && life > DAY_MS)
-    findings.push(found({ code: 'jwt_long_lived', evidence: `it lives ${ago(life)}`, severity: 'warning' }, evidence));
+    findings.push(
+      toFinding({ code: 'jwt_long_lived', evidence: `it lives ${ago(life)}`, severity: 'warning' }, evidence),
+    );
   return findings;
 }
 
@@ -84,9 +86,9 @@ function withOwner(failure: Failure, { file, self }: Evidence): Failure {
   return { ...failure, evidence: `${failure.evidence}; it belongs to ${file.owner}, the sidecar is ${self}` };
 }
 
-function vaultFindings(evidence: Evidence): Raw[] {
+function vaultFindings(evidence: Evidence): UnfoldedFinding[] {
   const { health, login, certificate } = evidence;
-  const findings: Raw[] = [];
+  const findings: UnfoldedFinding[] = [];
   const ofLogin = login?.failure?.code.startsWith('vault_') && !isOfMount(evidence) ? login.failure : undefined;
   // who lets logins through, and not this question, needn't be told of
   const isVault = login?.seen !== undefined || /^status 400, /.test(login?.failure?.evidence ?? '');
@@ -94,14 +96,14 @@ function vaultFindings(evidence: Evidence): Raw[] {
   if (failure !== undefined) {
     const names = certificate === undefined ? '' : `; it is made out to ${certificate.names}, by ${certificate.issuer}`;
     const more = failure.code === 'vault_tls' ? names : '';
-    findings.push(found({ ...failure, evidence: `${failure.evidence ?? ''}${more}` }, evidence));
+    findings.push(toFinding({ ...failure, evidence: `${failure.evidence ?? ''}${more}` }, evidence));
   }
   const skewMs = health?.seen?.skewMs ?? 0;
   if (Math.abs(skewMs) > TOLERATED_SKEW_MS) {
     const by = `${ago(Math.abs(skewMs))} ${skewMs > 0 ? 'ahead of' : 'behind'} Vault's`;
     const harmful = login?.failure?.code === 'jwt_expired' || login?.failure?.code === 'jwt_not_yet_valid';
     findings.push(
-      found({ code: 'clock_wrong', evidence: `ours is ${by}`, severity: harmful ? 'error' : 'warning' }, evidence),
+      toFinding({ code: 'clock_wrong', evidence: `ours is ${by}`, severity: harmful ? 'error' : 'warning' }, evidence),
     );
   }
   return findings;
@@ -118,14 +120,14 @@ const BY_ISSUER: ReadonlySet<FindingCode> = new Set([
 const inQuotes = (text: string): string => JSON.stringify(printable(text));
 
 /** What is wrong with the issuer as seen from here matters as far as Vault sees it too. */
-function issuerFindings(evidence: Evidence): Raw[] {
+function issuerFindings(evidence: Evidence): UnfoldedFinding[] {
   const { issuer, login } = evidence;
   if (issuer === undefined || issuer.state === 'verified' || issuer.state === 'unfetched') return [];
   const trust = currentOf(evidence, 'trust');
   // by its keys alone Vault has no use for what the issuer publishes
   if (trust !== undefined && !trust['oidc_discovery_url'] && login?.seen !== undefined) return [];
   const severity = login === undefined || BY_ISSUER.has(login.failure?.code ?? 'internal') ? 'error' : 'warning';
-  const see = (code: FindingCode, words: string) => [found({ code, evidence: words, severity }, evidence)];
+  const see = (code: FindingCode, words: string) => [toFinding({ code, evidence: words, severity }, evidence)];
   switch (issuer.state) {
     case 'unreachable':
       return see('issuer_unreachable_here', `${issuer.url}: ${issuer.words}`);
@@ -140,7 +142,7 @@ function issuerFindings(evidence: Evidence): Raw[] {
   }
 }
 
-function loginFindings(evidence: Evidence): Raw[] {
+function loginFindings(evidence: Evidence): UnfoldedFinding[] {
   const { login, mount, issuer } = evidence;
   const failure = login?.failure;
   const isOfAll = failure?.code.startsWith('vault_') && !isOfMount(evidence);
@@ -148,7 +150,7 @@ function loginFindings(evidence: Evidence): Raw[] {
   if (BY_MOUNT.has(failure.code) && mount?.answers === false) return [missingMount(failure, evidence)];
   const isFineHere = issuer?.state === 'verified' && BY_ISSUER.has(failure.code);
   const words = `${failure.evidence ?? ''}${bothSides(failure, evidence)}`;
-  const finding = found(
+  const finding = toFinding(
     { ...failure, evidence: isFineHere ? `${words}; from here all is well with it` : words },
     evidence,
   );
@@ -170,13 +172,13 @@ const isOfMount = ({ login, health, mount }: Evidence): boolean =>
 const OTHER_KEYS =
   "The mount trusts other keys than the issuer's: give the exchange a mount of its own, or turn this one to its issuer if nobody else logs in by it.";
 
-function missingMount(failure: Failure, evidence: Evidence): Raw {
+function missingMount(failure: Failure, evidence: Evidence): UnfoldedFinding {
   const { settings, mount } = evidence;
   const { elsewhere } = mount ?? {};
   const type = currentOf(evidence, 'mount')?.['type'];
   const place = `auth/${settings.login.mount}${inWords(settings.login.namespace)}`;
   const looked = type === undefined ? `no JWT auth method answers at ${place}` : `${place} is of type ${type}`;
-  const finding = found({ code: 'mount_missing', evidence: `${failure.evidence}; ${looked}` }, evidence);
+  const finding = toFinding({ code: 'mount_missing', evidence: `${failure.evidence}; ${looked}` }, evidence);
   const { command: _, ...rest } = finding;
   if (elsewhere === undefined) return type === undefined ? finding : { ...rest, remedy: OTHER_MOUNT };
   const namespace = elsewhere.namespace === '' ? 'no namespace' : `namespace ${elsewhere.namespace}`;
@@ -193,16 +195,17 @@ const OTHER_MOUNT = 'Correct login.mount, or enable a JWT auth method at another
 const inWords = (namespace: string | undefined): string =>
   namespace === undefined ? '' : ` in namespace ${namespace}`;
 
-function tokenFindings(evidence: Evidence): Raw[] {
+function tokenFindings(evidence: Evidence): UnfoldedFinding[] {
   const { login, lookup, renewal } = evidence;
   const grant = login?.seen;
   if (grant === undefined) return [];
-  const warn = (code: FindingCode, words: string) => found({ code, evidence: words, severity: 'warning' }, evidence);
-  const findings: Raw[] = [];
+  const warn = (code: FindingCode, words: string) =>
+    toFinding({ code, evidence: words, severity: 'warning' }, evidence);
+  const findings: UnfoldedFinding[] = [];
   if (grant.type === 'batch') findings.push(warn('token_batch', 'token type batch'));
   if (grant.numUses > 0) findings.push(warn('token_uses_limited', `${grant.numUses} uses`));
   if (renewal?.failure !== undefined && grant.renewable)
-    findings.push(found({ ...renewal.failure, severity: 'warning' }, evidence));
+    findings.push(toFinding({ ...renewal.failure, severity: 'warning' }, evidence));
   if (lookup?.failure !== undefined && grant.numUses === 0)
     findings.push(warn('lookup_denied', lookup.failure.evidence ?? ''));
   const capped = grant.warnings.find((warning) => /capped|exceeded/.test(warning));
@@ -215,21 +218,21 @@ function tokenFindings(evidence: Evidence): Raw[] {
 }
 
 /** With a token of a role whose own tokens may not look themselves up, a refusal tells nothing. */
-function heldTokenFindings({ held, lookup, login }: Evidence): Raw[] {
+function heldTokenFindings({ held, lookup, login }: Evidence): UnfoldedFinding[] {
   const failure = held?.lookup.failure;
   if (held === undefined || failure?.code !== 'renewal_denied') return [];
   const isDead = /invalid token|bad token/.test(failure.evidence ?? '') || (login?.seen && lookup?.seen) === true;
-  return isDead ? [plain({ code: 'held_token_dead', evidence: `${held.sink}: ${failure.evidence}` })] : [];
+  return isDead ? [baseFinding({ code: 'held_token_dead', evidence: `${held.sink}: ${failure.evidence}` })] : [];
 }
 
-function setupFindings(evidence: Evidence): Raw[] {
+function setupFindings(evidence: Evidence): UnfoldedFinding[] {
   const { differences = [], unread = [], setup } = evidence;
-  const findings: Raw[] = [];
+  const findings: UnfoldedFinding[] = [];
   const role = currentOf(evidence, 'role');
   const loose = role === undefined ? setup.stated && trustsTooMuch(setup.role) : trustsTooMuch(boundsOf(role));
   if (loose)
     findings.push(
-      found(
+      toFinding(
         {
           code: 'role_trusts_all',
           evidence: role === undefined ? `by the config's setup.role: ${loose}` : loose,
@@ -246,8 +249,9 @@ function setupFindings(evidence: Evidence): Raw[] {
         ),
   );
   if (unread.length > 0)
-    findings.push(found({ code: 'setup_unseen', evidence: unread, severity: 'warning' }, evidence));
-  if (words.length > 0) findings.push(found({ code: 'setup_differs', evidence: words, severity: 'warning' }, evidence));
+    findings.push(toFinding({ code: 'setup_unseen', evidence: unread, severity: 'warning' }, evidence));
+  if (words.length > 0)
+    findings.push(toFinding({ code: 'setup_differs', evidence: words, severity: 'warning' }, evidence));
   return findings;
 }
 
@@ -258,12 +262,12 @@ const boundsOf = (role: Readonly<Record<string, unknown>>): Parameters<typeof tr
   boundClaimsType: role['bound_claims_type'] === 'glob' ? 'glob' : 'string',
 });
 
-function sinkFindings(evidence: Evidence): Raw[] {
+function sinkFindings(evidence: Evidence): UnfoldedFinding[] {
   return evidence.sinks.flatMap(({ failure }) => {
     if (failure === undefined) return [];
     if (failure.code !== 'sink_directory_unsafe' || !failure.evidence?.includes(' belongs to '))
-      return [found(failure, evidence)];
-    const finding = found({ ...failure, evidence: `${failure.evidence}, we are ${evidence.self}` }, evidence);
+      return [toFinding(failure, evidence)];
+    const finding = toFinding({ ...failure, evidence: `${failure.evidence}, we are ${evidence.self}` }, evidence);
     return [evidence.self.startsWith('0:') ? { ...finding, remedy: AS_ROOT } : finding];
   });
 }

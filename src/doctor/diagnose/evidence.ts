@@ -4,8 +4,8 @@ import type { Failure } from '../../core/errors.ts';
 import type { ExchangeSettings, SetupSettings } from '../../core/settings.ts';
 import type { Grant } from '../../core/vault-protocol.ts';
 import type { WorkloadJwt } from '../../core/workload-jwt.ts';
-import type { Change, Current } from '../../setup/diff.ts';
-import type { Step } from '../../setup/plan.ts';
+import type { Current, Difference } from '../../setup/diff.ts';
+import type { SetupStep } from '../../setup/plan.ts';
 
 /** What was looked at and came out well or badly; undefined members of Evidence weren't looked at, or not in time. */
 export type Seen<T> =
@@ -85,14 +85,8 @@ export interface MountFacts {
   readonly elsewhere?: { readonly mount: string; readonly namespace: string };
 }
 
-export interface Difference {
-  readonly step: Step;
-  readonly current: Current;
-  readonly changes: readonly Change[];
-}
-
 /** What an operator's token read at the place of a step; undefined where there is nothing, or it wasn't read. */
-export const currentOf = ({ differences = [] }: Evidence, kind: Step['kind']): Current =>
+export const currentOf = ({ differences = [] }: Evidence, kind: SetupStep['kind']): Current =>
   differences.find(({ step }) => step.kind === kind)?.current;
 
 export interface SinkFacts {

@@ -19,7 +19,7 @@ export interface Finding extends Pick<DiagnosisFacts, 'title' | 'exit'> {
 }
 
 /** not folded yet */
-export type Raw = Omit<Finding, 'consequences'>;
+export type UnfoldedFinding = Omit<Finding, 'consequences'>;
 
 /** A failure, or what only doctor knows. */
 export interface Observation {
@@ -32,24 +32,24 @@ export interface Observation {
 const MOST_CHARACTERS = 800;
 
 /** The one place where evidence becomes text for people: each line short, with nothing in it that a terminal would obey. */
-export function plain({ code, evidence, severity = 'error' }: Observation): Raw {
+export function baseFinding({ code, evidence, severity = 'error' }: Observation): UnfoldedFinding {
   const { title, hint, exit } = diagnosisOf(code);
   const lines = [evidence ?? []].flat().map((line) => shortened(line, MOST_CHARACTERS));
   const shown = lines.length === 0 ? {} : { evidence: lines.join('\n') };
   return { code, severity, title, ...shown, remedy: hint, exit, depends_on: CAUSES[code] ?? [] };
 }
 
-export function found(observation: Observation, evidence: Evidence): Raw {
+export function toFinding(observation: Observation, evidence: Evidence): UnfoldedFinding {
   const command = commandFor(observation.code, evidence, [observation.evidence ?? ''].flat().join(' '));
-  return { ...plain(observation), ...(command === undefined ? {} : { command }) };
+  return { ...baseFinding(observation), ...(command === undefined ? {} : { command }) };
 }
 
 /** Errors first; what another finding explains goes below it, and the same thing is told once. */
-export function fold(raw: readonly Raw[]): readonly Finding[] {
+export function fold(raw: readonly UnfoldedFinding[]): readonly Finding[] {
   const findings = raw.filter((one, index) => raw.findIndex((other) => isSame(one, other)) === index);
-  const causeOf = (finding: Raw) =>
+  const causeOf = (finding: UnfoldedFinding) =>
     findings.find(({ code }) => code !== finding.code && finding.depends_on.includes(code));
-  const grow = (finding: Raw): Finding => ({
+  const grow = (finding: UnfoldedFinding): Finding => ({
     ...finding,
     consequences: findings.filter((one) => causeOf(one) === finding).map(grow),
   });
@@ -59,6 +59,6 @@ export function fold(raw: readonly Raw[]): readonly Finding[] {
 }
 
 /** The same code twice is one finding, but for places of which there are several. */
-const isSame = (one: Raw, other: Raw): boolean =>
+const isSame = (one: UnfoldedFinding, other: UnfoldedFinding): boolean =>
   one.code === other.code &&
   (one.evidence === other.evidence || !/^(sink_|listen_|held_|check_|internal$)/.test(one.code));

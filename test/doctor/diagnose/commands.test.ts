@@ -8,7 +8,7 @@ import { decodeWorkloadJwt, readJwt } from '../../../src/core/workload-jwt.ts';
 import { DIAGNOSES, type FindingCode } from '../../../src/doctor/diagnose/codes.ts';
 import { commandFor } from '../../../src/doctor/diagnose/commands.ts';
 import type { Evidence } from '../../../src/doctor/diagnose/evidence.ts';
-import type { Step } from '../../../src/setup/plan.ts';
+import type { SetupStep } from '../../../src/setup/plan.ts';
 import { jwtText } from '../../support/jwt-text.ts';
 import { settingsOf } from '../../support/sidecar.ts';
 
@@ -34,7 +34,7 @@ function evidenceOf(
   const secret = new Secret(jwtText(claims));
   const jwt = decodeWorkloadJwt(secret, {});
   assert.ok(!('code' in jwt));
-  const step = (kind: Step['kind'], path: string, current: object | undefined) =>
+  const step = (kind: SetupStep['kind'], path: string, current: object | undefined) =>
     current === undefined
       ? []
       : [

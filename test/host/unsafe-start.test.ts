@@ -10,7 +10,7 @@ import { NODE_FLAGS } from '../support/node-flags.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { PROGRAM } from './start.ts';
 
-const [SECURITY, SOURCE] = ['SECURITY.md', 'src/host/refusals.ts'];
+const [SECURITY, SOURCE] = ['SECURITY.md', 'src/host/unsafe-start.ts'];
 
 interface Start {
   readonly options?: string;

@@ -1,0 +1,77 @@
+// Examines exchanges: gathers the evidence on each within the deadline, and makes a report of it.
+
+import type { ExchangeSettings, Settings, VaultSettings } from '../core/settings.ts';
+import type { OperatorToken } from '../setup/operator-token.ts';
+import { openChecks, wordsOf } from './checks.ts';
+import { brokenFinding, diagnose, diagnoseListeners } from './diagnose/diagnose.ts';
+import type { Evidence, ListenerFacts } from './diagnose/evidence.ts';
+import { fold } from './diagnose/finding.ts';
+import { openNotes, wellFacts } from './diagnose/well-facts.ts';
+import { type Gathering, gather } from './gather.ts';
+import { inspectListeners } from './probes/listeners.ts';
+import type { Report } from './report.ts';
+
+export interface Examination {
+  readonly reports: readonly Report[];
+  /** Revokes the tokens that the examination logged in for. */
+  close(): Promise<void>;
+}
+
+export interface ExaminationTools {
+  readonly chosen: readonly ExchangeSettings[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly operatorTokenFor: (vault: VaultSettings) => Promise<OperatorToken>;
+  /** Reports whether a sidecar with this config answers at the ops listener. */
+  readonly isOurs: () => Promise<boolean>;
+  /** also from hosts that the config doesn't name */
+  readonly mayFetchIssuer: boolean;
+  /** Checks that are still running when it resolves are reported as unfinished. */
+  readonly deadline: Promise<void>;
+}
+
+export async function examine(
+  settings: Settings,
+  { chosen, env, operatorTokenFor, isOurs, mayFetchIssuer, deadline }: ExaminationTools,
+): Promise<Examination> {
+  const gatherings = new Map<string, Gathering>();
+  const notes = new Map<string, string>();
+  /** Also of those that are only asked for their token. */
+  function gatheringOf(name: string): Gathering | undefined {
+    const known = gatherings.get(name);
+    const [one, setup] = [settings.exchanges.find((exchange) => exchange.name === name), settings.setup[name]];
+    if (known !== undefined || one === undefined || setup === undefined) return known;
+    const operatorToken = operatorTokenFor(one.vault).then(({ token, without }) => {
+      if (without !== undefined) notes.set(name, `Vault's side wasn't compared: ${without}`);
+      return token;
+    });
+    const tokenOf = async (other: string) => gatheringOf(other)?.token;
+    const begun = gather(one, { setup, env, operatorToken, tokenOf, fetchIssuer: mayFetchIssuer });
+    gatherings.set(name, begun);
+    return begun;
+  }
+  const started = chosen.flatMap(({ name }) => gatheringOf(name) ?? []);
+  const checks = openChecks();
+  let listeners: readonly ListenerFacts[] = [];
+  const listening = checks.run('the listeners', async () => {
+    listeners = await inspectListeners(settings, isOurs);
+  });
+  await Promise.race([Promise.all([listening, ...started.map(({ done }) => done)]), deadline]);
+  const reports = started.map((one) => reportOn(one.evidence(), notes));
+  const findings = diagnoseListeners(listeners, { broken: checks.broken(), unfinished: checks.unfinished() });
+  if (findings.length > 0) reports.push({ about: 'listeners', findings, facts: [], notes: [] });
+  const close = async () => void (await Promise.all([...gatherings.values()].map((one) => one.close())));
+  return { reports, close };
+}
+
+/** A diagnosis that fails on odd evidence is a finding as well. */
+function reportOn(evidence: Evidence, notes: ReadonlyMap<string, string>): Report {
+  const { name } = evidence.settings;
+  const about = `exchange ${name}`;
+  try {
+    const open = [...openNotes(evidence), notes.get(name) ?? []].flat();
+    return { about, findings: diagnose(evidence), facts: wellFacts(evidence), notes: open };
+  } catch (error) {
+    const findings = fold([brokenFinding(`the diagnosis broke off: ${wordsOf(error)}`)]);
+    return { about, findings, facts: [], notes: [] };
+  }
+}

@@ -1,0 +1,15 @@
+// What an exchange needs of the world, as functions, so that tests hand in fakes. real-ports.ts has the production ones.
+
+import type { SinkSettings, SourceSettings, VaultSettings } from '../core/settings.ts';
+import type { TokenSink } from '../sinks/sink.ts';
+import type { SourceTools } from '../sources/open-source.ts';
+import type { JwtSource } from '../sources/source.ts';
+import type { Watch } from '../sources/watch.ts';
+import type { VaultClient } from '../vault/client.ts';
+
+export interface Ports {
+  readonly openSource: (settings: SourceSettings, tools: SourceTools) => JwtSource;
+  readonly openSink: (settings: SinkSettings) => TokenSink;
+  readonly openVault: (settings: VaultSettings) => VaultClient;
+  readonly watchDirectoryOf: (path: string, onHint: () => void) => Watch;
+}

@@ -1,0 +1,9 @@
+// The sources, sinks and Vault client of production.
+
+import type { Ports } from './exchange/ports.ts';
+import { openSink } from './sinks/open-sink.ts';
+import { openSource } from './sources/open-source.ts';
+import { watchDirectoryOf } from './sources/watch.ts';
+import { openVaultClient } from './vault/client.ts';
+
+export const REAL_PORTS: Ports = { openSource, openSink, openVault: openVaultClient, watchDirectoryOf };
