@@ -112,8 +112,8 @@ async function listen(app: Listener, { host, port }: ListenAddress): Promise<str
   try {
     return await app.listen({ host, port });
   } catch (error) {
-    const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    throw new ExchangeError('listen_failed', `${host}:${port}, ${reason}`);
+    const errno = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    throw new ExchangeError('listen_failed', { kind: 'listener', address: `${host}:${port}`, errno });
   }
 }
 

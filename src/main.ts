@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Command, Flags } from './commands/command.ts';
 import { ConfigError } from './config/parse.ts';
-import { ERRORS, ExchangeError } from './core/errors.ts';
+import { EXIT_CODES, ExchangeError, exitCodeOf } from './core/errors.ts';
 import { scrub } from './core/secret.ts';
 import { type Io, UsageError } from './host/io.ts';
 import { unsafeStart } from './host/unsafe-start.ts';
@@ -68,7 +68,7 @@ const io: Io = {
     for (const kind of ['uncaughtException', 'unhandledRejection'] as const) {
       process.on(kind, (error: unknown) => {
         handler(error);
-        exit(ERRORS.internal.exit);
+        exit(EXIT_CODES.program);
       });
     }
   },
@@ -97,7 +97,7 @@ function print(stream: NodeJS.WriteStream, text: string): void {
 function outputFailed(stream: NodeJS.WriteStream, code: string | undefined): void {
   if (code !== 'EPIPE' && stream === process.stdout) {
     io.err(`vault-token-sidecar: its output can't be written (${code})`);
-    exit(ERRORS.sink_failed.exit);
+    exit(EXIT_CODES.sink);
   }
   // a command that is done has its exit code by then
   setImmediate(() => exit(Number(process.exitCode ?? 0)));
@@ -107,7 +107,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
     io.out(overview());
-    return name === undefined ? ERRORS.config_invalid.exit : 0;
+    return name === undefined ? EXIT_CODES.config : 0;
   }
   const known = name === '--version' ? 'version' : name;
   // every object has members from its prototype, such as "constructor"
@@ -149,18 +149,18 @@ function overview(): string {
 function report(error: unknown): number {
   if (error instanceof ConfigError) {
     for (const problem of error.problems) io.err(problem);
-    return ERRORS.config_invalid.exit;
+    return EXIT_CODES.config;
   }
   if (error instanceof ExchangeError) {
     io.err(error.message);
-    return ERRORS[error.failure.code].exit;
+    return exitCodeOf(error.failure);
   }
   const isUsage =
     error instanceof UsageError ||
     (error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
   const words = error instanceof Error ? error.message.split('\n')[0] : 'unknown error';
   io.err(isUsage ? `vault-token-sidecar: ${words}` : `vault-token-sidecar: internal error: ${scrub(words ?? '')}`);
-  return isUsage ? ERRORS.config_invalid.exit : ERRORS.internal.exit;
+  return isUsage ? EXIT_CODES.config : EXIT_CODES.program;
 }
 
 /** A command that is done ends by itself, unless something hangs: then it is ended, once its output is out. */

@@ -3,7 +3,7 @@
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { parseListen } from '../config/address.ts';
-import { ExchangeError } from '../core/errors.ts';
+import { ExchangeError, explain } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import type { ListenAddress } from '../core/settings.ts';
 import { parseObject } from '../core/vault-protocol.ts';
@@ -52,7 +52,7 @@ export async function askOps(path: string, flags: Flags, io: Io, withinMs?: numb
 export async function askStatus(flags: Flags, io: Io): Promise<Status & { readonly text: string }> {
   const { status, text } = await askOps('/status', flags, io);
   const body = status === 200 ? jsonIn(text) : undefined;
-  if (!Array.isArray(body?.['exchanges'])) throw new ExchangeError('not_ready', NOT_OURS);
+  if (!Array.isArray(body?.['exchanges'])) throw new ExchangeError('not_ready', { kind: 'other-server' });
   return { ...(body as Pick<Status, 'api'>), exchanges: body['exchanges'], text };
 }
 
@@ -73,7 +73,7 @@ export async function askApi(path: string, flags: Flags, io: Io): Promise<Answer
 async function callerToken(file: string): Promise<string> {
   const outcome = await readCallerToken(file);
   if (outcome instanceof Secret) return outcome.reveal();
-  throw new UsageError(`api.caller_token_file can't be read: ${outcome.evidence}`);
+  throw new UsageError(`api.caller_token_file can't be used: ${explain(outcome).evidence}`);
 }
 
 interface Listeners {
@@ -116,7 +116,7 @@ async function get(
   try {
     return await send(new URL(path, base), { headers, signal });
   } catch {
-    throw new ExchangeError('not_ready', `no sidecar answers at ${base}`);
+    throw new ExchangeError('not_ready', { kind: 'no-sidecar', url: base });
   }
 }
 

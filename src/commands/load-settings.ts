@@ -2,8 +2,9 @@
 
 import { basename } from 'node:path';
 import { ConfigError, configFromEnvironment, type ParsedConfig, parseConfig } from '../config/parse.ts';
+import { evidenceText } from '../core/facts.ts';
 import type { ExchangeSettings, Settings } from '../core/settings.ts';
-import { fileProblemText, isFileProblem, readSmallFile } from '../files/small-file.ts';
+import { isFileProblem, readSmallFile } from '../files/small-file.ts';
 import { type Io, UsageError } from '../host/io.ts';
 import { type Flags, textFlag } from './command.ts';
 
@@ -16,7 +17,9 @@ export async function loadSettings(flags: Flags, { env }: Io): Promise<ParsedCon
   if (path === undefined) return configFromEnvironment(env);
   const file = await readSmallFile(path, { mostBytes: MOST_BYTES });
   if (isFileProblem(file))
-    throw new ConfigError([`${path}: can't be read (${fileProblemText(file)}); --config names the config file`]);
+    throw new ConfigError([
+      `can't read ${evidenceText({ kind: 'file', path, ...file })}; --config names the config file`,
+    ]);
   return parseConfig(file.text, { fileName: basename(path), env });
 }
 

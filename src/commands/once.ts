@@ -1,6 +1,7 @@
 // The daemon's own machine, stopped when every exchange has delivered once: for CI jobs and init containers.
 
-import { ERRORS } from '../core/errors.ts';
+import { exitCodeOf as codeOfFailure, EXIT_CODES } from '../core/errors.ts';
+import { withoutControls } from '../core/secret.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 import { openDeadline, openSystemClock, within } from '../exchange/clock.ts';
 import { openExchanges } from '../exchange/exchanges.ts';
@@ -43,17 +44,18 @@ Exit codes: 0 delivered; 4 Vault refused the login; 5 Vault unreachable; 6 no us
     await observer.log.flush();
     const unfinished = statuses.filter(({ started }) => !started);
     if (unfinished.length === 0) return 0;
-    for (const status of unfinished) io.err(`exchange ${status.exchange}: ${whyUnfinished(status)}`);
+    for (const status of unfinished) io.err(withoutControls(`exchange ${status.exchange}: ${whyUnfinished(status)}`));
     return Math.max(...unfinished.map(exitCodeOf));
   },
 };
 
 function whyUnfinished({ failure, sinks, reasons }: ExchangeStatus): string {
   const cause = sinks.find((sink) => sink.failure)?.failure ?? failure;
-  return cause === undefined ? `${reasons[0] ?? 'no token yet'}` : `${cause.title}. ${cause.hint}`;
+  if (cause === undefined) return reasons[0] ?? 'no token yet';
+  return `${cause.title}${cause.evidence === undefined ? '' : `: ${cause.evidence}`}. ${cause.hint}`;
 }
 
 function exitCodeOf({ failure, sinks }: ExchangeStatus): number {
   const cause = sinks.find((sink) => sink.failure)?.failure ?? failure;
-  return cause === undefined ? ERRORS.not_ready.exit : ERRORS[cause.code].exit;
+  return cause === undefined ? EXIT_CODES.readiness : codeOfFailure(cause);
 }

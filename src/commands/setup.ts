@@ -1,6 +1,7 @@
 // Prints what Vault needs for the exchanges of a config, as commands, JSON or HCL; or applies it.
 
 import { ConfigError } from '../config/parse.ts';
+import { isFailure } from '../core/errors.ts';
 import { withoutControls } from '../core/secret.ts';
 import type { ExchangeSettings } from '../core/settings.ts';
 import { decodeWorkloadJwt } from '../core/workload-jwt.ts';
@@ -53,7 +54,7 @@ async function jwtLives(exchanges: readonly ExchangeSettings[], { env }: Io): Pr
     const reading = source.kind === 'file' ? readJwtFile(source.path) : openEnvSource(source.name, env).read();
     const text = await reading.catch(() => undefined);
     const jwt = text === undefined ? undefined : decodeWorkloadJwt(text, {});
-    if (jwt === undefined || 'code' in jwt || jwt.expiresAt === undefined || jwt.issuedAt === undefined) continue;
+    if (jwt === undefined || isFailure(jwt) || jwt.expiresAt === undefined || jwt.issuedAt === undefined) continue;
     lives[name] = jwt.expiresAt - jwt.issuedAt;
   }
   return lives;

@@ -1,6 +1,6 @@
 // Shows the exchanges of the running daemon as a table: phase, time left, what comes next, what failed last and its hint.
 
-import { ERRORS } from '../core/errors.ts';
+import { EXIT_CODES } from '../core/errors.ts';
 import { linesWithoutControls, withoutControls } from '../core/secret.ts';
 import { askStatus, type ExchangeStatus, type Status } from './ask-daemon.ts';
 import { CONFIG_OPTION, type Command } from './command.ts';
@@ -15,7 +15,7 @@ Shows what the running sidecar holds and what it will do next. Exit code 3 if an
     const { api, exchanges, text } = await askStatus(flags, io);
     const shown = [tableOf(exchanges), ...apiTrouble(api).map(withoutControls)].join('\n');
     io.out(flags['json'] === true ? linesWithoutControls(text) : shown);
-    return exchanges.every(({ ready }) => ready) ? 0 : ERRORS.not_ready.exit;
+    return exchanges.every(({ ready }) => ready) ? 0 : EXIT_CODES.readiness;
   },
 };
 

@@ -1,7 +1,7 @@
 // Prints the Vault token of the running daemon, for scripts and people: vault login is then one command away.
 
-import { ERRORS, ExchangeError } from '../core/errors.ts';
-import { askApi, jsonIn, NOT_OURS } from './ask-daemon.ts';
+import { EXIT_CODES, ExchangeError } from '../core/errors.ts';
+import { askApi, jsonIn } from './ask-daemon.ts';
 import { CONFIG_OPTION, type Command, textFlag } from './command.ts';
 
 export const command: Command = {
@@ -18,8 +18,8 @@ Prints the Vault token that the running sidecar holds.`,
       io.out(held);
       return 0;
     }
-    if (typeof words !== 'string') throw new ExchangeError('not_ready', NOT_OURS);
+    if (typeof words !== 'string') throw new ExchangeError('not_ready', { kind: 'other-server' });
     io.err(words);
-    return status === 503 ? ERRORS.not_ready.exit : ERRORS.config_invalid.exit;
+    return status === 503 ? EXIT_CODES.readiness : EXIT_CODES.config;
   },
 };

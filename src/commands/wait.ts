@@ -1,7 +1,7 @@
 // Waits until the running daemon is ready: for start-up ordering in units and scripts.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ERRORS, ExchangeError } from '../core/errors.ts';
+import { ERRORS, EXIT_CODES, ExchangeError, explain } from '../core/errors.ts';
 import { UsageError } from '../host/io.ts';
 import { askOps, jsonIn, NOT_OURS } from './ask-daemon.ts';
 import { CONFIG_OPTION, type Command, parseTimeout, textFlag } from './command.ts';
@@ -22,14 +22,14 @@ Ends with 0 as soon as the running sidecar is ready, with 3 if it isn't within t
       const reason = await askOps(path, flags, io, left).then(
         ({ status, text }) => reasonIn(status, text),
         (error: unknown) => {
-          if (error instanceof ExchangeError) return error.failure.evidence ?? 'not ready';
+          if (error instanceof ExchangeError) return explain(error.failure).evidence ?? 'not ready';
           throw error;
         },
       );
       if (reason === undefined) return 0;
       if (performance.now() + INTERVAL_MS > deadline) {
         io.err(`${ERRORS.not_ready.title}: ${reason}`);
-        return ERRORS.not_ready.exit;
+        return EXIT_CODES.readiness;
       }
       await sleep(INTERVAL_MS);
     }

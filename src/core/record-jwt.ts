@@ -1,6 +1,6 @@
 // Records what a reading of the workload JWT brought, and when to read it again.
 
-import type { Failure } from './errors.ts';
+import { type Failure, isFailure } from './errors.ts';
 import {
   DEBOUNCE_MS,
   HINT_MS,
@@ -21,7 +21,7 @@ type JwtRead = Extract<ExchangeEvent, { type: 'jwt-read' }>;
 
 export function withJwt(policy: Policy, state: State, event: JwtRead, moment: Moment): State {
   const decoded = decodeWorkloadJwt(event.secret, policy.settings.expect);
-  if ('code' in decoded) return withUnreadableJwt(policy, state, { failure: decoded, watched: event.watched }, moment);
+  if (isFailure(decoded)) return withUnreadableJwt(policy, state, { failure: decoded, watched: event.watched }, moment);
   // a hint that came while the file was being read asks for one more look
   const nextAt = Math.min(state.reading.nextAt, nextReading(policy, event.watched, decoded, moment));
   const reading = { inFlight: undefined, endedAt: moment.now, nextAt, candidate: undefined, failure: undefined };

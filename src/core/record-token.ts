@@ -1,7 +1,7 @@
 // Records what logins and renewals brought: the token and its lease, failures in a row, and the tokens that were replaced.
 
 import { refilled, spend } from './bucket.ts';
-import { type Failure, factsOf, isRefusal } from './errors.ts';
+import { entryOf, type Failure, isRefusal } from './errors.ts';
 import { originOf } from './origin.ts';
 import {
   FAILURE_BUDGET,
@@ -94,7 +94,7 @@ export function withDeniedRenewal(state: State, failure: Failure, moment: Moment
   const { token } = state;
   const tooYoung =
     token !== undefined && moment.now - token.grantedAt < REPLICATION_MS && state.renewalStreak === undefined;
-  if (token === undefined || factsOf(failure).retry !== 'log-in' || (failure.code === 'renewal_denied' && tooYoung)) {
+  if (token === undefined || entryOf(failure).retry !== 'log-in' || (failure.code === 'renewal_denied' && tooYoung)) {
     return { ...charged, renewalStreak };
   }
   const firstDenied = failure.code === 'renewal_denied' && !token.renewed;

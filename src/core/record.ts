@@ -1,7 +1,7 @@
 // Writes down what happened, and nothing else: each event changes the facts, decide.ts then asks what is due.
 // A result that answers another attempt than the one in flight is ignored, so a late or doubled event does no harm.
 
-import { type Failure, factsOf } from './errors.ts';
+import { entryOf, type Failure } from './errors.ts';
 import { originOf } from './origin.ts';
 import { hintedReadAt, withJwt, withUnreadableJwt } from './record-jwt.ts';
 import {
@@ -54,11 +54,7 @@ function recordEvent(policy: Policy, state: State, event: ExchangeEvent, moment:
         return withReplaced(state, lateToken(event.grant, originOf(policy.settings), moment), moment);
       return ended(state, 'login', event.attempt, () =>
         isDeadOnArrival(state, event.grant, moment)
-          ? withFailedLogin(
-              state,
-              { code: 'vault_timeout', evidence: 'the lease was over when the answer came' },
-              moment,
-            )
+          ? withFailedLogin(state, { code: 'vault_timeout', facts: { kind: 'lease-over' } }, moment)
           : withLogin(policy, state, event.grant, moment),
       );
     case 'late-grant':
@@ -108,7 +104,7 @@ function withBackoffEnded(state: State, { now }: Moment): State {
     ...state,
     // only another JWT helps there: asking again with the same one is no use to anybody
     loginStreak:
-      loginStreak !== undefined && factsOf(loginStreak.failure).retry === 'new-jwt' ? loginStreak : undefined,
+      loginStreak !== undefined && entryOf(loginStreak.failure).retry === 'new-jwt' ? loginStreak : undefined,
     renewalStreak: undefined,
     reading: reading.failure === undefined ? reading : { ...reading, nextAt: Math.min(reading.nextAt, now) },
     sinks: sinks.map((sink) => (sink.failure === undefined ? sink : { ...sink, checkAt: now })),
@@ -133,7 +129,9 @@ function withOverdueFailed(policy: Policy, state: State, moment: Moment): State 
     writing !== undefined && writing.startedAt + DELIVERY_DEADLINE_MS <= now;
   if (!after.sinks.some(isOverdue)) return after;
   const sinks = after.sinks.map((sink) =>
-    isOverdue(sink) ? withFailedDelivery(sink, { code: 'sink_write_stuck', evidence: sink.id }, moment) : sink,
+    isOverdue(sink)
+      ? withFailedDelivery(sink, { code: 'sink_write_stuck', facts: { kind: 'file', path: sink.id } }, moment)
+      : sink,
   );
   return { ...after, sinks };
 }

@@ -2,7 +2,7 @@
 // Vault is here. Pure arithmetic on milliseconds; `random` is a draw in [0, 1).
 
 import { type Bucket, type BucketLimit, readyAt } from './bucket.ts';
-import { type Failure, factsOf } from './errors.ts';
+import { entryOf, type Failure } from './errors.ts';
 import type { SourceSettings, VaultSettings } from './settings.ts';
 import type { WorkloadJwt } from './workload-jwt.ts';
 
@@ -79,7 +79,7 @@ export function retryDelay(failure: Failure, { count, tokenLeftMs, untilValidMs,
   return Math.max(own, asked);
 
   function ownDelay(): number {
-    switch (factsOf(failure).retry) {
+    switch (entryOf(failure).retry) {
       case 'soon':
         // A signature that stays wrong is more likely a wrong JWT than keys in rotation.
         return backoff(count, failure.code === 'signature_invalid' && count > 3 ? 5 * MINUTE : calmCap, random);

@@ -77,6 +77,9 @@ export function unprintableIn(text: string): string | undefined {
 export const shortened = (text: string, most: number): string =>
   withoutControls(text.length > most ? `${text.slice(0, most)}...` : text);
 
+/** Returns a text of others as one safe line of at most 200 characters. */
+export const printable = (text: string): string => shortened(text, 200);
+
 /** The first line as it is safe to show, with a sign that there are more. */
 export function oneLine(text: string): string {
   const [first = ''] = text.split('\n');

@@ -2,9 +2,8 @@
 // Instants are epoch milliseconds on the wall clock.
 
 import { nextCall } from './decide.ts';
-import { type ErrorCode, type Failure, factsOf } from './errors.ts';
+import { type Explanation, entryOf, explain, type Failure } from './errors.ts';
 import { expiryMargin } from './schedule.ts';
-import { withoutControls } from './secret.ts';
 import type { HeldToken, Moment, Policy, SinkState, State, Streak } from './state.ts';
 import { isStale, shownClaims } from './workload-jwt.ts';
 
@@ -49,11 +48,7 @@ export interface TokenStatus {
   readonly ttlMs: number;
 }
 
-export interface FailureStatus {
-  readonly code: ErrorCode;
-  readonly title: string;
-  readonly hint: string;
-  readonly evidence: string | undefined;
+export interface FailureStatus extends Explanation {
   readonly since: number;
   readonly attempts: number;
   readonly retryAt: number | undefined;
@@ -63,7 +58,7 @@ export interface SinkStatus {
   readonly id: string;
   readonly current: boolean;
   readonly writtenAt: number | undefined;
-  readonly failure: { readonly code: ErrorCode; readonly title: string; readonly hint: string } | undefined;
+  readonly failure: Explanation | undefined;
 }
 
 /** The token while it may be handed out: it outlives the way to its user. */
@@ -98,8 +93,8 @@ export function statusOf(policy: Policy, state: State, moment: Moment): Exchange
       renewable: token.renewable,
       ttlMs: token.leaseMs,
     },
-    failure: latestFailure(state, next?.at, onWall),
-    sinks: state.sinks.map((sink) => describeSink(sink, token, onWall)),
+    failure: latestFailure(policy, state, next?.at, onWall),
+    sinks: state.sinks.map((sink) => sinkStatus(policy, sink, token, onWall)),
     nextAction:
       next && state.stopping === undefined
         ? { kind: next.operation, at: onWall(Math.max(next.at, moment.now)) }
@@ -122,10 +117,10 @@ function unreadiness(state: State, now: number): string[] {
   if (servedToken(state, now) === undefined) {
     const cause = failureInForce(state)?.failure;
     const what = state.token === undefined ? 'no Vault token yet' : 'the Vault token has expired';
-    return [cause === undefined ? what : `${what}: ${factsOf(cause).title}`];
+    return [cause === undefined ? what : `${what}: ${entryOf(cause).title}`];
   }
   return state.sinks.flatMap((sink) => {
-    if (sink.failure !== undefined) return [`sink ${sink.id}: ${factsOf(sink.failure.failure).title}`];
+    if (sink.failure !== undefined) return [`sink ${sink.id}: ${entryOf(sink.failure.failure).title}`];
     if (sink.holds === undefined || sink.holds.expiresAt <= now) return [`sink ${sink.id}: not written yet`];
     return [];
   });
@@ -140,33 +135,34 @@ function failureInForce(
 }
 
 function latestFailure(
+  { settings }: Policy,
   state: State,
   nextCallAt: number | undefined,
   onWall: (at: number) => number,
 ): FailureStatus | undefined {
   const inForce = failureInForce(state);
   if (inForce === undefined) return undefined;
-  const { title, hint } = factsOf(inForce.failure);
-  const { code, evidence } = inForce.failure;
   // a call may have to wait longer than its own backoff
   const retryAt = inForce.retryAt === undefined ? state.reading.nextAt : (nextCallAt ?? inForce.retryAt);
   return {
-    code,
-    title,
-    hint,
-    evidence: evidence === undefined ? undefined : withoutControls(evidence),
+    ...explain(inForce.failure, settings),
     since: onWall(inForce.since),
     attempts: inForce.count,
     retryAt: Number.isFinite(retryAt) ? onWall(retryAt) : undefined,
   };
 }
 
-function describeSink(sink: SinkState, token: HeldToken | undefined, onWall: (at: number) => number): SinkStatus {
+function sinkStatus(
+  { settings }: Policy,
+  sink: SinkState,
+  token: HeldToken | undefined,
+  onWall: (at: number) => number,
+): SinkStatus {
   const failure = sink.failure?.failure;
   return {
     id: sink.id,
     current: token !== undefined && sink.holds?.generation === token.generation,
     writtenAt: sink.writtenAt === undefined ? undefined : onWall(sink.writtenAt),
-    failure: failure && { code: failure.code, title: factsOf(failure).title, hint: factsOf(failure).hint },
+    failure: failure && explain(failure, settings),
   };
 }

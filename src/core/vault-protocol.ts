@@ -100,15 +100,15 @@ export function judgeGrant(operation: Operation, reply: VaultReply, sent: readon
   const auth = objectOf(answer?.['auth']);
   if (auth === undefined) {
     if (objectOf(answer?.['wrap_info']) !== undefined) return { code: 'token_wrapped' };
-    return { code: 'bad_response', evidence: 'status 200 without an "auth" object' };
+    return { code: 'bad_response', facts: { kind: 'reply-unusable', problem: 'no-auth' } };
   }
   if (objectOf(auth['mfa_requirement']) !== undefined) return { code: 'mfa_required' };
   const token = auth['client_token'];
   if (typeof token !== 'string' || !isTokenText(token))
-    return { code: 'bad_response', evidence: 'no usable client_token' };
+    return { code: 'bad_response', facts: { kind: 'reply-unusable', problem: 'no-token' } };
   const lease = auth['lease_duration'];
   if (typeof lease !== 'number' || !Number.isFinite(lease) || lease < 0) {
-    return { code: 'bad_response', evidence: 'no usable lease_duration' };
+    return { code: 'bad_response', facts: { kind: 'reply-unusable', problem: 'no-lease' } };
   }
   // A lease of 0 means "no expiry" for a root token, or a role gone wrong: treated as an hour that can't be renewed.
   const leaseMs = millisecondsOf(lease === 0 ? UNSTATED_LEASE_SECONDS : lease);
@@ -136,10 +136,10 @@ export function judgeRevocation(reply: VaultReply, sent: readonly Secret[]): Fai
 /** Reads a refusal of any kind of request: what a status and Vault's words mean differs by kind. */
 export function judgeRefusal(operation: RequestKind, reply: VaultReply, sent: readonly Secret[]): Failure {
   const words = textsOf(parseObject(reply.body)?.['errors']).join('; ');
-  const evidence = `status ${reply.status}${words === '' ? '' : `, ${oneLine(words, sent)}`}`;
+  const facts = { kind: 'reply', status: reply.status, words: oneLine(words, sent) } as const;
   const code = codeOf(operation, reply, words);
   const retryAfterMs = parseRetryAfter(reply);
-  return { code, evidence, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  return { code, facts, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 }
 
 function codeOf(operation: RequestKind, { status, body }: VaultReply, words: string): Failure['code'] {

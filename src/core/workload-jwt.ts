@@ -2,8 +2,8 @@
 // and stops a JWT that is plainly the wrong one before it leaves the machine.
 
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import type { Failure } from './errors.ts';
-import { type Secret, shortened } from './secret.ts';
+import { type Failure, isFailure } from './errors.ts';
+import { printable, type Secret } from './secret.ts';
 import type { ExpectedClaims } from './settings.ts';
 
 /** Instants are epoch milliseconds on the issuer's wall clock; an absent one is unknown or not to be believed. */
@@ -24,16 +24,25 @@ const YEAR_2286_SECONDS = 1e10;
 /** Decodes a compact JWS (RFC 7519) and compares it with what is expected of it. */
 export function decodeWorkloadJwt(secret: Secret, expected: ExpectedClaims): WorkloadJwt | Failure {
   const decoded = decodeClaims(secret);
-  if ('code' in decoded) return decoded;
+  if (isFailure(decoded)) return decoded;
   const { issuer, subject, audience } = decoded;
   if (expected.issuer !== undefined && issuer !== expected.issuer) {
-    return { code: 'jwt_wrong_issuer', evidence: difference('iss', expected.issuer, issuer) };
+    return {
+      code: 'jwt_wrong_issuer',
+      facts: { kind: 'claim', claim: 'iss', expected: expected.issuer, actual: issuer },
+    };
   }
   if (expected.audience !== undefined && !audience.includes(expected.audience)) {
-    return { code: 'jwt_wrong_audience', evidence: difference('aud', expected.audience, audience.join(' ')) };
+    return {
+      code: 'jwt_wrong_audience',
+      facts: { kind: 'claim', claim: 'aud', expected: expected.audience, actual: audience.join(' ') },
+    };
   }
   if (expected.subject !== undefined && subject !== expected.subject) {
-    return { code: 'jwt_wrong_subject', evidence: difference('sub', expected.subject, subject) };
+    return {
+      code: 'jwt_wrong_subject',
+      facts: { kind: 'claim', claim: 'sub', expected: expected.subject, actual: subject },
+    };
   }
   return decoded;
 }
@@ -86,7 +95,7 @@ function decodeClaims(secret: Secret): WorkloadJwt | Failure {
   const text = secret.reveal();
   const parts = text.split('.').length;
   if (!COMPACT_JWS.test(text)) {
-    return { code: 'jwt_malformed', evidence: `${parts} part${parts === 1 ? '' : 's'}, or not base64url` };
+    return { code: 'jwt_malformed', facts: { kind: 'jwt-shape', parts } };
   }
   try {
     decodeProtectedHeader(text);
@@ -102,7 +111,7 @@ function decodeClaims(secret: Secret): WorkloadJwt | Failure {
     };
   } catch {
     // the decoder's own message may quote the content
-    return { code: 'jwt_malformed', evidence: "its header or payload isn't a JSON object" };
+    return { code: 'jwt_malformed', facts: { kind: 'jwt-content' } };
   }
 }
 
@@ -114,11 +123,7 @@ function instantOf(claim: unknown): number | undefined {
   return Math.floor(claim * 1000);
 }
 
-const MOST_SHOWN_CHARACTERS = 200;
 const MOST_SHOWN_AUDIENCES = 10;
-
-/** Returns a claim's text as people see it: one safe line of at most 200 characters. */
-export const printable = (text: string): string => shortened(text, MOST_SHOWN_CHARACTERS);
 
 /** Returns the claims as logs and status show them: each short, and of many audiences the first ones with a count of the rest. */
 export function shownClaims({
@@ -133,9 +138,4 @@ export function shownClaims({
     subject: subject === undefined ? undefined : printable(subject),
     audience: rest > 0 ? [...first, `and ${rest} more`] : first,
   };
-}
-
-function difference(claim: string, wanted: string, found: string | undefined): string {
-  const shown = found === undefined || found === '' ? 'none' : JSON.stringify(printable(found));
-  return `${claim} is ${shown}, expected ${JSON.stringify(printable(wanted))}`;
 }

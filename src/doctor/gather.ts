@@ -1,7 +1,7 @@
 // Gathers what there is to know about one exchange, by the daemon's own source, client and sinks. No failure ends it:
 // each is evidence, and so is a check that throws or isn't done in time.
 
-import { ExchangeError, type Failure } from '../core/errors.ts';
+import { ExchangeError, explain, isFailure, unlessFailure } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ExchangeSettings, SetupSettings, VaultSettings } from '../core/settings.ts';
 import {
@@ -133,14 +133,14 @@ async function readWorkloadJwt({ settings, tools, draft }: Gatherer): Promise<Se
     return undefined;
   }
   const outcome = decodeWorkloadJwt(read.seen, settings.expect);
-  draft.jwt = 'code' in outcome ? { failure: outcome } : { seen: outcome };
+  draft.jwt = isFailure(outcome) ? { failure: outcome } : { seen: outcome };
   draft.claims = readJwt(read.seen)?.claims;
-  return 'code' in outcome ? undefined : read.seen;
+  return isFailure(outcome) ? undefined : read.seen;
 }
 
 async function logIn({ settings, client, draft }: Gatherer, jwt: Secret): Promise<Grant | undefined> {
   draft.login = await seen(async () =>
-    judged(judgeGrant('login', await client.send(loginRequest(settings.login, jwt)), [jwt])),
+    unlessFailure(judgeGrant('login', await client.send(loginRequest(settings.login, jwt)), [jwt])),
   );
   return draft.login.seen;
 }
@@ -148,11 +148,11 @@ async function logIn({ settings, client, draft }: Gatherer, jwt: Secret): Promis
 async function tryRights({ settings: { login }, client, draft }: Gatherer, { secret }: Grant): Promise<void> {
   const tryLookup = async () => {
     const failure = judgeRevocation(await client.send(lookupRequest(login, secret)), [secret]);
-    if (failure !== undefined) throw new ExchangeError(failure.code, failure.evidence);
+    if (failure !== undefined) throw new ExchangeError(failure.code, failure.facts);
     return true as const;
   };
   const tryRenewal = async () => {
-    judged(judgeGrant('renew', await client.send(renewalRequest(login, secret)), [secret]));
+    unlessFailure(judgeGrant('renew', await client.send(renewalRequest(login, secret)), [secret]));
     return true as const;
   };
   [draft.lookup, draft.renewal] = await Promise.all([seen(tryLookup), seen(tryRenewal)]);
@@ -161,7 +161,7 @@ async function tryRights({ settings: { login }, client, draft }: Gatherer, { sec
 async function inspectVault({ settings, client, draft }: Gatherer): Promise<void> {
   draft.health = await seen(async () => {
     const health = judgeHealth(await client.send(HEALTH_REQUEST), Date.now());
-    if (health.seen === undefined) throw new ExchangeError(health.failure.code, health.failure.evidence);
+    if (health.seen === undefined) throw new ExchangeError(health.failure.code, health.failure.facts);
     return health.seen;
   });
   if (draft.health.failure?.code === 'vault_tls') draft.certificate = await readCertificate(settings.vault, CALL_MS);
@@ -192,7 +192,7 @@ async function inspectSetup({ settings, tools, client, draft }: Gatherer): Promi
     return [{ step, current: read.seen, changes: isPlanned ? changesOf(step, read.seen) : [] }];
   });
   draft.unread = readings.flatMap(({ read: { failure } }) =>
-    failure?.code === 'setup_refused' ? [failure.evidence ?? failure.code] : [],
+    failure?.code === 'setup_refused' ? [explain(failure).evidence ?? failure.code] : [],
   );
 }
 
@@ -203,10 +203,4 @@ async function seen<T>(look: () => Promise<T>): Promise<Seen<T>> {
     if (error instanceof ExchangeError) return { failure: error.failure };
     throw error;
   }
-}
-
-/** A grant, or a throw of the failure. */
-function judged(outcome: Grant | Failure): Grant {
-  if ('code' in outcome) throw new ExchangeError(outcome.code, outcome.evidence);
-  return outcome;
 }

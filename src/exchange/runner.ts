@@ -3,7 +3,7 @@
 // way becomes the effect's failure event.
 
 import { isStopped } from '../core/decide.ts';
-import { ExchangeError, type Failure } from '../core/errors.ts';
+import { ExchangeError, type Failure, isFailure } from '../core/errors.ts';
 import { originOf } from '../core/origin.ts';
 import { type Secret, scrub } from '../core/secret.ts';
 import type { Effect, ExchangeEvent, Moment, Policy, State, TokenOrigin } from '../core/state.ts';
@@ -160,12 +160,12 @@ async function perform(effect: Effect, parts: RunnerParts): Promise<ExchangeEven
     }
     case 'log-in': {
       const outcome = await grant(loginRequest(login, effect.jwt), effect.jwt, parts);
-      if ('code' in outcome) return { type: 'login-failed', attempt: effect.attempt, failure: outcome };
+      if (isFailure(outcome)) return { type: 'login-failed', attempt: effect.attempt, failure: outcome };
       return { type: 'logged-in', attempt: effect.attempt, grant: outcome };
     }
     case 'renew': {
       const outcome = await grant(renewalRequest(login, effect.token), effect.token, parts);
-      if ('code' in outcome) return { type: 'renewal-failed', attempt: effect.attempt, failure: outcome };
+      if (isFailure(outcome)) return { type: 'renewal-failed', attempt: effect.attempt, failure: outcome };
       return { type: 'renewed', attempt: effect.attempt, grant: outcome };
     }
     case 'revoke':
@@ -237,11 +237,9 @@ async function call<T>(
   return outcome;
 }
 
-const isFailure = (value: unknown): value is Failure => typeof value === 'object' && value !== null && 'code' in value;
-
 /** Turns what was thrown into a failure. Anything but an ExchangeError is a bug, reported without secrets. */
 function failureOf(error: unknown): Failure {
   if (error instanceof ExchangeError) return error.failure;
-  const evidence = error instanceof Error ? scrub(`${error.name}: ${error.message}`).slice(0, 200) : 'not an error';
-  return { code: 'internal', evidence };
+  const text = error instanceof Error ? scrub(`${error.name}: ${error.message}`).slice(0, 200) : 'not an error';
+  return { code: 'internal', facts: { kind: 'thrown', text } };
 }

@@ -41,17 +41,6 @@ export async function readSmallFile(path: string, limits: ReadLimits = {}): Prom
 
 export const isFileProblem = (outcome: SmallFile | FileProblem): outcome is FileProblem => 'problem' in outcome;
 
-/** For a message: the system's code, or the problem in words. */
-export const fileProblemText = ({ problem, errno }: FileProblem): string => errno ?? PROBLEM_WORDS[problem];
-
-const PROBLEM_WORDS: Readonly<Record<FileProblem['problem'], string>> = {
-  missing: 'missing',
-  unreadable: 'unreadable',
-  'not-a-file': 'not a regular file',
-  'too-large': 'too large',
-  stuck: "the file system doesn't answer",
-};
-
 async function read(path: string, mostBytes: number): Promise<SmallFile | FileProblem> {
   const handle = await openForReading(path);
   try {

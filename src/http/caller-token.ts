@@ -2,14 +2,9 @@
 // so that the secret can be rotated; while it can't be read, no client gets in.
 
 import type { Failure } from '../core/errors.ts';
+import type { Facts } from '../core/facts.ts';
 import { Secret } from '../core/secret.ts';
-import {
-  type FileProblem,
-  fileProblemText,
-  isFileProblem,
-  readSmallFile,
-  type SmallFile,
-} from '../files/small-file.ts';
+import { type FileProblem, isFileProblem, readSmallFile, type SmallFile } from '../files/small-file.ts';
 
 /** Reads the secret, or says why there is none. Never rejects. */
 export type CallerToken = () => Promise<Secret | Failure>;
@@ -31,8 +26,11 @@ export const readCallerToken = async (path: string): Promise<Secret | Failure> =
   judge(path, await readSmallFile(path, { deadlineMs: DEADLINE_MS }));
 
 function judge(path: string, outcome: SmallFile | FileProblem): Secret | Failure {
-  const because = (problem: string): Failure => ({ code: 'caller_token_unusable', evidence: `${path} (${problem})` });
-  if (isFileProblem(outcome)) return because(fileProblemText(outcome));
+  const because = (problem: Omit<Extract<Facts, { kind: 'file' }>, 'kind' | 'path'>): Failure => ({
+    code: 'caller_token_unusable',
+    facts: { kind: 'file', path, ...problem },
+  });
+  if (isFileProblem(outcome)) return because(outcome);
   const text = outcome.text.trim();
-  return text === '' ? because('empty') : new Secret(text);
+  return text === '' ? because({ problem: 'empty' }) : new Secret(text);
 }

@@ -1,7 +1,7 @@
 // What /status says: the exchanges' status with members in snake_case and instants as RFC 3339 text, null where there is
 // nothing. The schema stands beside it: only what is declared is sent.
 
-import { type Failure, factsOf } from '../core/errors.ts';
+import { type Explanation, explain, isFailure } from '../core/errors.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 import type { CallerToken } from './caller-token.ts';
 
@@ -10,7 +10,7 @@ const COUNT = { type: 'number' } as const;
 const FLAG = { type: 'boolean' } as const;
 const TEXTS = { type: 'array', items: { type: 'string' } } as const;
 const object = (properties: Record<string, unknown>) => ({ type: ['object', 'null'], properties });
-const trouble = { code: TEXT, title: TEXT, hint: TEXT };
+const trouble = { code: TEXT, title: TEXT, evidence: TEXT, hint: TEXT };
 
 const EXCHANGE = object({
   exchange: TEXT,
@@ -27,7 +27,7 @@ const EXCHANGE = object({
     renewable: FLAG,
     ttl_seconds: COUNT,
   }),
-  failure: object({ ...trouble, evidence: TEXT, since: TEXT, attempts: COUNT, retry_at: TEXT }),
+  failure: object({ ...trouble, since: TEXT, attempts: COUNT, retry_at: TEXT }),
   sinks: { type: 'array', items: object({ id: TEXT, current: FLAG, written_at: TEXT, failure: object(trouble) }) },
   next_action: object({ kind: TEXT, at: TEXT }),
 });
@@ -36,7 +36,7 @@ export const STATUS_REPLY = {
   response: {
     200: object({
       version: TEXT,
-      api: object({ failure: object({ ...trouble, evidence: TEXT }) }),
+      api: object({ failure: object(trouble) }),
       exchanges: { type: 'array', items: EXCHANGE },
     }),
   },
@@ -47,14 +47,11 @@ export function statusBody(
   statuses: readonly ExchangeStatus[],
   callerToken: Awaited<ReturnType<CallerToken>> | undefined,
 ) {
-  const failure = callerToken !== undefined && 'code' in callerToken ? failureBody(callerToken) : null;
+  const failure = isFailure(callerToken) ? failureBody(explain(callerToken)) : null;
   return { version, api: { failure }, exchanges: statuses.map(exchangeBody) };
 }
 
-function failureBody({ code, evidence }: Failure) {
-  const { title, hint } = factsOf({ code });
-  return { code, title, hint, evidence: evidence ?? null };
-}
+const failureBody = (failure: Explanation) => ({ ...failure, evidence: failure.evidence ?? null });
 
 function exchangeBody({ exchange, phase, ready, reasons, jwt, token, failure, sinks, nextAction }: ExchangeStatus) {
   return {
@@ -86,12 +83,17 @@ function exchangeBody({ exchange, phase, ready, reasons, jwt, token, failure, si
     failure:
       failure === undefined
         ? null
-        : { ...failure, evidence: failure.evidence ?? null, since: iso(failure.since), retry_at: iso(failure.retryAt) },
+        : {
+            ...failureBody(failure),
+            attempts: failure.attempts,
+            since: iso(failure.since),
+            retry_at: iso(failure.retryAt),
+          },
     sinks: sinks.map((sink) => ({
       id: sink.id,
       current: sink.current,
       written_at: iso(sink.writtenAt),
-      failure: sink.failure ?? null,
+      failure: sink.failure === undefined ? null : failureBody(sink.failure),
     })),
     next_action: nextAction === undefined ? null : { kind: nextAction.kind, at: iso(nextAction.at) },
   };

@@ -3,7 +3,7 @@
 // what is 0 for most of a process's life is told at the scrape and not kept, since many exchanges would keep it many times.
 
 import prometheus from 'prom-client';
-import { ERRORS, type ErrorCode, type ErrorFacts } from '../core/errors.ts';
+import { ERRORS, type ErrorCode, type ErrorEntry } from '../core/errors.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 import type { Operation } from '../core/vault-protocol.ts';
 import { defineKept, defineShown } from './metric-families.ts';
@@ -102,9 +102,9 @@ export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOption
 
 /** What ails Vault, or us, ails every call; a refused login has its own words, and so have the refusals of a token. */
 function codesOf(operation: Operation): readonly ('ok' | ErrorCode)[] {
-  const failures = Object.entries(ERRORS) as [ErrorCode, ErrorFacts][];
-  const possible = failures.filter(([code, { exit, retry }]) => {
-    if (exit !== 4) return exit === 5 || code === 'internal';
+  const failures = Object.entries(ERRORS) as [ErrorCode, ErrorEntry][];
+  const possible = failures.filter(([code, { area, retry }]) => {
+    if (area !== 'refusal') return area === 'vault' || code === 'internal';
     return code !== 'setup_refused' && (retry === 'log-in') === (operation !== 'login');
   });
   return ['ok', ...possible.map(([code]) => code)];

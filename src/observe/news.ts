@@ -1,6 +1,6 @@
 // The log lines of an exchange: one for each change of state that a person would call news.
 
-import { type Failure, factsOf } from '../core/errors.ts';
+import { explain, type Failure, type LoginPlace } from '../core/errors.ts';
 import type { LogLevel } from '../core/settings.ts';
 import type { ExchangeEvent, HeldToken, Moment, SinkState, State } from '../core/state.ts';
 import type { ExchangeStatus } from '../core/status.ts';
@@ -110,10 +110,7 @@ export function tellOfReadiness(tell: Tell, last: ExchangeStatus | undefined, st
     tell('error', 'not_ready', { reasons: status.reasons });
 }
 
-export function failureFields(failure: Failure): LogFields {
-  const { title, hint } = factsOf(failure);
-  return { code: failure.code, title, evidence: failure.evidence, hint };
-}
+export const failureFields = (failure: Failure, place?: LoginPlace): LogFields => ({ ...explain(failure, place) });
 
 function tokenFields(token: HeldToken, status: ExchangeStatus): LogFields {
   return {

@@ -77,7 +77,7 @@ function openCallerTokenTeller(log: Log, metrics: Metrics): Observer['callerToke
   return (failure) => {
     metrics.callerTokenReadable.set(failure === undefined ? 1 : 0);
     const before = last;
-    last = failure?.evidence;
+    last = failure && JSON.stringify(failure.facts);
     if (failure !== undefined && last !== before) log.write('warn', 'caller_token_unusable', failureFields(failure));
     if (failure === undefined && before !== undefined) log.write('info', 'caller_token_usable');
   };

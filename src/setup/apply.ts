@@ -2,7 +2,7 @@
 // left alone, so a second time changes nothing; nothing is ever deleted.
 
 import type { Flags } from '../commands/command.ts';
-import { ERRORS, ExchangeError } from '../core/errors.ts';
+import { EXIT_CODES, ExchangeError } from '../core/errors.ts';
 import { linesWithoutControls, oneLine, type Secret, withoutControls } from '../core/secret.ts';
 import { type Io, UsageError } from '../host/io.ts';
 import { openVaultClient, type VaultClient } from '../vault/client.ts';
@@ -44,10 +44,10 @@ export async function applySetup(
       io.out('nothing to change');
       return 0;
     }
-    if (flags['yes'] !== true && !(await isAllowed(io))) return ERRORS.config_invalid.exit;
+    if (flags['yes'] !== true && !(await isAllowed(io))) return EXIT_CODES.config;
     for (const { step, current } of due) {
       const failure = judgeWrite(step, await client.send(adminRequest(step, token, bodyToWrite(step, current))), token);
-      if (failure !== undefined) throw new ExchangeError(failure.code, failure.evidence);
+      if (failure !== undefined) throw new ExchangeError(failure.code, failure.facts);
     }
     for (const loss of await losses(due, client, token)) io.err(`warning: ${withoutControls(loss)}`);
     io.out(`${due.length} of ${steps.length} changed`);

@@ -1,6 +1,6 @@
 // What is in Vault at the place of a step, read with an operator's token.
 
-import { ExchangeError } from '../core/errors.ts';
+import { unlessFailure } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import type { VaultClient } from '../vault/client.ts';
 import type { Current } from './diff.ts';
@@ -13,7 +13,5 @@ export async function readCurrent(
   client: VaultClient,
   token: Secret,
 ): Promise<Current> {
-  const read = judgeRead(step, await client.send(readRequest(step, token)), token);
-  if ('code' in read) throw new ExchangeError(read.code, read.evidence);
-  return read.current;
+  return unlessFailure(judgeRead(step, await client.send(readRequest(step, token)), token)).current;
 }

@@ -37,7 +37,7 @@ export function judgeRead(
   if (reply.status === 404) return { current: undefined };
   if (reply.status !== 200) return refusalAt(kind === 'mount' ? MOUNTS : path, reply, token);
   const data = objectOf(parseObject(reply.body)?.['data']);
-  if (data === undefined) return { code: 'bad_response', evidence: `${path}: status 200 without data` };
+  if (data === undefined) return { code: 'bad_response', facts: { kind: 'reply-unusable', problem: 'no-data', path } };
   return { current: kind === 'mount' ? objectOf(data[`${path.slice('sys/auth/'.length)}/`]) : data };
 }
 
@@ -48,5 +48,5 @@ export function judgeWrite({ path }: Pick<SetupStep, 'path'>, reply: VaultReply,
 
 function refusalAt(path: string, reply: VaultReply, token: Secret): Failure {
   const failure = judgeRefusal('setup', reply, [token]);
-  return { ...failure, evidence: `${path}: ${failure.evidence}` };
+  return failure.facts?.kind === 'reply' ? { ...failure, facts: { ...failure.facts, path } } : failure;
 }

@@ -65,7 +65,7 @@ async function writeNew(path: string, spec: FileSpec, content: string): Promise<
     await own(handle, spec);
     await handle.writeFile(content);
     const { size } = await handle.stat();
-    if (size !== Buffer.byteLength(content)) throw new ExchangeError('sink_no_space', 'the file was cut short');
+    if (size !== Buffer.byteLength(content)) throw new ExchangeError('sink_no_space', { kind: 'cut-short' });
     await handle.sync();
   } finally {
     await handle.close();
@@ -80,7 +80,7 @@ async function own(handle: FileHandle, { mode, uid, gid }: FileSpec): Promise<vo
     await handle.chmod(mode);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new ExchangeError('sink_owner', `mode ${mode.toString(8)}, owner ${uid ?? '-'}:${gid ?? '-'}: ${code}`);
+    throw new ExchangeError('sink_owner', { kind: 'mode', mode, uid, gid, errno: code });
   }
 }
 
@@ -88,5 +88,9 @@ async function own(handle: FileHandle, { mode, uid, gid }: FileSpec): Promise<vo
 async function refuseObstacle(target: string, name: string): Promise<void> {
   const stats = await lstat(target).catch(() => undefined);
   if (stats === undefined || stats.isFile() || stats.isSymbolicLink()) return;
-  throw new ExchangeError('sink_blocked', `${name} is a ${stats.isDirectory() ? 'directory' : 'special file'}`);
+  throw new ExchangeError('sink_blocked', {
+    kind: 'obstacle',
+    name,
+    type: stats.isDirectory() ? 'directory' : 'special file',
+  });
 }

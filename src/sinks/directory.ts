@@ -42,14 +42,16 @@ async function openDirectory(path: string): Promise<FileHandle> {
   return open(real, O_RDONLY | O_DIRECTORY | O_NOFOLLOW).catch(async (error: NodeJS.ErrnoException) => {
     // ENOTDIR for a link as for a file; links before the last component (/var/run) are followed
     const stats = await lstat(real).catch(() => undefined);
-    throw stats?.isSymbolicLink() ? new ExchangeError('sink_directory_unsafe', `${path} is a symlink`) : error;
+    throw stats?.isSymbolicLink()
+      ? new ExchangeError('sink_directory_unsafe', { kind: 'ownership', path, problem: 'symlink' })
+      : error;
   });
 }
 
 async function refuseUnsafe(handle: FileHandle, path: string): Promise<void> {
   const { uid, mode } = await handle.stat();
   if (uid !== 0 && uid !== process.getuid?.())
-    throw new ExchangeError('sink_directory_unsafe', `${path} belongs to user ${uid}`);
+    throw new ExchangeError('sink_directory_unsafe', { kind: 'ownership', path, problem: 'owner', uid });
   if ((mode & WORLD_WRITABLE) !== 0 && (mode & STICKY) === 0)
-    throw new ExchangeError('sink_directory_unsafe', `${path} is writable by all`);
+    throw new ExchangeError('sink_directory_unsafe', { kind: 'ownership', path, problem: 'writable-by-all' });
 }

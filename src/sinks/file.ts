@@ -82,5 +82,5 @@ function sinkError(error: unknown, path: string): ExchangeError {
   if (error instanceof ExchangeError) return error;
   const { code = 'unknown error' } = error as NodeJS.ErrnoException;
   const where = CODES[code] === 'sink_directory_missing' ? dirname(path) : path;
-  return new ExchangeError(CODES[code] ?? 'sink_failed', `${where}: ${code}`);
+  return new ExchangeError(CODES[code] ?? 'sink_failed', { kind: 'file', path: where, errno: code });
 }

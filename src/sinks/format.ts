@@ -8,13 +8,14 @@ import type { TokenDocument } from './sink.ts';
 /** @throws ExchangeError sink_failed for a token that no reader could use: nothing but one printable word is published */
 export function renderToken(format: TokenFormat, document: TokenDocument): string {
   const token = document.secret.reveal();
-  if (!isTokenText(token)) throw new ExchangeError('sink_failed', 'the token is not one printable word');
+  if (!isTokenText(token)) throw new ExchangeError('sink_failed', { kind: 'token-text', problem: 'not-a-word' });
   switch (format) {
     case 'raw':
       return token;
     case 'env':
       // a shell would read more than a word in it
-      if (!/^[\w.~+/=-]+$/.test(token)) throw new ExchangeError('sink_failed', 'the token is no word for a shell');
+      if (!/^[\w.~+/=-]+$/.test(token))
+        throw new ExchangeError('sink_failed', { kind: 'token-text', problem: 'not-for-a-shell' });
       return `VAULT_TOKEN=${token}\n`;
     case 'json': {
       const { accessor, renewable, policies, exchange } = document;

@@ -50,8 +50,8 @@ async function ownedSafely(path: string): Promise<Stats> {
   const { uid } = stats;
   if (uid === 0 || uid === process.getuid?.() || (uid === OVERFLOW_UID && (await isForeignToNamespace(uid))))
     return stats;
-  const what = stats.isSymbolicLink() ? 'is a symlink of' : 'belongs to';
-  throw new ExchangeError('sink_directory_unsafe', `${path} ${what} user ${uid}`);
+  const problem = stats.isSymbolicLink() ? 'symlink-owner' : 'owner';
+  throw new ExchangeError('sink_directory_unsafe', { kind: 'ownership', path, problem, uid });
 }
 
 /** True where the user namespace has no such user: then it may be root outside. */
@@ -67,8 +67,9 @@ async function isForeignToNamespace(uid: number): Promise<boolean> {
 
 function refuseWritable(path: string, { mode, uid, gid }: Stats): void {
   if ((mode & STICKY) !== 0) return;
-  if ((mode & WRITABLE_BY_ALL) !== 0) throw new ExchangeError('sink_directory_unsafe', `${path} is writable by all`);
+  if ((mode & WRITABLE_BY_ALL) !== 0)
+    throw new ExchangeError('sink_directory_unsafe', { kind: 'ownership', path, problem: 'writable-by-all' });
   // many systems give each user a group of the same number, and let it write
   if ((mode & WRITABLE_BY_GROUP) !== 0 && gid !== uid)
-    throw new ExchangeError('sink_directory_unsafe', `${path} is writable by its group`);
+    throw new ExchangeError('sink_directory_unsafe', { kind: 'ownership', path, problem: 'writable-by-group' });
 }

@@ -9,8 +9,8 @@ export function openEnvSource(name: string, env: Readonly<Record<string, string 
     watched: true,
     async read() {
       const value = env[name];
-      if (value === undefined) throw new ExchangeError('jwt_missing', `environment variable ${name} is not set`);
-      if (value.trim() === '') throw new ExchangeError('jwt_empty', `environment variable ${name}`);
+      if (value === undefined) throw new ExchangeError('jwt_missing', { kind: 'variable', name, problem: 'unset' });
+      if (value.trim() === '') throw new ExchangeError('jwt_empty', { kind: 'variable', name, problem: 'empty' });
       return new Secret(value.trim());
     },
     async close() {},

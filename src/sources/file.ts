@@ -1,9 +1,10 @@
 // The workload JWT in a file, as kubelet's projected volumes and CI runners leave it. Reads it safely whatever stands at
 // its path, and hints when its directory changes. Never writes to it; never judges what it holds.
 
-import { ExchangeError } from '../core/errors.ts';
+import { type ErrorCode, ExchangeError } from '../core/errors.ts';
+import type { Facts } from '../core/facts.ts';
 import { Secret } from '../core/secret.ts';
-import { type FileProblem, fileProblemText, isFileProblem, readSmallFile } from '../files/small-file.ts';
+import { type FileProblem, isFileProblem, readSmallFile } from '../files/small-file.ts';
 import type { JwtSource } from './source.ts';
 import { openReadings, type Sighting } from './torn-read.ts';
 import { watchDirectoryOf } from './watch.ts';
@@ -44,24 +45,21 @@ interface Found extends Sighting {
 
 async function readText(path: string): Promise<Found> {
   const file = await readSmallFile(path);
-  if (isFileProblem(file)) throw jwtProblem(path, file);
+  if (isFileProblem(file)) throw new ExchangeError(CODES[file.problem], problemFacts(path, file));
   // trim() takes the byte order mark away too
   const text = file.text.trim();
-  if (text === '') throw new ExchangeError('jwt_empty', path);
+  if (text === '') throw new ExchangeError('jwt_empty', { kind: 'file', path });
   return { text: new Secret(text), inode: file.inode, ageMs: file.grew ? 0 : Date.now() - file.modifiedAt };
 }
 
-function jwtProblem(path: string, problem: FileProblem): ExchangeError {
-  switch (problem.problem) {
-    case 'missing':
-      return new ExchangeError('jwt_missing', path);
-    case 'unreadable':
-      return new ExchangeError('jwt_unreadable', `${path}: ${fileProblemText(problem)}`);
-    case 'not-a-file':
-      return new ExchangeError('jwt_not_a_file', path);
-    case 'too-large':
-      return new ExchangeError('jwt_too_large', path);
-    case 'stuck':
-      return new ExchangeError('jwt_read_stuck', path);
-  }
-}
+/** The code says it all, but for a file that can't be read. */
+const problemFacts = (path: string, problem: FileProblem): Facts =>
+  problem.problem === 'unreadable' ? { kind: 'file', path, ...problem } : { kind: 'file', path };
+
+const CODES: Readonly<Record<FileProblem['problem'], ErrorCode>> = {
+  missing: 'jwt_missing',
+  unreadable: 'jwt_unreadable',
+  'not-a-file': 'jwt_not_a_file',
+  'too-large': 'jwt_too_large',
+  stuck: 'jwt_read_stuck',
+};

@@ -1,11 +1,11 @@
 // Another Vault as the issuer: its identity token is the workload JWT. Each reading asks for a new one; how often is decided
 // by the core.
 
-import { ExchangeError } from '../core/errors.ts';
+import { ExchangeError, unlessFailure } from '../core/errors.ts';
 import { isTokenText, Secret } from '../core/secret.ts';
 import type { VaultIdentitySettings } from '../core/settings.ts';
 import { identityRequest, judgeIdentity, type VaultReply, type VaultRequest } from '../core/vault-protocol.ts';
-import { fileProblemText, isFileProblem, readSmallFile } from '../files/small-file.ts';
+import { isFileProblem, readSmallFile } from '../files/small-file.ts';
 import type { JwtSource } from './source.ts';
 
 export interface IdentityVault {
@@ -24,9 +24,7 @@ export function openVaultIdentitySource(settings: VaultIdentitySettings, { vault
     watched: true,
     async read() {
       const token = await askingToken(settings, tokenOf);
-      const outcome = judgeIdentity(await vault.send(identityRequest(settings, token)), [token]);
-      if (outcome instanceof Secret) return outcome;
-      throw new ExchangeError(outcome.code, outcome.evidence);
+      return unlessFailure(judgeIdentity(await vault.send(identityRequest(settings, token)), [token]));
     },
     close: () => vault.close(),
   };
@@ -35,12 +33,15 @@ export function openVaultIdentitySource(settings: VaultIdentitySettings, { vault
 async function askingToken({ token }: VaultIdentitySettings, tokenOf: IdentityTools['tokenOf']): Promise<Secret> {
   if ('exchange' in token) {
     const secret = tokenOf(token.exchange);
-    if (secret === undefined) throw new ExchangeError('identity_token_missing', `exchange ${token.exchange} has none`);
+    if (secret === undefined)
+      throw new ExchangeError('identity_token_missing', { kind: 'exchange-without-token', exchange: token.exchange });
     return secret;
   }
   const file = await readSmallFile(token.file);
-  if (isFileProblem(file)) throw new ExchangeError('identity_token_missing', `${token.file}: ${fileProblemText(file)}`);
+  if (isFileProblem(file))
+    throw new ExchangeError('identity_token_missing', { kind: 'file', path: token.file, ...file });
   const text = file.text.trim();
-  if (!isTokenText(text)) throw new ExchangeError('identity_token_missing', `${token.file}: holds no Vault token`);
+  if (!isTokenText(text))
+    throw new ExchangeError('identity_token_missing', { kind: 'file', path: token.file, problem: 'no-token' });
   return new Secret(text);
 }

@@ -37,7 +37,7 @@ export function openVaultClient(settings: VaultSettings): VaultClient {
       return open.trust;
     });
     // closed while the files were read: the caller no longer wants the reply
-    if (isClosed) throw new ExchangeError('vault_connection_lost', 'closed');
+    if (isClosed) throw new ExchangeError('vault_connection_lost', { kind: 'network', codes: ['closed'] });
     if (open !== undefined && isDeepStrictEqual(open.trust, trust)) return open.agent;
     void open?.agent.then((old) => old.close()).catch(() => {});
     open = { trust, agent: openAgent(settings, trust) };
@@ -58,7 +58,7 @@ export function openVaultClient(settings: VaultSettings): VaultClient {
       // undici ignores the signal until it is connected, and nothing ends a look-up: the race keeps the deadline
       const deadline = new Promise<never>((_resolve, reject) => {
         timer = setTimeout(() => {
-          reject(new ExchangeError('vault_timeout', `no reply within ${settings.timeoutMs / 1000} s`));
+          reject(new ExchangeError('vault_timeout', { kind: 'timeout', limitMs: settings.timeoutMs }));
           aborter.abort();
         }, settings.timeoutMs);
       });
@@ -111,20 +111,25 @@ async function followingOneRedirect(settings: VaultSettings, request: VaultReque
   if (!REDIRECTS.has(reply.status)) return reply;
   const target = redirectTarget(url, reply.headers['location'], settings.redirectHosts);
   if (reply.status !== 307 && reply.status !== 308)
-    throw new ExchangeError('redirect_blocked', `status ${reply.status} would drop the request's body`);
+    throw new ExchangeError('redirect_blocked', { kind: 'redirect-status', status: reply.status });
   const second = await carry(target);
-  if (REDIRECTS.has(second.status)) throw new ExchangeError('redirect_blocked', 'redirected twice');
+  if (REDIRECTS.has(second.status)) throw new ExchangeError('redirect_blocked', { kind: 'redirect', problem: 'twice' });
   return second;
 }
 
 function redirectTarget(from: URL, location: string | undefined, allowedHosts: readonly string[]): URL {
   if (location === undefined || !URL.canParse(location, from.href))
-    throw new ExchangeError('redirect_blocked', 'without a usable Location');
+    throw new ExchangeError('redirect_blocked', { kind: 'redirect', problem: 'no-location' });
   const to = new URL(location, from.href);
   if (to.protocol !== from.protocol)
-    throw new ExchangeError('redirect_blocked', `from ${from.protocol}// to ${to.protocol}//`);
+    throw new ExchangeError('redirect_blocked', { kind: 'redirect-scheme', from: from.protocol, to: to.protocol });
   const allowed = to.host === from.host || allowedHosts.some((host) => host === to.host || host === to.hostname);
-  if (!allowed) throw new ExchangeError('redirect_blocked', `to host ${to.host.slice(0, 100)}`);
+  if (!allowed)
+    throw new ExchangeError('redirect_blocked', {
+      kind: 'redirect',
+      problem: 'other-host',
+      detail: to.host.slice(0, 100),
+    });
   return to;
 }
 

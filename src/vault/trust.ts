@@ -5,7 +5,7 @@ import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { ExchangeError } from '../core/errors.ts';
 import type { TlsSettings } from '../core/settings.ts';
-import { fileProblemText, isFileProblem, readSmallFile } from '../files/small-file.ts';
+import { isFileProblem, readSmallFile } from '../files/small-file.ts';
 
 /** A distribution's bundle of CAs has a quarter of this. */
 const MOST_BYTES = 1024 * 1024;
@@ -37,16 +37,24 @@ export async function readTrust(
     createSecureContext(trust);
   } catch {
     const files = [caFile, clientCertFile, clientKeyFile].filter((file) => file !== undefined);
-    throw new ExchangeError('vault_tls_files', `${files.join(', ')}: not usable, or certificate and key are no pair`);
+    throw new ExchangeError('vault_tls_files', { kind: 'tls-files', paths: files });
   }
   return trust;
 }
 
-async function readPem(path: string | undefined, label: string, deadlineMs: number): Promise<string | undefined> {
+async function readPem(
+  path: string | undefined,
+  label: 'CERTIFICATE' | 'PRIVATE KEY',
+  deadlineMs: number,
+): Promise<string | undefined> {
   if (path === undefined) return undefined;
   const file = await readSmallFile(path, { mostBytes: MOST_BYTES, deadlineMs });
-  if (isFileProblem(file)) throw new ExchangeError('vault_tls_files', `${path}: ${fileProblemText(file)}`);
+  if (isFileProblem(file)) throw new ExchangeError('vault_tls_files', { kind: 'file', path, ...file });
   if (!file.text.includes(`${label}-----`))
-    throw new ExchangeError('vault_tls_files', `${path}: holds no PEM ${label.toLowerCase()}`);
+    throw new ExchangeError('vault_tls_files', {
+      kind: 'file',
+      path,
+      problem: label === 'CERTIFICATE' ? 'no-certificate' : 'no-private-key',
+    });
   return file.text;
 }

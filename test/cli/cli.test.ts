@@ -48,10 +48,7 @@ test('usage errors: one line, exit code 2', async () => {
     [['constructor'], /^vault-token-sidecar: unknown command "constructor"/],
     [['run', '--confg', 'x'], /^vault-token-sidecar: Unknown option '--confg'/],
     [['once', '--timeout', 'soon'], /^vault-token-sidecar: --timeout must be a duration such as "60s"\n$/],
-    [
-      ['run', '--config', '/nowhere.json'],
-      /^\/nowhere.json: can't be read \(ENOENT\); --config names the config file\n$/,
-    ],
+    [['run', '--config', '/nowhere.json'], /^can't read \/nowhere.json: ENOENT; --config names the config file\n$/],
   ] as const) {
     const { code, err } = await cli(args);
     assert.equal(code, 2, args.join(' '));
@@ -71,8 +68,8 @@ test('a config that is missing, no file, broken, or not to be read: exit code 2,
   const at = (name: string) => join(directory, name);
   await writeFile(at('broken.json'), '{"vault": }');
   for (const [command, path, line] of [
-    ['run', at('none.json'), `${at('none.json')}: can't be read (ENOENT); --config names the config file`],
-    ['once', directory, `${directory}: can't be read (not a regular file); --config names the config file`],
+    ['run', at('none.json'), `can't read ${at('none.json')}: ENOENT; --config names the config file`],
+    ['once', directory, `can't read ${directory}: not a regular file; --config names the config file`],
     ['validate', at('broken.json'), 'broken.json:1:11: not valid JSON (ValueExpected)'],
   ] as const)
     assert.deepEqual(await cli([command, '--config', path]), { code: 2, out: '', err: `${line}\n` });
@@ -84,7 +81,7 @@ test('a config that is missing, no file, broken, or not to be read: exit code 2,
     const error = await loadSettings({ config: directory + '/secret.json' }, { env: {} }).catch((error) => error);
     console.log(error.name, ...error.problems);`,
   );
-  assert.equal(said, `ConfigError ${at('secret.json')}: can't be read (EACCES); --config names the config file`);
+  assert.equal(said, `ConfigError can't read ${at('secret.json')}: EACCES; --config names the config file`);
 });
 
 test('validate: what is in force and where it came from', async (t) => {
@@ -145,7 +142,7 @@ test('once: delivers and ends; each failure has its exit code and one line that 
   const once = () => cli(['once', '--config', configFile, '--timeout', '1500ms']);
   const missing = await once();
   assert.equal(missing.code, 6);
-  assert.match(missing.err, /^exchange app: there is no workload JWT\. Check that/m);
+  assert.match(missing.err, /^exchange app: there is no workload JWT: \/.*\. Check that/m);
   await writeJwt();
   const fine = await once();
   assert.deepEqual([fine.code, fine.out], [0, '']);

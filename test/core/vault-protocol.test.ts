@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { explain } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { judgeGrant, judgeRevocation, loginRequest, type VaultReply } from '../../src/core/vault-protocol.ts';
 
@@ -191,7 +192,7 @@ test('Retry-After as seconds, as a date, and as rubbish (C7)', () => {
 test('evidence is one line of Vault words without the secrets that were sent, or anything like one (V5)', () => {
   const outcome = judgeGrant('login', reply(400, errors(`bad\n\tthing ${JWT.reveal()} and hvs.CAESIJabcdefgh`)), [JWT]);
   assert.ok('code' in outcome);
-  assert.equal(outcome.evidence, 'status 400, bad thing [redacted] and [redacted]');
+  assert.equal(explain(outcome).evidence, 'status 400, bad thing [redacted] and [redacted]');
 });
 
 test('no bytes of any reply make the judge throw, or let its body into the evidence', () => {
@@ -204,7 +205,7 @@ test('no bytes of any reply make the judge throw, or let its body into the evide
     fc.property(fc.integer({ min: 100, max: 599 }), body, (status, text) => {
       for (const operation of ['login', 'renew', 'revoke'] as const) {
         const outcome = judgeGrant(operation, reply(status, text), [JWT]);
-        if ('code' in outcome) assert.ok((outcome.evidence ?? '').length < 400);
+        if ('code' in outcome) assert.ok((explain(outcome).evidence ?? '').length < 400);
         else assert.match(outcome.secret.reveal(), /^[\x21-\x7e]{8,8192}$/);
       }
     }),

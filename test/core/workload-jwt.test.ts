@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { explain } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { decodeWorkloadJwt, isOlder, isStale, type WorkloadJwt } from '../../src/core/workload-jwt.ts';
 import { jwtText } from '../support/jwt-text.ts';
@@ -39,7 +40,7 @@ test('what is no JWT is a failure, and its text is in no evidence (A13)', () => 
   ]) {
     const failure = decode(text);
     assert.ok('code' in failure && failure.code === 'jwt_malformed', text);
-    assert.ok(!(failure.evidence ?? '').includes(text));
+    assert.ok(!(explain(failure).evidence ?? '').includes(text));
   }
 });
 
@@ -52,7 +53,7 @@ test('an exp that can be no date counts as unknown (A14)', () => {
 test('what is expected and not found is named with both values', () => {
   const evidence = (expected: object) => {
     const failure = decode(jwtText(), expected);
-    return 'code' in failure ? `${failure.code}: ${failure.evidence}` : 'fine';
+    return 'code' in failure ? `${failure.code}: ${explain(failure).evidence}` : 'fine';
   };
   assert.equal(
     evidence({ issuer: 'https://x' }),

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { explain } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { ExchangeSettings } from '../../src/core/settings.ts';
 import type { ExchangeEvent } from '../../src/core/state.ts';
@@ -76,7 +77,7 @@ test('a source, a Vault client and a sink may throw anything, at once or later (
       ] as const) {
         const failure = failureIn(await run(parts, { onStop: 'revoke' }), type);
         assert.equal(failure.code, 'internal');
-        assert.doesNotMatch(failure.evidence ?? '', /CANARY/);
+        assert.doesNotMatch(explain(failure).evidence ?? '', /CANARY/);
       }
     }
   }

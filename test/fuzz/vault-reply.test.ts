@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ERRORS, type Failure } from '../../src/core/errors.ts';
+import { ERRORS, explain, type Failure } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import {
   judgeGrant,
@@ -75,9 +75,9 @@ const reply: fc.Arbitrary<VaultReply> = fc
   .tuple(fc.oneof({ weight: 2, arbitrary: fc.constant(200) }, fc.integer({ min: 100, max: 999 })), headers, body)
   .map(([status, given, text]) => ({ status, headers: given, body: new Secret(text), durationMs: 1 }));
 
-function checkFailure({ code, evidence = '', retryAfterMs = 0 }: Failure): void {
+function checkFailure({ code, facts, retryAfterMs = 0 }: Failure): void {
   assert.ok(code in ERRORS, code);
-  checkWords(evidence);
+  checkWords(explain(facts === undefined ? { code } : { code, facts }).evidence ?? '');
   assert.ok(Number.isFinite(retryAfterMs) && retryAfterMs >= 0, String(retryAfterMs));
 }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ERRORS } from '../../src/core/errors.ts';
+import { ERRORS, explain } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { decodeWorkloadJwt, isExpired, isOlder, isStale } from '../../src/core/workload-jwt.ts';
 
@@ -39,8 +39,8 @@ test('any text is a JWT with believable members, or a failure without its text (
       const outcome = decodeWorkloadJwt(new Secret(jwt), wanted);
       if ('code' in outcome) {
         assert.ok(outcome.code in ERRORS);
-        if (jwt.length > 20) assert.ok(!(outcome.evidence ?? '').includes(jwt));
-        assert.match(outcome.evidence ?? '', /^\P{Cc}*$/u);
+        if (jwt.length > 20) assert.ok(!(explain(outcome).evidence ?? '').includes(jwt));
+        assert.match(explain(outcome).evidence ?? '', /^\P{Cc}*$/u);
         return;
       }
       decoded += 1;
@@ -61,5 +61,5 @@ test('what a terminal would obey in a claim is not in the evidence (A13)', () =>
   const jwt = ['{"alg":"ES256"}', JSON.stringify({ iss: 'a\u001b[2Jb\u009b2Jc' }), 'x'].map(encode).join('.');
   const outcome = decodeWorkloadJwt(new Secret(jwt), { issuer: 'https://issuer' });
   assert.ok('code' in outcome && outcome.code === 'jwt_wrong_issuer');
-  assert.match(outcome.evidence ?? '', /^\P{Cc}*$/u);
+  assert.match(explain(outcome).evidence ?? '', /^\P{Cc}*$/u);
 });

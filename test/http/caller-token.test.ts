@@ -7,6 +7,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { command as status } from '../../src/commands/status.ts';
+import { explain } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { diagnoseListeners } from '../../src/doctor/diagnose/diagnose.ts';
 import { inspectListeners } from '../../src/doctor/probes/listeners.ts';
@@ -130,7 +131,7 @@ test('a caller token on a mount that hangs holds the first request for a second,
   const file = join(await temporaryDirectory(t), 'caller');
   await writeFile(file, 'secret');
   const failures: (string | undefined)[] = [];
-  const read = openCallerToken(file, (failure) => failures.push(failure?.evidence));
+  const read = openCallerToken(file, (failure) => failures.push(failure && explain(failure).evidence));
   const wake = hang(t, file);
   const timed = async () => {
     const startedAt = performance.now();
@@ -145,7 +146,7 @@ test('a caller token on a mount that hangs holds the first request for a second,
   }
   wake();
   await until('it answers again', async () => (await timed()).isSecret);
-  assert.deepEqual([...new Set(failures)], [`${file} (the file system doesn't answer)`, undefined]);
+  assert.deepEqual([...new Set(failures)], [`${file}: the file system doesn't answer`, undefined]);
 });
 
 test('while the caller token hangs, clients get 401 in time, and probes and status are answered (K2, K11)', async (t) => {

@@ -80,7 +80,10 @@ test('every new JWT is a line, and the same one read again is none', () => {
 
 test('a JWT that becomes unusable is a line for each reason, with evidence and hint; usable again is one too', () => {
   const { world, news } = ready();
-  for (const failure of [{ code: 'jwt_unreadable', evidence: 'EACCES' }, { code: 'jwt_missing' }] as const) {
+  for (const failure of [
+    { code: 'jwt_unreadable', facts: { kind: 'file', path: '/jwt', errno: 'EACCES' } },
+    { code: 'jwt_missing' },
+  ] as const) {
     world.writeJwt(failure);
     world.pass(5 * MINUTE);
   }
@@ -94,7 +97,7 @@ test('a JWT that becomes unusable is a line for each reason, with evidence and h
     exchange: 'app',
     code: 'jwt_unreadable',
     title: "the workload JWT can't be read",
-    evidence: 'EACCES',
+    evidence: '/jwt: EACCES',
   });
   assert.match(String(hint), /read access/);
 });
@@ -273,7 +276,7 @@ test('a login that fails while the renewal did recovers once, when both do', () 
 test('a sink that fails is a line for each reason, and one when it is whole again (J8)', () => {
   const { world, told, news } = ready();
   for (const code of ['sink_no_space', 'sink_denied'] as const) {
-    world.sinkFailure = { code, evidence: '/vault/token: EX' };
+    world.sinkFailure = { code, facts: { kind: 'file', path: '/vault/token', errno: 'EX' } };
     world.pass(3 * MINUTE);
   }
   assert.deepEqual(

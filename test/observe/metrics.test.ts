@@ -171,8 +171,12 @@ test('the codes of a call are those that it can end with, and those that setup a
   const { world, observer } = observedWorld();
   const { body } = await observer.metrics.render([world.status()]);
   const shown = new Set([...body.matchAll(/vault_requests_total\{.*code="(\w+)"\}/g)].map(([, code]) => code));
-  for (const [code, { exit }] of Object.entries(ERRORS))
-    assert.equal(shown.has(code), (exit === 4 && code !== 'setup_refused') || exit === 5 || code === 'internal', code);
+  for (const [code, { area }] of Object.entries(ERRORS))
+    assert.equal(
+      shown.has(code),
+      (area === 'refusal' && code !== 'setup_refused') || area === 'vault' || code === 'internal',
+      code,
+    );
 });
 
 test('a config that was refused shows, and the instant of the good one stays', async () => {

@@ -157,7 +157,9 @@ test('a link planted under the temporary name is not followed, and the next deli
     syncBuiltinESMExports();
   });
   const sink = sinkAt(join(directory, 'token'));
-  await assert.rejects(sink.deliver(TOKEN), { failure: { code: 'sink_failed', evidence: `${sink.id}: EEXIST` } });
+  await assert.rejects(sink.deliver(TOKEN), {
+    failure: { code: 'sink_failed', facts: { kind: 'file', path: sink.id, errno: 'EEXIST' } },
+  });
   assert.deepEqual(await sink.deliver(TOKEN), { written: true });
   assert.equal(guessed.mock.callCount(), 2);
   assert.equal(await readFile(join(directory, 'victim'), 'utf8'), 'precious');

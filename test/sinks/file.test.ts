@@ -250,6 +250,8 @@ test('the check leaves no trace, and tells an obstacle', async (t) => {
   await sink.check();
   assert.deepEqual(await readdir(directory), []);
   await mkdir(path);
-  await assert.rejects(sink.check(), { failure: { code: 'sink_blocked', evidence: 'token is a directory' } });
+  await assert.rejects(sink.check(), {
+    failure: { code: 'sink_blocked', facts: { kind: 'obstacle', name: 'token', type: 'directory' } },
+  });
   assert.deepEqual(await readdir(directory), ['token']);
 });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { chmod, chown, lchown, mkdir, readFile, rename, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { ExchangeError } from '../../src/core/errors.ts';
+import { ExchangeError, explain } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { openFileSink } from '../../src/sinks/file.ts';
 import { runUnprivileged } from '../support/confined.ts';
@@ -26,7 +26,7 @@ async function setUp(t: TestContext) {
       (error) => {
         assert.ok(error instanceof ExchangeError, String(error));
         assert.equal(error.failure.code, 'sink_directory_unsafe');
-        return error.failure.evidence?.replace(`${directory}/`, '');
+        return explain(error.failure).evidence?.replace(`${directory}/`, '');
       },
     );
   return { at, sink, outcome };
@@ -125,7 +125,9 @@ test('a loop of links ends (K14)', async (t) => {
   const { at } = await setUp(t);
   await symlink('loop', at('loop'));
   const sink = openFileSink({ kind: 'file', path: at('loop/secrets/token'), mode: 0o600, format: 'raw' });
-  await assert.rejects(sink.check(), { failure: { code: 'sink_failed', evidence: `${sink.id}: ELOOP` } });
+  await assert.rejects(sink.check(), {
+    failure: { code: 'sink_failed', facts: { kind: 'file', path: sink.id, errno: 'ELOOP' } },
+  });
 });
 
 test('an ordinary user has its sink below directories of root and of its own', async (t) => {

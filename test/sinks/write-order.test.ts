@@ -86,7 +86,7 @@ test('a write that is cut short without an error is one, and the old file stays 
     return whole.call(this, text.slice(0, 5));
   });
   await assert.rejects(sink.deliver({ ...TOKEN, secret: new Secret('hvs.CAESIanother') }), {
-    failure: { code: 'sink_no_space', evidence: 'the file was cut short' },
+    failure: { code: 'sink_no_space', facts: { kind: 'cut-short' } },
   });
   assert.equal(await readFile(path, 'utf8'), TOKEN.secret.reveal());
 });

@@ -158,10 +158,10 @@ test('a file that may not be read is told so, and read once it may be (A12)', as
     import { openFileSource } from './src/sources/file.ts';
     const source = openFileSource(directory + '/token', () => {});
     writeFileSync(directory + '/token', 'a.b.c', { mode: 0o000 });
-    const { code, evidence } = await source.read().catch((error) => error.failure);
+    const { code, facts } = await source.read().catch((error) => error.failure);
     chmodSync(directory + '/token', 0o400);
-    console.log(code, evidence.endsWith(': EACCES'), (await source.read()).reveal());
+    console.log(code, facts.errno, (await source.read()).reveal());
     await source.close();`,
   );
-  assert.equal(output, 'jwt_unreadable true a.b.c');
+  assert.equal(output, 'jwt_unreadable EACCES a.b.c');
 });

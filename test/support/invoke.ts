@@ -2,7 +2,7 @@
 
 import type { Command, Flags } from '../../src/commands/command.ts';
 import { ConfigError } from '../../src/config/parse.ts';
-import { ERRORS, ExchangeError } from '../../src/core/errors.ts';
+import { EXIT_CODES, ExchangeError, exitCodeOf } from '../../src/core/errors.ts';
 import type { Io } from '../../src/host/io.ts';
 
 export interface Outcome {
@@ -38,7 +38,7 @@ export async function invoke(
   };
   const code = await command.run(flags, io).catch((error: Error) => {
     err.push(...(error instanceof ConfigError ? error.problems : [error.message]));
-    return error instanceof ExchangeError ? ERRORS[error.failure.code].exit : ERRORS.config_invalid.exit;
+    return error instanceof ExchangeError ? exitCodeOf(error.failure) : EXIT_CODES.config;
   });
   return { code, out: out.join('\n'), err: err.join('\n') };
 }

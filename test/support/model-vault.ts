@@ -56,9 +56,10 @@ export function buildModelVault(): ModelVault {
       const refusal = vault.outage ?? vault.renewalRefusal;
       if (refusal !== undefined) return refusal;
       const held = issued.get(token.reveal());
-      if (held === undefined || held.expiresAt <= now) return { code: 'renewal_denied', evidence: 'status 403' };
+      if (held === undefined || held.expiresAt <= now)
+        return { code: 'renewal_denied', facts: { kind: 'reply', status: 403, words: '' } };
       const left = held.diesAt - now;
-      if (left <= 0) return { code: 'renewal_exhausted', evidence: 'status 500' };
+      if (left <= 0) return { code: 'renewal_exhausted', facts: { kind: 'reply', status: 500, words: '' } };
       const grant = granted(token, Math.min(vault.ttlMs, left));
       held.expiresAt = now + grant.leaseMs;
       return grant;

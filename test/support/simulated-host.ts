@@ -162,8 +162,8 @@ export class SimulatedHost {
         await Promise.race([this.#troubled(path), this.#givingUp(path)]);
         const text = this.files.get(path)?.trim();
         const written = this.#written.get(path);
-        if (text === undefined || written === undefined) throw new ExchangeError('jwt_missing', path);
-        if (text === '') throw new ExchangeError('jwt_empty', path);
+        if (text === undefined || written === undefined) throw new ExchangeError('jwt_missing', { kind: 'file', path });
+        if (text === '') throw new ExchangeError('jwt_empty', { kind: 'file', path });
         see({ inode: written.inode, ageMs: this.#time.now - written.at });
         await this.#onWayBack();
         return new Secret(text);
@@ -208,14 +208,14 @@ export class SimulatedHost {
         this.#waiting.set(path, [...(this.#waiting.get(path) ?? []), goOn]);
       });
     } else if (trouble?.latencyMs !== undefined) await this.#pause(trouble.latencyMs);
-    if (trouble?.code !== undefined) throw new ExchangeError(trouble.code, path);
+    if (trouble?.code !== undefined) throw new ExchangeError(trouble.code, { kind: 'file', path });
   }
 
   /** Rejects when a hung reading has taken too long. */
   async #givingUp(path: string): Promise<void> {
     if (!this.troubles.get(path)?.isHung) return new Promise(() => {});
     await this.#pause(READ_DEADLINE_MS);
-    throw new ExchangeError('jwt_read_stuck', path);
+    throw new ExchangeError('jwt_read_stuck', { kind: 'file', path });
   }
 
   #pause(ms: number): Promise<void> {
@@ -287,7 +287,7 @@ export class SimulatedHost {
     const whileWaiting = (action: () => void) => () => {
       if (isWaiting()) action();
     };
-    const timeout = new ExchangeError('vault_timeout', `no reply within ${settings.timeoutMs / 1000} s`);
+    const timeout = new ExchangeError('vault_timeout', { kind: 'timeout', limitMs: settings.timeoutMs });
     time.forProcess(
       settings.timeoutMs,
       whileWaiting(() => fail(timeout)),

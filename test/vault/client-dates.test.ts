@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { ExchangeError } from '../../src/core/errors.ts';
+import { ExchangeError, explain } from '../../src/core/errors.ts';
 import { openVaultClient } from '../../src/vault/client.ts';
 import { makeCa, type Pair } from '../support/certificates.ts';
 import { listen } from '../support/listening.ts';
@@ -67,7 +67,7 @@ async function outcome(t: TestContext, pair: Pair, caFile?: string): Promise<rea
     ({ status }) => `${status}`,
     (error) => {
       assert.ok(error instanceof ExchangeError, String(error));
-      return `${error.failure.code}: ${error.failure.evidence}`;
+      return `${error.failure.code}: ${explain(error.failure).evidence}`;
     },
   );
   return [told, requests];

@@ -6,7 +6,7 @@ import { copyFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { ExchangeError } from '../../src/core/errors.ts';
+import { ExchangeError, explain } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { TlsSettings } from '../../src/core/settings.ts';
 import { openVaultClient, type VaultClient } from '../../src/vault/client.ts';
@@ -31,7 +31,7 @@ async function outcome(client: VaultClient): Promise<string> {
     ({ status }) => String(status),
     (error) => {
       assert.ok(error instanceof ExchangeError, String(error));
-      return `${error.failure.code}: ${error.failure.evidence}`;
+      return `${error.failure.code}: ${explain(error.failure).evidence}`;
     },
   );
   assert.ok(performance.now() - startedAt < TIMEOUT_MS + 1000, `${performance.now() - startedAt} ms`);

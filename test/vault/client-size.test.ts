@@ -48,7 +48,10 @@ for (const [kind, headers] of [
     const before = process.memoryUsage().arrayBuffers;
     await assert.rejects(openClient(t, peer).send(REQUEST), (error) => {
       assert.ok(error instanceof ExchangeError);
-      assert.deepEqual(error.failure, { code: 'bad_response', evidence: 'larger than any reply of Vault' });
+      assert.deepEqual(error.failure, {
+        code: 'bad_response',
+        facts: { kind: 'reply-unusable', problem: 'too-large' },
+      });
       return true;
     });
     // one more chunk of a socket may have come before the limit was noticed

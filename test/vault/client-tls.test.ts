@@ -9,7 +9,7 @@ import { createServer, type ServerOptions } from 'node:https';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
-import { ExchangeError } from '../../src/core/errors.ts';
+import { ExchangeError, explain } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { VaultSettings } from '../../src/core/settings.ts';
 import { openVaultClient, type VaultClient } from '../../src/vault/client.ts';
@@ -37,7 +37,7 @@ const outcome = (client: VaultClient): Promise<string> =>
       ({ status, body }) => `${status} ${body.reveal()}`,
       (error) => {
         assert.ok(error instanceof ExchangeError, String(error));
-        return `${error.failure.code}: ${error.failure.evidence}`;
+        return `${error.failure.code}: ${explain(error.failure).evidence}`;
       },
     );
 

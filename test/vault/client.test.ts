@@ -8,7 +8,7 @@ import { createServer as createHttpsServer, type ServerOptions } from 'node:http
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { ExchangeError } from '../../src/core/errors.ts';
+import { ExchangeError, explain } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { VaultSettings } from '../../src/core/settings.ts';
 import type { VaultRequest } from '../../src/core/vault-protocol.ts';
@@ -47,7 +47,7 @@ async function outcome(client: VaultClient): Promise<string> {
     (error) => {
       assert.ok(error instanceof ExchangeError, String(error));
       assert.ok(!error.message.includes('secret'));
-      return `${error.failure.code}: ${error.failure.evidence}`;
+      return `${error.failure.code}: ${explain(error.failure).evidence}`;
     },
   );
   assert.ok(performance.now() - startedAt < TIMEOUT_MS + 1000, `${performance.now() - startedAt} ms`);

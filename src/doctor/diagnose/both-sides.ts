@@ -1,7 +1,8 @@
 // What Vault refuses without saying what it compared: the JWT's side of it, and Vault's side where an operator's token read it.
 
 import type { Failure } from '../../core/errors.ts';
-import { claimAt, printable } from '../../core/workload-jwt.ts';
+import { printable } from '../../core/secret.ts';
+import { claimAt } from '../../core/workload-jwt.ts';
 import type { SetupStep } from '../../setup/plan.ts';
 import { currentOf, type Evidence } from './evidence.ts';
 
@@ -19,7 +20,8 @@ const SIDES: Readonly<Partial<Record<Failure['code'], Sides>>> = {
 };
 
 /** @returns words to go after the evidence; none where there is nothing to compare */
-export function bothSides({ code, evidence: words = '' }: Failure, evidence: Evidence): string {
+export function bothSides({ code, facts }: Failure, evidence: Evidence): string {
+  const words = facts?.kind === 'reply' ? facts.words : '';
   const { claims } = evidence;
   const sides = SIDES[code] ?? boundClaim(code, words);
   if (claims === undefined || sides === undefined) return '';

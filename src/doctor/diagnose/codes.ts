@@ -1,43 +1,44 @@
 // What only doctor can tell, in the same shape as the daemon's failures: a title, a remedy, an exit code.
 // `why`: the codes of which this one is a mere consequence; it is folded under the first of them that was found.
 
-import { ERRORS, type ErrorCode } from '../../core/errors.ts';
+import { type Area, ERRORS, type ErrorCode } from '../../core/errors.ts';
 
-export interface DiagnosisFacts {
-  readonly exit: number;
+export interface DiagnosisEntry {
+  /** undefined where it is only advice */
+  readonly area: Area | undefined;
   readonly title: string;
   readonly hint: string;
 }
 
-const row = (exit: number, title: string, hint: string): DiagnosisFacts => ({ exit, title, hint });
+const row = (area: Area | undefined, title: string, hint: string): DiagnosisEntry => ({ area, title, hint });
 
 // biome-ignore format: one row a line reads as the table that it is
 export const DIAGNOSES = {
-  issuer_unreachable_here: row(4, "the issuer can't be reached", 'Check its name, DNS, the proxy and the network path; from the Vault server too.'),
-  issuer_unpublished: row(4, "the issuer's discovery document isn't published", 'Publish it under that name, or correct oidc_discovery_url.'),
-  issuer_renamed: row(4, 'the discovery document is of another issuer', 'Trust the issuer by the name in its document, to the letter, trailing slash included; the JWT must have the same.'),
-  issuer_key_missing: row(4, "the issuer doesn't publish the key that signed the JWT", 'Publish the current keys; a JWT that was signed before they changed must be issued anew.'),
-  issuer_signature: row(4, "the JWT isn't signed by the issuer's key", 'Somebody else issued it, or it was cut or changed on its way: check what writes it.'),
-  clock_wrong: row(4, "this machine's clock and Vault's differ", 'Set the clock that is wrong, here or there: check NTP.'),
-  jwt_never_changes: row(6, "the JWT's file is a mount of its own, so it will never change", "Mount its directory instead of the file (no subPath)."),
-  jwt_unrotated: row(6, 'nobody renews the workload JWT', 'Check what rotates it: 90 % of its life are over.'),
-  jwt_long_lived: row(0, 'the workload JWT lives for more than a day', 'Who copies it can log in until it ends: ask the issuer for an hour or less.'),
-  lookup_denied: row(0, 'the Vault token may not look itself up', 'Its policies lack read on auth/token/lookup-self: applications that check their token will fail.'),
-  token_capped: row(0, 'Vault grants a shorter lease than the role asks for', "Lower the role's token_ttl, or raise its token_max_ttl or the mount's max_lease_ttl."),
-  token_batch: row(0, 'the role gives batch tokens', "They can't be renewed or revoked: set token_type=service unless that is meant."),
-  token_uses_limited: row(0, 'the Vault token is good for a few requests only', "Renewals would spend them: set the role's token_num_uses to 0."),
-  token_outlives_jwt: row(0, 'the Vault token lives longer than the JWT', 'Who loses the right to a JWT keeps the token: lower token_ttl if that matters.'),
-  token_powerless: row(0, 'the Vault token has no policy but "default"', "Set the role's token_policies."),
-  role_trusts_all: row(0, 'the role lets in every subject of the issuer', 'Bind it: bound_subject, or bound_claims.'),
-  held_token_dead: row(4, 'Vault refuses the token in the sink', "It was revoked, it expired, or Vault lost it. Ask the sidecar for a new one: kill -USR2 its process, or POST /v1/token/<exchange>/refresh; else it comes at the next renewal."),
-  check_unfinished: row(3, "a check didn't finish in time", "Nothing is known of what it looks at: the evidence names it. Its host or file system doesn't answer."),
-  setup_unseen: row(0, "Vault's side can't be compared in full", 'The token in VAULT_TOKEN or ~/.vault-token may not read there, or has ended: log in with "vault login".'),
-  setup_differs: row(0, "Vault isn't as the config's setup describes it", 'Apply it: vault-token-sidecar setup --apply'),
-} as const satisfies Record<string, DiagnosisFacts>;
+  issuer_unreachable_here: row('refusal', "the issuer can't be reached", 'Check its name, DNS, the proxy and the network path; from the Vault server too.'),
+  issuer_unpublished: row('refusal', "the issuer's discovery document isn't published", 'Publish it under that name, or correct oidc_discovery_url.'),
+  issuer_renamed: row('refusal', 'the discovery document is of another issuer', 'Trust the issuer by the name in its document, to the letter, trailing slash included; the JWT must have the same.'),
+  issuer_key_missing: row('refusal', "the issuer doesn't publish the key that signed the JWT", 'Publish the current keys; a JWT that was signed before they changed must be issued anew.'),
+  issuer_signature: row('refusal', "the JWT isn't signed by the issuer's key", 'Somebody else issued it, or it was cut or changed on its way: check what writes it.'),
+  clock_wrong: row('refusal', "this machine's clock and Vault's differ", 'Set the clock that is wrong, here or there: check NTP.'),
+  jwt_never_changes: row('jwt', "the JWT's file is a mount of its own, so it will never change", "Mount its directory instead of the file (no subPath)."),
+  jwt_unrotated: row('jwt', 'nobody renews the workload JWT', 'Check what rotates it: 90 % of its life are over.'),
+  jwt_long_lived: row(undefined, 'the workload JWT lives for more than a day', 'Who copies it can log in until it ends: ask the issuer for an hour or less.'),
+  lookup_denied: row(undefined, 'the Vault token may not look itself up', 'Its policies lack read on auth/token/lookup-self: applications that check their token will fail.'),
+  token_capped: row(undefined, 'Vault grants a shorter lease than the role asks for', "Lower the role's token_ttl, or raise its token_max_ttl or the mount's max_lease_ttl."),
+  token_batch: row(undefined, 'the role gives batch tokens', "They can't be renewed or revoked: set token_type=service unless that is meant."),
+  token_uses_limited: row(undefined, 'the Vault token is good for a few requests only', "Renewals would spend them: set the role's token_num_uses to 0."),
+  token_outlives_jwt: row(undefined, 'the Vault token lives longer than the JWT', 'Who loses the right to a JWT keeps the token: lower token_ttl if that matters.'),
+  token_powerless: row(undefined, 'the Vault token has no policy but "default"', "Set the role's token_policies."),
+  role_trusts_all: row(undefined, 'the role lets in every subject of the issuer', 'Bind it: bound_subject, or bound_claims.'),
+  held_token_dead: row('refusal', 'Vault refuses the token in the sink', "It was revoked, it expired, or Vault lost it. Ask the sidecar for a new one: kill -USR2 its process, or POST /v1/token/<exchange>/refresh; else it comes at the next renewal."),
+  check_unfinished: row('readiness', "a check didn't finish in time", "Nothing is known of what it looks at: the evidence names it. Its host or file system doesn't answer."),
+  setup_unseen: row(undefined, "Vault's side can't be compared in full", 'The token in VAULT_TOKEN or ~/.vault-token may not read there, or has ended: log in with "vault login".'),
+  setup_differs: row(undefined, "Vault isn't as the config's setup describes it", 'Apply it: vault-token-sidecar setup --apply'),
+} as const satisfies Record<string, DiagnosisEntry>;
 
 export type FindingCode = ErrorCode | keyof typeof DIAGNOSES;
 
-export const diagnosisOf = (code: FindingCode): DiagnosisFacts => ({ ...DIAGNOSES, ...ERRORS })[code];
+export const diagnosisOf = (code: FindingCode): DiagnosisEntry => ({ ...DIAGNOSES, ...ERRORS })[code];
 
 const ISSUER: readonly FindingCode[] = [
   'issuer_unreachable_here',

@@ -6,6 +6,7 @@
 // a constant. The JWT only tells whether the command would help. One exception narrows: a role that lets in every subject
 // is bound to the subject that has just logged in. No command holds an unprintable character.
 
+import type { Facts } from '../../core/facts.ts';
 import { unprintableIn } from '../../core/secret.ts';
 import type { BoundClaims } from '../../core/settings.ts';
 import { claimAt } from '../../core/workload-jwt.ts';
@@ -23,15 +24,11 @@ import { trustsTooMuch } from '../../setup/trust.ts';
 import type { FindingCode } from './codes.ts';
 import { currentOf, type Evidence } from './evidence.ts';
 
-/**
- * @param words the evidence of the finding, in which Vault may name a claim
- * @returns undefined where no command helps, or none is safe
- */
-export function commandFor(code: FindingCode, evidence: Evidence, words = ''): string | undefined {
-  return COMMANDS[code]?.(evidence, words);
-}
+/** @returns undefined where no command helps, or none is safe */
+export const commandFor = (code: FindingCode, evidence: Evidence, facts?: Facts): string | undefined =>
+  COMMANDS[code]?.(evidence, facts);
 
-type Build = (evidence: Evidence, words: string) => string | undefined;
+type Build = (evidence: Evidence, facts: Facts | undefined) => string | undefined;
 
 const COMMANDS: Readonly<Partial<Record<FindingCode, Build>>> = {
   vault_sealed: () => 'vault operator unseal',
@@ -54,18 +51,17 @@ const COMMANDS: Readonly<Partial<Record<FindingCode, Build>>> = {
   token_capped: (evidence) => onRole(evidence, { token_ttl: Math.floor((evidence.login?.seen?.leaseMs ?? 0) / 1000) }),
   renewal_denied: withDefaultPolicy,
   lookup_denied: withDefaultPolicy,
-  sink_directory_missing: (_evidence, words) => onPath('mkdir -p -m 0750', words),
-  sink_directory_unsafe: (_evidence, words) => {
-    const writers = / is writable by (all|its group)$/.exec(words)?.[1];
-    return writers === undefined ? undefined : onPath(`chmod ${writers === 'all' ? 'o-w' : 'g-w'}`, words);
+  sink_directory_missing: (_evidence, facts) =>
+    facts?.kind === 'file' ? onPath('mkdir -p -m 0750', facts.path) : undefined,
+  sink_directory_unsafe: (_evidence, facts) => {
+    if (facts?.kind !== 'ownership') return undefined;
+    if (facts.problem === 'writable-by-all') return onPath('chmod o-w', facts.path);
+    return facts.problem === 'writable-by-group' ? onPath('chmod g-w', facts.path) : undefined;
   },
 };
 
-/** For the path with which the evidence of a sink begins. */
-function onPath(command: string, words: string): string | undefined {
-  const path = /^(\/.*?)(?:: \w+$| is | belongs )/.exec(words)?.[1] ?? words;
-  return unprintableIn(path) === undefined ? `${command} ${quoted(path)}` : undefined;
-}
+const onPath = (command: string, path: string): string | undefined =>
+  unprintableIn(path) === undefined ? `${command} ${quoted(path)}` : undefined;
 
 /** The steps of `setup` as the config has them, beside what a trust config has already. */
 function steps(evidence: Evidence, ...kinds: readonly SetupStep['kind'][]): string | undefined {
@@ -132,7 +128,8 @@ function bindLooseRole(evidence: Evidence): string | undefined {
 }
 
 /** Vault names the claim that doesn't fit; the config may say what it should be. The others that are bound must stay so. */
-function bindClaim(evidence: Evidence, words: string): string | undefined {
+function bindClaim(evidence: Evidence, facts: Facts | undefined): string | undefined {
+  const words = facts?.kind === 'reply' ? facts.words : '';
   const { userClaim, boundClaims = {}, boundClaimsType } = evidence.setup.role;
   const [, name] = /validating claims: claim "([^"]+)"/.exec(words) ?? [];
   if (name === undefined) {

@@ -1,14 +1,15 @@
 // From evidence to findings, the cause first: a finding whose cause was found too is folded under it.
 
-import type { Failure } from '../../core/errors.ts';
-import { withoutControls } from '../../core/secret.ts';
+import { explain, type Failure } from '../../core/errors.ts';
+import { printable, withoutControls } from '../../core/secret.ts';
 import type { BoundClaims } from '../../core/settings.ts';
-import { isExpired, isStale, printable } from '../../core/workload-jwt.ts';
 import { trustsTooMuch } from '../../setup/trust.ts';
 import { bothSides } from './both-sides.ts';
 import type { FindingCode } from './codes.ts';
 import { currentOf, type Evidence, type ListenerFacts } from './evidence.ts';
 import { baseFinding, type Finding, fold, toFinding, type UnfoldedFinding } from './finding.ts';
+import { jwtFindings } from './jwt-findings.ts';
+import { ago, lifeOf } from './life.ts';
 
 /** Errors first, in the order in which a login goes; empty when all is well. */
 export function diagnose(evidence: Evidence): readonly Finding[] {
@@ -25,6 +26,15 @@ export function diagnose(evidence: Evidence): readonly Finding[] {
     ...(evidence.broken ?? []).map(brokenFinding),
   ]);
 }
+
+const wordsOf = (failure: Failure): string => explain(failure).evidence ?? '';
+
+/** Vault itself explained the refusal: a 400 without words comes from something before it. */
+const isInWords = (failure: Failure | undefined): boolean =>
+  failure?.facts?.kind === 'reply' && failure.facts.status === 400 && failure.facts.words !== '';
+
+const isUnknownToken = ({ facts }: Failure): boolean =>
+  facts?.kind === 'reply' && /invalid token|bad token/.test(facts.words);
 
 const unfinishedFindings = ({ unfinished = [] }: Pick<Evidence, 'unfinished'>): UnfoldedFinding[] =>
   unfinished.length === 0 ? [] : [baseFinding({ code: 'check_unfinished', evidence: unfinished })];
@@ -52,51 +62,17 @@ export function diagnoseListeners(
 export const diagnoseConfig = (problems: readonly string[]): readonly Finding[] =>
   problems.map((evidence) => ({ ...baseFinding({ code: 'config_invalid', evidence }), consequences: [] }));
 
-function jwtFindings(evidence: Evidence): UnfoldedFinding[] {
-  const { jwt, file, wall } = evidence;
-  const findings: UnfoldedFinding[] = [];
-  if (jwt?.failure !== undefined) findings.push(toFinding(withOwner(jwt.failure, evidence), evidence));
-  if (file?.isMount)
-    findings.push(toFinding({ code: 'jwt_never_changes', evidence: file.path, severity: rotting(evidence) }, evidence));
-  if (jwt?.seen === undefined) return findings;
-  if (isStale(jwt.seen, wall)) {
-    const changed = file === undefined ? '' : `; the file last changed ${ago(wall - file.modifiedAt)} ago`;
-    findings.push(
-      toFinding(
-        { code: 'jwt_unrotated', evidence: `${lifeLeft(jwt.seen.expiresAt, wall)}${changed}`, severity: 'warning' },
-        evidence,
-      ),
-    );
-  }
-  const life = lifeOf(evidence);
-  if (life !== undefined && life > DAY_MS)
-    findings.push(
-      toFinding({ code: 'jwt_long_lived', evidence: `it lives ${ago(life)}`, severity: 'warning' }, evidence),
-    );
-  return findings;
-}
-
-/** A file that can't change is an error as soon as its JWT has ended. */
-function rotting({ jwt, wall }: Evidence): 'error' | 'warning' {
-  return jwt?.seen !== undefined && isExpired(jwt.seen, wall) ? 'error' : 'warning';
-}
-
-function withOwner(failure: Failure, { file, self }: Evidence): Failure {
-  if (failure.code !== 'jwt_unreadable' || file === undefined) return failure;
-  return { ...failure, evidence: `${failure.evidence}; it belongs to ${file.owner}, the sidecar is ${self}` };
-}
-
 function vaultFindings(evidence: Evidence): UnfoldedFinding[] {
   const { health, login, certificate } = evidence;
   const findings: UnfoldedFinding[] = [];
   const ofLogin = login?.failure?.code.startsWith('vault_') && !isOfMount(evidence) ? login.failure : undefined;
-  // who lets logins through, and not this question, needn't be told of
-  const isVault = login?.seen !== undefined || /^status 400, /.test(login?.failure?.evidence ?? '');
+  // If logins work, ignore a failing sys/health.
+  const isVault = login?.seen !== undefined || isInWords(login?.failure);
   const failure = health?.failure?.code === 'bad_response' && isVault ? ofLogin : (health?.failure ?? ofLogin);
   if (failure !== undefined) {
     const names = certificate === undefined ? '' : `; it is made out to ${certificate.names}, by ${certificate.issuer}`;
     const more = failure.code === 'vault_tls' ? names : '';
-    findings.push(toFinding({ ...failure, evidence: `${failure.evidence ?? ''}${more}` }, evidence));
+    findings.push(toFinding({ ...failure, evidence: `${wordsOf(failure)}${more}` }, evidence));
   }
   const skewMs = health?.seen?.skewMs ?? 0;
   if (Math.abs(skewMs) > TOLERATED_SKEW_MS) {
@@ -149,7 +125,7 @@ function loginFindings(evidence: Evidence): UnfoldedFinding[] {
   if (failure === undefined || isOfAll) return [];
   if (BY_MOUNT.has(failure.code) && mount?.answers === false) return [missingMount(failure, evidence)];
   const isFineHere = issuer?.state === 'verified' && BY_ISSUER.has(failure.code);
-  const words = `${failure.evidence ?? ''}${bothSides(failure, evidence)}`;
+  const words = `${wordsOf(failure)}${bothSides(failure, evidence)}`;
   const finding = toFinding(
     { ...failure, evidence: isFineHere ? `${words}; from here all is well with it` : words },
     evidence,
@@ -178,7 +154,7 @@ function missingMount(failure: Failure, evidence: Evidence): UnfoldedFinding {
   const type = currentOf(evidence, 'mount')?.['type'];
   const place = `auth/${settings.login.mount}${inWords(settings.login.namespace)}`;
   const looked = type === undefined ? `no JWT auth method answers at ${place}` : `${place} is of type ${type}`;
-  const finding = toFinding({ code: 'mount_missing', evidence: `${failure.evidence}; ${looked}` }, evidence);
+  const finding = toFinding({ code: 'mount_missing', evidence: `${wordsOf(failure)}; ${looked}` }, evidence);
   const { command: _, ...rest } = finding;
   if (elsewhere === undefined) return type === undefined ? finding : { ...rest, remedy: OTHER_MOUNT };
   const namespace = elsewhere.namespace === '' ? 'no namespace' : `namespace ${elsewhere.namespace}`;
@@ -207,7 +183,7 @@ function tokenFindings(evidence: Evidence): UnfoldedFinding[] {
   if (renewal?.failure !== undefined && grant.renewable)
     findings.push(toFinding({ ...renewal.failure, severity: 'warning' }, evidence));
   if (lookup?.failure !== undefined && grant.numUses === 0)
-    findings.push(warn('lookup_denied', lookup.failure.evidence ?? ''));
+    findings.push(warn('lookup_denied', wordsOf(lookup.failure)));
   const capped = grant.warnings.find((warning) => /capped|exceeded/.test(warning));
   if (capped !== undefined) findings.push(warn('token_capped', capped));
   const life = lifeOf(evidence);
@@ -221,8 +197,8 @@ function tokenFindings(evidence: Evidence): UnfoldedFinding[] {
 function heldTokenFindings({ held, lookup, login }: Evidence): UnfoldedFinding[] {
   const failure = held?.lookup.failure;
   if (held === undefined || failure?.code !== 'renewal_denied') return [];
-  const isDead = /invalid token|bad token/.test(failure.evidence ?? '') || (login?.seen && lookup?.seen) === true;
-  return isDead ? [baseFinding({ code: 'held_token_dead', evidence: `${held.sink}: ${failure.evidence}` })] : [];
+  const isDead = isUnknownToken(failure) || (login?.seen && lookup?.seen) === true;
+  return isDead ? [baseFinding({ code: 'held_token_dead', evidence: `${held.sink}: ${wordsOf(failure)}` })] : [];
 }
 
 function setupFindings(evidence: Evidence): UnfoldedFinding[] {
@@ -265,9 +241,8 @@ const boundsOf = (role: Readonly<Record<string, unknown>>): Parameters<typeof tr
 function sinkFindings(evidence: Evidence): UnfoldedFinding[] {
   return evidence.sinks.flatMap(({ failure }) => {
     if (failure === undefined) return [];
-    if (failure.code !== 'sink_directory_unsafe' || !failure.evidence?.includes(' belongs to '))
-      return [toFinding(failure, evidence)];
-    const finding = toFinding({ ...failure, evidence: `${failure.evidence}, we are ${evidence.self}` }, evidence);
+    if (failure.facts?.kind !== 'ownership' || failure.facts.problem !== 'owner') return [toFinding(failure, evidence)];
+    const finding = toFinding({ ...failure, evidence: `${wordsOf(failure)}, we are ${evidence.self}` }, evidence);
     return [evidence.self.startsWith('0:') ? { ...finding, remedy: AS_ROOT } : finding];
   });
 }
@@ -275,24 +250,5 @@ function sinkFindings(evidence: Evidence): UnfoldedFinding[] {
 const AS_ROOT =
   "If the sidecar runs as that user, let doctor run as that user too; if it runs as root, the directory must be root's.";
 
-const DAY_MS = 86_400_000;
 /** the leeway of Vault's own check (clock_skew_leeway of a role) */
 const TOLERATED_SKEW_MS = 60_000;
-
-function lifeOf({ jwt }: Evidence): number | undefined {
-  const { issuedAt, expiresAt } = jwt?.seen ?? {};
-  return issuedAt === undefined || expiresAt === undefined ? undefined : expiresAt - issuedAt;
-}
-
-function lifeLeft(expiresAt: number | undefined, wall: number): string {
-  if (expiresAt === undefined) return 'it never ends';
-  return expiresAt <= wall ? `it ended ${ago(wall - expiresAt)} ago` : `it ends in ${ago(expiresAt - wall)}`;
-}
-
-/** The largest unit, rounded: 45 s, 12 min, 3 h, 2 d. */
-export function ago(ms: number): string {
-  const seconds = Math.round(ms / 1000);
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
-}

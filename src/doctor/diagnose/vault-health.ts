@@ -10,12 +10,13 @@ export const HEALTH_REQUEST: VaultRequest = { method: 'GET', path: '/v1/sys/heal
 export function judgeHealth(reply: VaultReply, wall: number): Seen<HealthFacts> {
   const body = parseObject(reply.body);
   if (typeof body?.['initialized'] !== 'boolean') {
-    if (reply.status === 200) return { failure: { code: 'bad_response', evidence: 'no health of Vault' } };
+    if (reply.status === 200)
+      return { failure: { code: 'bad_response', facts: { kind: 'reply-unusable', problem: 'no-health' } } };
     return { failure: judgeRefusal('health', reply, []) };
   }
-  const evidence = `status ${reply.status}`;
-  if (!body['initialized']) return { failure: { code: 'vault_uninitialized', evidence } };
-  if (body['sealed'] === true) return { failure: { code: 'vault_sealed', evidence } };
+  const facts = { kind: 'reply', status: reply.status, words: '' } as const;
+  if (!body['initialized']) return { failure: { code: 'vault_uninitialized', facts } };
+  if (body['sealed'] === true) return { failure: { code: 'vault_sealed', facts } };
   const serverSeconds = body['server_time_utc'];
   // a second at most is lost by Vault's rounding, and half of the way
   const skewMs = typeof serverSeconds === 'number' ? wall - reply.durationMs / 2 - (serverSeconds + 0.5) * 1000 : 0;

@@ -2,8 +2,8 @@
 
 import { shortened } from '../../core/secret.ts';
 import { shownClaims } from '../../core/workload-jwt.ts';
-import { ago } from './diagnose.ts';
 import type { Evidence } from './evidence.ts';
+import { ago } from './life.ts';
 
 export function wellFacts(evidence: Evidence): readonly string[] {
   return [jwtFact, issuerFact, vaultFact, loginFact, heldFact, sinkFact]

@@ -2,7 +2,7 @@
 // here it is done to explain. https://openid.net/specs/openid-connect-discovery-1_0.html
 
 import { compactVerify, createLocalJWKSet, errors, type JSONWebKeySet, type JWK } from 'jose';
-import { ExchangeError } from '../../core/errors.ts';
+import { ExchangeError, explain } from '../../core/errors.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { TrustSettings } from '../../core/settings.ts';
 import { objectOf, parseObject } from '../../core/vault-protocol.ts';
@@ -115,7 +115,7 @@ async function fetchJson(text: string, { caPem }: TrustSettings, timeoutMs: numb
     return body;
   } catch (error) {
     if (!(error instanceof ExchangeError)) throw error;
-    const { code, evidence = code } = error.failure;
+    const { code, evidence = code } = explain(error.failure);
     // Vault follows it
     if (code === 'redirect_blocked')
       throw new IssuerTrouble({ state: 'unfetched', words: `${text} redirects (${evidence}): not followed from here` });

@@ -2,6 +2,7 @@
 
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { isFailure } from '../../core/errors.ts';
 import type { ListenAddress, Settings } from '../../core/settings.ts';
 import { readCallerToken } from '../../http/caller-token.ts';
 import type { ListenerFacts } from '../diagnose/evidence.ts';
@@ -17,7 +18,7 @@ export async function inspectListeners(
     inspect('api.listen', api.listen, ours),
     inspect('ops.listen', ops.listen, ours),
   ]);
-  const failure = token !== undefined && 'code' in token ? { failure: token } : {};
+  const failure = isFailure(token) ? { failure: token } : {};
   return listeners.map((facts) => (facts.key === 'api.listen' ? { ...facts, ...failure } : facts));
 }
 

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ERRORS } from '../../../src/core/errors.ts';
+import type { Facts } from '../../../src/core/facts.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { decodeWorkloadJwt, readJwt } from '../../../src/core/workload-jwt.ts';
 import { DIAGNOSES, type FindingCode } from '../../../src/doctor/diagnose/codes.ts';
@@ -15,6 +16,8 @@ import { settingsOf } from '../../support/sidecar.ts';
 const ISSUER = 'https://k8s-prod.oidc.pub';
 
 /** Evidence of an exchange with a JWT of these claims, and what an operator's token read in Vault. */
+const refused = (words: string): Facts => ({ kind: 'reply', status: 400, words });
+
 function evidenceOf(
   claims: Record<string, unknown>,
   { role, trust, setup }: { role?: object; trust?: object; setup?: object } = {},
@@ -71,7 +74,7 @@ test('what the JWT lacks takes no bound away', () => {
 });
 
 test('a bound claim is mended to what the config says, beside the others', () => {
-  const words = 'status 400, error validating claims: claim "ref" does not match any associated bound claim values';
+  const words = refused('error validating claims: claim "ref" does not match any associated bound claim values');
   const jwt = { ref: 'main', project: 'p' };
   assert.equal(commandFor('claims_mismatch', evidenceOf(jwt), words), undefined);
   const role = { bound_claims: { ref: 'release', project: 'p' } };
@@ -95,12 +98,14 @@ test('a bound claim is mended to what the config says, beside the others', () =>
 });
 
 test('a bound claim with "groups" in its name is not the claim of groups', () => {
-  const words = 'error validating claims: claim "groups_direct" does not match any associated bound claim values';
+  const words = refused(
+    'error validating claims: claim "groups_direct" does not match any associated bound claim values',
+  );
   assert.equal(commandFor('claims_mismatch', evidenceOf({ groups_direct: ['dev'] }, { role: {} }), words), undefined);
-  const groups = 'failed to fetch groups: "teams" claim not found in token';
+  const groups = refused('failed to fetch groups: "teams" claim not found in token');
   assert.match(commandFor('claims_mismatch', evidenceOf({}), groups) ?? '', /groups_claim=$/);
   assert.match(
-    commandFor('claims_mismatch', evidenceOf({}), 'claim "groups" not found in token') ?? '',
+    commandFor('claims_mismatch', evidenceOf({}), refused('claim "groups" not found in token')) ?? '',
     /user_claim=sub$/,
   );
 });
@@ -146,7 +151,8 @@ test('no code has a command that takes what it grants from the JWT (K20)', () =>
     const evidence: Evidence = { ...evidenceOf(jwt, given), issuer };
     for (const code of [...Object.keys(ERRORS), ...Object.keys(DIAGNOSES)] as FindingCode[]) {
       if (code.startsWith('sink_')) continue;
-      for (const word of words) assert.ok(!(commandFor(code, evidence, word) ?? '').includes(mark), `${code}: ${word}`);
+      for (const word of words)
+        assert.ok(!(commandFor(code, evidence, refused(word)) ?? '').includes(mark), `${code}: ${word}`);
     }
   }
 });
@@ -171,7 +177,7 @@ test('a role that lets in everybody is bound to the subject that logged in, and 
 
 test('a value with an unprintable character makes no command; one that the CLI would take for a file goes as JSON (K18)', () => {
   const bound = (value: string) => ({ role: { bound_claims: { ref: value } } });
-  const words = 'error validating claims: claim "ref" does not match any associated bound claim values';
+  const words = refused('error validating claims: claim "ref" does not match any associated bound claim values');
   const role = (value: string) => ({ bound_claims: { other: value, ref: 'x' } });
   for (const bad of ['a\u001b[31mb', 'a\u202eb', 'a\nb', 'a\u2028b', 'a\u0085b', 'a\ud800b', 'a\u200bb'])
     assert.equal(

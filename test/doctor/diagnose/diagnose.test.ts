@@ -44,7 +44,10 @@ test('no finding is its own cause, however many steps away', () => {
 
 test("a JWT that can't be read: whose it is, and who we are", () => {
   const [finding] = diagnose(
-    evidenceOf({ file: FILE, jwt: { failure: { code: 'jwt_unreadable', evidence: '/jwt/token: EACCES' } } }),
+    evidenceOf({
+      file: FILE,
+      jwt: { failure: { code: 'jwt_unreadable', facts: { kind: 'file', path: '/jwt/token', errno: 'EACCES' } } },
+    }),
   );
   assert.equal(finding?.code, 'jwt_unreadable');
   assert.equal(finding?.evidence, '/jwt/token: EACCES; it belongs to 0:0, mode 600, the sidecar is 65532:65532');
@@ -54,7 +57,9 @@ test('a file that is a mount of its own: a warning while its JWT is good, then t
   const isMount = { ...FILE, isMount: true };
   const [early] = diagnose(evidenceOf({ file: isMount, jwt: jwtEnding(3600) }));
   assert.deepEqual([early?.code, early?.severity], ['jwt_never_changes', 'warning']);
-  const login = { failure: { code: 'jwt_expired' as const, evidence: 'status 400' } };
+  const login = {
+    failure: { code: 'jwt_expired' as const, facts: { kind: 'reply' as const, status: 400, words: '' } },
+  };
   const [late, ...others] = diagnose(evidenceOf({ file: isMount, jwt: jwtEnding(-60), login }));
   assert.deepEqual([late?.code, late?.severity], ['jwt_never_changes', 'error']);
   assert.deepEqual(
@@ -75,7 +80,9 @@ test('what is wrong with the issuer only from here is a warning', () => {
 });
 
 test('an auth method of another type fails as a Vault in trouble does: told apart by what answers at the mount', () => {
-  const login = { failure: { code: 'vault_unavailable' as const, evidence: 'status 500' } };
+  const login = {
+    failure: { code: 'vault_unavailable' as const, facts: { kind: 'reply' as const, status: 500, words: '' } },
+  };
   const health = { seen: { version: '1.21.1', standby: false, skewMs: 0 } };
   const codes = (mount: Evidence['mount']) => diagnose(evidenceOf({ login, health, mount })).map(({ code }) => code);
   assert.deepEqual(codes({ answers: false }), ['mount_missing']);
@@ -87,7 +94,12 @@ test('nothing that a JWT or its issuer says moves the terminal, or breaks the li
   const secret = new Secret(jwtText({ iss: said, sub: said.repeat(1000), aud: said }));
   const jwt = decodeWorkloadJwt(secret, {});
   assert.ok(!('code' in jwt));
-  const login = { failure: { code: 'subject_mismatch' as const, evidence: 'status 400, invalid subject (sub) claim' } };
+  const login = {
+    failure: {
+      code: 'subject_mismatch' as const,
+      facts: { kind: 'reply' as const, status: 400, words: 'invalid subject (sub) claim' },
+    },
+  };
   const issuer = { state: 'key-missing' as const, url: said, keyId: said };
   const evidence = evidenceOf({ jwt: { seen: jwt }, claims: readJwt(secret)?.claims, login, issuer });
   const texts = [
@@ -123,7 +135,7 @@ test("what isn't as the setup says: one line for each change, or for what isn't 
 });
 
 const INSPECT = `
-  import { inspectFile } from '../../core/src/doctor/jwt-file.ts';
+  import { inspectFile } from './src/doctor/probes/jwt-file.ts';
   console.log(JSON.stringify(await inspectFile(directory + '/a b')));`;
 
 test('a subPath mount is seen, by a name with a blank too', { skip: withoutNamespaces() }, async (t) => {
@@ -190,20 +202,18 @@ test('a check that broke off or goes on is an error beside what the others found
 });
 
 test('whether the token in the sink is dead: by the words of Vault, or by a new token that may ask what it may not (K17)', () => {
-  const failed = (evidence: string, code: 'renewal_denied' | 'vault_timeout' = 'renewal_denied') => ({
+  const failed = (words: string, code: 'renewal_denied' | 'vault_timeout' = 'renewal_denied') => ({
     sink: '/vault/token',
-    lookup: { failure: { code, evidence } },
+    lookup: { failure: { code, facts: { kind: 'reply' as const, status: 403, words } } },
   });
   const grant = { secret: new Secret('x'), accessor: '', leaseMs: 1, renewable: true, type: 'service', numUses: 0 };
   const login = { seen: { ...grant, policies: ['app'], warnings: [] } };
   const codes = (members: Partial<Evidence>) => diagnose(evidenceOf(members)).map(({ code }) => code);
-  assert.deepEqual(codes({ held: failed('status 403, permission denied; invalid token') }), ['held_token_dead']);
-  assert.deepEqual(codes({ held: failed('status 403, permission denied') }), []);
-  assert.deepEqual(codes({ held: failed('status 403, permission denied'), login, lookup: { seen: true } }), [
-    'held_token_dead',
-  ]);
+  assert.deepEqual(codes({ held: failed('permission denied; invalid token') }), ['held_token_dead']);
+  assert.deepEqual(codes({ held: failed('permission denied') }), []);
+  assert.deepEqual(codes({ held: failed('permission denied'), login, lookup: { seen: true } }), ['held_token_dead']);
   const lookup = { failure: { code: 'renewal_denied' as const } };
-  assert.deepEqual(codes({ held: failed('status 403, permission denied'), login, lookup }), ['lookup_denied']);
+  assert.deepEqual(codes({ held: failed('permission denied'), login, lookup }), ['lookup_denied']);
   assert.deepEqual(codes({ held: failed('no reply', 'vault_timeout') }), []);
   assert.deepEqual(codes({ held: { sink: '/vault/token', lookup: { seen: true } } }), []);
 });

@@ -1,0 +1,218 @@
+// What is known of a failure, as data, and the one place where it becomes a line of evidence for people.
+// Server words, paths and claims in facts are free of secrets; the output filters remove control characters.
+
+import { printable } from './secret.ts';
+
+export type Facts =
+  /** Vault's reply; `words` are its error messages, `path` is set where several paths are asked */
+  | { readonly kind: 'reply'; readonly status: number; readonly words: string; readonly path?: string }
+  | { readonly kind: 'reply-unusable'; readonly problem: keyof typeof REPLY_PROBLEMS; readonly path?: string }
+  | { readonly kind: 'redirect'; readonly problem: keyof typeof REDIRECT_PROBLEMS; readonly detail?: string }
+  /** `codes` are those of Node and undici, such as ECONNREFUSED */
+  | {
+      readonly kind: 'network';
+      readonly codes: readonly string[];
+      readonly syscall?: string;
+      /** host, or address and port */
+      readonly peer?: string;
+    }
+  | { readonly kind: 'redirect-status'; readonly status: number }
+  /** `from` and `to` are protocols, such as https: */
+  | { readonly kind: 'redirect-scheme'; readonly from: string; readonly to: string }
+  | { readonly kind: 'proxy-reply'; readonly status: number }
+  | { readonly kind: 'certificate'; readonly code: keyof typeof CERTIFICATE_PROBLEMS }
+  | { readonly kind: 'timeout'; readonly limitMs: number }
+  | { readonly kind: 'lease-over' }
+  /** `errno` is the system's code, such as EACCES */
+  | {
+      readonly kind: 'file';
+      readonly path: string;
+      readonly problem?: keyof typeof FILE_PROBLEMS;
+      readonly errno?: string;
+    }
+  | { readonly kind: 'tls-files'; readonly paths: readonly string[] }
+  | { readonly kind: 'variable'; readonly name: string; readonly problem: 'unset' | 'empty' }
+  | { readonly kind: 'exchange-without-token'; readonly exchange: string }
+  | {
+      readonly kind: 'ownership';
+      readonly path: string;
+      readonly problem: 'symlink' | 'writable-by-all' | 'writable-by-group';
+    }
+  | {
+      readonly kind: 'ownership';
+      readonly path: string;
+      readonly problem: 'owner' | 'symlink-owner';
+      readonly uid: number;
+    }
+  | {
+      readonly kind: 'mode';
+      readonly mode: number;
+      readonly uid: number | undefined;
+      readonly gid: number | undefined;
+      readonly errno: string | undefined;
+    }
+  | { readonly kind: 'obstacle'; readonly name: string; readonly type: 'directory' | 'special file' }
+  | { readonly kind: 'cut-short' }
+  | { readonly kind: 'token-text'; readonly problem: 'not-a-word' | 'not-for-a-shell' }
+  | {
+      readonly kind: 'claim';
+      readonly claim: 'iss' | 'aud' | 'sub';
+      readonly expected: string;
+      readonly actual: string | undefined;
+    }
+  /** `parts` is the number of parts between dots */
+  | { readonly kind: 'jwt-shape'; readonly parts: number }
+  | { readonly kind: 'jwt-content' }
+  | { readonly kind: 'listener'; readonly address: string; readonly errno: string }
+  | { readonly kind: 'no-sidecar'; readonly url: string }
+  | { readonly kind: 'other-server' }
+  /** what was thrown, scrubbed and shortened */
+  | { readonly kind: 'thrown'; readonly text: string };
+
+const REPLY_PROBLEMS = {
+  'too-large': 'larger than any reply of Vault',
+  'no-auth': 'status 200 without an "auth" object',
+  'no-token': 'no usable client_token',
+  'no-lease': 'no usable lease_duration',
+  'no-data': 'status 200 without data',
+  'no-health': 'no health of Vault',
+} as const;
+
+const REDIRECT_PROBLEMS = {
+  twice: 'redirected twice',
+  'no-location': 'without a usable Location',
+  'other-host': 'to host ',
+} as const;
+
+const FILE_PROBLEMS = {
+  missing: 'missing',
+  unreadable: 'unreadable',
+  'not-a-file': 'not a regular file',
+  'too-large': 'too large',
+  stuck: "the file system doesn't answer",
+  empty: 'empty',
+  'no-token': 'holds no Vault token',
+  'no-certificate': 'holds no PEM certificate',
+  'no-private-key': 'holds no PEM private key',
+} as const;
+
+/** Node's codes of certificate errors: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+const CERTIFICATE_PROBLEMS = {
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'signed by an unknown CA',
+  UNABLE_TO_GET_ISSUER_CERT: 'signed by an unknown CA',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'signed by an unknown CA',
+  SELF_SIGNED_CERT_IN_CHAIN: 'signed by an unknown CA',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'self-signed',
+  CERT_SIGNATURE_FAILURE: 'its signature is wrong',
+  CERT_HAS_EXPIRED: 'expired',
+  CERT_NOT_YET_VALID: 'not yet valid',
+  CERT_REVOKED: 'revoked',
+  CERT_UNTRUSTED: 'not trusted',
+  INVALID_CA: 'its CA is no CA',
+  INVALID_PURPOSE: 'not made for a server',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'made out to another name',
+} as const;
+
+export const isCertificateProblem = (code: string): code is keyof typeof CERTIFICATE_PROBLEMS =>
+  Object.hasOwn(CERTIFICATE_PROBLEMS, code);
+
+/** Returns the evidence as one line: what was seen, without title or advice. */
+export function evidenceText(facts: Facts): string {
+  switch (facts.kind) {
+    case 'reply': {
+      const { path, status, words } = facts;
+      return `${path === undefined ? '' : `${path}: `}status ${status}${words === '' ? '' : `, ${words}`}`;
+    }
+    case 'reply-unusable':
+      return `${facts.path === undefined ? '' : `${facts.path}: `}${REPLY_PROBLEMS[facts.problem]}`;
+    case 'redirect':
+      return `${REDIRECT_PROBLEMS[facts.problem]}${facts.detail ?? ''}`;
+    case 'redirect-status':
+      return `status ${facts.status} would drop the request's body`;
+    case 'redirect-scheme':
+      return `from ${facts.from}// to ${facts.to}//`;
+    case 'network': {
+      const words = [facts.syscall, facts.codes.join(', '), facts.peer].filter(Boolean);
+      return words.join(' ') || 'unknown network error';
+    }
+    case 'proxy-reply':
+      return `it answered with status ${facts.status}`;
+    case 'certificate':
+      return `the certificate is ${CERTIFICATE_PROBLEMS[facts.code]} (${facts.code})`;
+    case 'timeout':
+      return `no reply within ${facts.limitMs / 1000} s`;
+    case 'lease-over':
+      return 'the lease was over when the reply came';
+    case 'cut-short':
+      return 'the file was cut short';
+    case 'token-text':
+      return facts.problem === 'not-a-word'
+        ? 'the token is not one printable word'
+        : 'the token is no word for a shell';
+    case 'claim':
+      return claimText(facts);
+    case 'jwt-shape':
+      return `${facts.parts} part${facts.parts === 1 ? '' : 's'}, or not base64url`;
+    case 'jwt-content':
+      return "its header or payload isn't a JSON object";
+    case 'no-sidecar':
+      return `no sidecar answers at ${facts.url}`;
+    case 'other-server':
+      return "the answer is not the sidecar's";
+    case 'thrown':
+      return facts.text;
+    default:
+      return placeText(facts);
+  }
+}
+
+type LocalFacts = Extract<
+  Facts,
+  {
+    kind: 'file' | 'tls-files' | 'variable' | 'exchange-without-token' | 'ownership' | 'mode' | 'obstacle' | 'listener';
+  }
+>;
+
+/** What was seen on this machine. */
+function placeText(facts: LocalFacts): string {
+  switch (facts.kind) {
+    case 'file': {
+      const why = facts.errno ?? (facts.problem && FILE_PROBLEMS[facts.problem]);
+      return why === undefined ? facts.path : `${facts.path}: ${why}`;
+    }
+    case 'tls-files':
+      return `${facts.paths.join(', ')}: not usable, or certificate and key are no pair`;
+    case 'variable':
+      return `environment variable ${facts.name} is ${facts.problem === 'unset' ? 'not set' : 'empty'}`;
+    case 'exchange-without-token':
+      return `exchange ${facts.exchange} has none`;
+    case 'ownership':
+      return `${facts.path} ${ownershipText(facts)}`;
+    case 'mode':
+      return `mode ${facts.mode.toString(8)}, owner ${facts.uid ?? '-'}:${facts.gid ?? '-'}: ${facts.errno}`;
+    case 'obstacle':
+      return `${facts.name} is a ${facts.type}`;
+    case 'listener':
+      return `${facts.address}, ${facts.errno}`;
+  }
+}
+
+function ownershipText(facts: Extract<Facts, { kind: 'ownership' }>): string {
+  switch (facts.problem) {
+    case 'owner':
+      return `belongs to user ${facts.uid}`;
+    case 'symlink-owner':
+      return `is a symlink of user ${facts.uid}`;
+    case 'symlink':
+      return 'is a symlink';
+    case 'writable-by-all':
+      return 'is writable by all';
+    case 'writable-by-group':
+      return 'is writable by its group';
+  }
+}
+
+function claimText({ claim, expected, actual }: Extract<Facts, { kind: 'claim' }>): string {
+  const shown = actual === undefined || actual === '' ? 'none' : JSON.stringify(printable(actual));
+  return `${claim} is ${shown}, expected ${JSON.stringify(printable(expected))}`;
+}

@@ -1,0 +1,22 @@
+// How long JWTs and leases live, in words.
+
+import type { Evidence } from './evidence.ts';
+
+/** The life of the JWT in milliseconds, from its issuance to its expiry. */
+export function lifeOf({ jwt }: Evidence): number | undefined {
+  const { issuedAt, expiresAt } = jwt?.seen ?? {};
+  return issuedAt === undefined || expiresAt === undefined ? undefined : expiresAt - issuedAt;
+}
+
+export function lifeLeft(expiresAt: number | undefined, wall: number): string {
+  if (expiresAt === undefined) return 'it never ends';
+  return expiresAt <= wall ? `it ended ${ago(wall - expiresAt)} ago` : `it ends in ${ago(expiresAt - wall)}`;
+}
+
+/** The largest unit, rounded: 45 s, 12 min, 3 h, 2 d. */
+export function ago(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
+}
