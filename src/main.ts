@@ -13,7 +13,7 @@ for (const print of ['log', 'info', 'debug', 'dir'] as const) console[print] = c
 import { parseArgs } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Command, Flags } from './commands/command.ts';
-import { ConfigError } from './config/parse.ts';
+import { ConfigError } from './config/problem.ts';
 import { EXIT_CODES, ExchangeError, exitCodeOf } from './core/errors.ts';
 import { scrub } from './core/secret.ts';
 import { type Io, UsageError } from './host/io.ts';
@@ -148,7 +148,7 @@ function overview(): string {
 /** One line a problem on stderr, and the exit code that goes with it. */
 function report(error: unknown): number {
   if (error instanceof ConfigError) {
-    for (const problem of error.problems) io.err(problem);
+    for (const problem of error.lines) io.err(problem);
     return EXIT_CODES.config;
   }
   if (error instanceof ExchangeError) {

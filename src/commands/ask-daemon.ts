@@ -3,6 +3,7 @@
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { parseListen } from '../config/address.ts';
+import { defaultAt } from '../config/schema.ts';
 import { ExchangeError, explain } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import type { ListenAddress } from '../core/settings.ts';
@@ -86,16 +87,16 @@ interface Listeners {
 async function listenersOf(flags: Flags, io: Io): Promise<Listeners> {
   if (textFlag(flags, 'config') === undefined)
     return {
-      api: listenFrom(io, 'VTS_API_LISTEN', '127.0.0.1:8275'),
-      ops: listenFrom(io, 'VTS_OPS_LISTEN', '127.0.0.1:8276'),
+      api: listenFrom(io, 'VTS_API_LISTEN', '/api/listen'),
+      ops: listenFrom(io, 'VTS_OPS_LISTEN', '/ops/listen'),
     };
   const { settings } = await loadSettings(flags, io);
   return { api: settings.api.listen, ops: settings.ops.listen, callerTokenFile: settings.api.callerTokenFile };
 }
 
-function listenFrom({ env }: Io, variable: string, fallback: string): ListenAddress {
-  const address = parseListen(env[variable] || fallback);
-  if ('problem' in address) throw new UsageError(`${variable} ${address.problem}`);
+function listenFrom({ env }: Io, variable: string, pointer: string): ListenAddress {
+  const address = parseListen(env[variable] || String(defaultAt(pointer)));
+  if ('invalid' in address) throw new UsageError(`${variable} ${address.invalid}`);
   return address;
 }
 

@@ -1,6 +1,7 @@
 // The shape of a command: flags in, text out, an exit code.
 
 import type { ParseArgsOptionsConfig } from 'node:util';
+import { parseDuration } from '../config/duration.ts';
 import { type Io, UsageError } from '../host/io.ts';
 
 export interface Command {
@@ -17,15 +18,13 @@ export type Flags = Readonly<Record<string, string | boolean | undefined>>;
 
 export const CONFIG_OPTION = { config: { type: 'string', short: 'c' } } as const;
 
-/** Parses a `--timeout`: whole seconds, or with a unit as in the config. */
+/** Parses `--timeout`, a duration as in the config, into milliseconds. */
 export function parseTimeout(flags: Flags, fallbackMs: number): number {
   const text = textFlag(flags, 'timeout');
   if (text === undefined) return fallbackMs;
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
-  const factor = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match?.[2] ?? 's'] ?? 0;
-  const ms = Number(match?.[1]) * factor;
-  if (!(ms > 0)) throw new UsageError('--timeout must be a duration such as "60s"');
-  return ms;
+  const timeout = parseDuration(/^\d+$/.test(text) ? Number(text) : text);
+  if (typeof timeout === 'object') throw new UsageError(`--timeout ${timeout.invalid}`);
+  return timeout;
 }
 
 export function textFlag(flags: Flags, name: string): string | undefined {

@@ -1,6 +1,7 @@
 // Looks at everything that a login takes, and tells what is wrong, the cause first, with the remedy; or that all is well.
 
-import { ConfigError, type ParsedConfig } from '../config/parse.ts';
+import type { ParsedConfig } from '../config/parse.ts';
+import { ConfigError } from '../config/problem.ts';
 import { scrub } from '../core/secret.ts';
 import type { Settings } from '../core/settings.ts';
 import { diagnoseConfig } from '../doctor/diagnose/diagnose.ts';
@@ -53,7 +54,7 @@ const exitCode = (findings: readonly Finding[]): number =>
 
 async function openReports(flags: Flags, io: Io, deadline: Promise<void>): Promise<Examination> {
   const loading = loadSettings(flags, io).catch((error: unknown) => {
-    if (error instanceof ConfigError) return error.problems;
+    if (error instanceof ConfigError) return error.lines;
     throw error;
   });
   const loaded = await Promise.race([loading, deadline.then(() => ["the config file's file system doesn't answer"])]);

@@ -1,7 +1,8 @@
 // Where a command's settings come from: the file that --config names, or the environment alone.
 
 import { basename } from 'node:path';
-import { ConfigError, configFromEnvironment, type ParsedConfig, parseConfig } from '../config/parse.ts';
+import { configFromEnvironment, type ParsedConfig, parseConfig } from '../config/parse.ts';
+import { ConfigError } from '../config/problem.ts';
 import { evidenceText } from '../core/facts.ts';
 import type { ExchangeSettings, Settings } from '../core/settings.ts';
 import { isFileProblem, readSmallFile } from '../files/small-file.ts';
@@ -18,7 +19,7 @@ export async function loadSettings(flags: Flags, { env }: Io): Promise<ParsedCon
   const file = await readSmallFile(path, { mostBytes: MOST_BYTES });
   if (isFileProblem(file))
     throw new ConfigError([
-      `can't read ${evidenceText({ kind: 'file', path, ...file })}; --config names the config file`,
+      { message: `can't read ${evidenceText({ kind: 'file', path, ...file })}; --config names the config file` },
     ]);
   return parseConfig(file.text, { fileName: basename(path), env });
 }

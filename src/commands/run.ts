@@ -2,7 +2,7 @@
 // config and keeps the old one if the new is bad, SIGUSR2 asks for fresh logins. Not SIGUSR1: Node
 // blocks that one when the image's --disable-sigusr1 keeps its inspector shut.
 
-import { ConfigError } from '../config/parse.ts';
+import { ConfigError } from '../config/problem.ts';
 import { ExchangeError } from '../core/errors.ts';
 import { scrub } from '../core/secret.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';

@@ -1,6 +1,6 @@
 // Prints what Vault needs for the exchanges of a config, as commands, JSON or HCL; or applies it.
 
-import { ConfigError } from '../config/parse.ts';
+import { ConfigError } from '../config/problem.ts';
 import { isFailure } from '../core/errors.ts';
 import { withoutControls } from '../core/secret.ts';
 import type { ExchangeSettings } from '../core/settings.ts';
@@ -37,7 +37,7 @@ Prints the vault commands that make Vault ready for the exchanges: mount, trust 
     const chosen = chosenExchanges(settings, flags);
     const exchanges = plannedExchanges(chosen, settings, await jwtLives(chosen, io));
     const { steps, warnings, problems } = planProvision(exchanges);
-    if (problems.length > 0) throw new ConfigError(problems);
+    if (problems.length > 0) throw new ConfigError(problems.map((message) => ({ message })));
     for (const warning of warnings) io.err(`warning: ${withoutControls(warning)}`);
     if (flags['apply'] === true) return applySetup(steps, exchanges, { flags, io });
     if (flags['json'] === true) io.out(JSON.stringify({ steps, warnings }, undefined, 2));

@@ -14,7 +14,7 @@ Exit code 2 and one line a problem otherwise.`,
   options: CONFIG_OPTION,
   async run(flags, io) {
     const { settings, origins } = await loadSettings(flags, io);
-    io.out(table(origins().map(({ path, value, origin }) => [path, oneLine(value), origin])));
+    io.out(table(origins().map(({ key, value, origin }) => [key, oneLine(value), origin])));
     const stated = plannedExchanges(settings.exchanges, settings).filter(({ setup }) => setup.stated);
     for (const warning of planProvision(stated).warnings) io.err(`warning: ${withoutControls(warning)}`);
     const count = settings.exchanges.length;

@@ -2,40 +2,41 @@
 
 import type { ListenAddress } from '../core/settings.ts';
 
-export interface Problem {
-  readonly problem: string;
+/** Why a value can't be used, as a clause after its key. */
+export interface InvalidValue {
+  readonly invalid: string;
 }
 
 /** @returns scheme://host[:port] without a trailing slash */
-export function parseVaultAddress(text: string, allowInsecureHttp: boolean): string | Problem {
+export function parseVaultAddress(text: string, allowInsecureHttp: boolean): string | InvalidValue {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-    return { problem: 'must be a URL such as https://vault.example.com:8200' };
+    return { invalid: 'must be a URL such as https://vault.example.com:8200' };
   }
-  if (url.username !== '' || url.password !== '') return { problem: 'must not hold credentials' };
+  if (url.username !== '' || url.password !== '') return { invalid: 'must not hold credentials' };
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
-    return { problem: 'must be scheme://host[:port] alone, without a path or query' };
+    return { invalid: 'must be scheme://host[:port] alone, without a path or query' };
   }
   if (url.protocol === 'http:' && !allowInsecureHttp && !isLoopback(url.hostname)) {
-    return { problem: 'http would send the JWT in the clear: use https, or set allow_insecure_http' };
+    return { invalid: 'http would send the JWT in the clear: use https, or set allow_insecure_http' };
   }
   return url.origin;
 }
 
 /** @returns the text itself: an issuer is compared to the letter */
-export function parseIssuerUrl(text: string): string | Problem {
+export function parseIssuerUrl(text: string): string | InvalidValue {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:'))
-    return { problem: 'must be a URL such as https://k8s-prod.oidc.pub' };
-  return url.username !== '' || url.password !== '' ? { problem: 'must not hold credentials' } : text;
+    return { invalid: 'must be a URL such as https://k8s-prod.oidc.pub' };
+  return url.username !== '' || url.password !== '' ? { invalid: 'must not hold credentials' } : text;
 }
 
 /** Parses host:port, with an IPv6 host in brackets; "localhost" is one address, not the several that a resolver may know. */
-export function parseListen(text: string): ListenAddress | Problem {
+export function parseListen(text: string): ListenAddress | InvalidValue {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   if (match === null || port > 65_535)
-    return { problem: 'must be host:port, such as "127.0.0.1:8275" or "[::1]:8275"' };
+    return { invalid: 'must be host:port, such as "127.0.0.1:8275" or "[::1]:8275"' };
   const host = match[1] ?? match[2] ?? '';
   return { host: host.toLowerCase() === 'localhost' ? '127.0.0.1' : host, port };
 }

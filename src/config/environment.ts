@@ -1,6 +1,7 @@
 // What the environment says: Vault's own variables, and the single exchange "default" that others can make without a file.
 // A set BAO_X counts before VAULT_X; an empty variable counts as none.
 
+import type { ConfigProblem } from './problem.ts';
 import type { ConfigFile, VaultFile } from './schema.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -58,9 +59,9 @@ export function withVaultVariables(
   return { file: { ...file, vault: vault as VaultFile }, variables };
 }
 
-/** The text of the config that VTS_* stand for, and a line for each variable that is missing. */
+/** Returns the text of the config that VTS_* stand for, and a problem for each variable that is missing. */
 export function environmentConfig(env: Environment): {
-  readonly missing: readonly string[];
+  readonly missing: readonly ConfigProblem[];
   readonly text: string;
   readonly variables: Variables;
 } {
@@ -79,7 +80,7 @@ export function environmentConfig(env: Environment): {
     part[last] = env[name];
   }
   return {
-    missing: absent.map(([name, what]) => `${name}: is required without --config (${what})`),
+    missing: absent.map(([name, what]) => ({ origin: name, message: `is required without --config (${what})` })),
     text: JSON.stringify(config),
     variables: EXCHANGE_VARIABLES,
   };

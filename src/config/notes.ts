@@ -1,34 +1,42 @@
 // What is noted while a config becomes settings: each default that is in force, and every problem.
 
-import type { Problem } from './address.ts';
+import type { InvalidValue } from './address.ts';
 import { parseDuration } from './duration.ts';
 import type { Origin } from './origins.ts';
+import { type ConfigProblem, keyOf } from './problem.ts';
+import { defaultAt } from './schema.ts';
 
 export interface Notes {
-  /** what nobody gave */
+  /** the defaults of members that the config leaves out */
   readonly defaults: Origin[];
-  readonly problems: string[];
+  readonly problems: ConfigProblem[];
 }
 
-/** The value in force; a default is noted, once for several exchanges that share it. */
-export function take<T extends string | number | boolean>(
-  path: string,
+/** Returns the value, or the schema's default, which is noted once for all exchanges that share it. */
+export function take<T extends string | number | boolean>(pointer: string, value: T | undefined, notes: Notes): T {
+  return takeOr(pointer, value, defaultAt(pointer) as T, notes);
+}
+
+/** The same for a default that depends on other members. */
+export function takeOr<T extends string | number | boolean>(
+  pointer: string,
   value: T | undefined,
   fallback: T,
   { defaults }: Notes,
 ): T {
-  if (value === undefined && !defaults.some((one) => one.path === path))
-    defaults.push({ path, value: String(fallback), origin: 'default' });
+  const key = keyOf(pointer);
+  if (value === undefined && !defaults.some((one) => one.key === key))
+    defaults.push({ key, value: String(fallback), origin: 'default' });
   return value ?? fallback;
 }
 
-/** In milliseconds. */
-export function duration(path: string, value: string | number | undefined, fallback: string, notes: Notes): number {
-  return orProblem(path, parseDuration(take<string | number>(path, value, fallback, notes)), notes) ?? 1000;
-}
+/** Returns milliseconds. */
+export const duration = (pointer: string, value: string | number | undefined, notes: Notes): number =>
+  orProblem(pointer, parseDuration(take<string | number>(pointer, value, notes)), notes) ?? 1000;
 
-export function orProblem<T>(path: string, outcome: T | Problem, { problems }: Notes): T | undefined {
-  if (typeof outcome !== 'object' || outcome === null || !('problem' in outcome)) return outcome as T;
-  problems.push(`${path}: ${outcome.problem}`);
+/** Returns a valid value; notes the problem of one that isn't. */
+export function orProblem<T>(pointer: string, outcome: T | InvalidValue, { problems }: Notes): T | undefined {
+  if (typeof outcome !== 'object' || outcome === null || !('invalid' in outcome)) return outcome as T;
+  problems.push({ pointer, message: outcome.invalid });
   return undefined;
 }

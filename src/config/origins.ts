@@ -1,10 +1,11 @@
 // Each value in force and where it came from, for people to look at.
 
 import type { Variables } from './environment.ts';
+import { keyOf } from './problem.ts';
 
 export interface Origin {
-  /** such as /exchanges/app/login/role */
-  readonly path: string;
+  /** such as exchanges.app.login.role */
+  readonly key: string;
   readonly value: string;
   /** "file", "default", or the variable that gave it */
   readonly origin: string;
@@ -12,22 +13,22 @@ export interface Origin {
 
 /** @param config what was given, by a file or by variables */
 export function originsOf(config: object, variables: Variables, defaults: readonly Origin[]): Origin[] {
-  const given = leavesOf('', config).map(({ path, value }) => {
-    const variable = variables[path];
-    return { path, value, origin: variable === undefined ? 'file' : `environment ${variable}` };
+  const given = leavesOf('', config).map(({ pointer, value }) => {
+    const variable = variables[pointer];
+    return { key: keyOf(pointer), value, origin: variable === undefined ? 'file' : `environment ${variable}` };
   });
-  return [...given, ...defaults].sort((a, b) => (a.path < b.path ? -1 : 1));
+  return [...given, ...defaults].sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
 interface Leaf {
-  readonly path: string;
+  readonly pointer: string;
   readonly value: string;
 }
 
 /** Returns the values of a config, each with its place. */
-export function leavesOf(path: string, value: unknown): Leaf[] {
-  if (path === '/$schema') return [];
+export function leavesOf(pointer: string, value: unknown): Leaf[] {
+  if (pointer === '/$schema') return [];
   const isText = Array.isArray(value) && value.every((one) => typeof one === 'string');
-  if (isText || typeof value !== 'object' || value === null) return [{ path, value: String(value) }];
-  return Object.entries(value).flatMap(([name, member]) => leavesOf(`${path}/${name}`, member));
+  if (isText || typeof value !== 'object' || value === null) return [{ pointer, value: String(value) }];
+  return Object.entries(value).flatMap(([name, member]) => leavesOf(`${pointer}/${name}`, member));
 }

@@ -1,36 +1,23 @@
-// From the text of a config file, and the environment beside it, to settings. Everything that is wrong is found at once,
-// each as one line with its place. Pure: the file is read by the caller, and the environment is handed in.
+// From the text of a config file, and the environment beside it, to settings. All problems are found at once.
+// Pure: the caller reads the file and hands in the environment.
 
 import { type JSONVisitor, printParseErrorCode, visit } from 'jsonc-parser';
 import { Check, Errors } from 'typebox/schema';
 import { Settings as Validation } from 'typebox/system';
-import { withoutControls } from '../core/secret.ts';
 import type { Settings } from '../core/settings.ts';
 import { type Environment, environmentConfig, type Variables, withVaultVariables } from './environment.ts';
 import type { Notes } from './notes.ts';
 import { type Origin, originsOf } from './origins.ts';
-import { describeViolations } from './problems.ts';
+import { ConfigError, type ConfigProblem } from './problem.ts';
 import { unprintableValues } from './rules.ts';
 import { type ConfigFile, ConfigSchema } from './schema.ts';
 import { buildSettings } from './settings.ts';
+import { problemsOf } from './violations.ts';
 
 export interface ParsedConfig {
   readonly settings: Settings;
   /** each value in force and where it came from, for people */
   origins(): readonly Origin[];
-}
-
-/** The config can't be used; `problems` has one line for each thing to mend. */
-export class ConfigError extends Error {
-  readonly problems: readonly string[];
-
-  constructor(problems: readonly string[]) {
-    // a key may hold anything; each problem stays one line, and tells a terminal nothing
-    const lines = problems.map(withoutControls);
-    super(lines.join('; '));
-    this.name = 'ConfigError';
-    this.problems = lines;
-  }
 }
 
 // every problem at once; an unknown key takes up two
@@ -45,31 +32,31 @@ interface Surroundings {
 
 /** @throws ConfigError naming every problem */
 export function parseConfig(text: string, { fileName, env, variables = {} }: Surroundings): ParsedConfig {
-  const syntax = findSyntaxProblems(text);
-  if (syntax.length > 0) throw new ConfigError(syntax.map((problem) => `${fileName}:${problem}`));
+  const refuse = (problems: readonly ConfigProblem[], given: Variables = variables): void => {
+    if (problems.length > 0) throw new ConfigError(problems.map((problem) => withOrigin(problem, fileName, given)));
+  };
+  refuse(findSyntaxProblems(text));
   const value: unknown = JSON.parse(text);
   if (!isConfigFile(value)) {
     const [, violations] = Errors(ConfigSchema, value);
-    const lines = describeViolations(ConfigSchema, violations);
-    // of very many unknown keys the list of violations holds only halves, which tell nothing by themselves
-    if (lines.length === 0) lines.push('/: has too many unknown keys to name one');
-    throw new ConfigError(lines.map((line) => placed(line, fileName, variables)));
+    const problems = problemsOf(ConfigSchema, violations);
+    // of very many unknown keys the list of violations holds only halves, which tell nothing
+    refuse(problems.length > 0 ? problems : [{ pointer: '', message: 'has too many unknown keys to name one' }]);
+    throw new TypeError('a config that the schema refuses has problems');
   }
   const { file, variables: ofVault } = withVaultVariables(value, env);
   const given = { ...variables, ...ofVault };
-  const unprintable = unprintableValues(file);
-  if (unprintable.length > 0) throw new ConfigError(unprintable.map((line) => placed(line, fileName, given)));
+  refuse(unprintableValues(file), given);
   const notes: Notes = { defaults: [], problems: [] };
   const settings = buildSettings(file, notes);
-  if (notes.problems.length > 0) throw new ConfigError(notes.problems.map((line) => placed(line, fileName, given)));
+  refuse(notes.problems, given);
   return { settings, origins: () => originsOf(file, given, notes.defaults) };
 }
 
-/** A problem, with whoever gave the value at its place: the variable, or the file. */
-function placed(problem: string, fileName: string, variables: Variables): string {
-  const place = problem.slice(0, problem.indexOf(': '));
-  const variable = variables[place];
-  return variable === undefined ? `${fileName}: ${problem}` : `${variable}${problem.slice(place.length)}`;
+/** A problem is in the file, or in the variable that gave the value. */
+function withOrigin(problem: ConfigProblem, fileName: string, variables: Variables): ConfigProblem {
+  const variable = problem.pointer === undefined ? undefined : variables[problem.pointer];
+  return variable === undefined ? { ...problem, origin: fileName } : { origin: variable, message: problem.message };
 }
 
 /** Strict: nothing is coerced, nothing silently dropped. */
@@ -82,26 +69,28 @@ export function configFromEnvironment(env: Environment): ParsedConfig {
   return parseConfig(text, { fileName: 'environment', env, variables });
 }
 
-/** Lines of "line:column: what": bad syntax, and keys that stand twice (JSON.parse would silently take the last). */
-function findSyntaxProblems(text: string): string[] {
-  const problems: string[] = [];
+/** Bad syntax, and keys that occur twice: JSON.parse would silently take the last. */
+function findSyntaxProblems(text: string): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
   const keys: Set<string>[] = [];
+  const add = (line: number, column: number, message: string) =>
+    problems.push({ position: { line: line + 1, column: column + 1 }, message });
   const visitor: JSONVisitor = {
     onObjectBegin: () => void keys.push(new Set()),
     onObjectEnd: () => void keys.pop(),
     onObjectProperty(name, _offset, _length, line, column) {
-      if (keys.at(-1)?.has(name)) problems.push(`${line + 1}:${column + 1}: duplicate key ${JSON.stringify(name)}`);
+      if (keys.at(-1)?.has(name)) add(line, column, `duplicate key ${JSON.stringify(name)}`);
       keys.at(-1)?.add(name);
     },
     onError(error, _offset, _length, line, column) {
-      problems.push(`${line + 1}:${column + 1}: not valid JSON (${printParseErrorCode(error)})`);
+      add(line, column, `not valid JSON (${printParseErrorCode(error)})`);
     },
   };
   try {
     visit(text, visitor, { disallowComments: true, allowTrailingComma: false });
   } catch (error) {
-    // it goes down by recursion, and so would whoever reads it after this
-    if (error instanceof RangeError) return ['1:1: nested too deep'];
+    // the visitor is recursive, and so is everything that reads the config after it
+    if (error instanceof RangeError) return [{ position: { line: 1, column: 1 }, message: 'nested too deep' }];
     throw error;
   }
   return problems.slice(0, 20);

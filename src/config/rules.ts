@@ -5,6 +5,7 @@ import { unprintableIn } from '../core/secret.ts';
 import type { Settings } from '../core/settings.ts';
 import { isLoopback } from './address.ts';
 import { leavesOf } from './origins.ts';
+import { type ConfigProblem, keyOf } from './problem.ts';
 import type { ConfigFile } from './schema.ts';
 
 /** Members that are texts of several lines. */
@@ -12,50 +13,51 @@ const OF_SEVERAL_LINES = /^\/exchanges\/[^/]+\/setup\/(?:policies\/|trust\/oidc_
 
 /**
  * A name, path, address or header value with a character that nobody sees is a mistake, and each place where it is used would
- * fail in its own way. @returns one line for each such value
+ * fail in its own way. @returns a problem for each such value
  */
-export function unprintableValues(config: object): string[] {
-  return leavesOf('', config).flatMap(({ path, value }) => {
-    const found = unprintableIn(OF_SEVERAL_LINES.test(path) ? value.replaceAll(/[\r\n\t]/g, ' ') : value);
-    return found === undefined ? [] : [`${path}: holds an unprintable character (${found}): remove it`];
+export function unprintableValues(config: object): ConfigProblem[] {
+  return leavesOf('', config).flatMap(({ pointer, value }) => {
+    const found = unprintableIn(OF_SEVERAL_LINES.test(pointer) ? value.replaceAll(/[\r\n\t]/g, ' ') : value);
+    return found === undefined ? [] : [{ pointer, message: `holds an unprintable character (${found}): remove it` }];
   });
 }
 
-/** @returns one line for each rule that is broken */
-export function crossRules(file: ConfigFile, settings: Settings): string[] {
+/** @returns a problem for each rule that is broken */
+export function crossRules(file: ConfigFile, settings: Settings): ConfigProblem[] {
   return [...pathRules(settings), ...listenRules(file, settings)];
 }
 
-function pathRules({ exchanges }: Settings): string[] {
-  const problems: string[] = [];
+function pathRules({ exchanges }: Settings): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
   const sources = new Map(
     exchanges.flatMap(({ name, source }) => (source.kind === 'file' ? [[normalize(source.path), name]] : [])),
   );
   const taken = new Map<string, string>();
   for (const { name, sinks } of exchanges) {
     for (const [index, sink] of sinks.entries()) {
-      const at = `/exchanges/${name}/sinks/${index}/file/path`;
+      const pointer = `/exchanges/${name}/sinks/${index}/file/path`;
+      const add = (message: string) => problems.push({ pointer, message });
       const path = normalize(sink.path);
       const first = taken.get(path);
-      if (sources.has(path)) problems.push(`${at}: is the JWT's file of exchange ${sources.get(path)}`);
-      else if (first !== undefined) problems.push(`${at}: is written by ${first} too`);
-      else if (!/^\/.+\/[^/]+$/.test(path)) problems.push(`${at}: must be a file in a directory of its own, not in /`);
-      taken.set(path, `/exchanges/${name}/sinks/${index}`);
+      if (sources.has(path)) add(`is the JWT's file of exchange ${sources.get(path)}`);
+      else if (first !== undefined) add(`is written by ${first} too`);
+      else if (!/^\/.+\/[^/]+$/.test(path)) add('must be a file in a directory of its own, not in /');
+      taken.set(path, keyOf(`/exchanges/${name}/sinks/${index}`));
     }
   }
   return problems;
 }
 
-function listenRules(file: ConfigFile, { api, ops }: Settings): string[] {
-  const problems: string[] = [];
+function listenRules(file: ConfigFile, { api, ops }: Settings): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
   const guarded = file.api?.allow_non_loopback === true && api.callerTokenFile !== undefined;
   if (!isLoopback(api.listen.host) && !guarded) {
-    problems.push(
-      '/api/listen: hands out tokens off loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
-    );
+    const message =
+      'hands out tokens off loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1';
+    problems.push({ pointer: '/api/listen', message });
   }
   if (api.listen.port === ops.listen.port && api.listen.port !== 0 && isSameHost(api.listen.host, ops.listen.host))
-    problems.push('/ops/listen: is the address of api.listen');
+    problems.push({ pointer: '/ops/listen', message: 'is the address of api.listen' });
   return problems;
 }
 

@@ -1,15 +1,15 @@
 // The config file's one schema: what may stand in it, of which type, and what it means. The published JSON Schema and the
-// strict validation both come from here. Rules that a schema can't say are in config-rules.ts.
+// strict validation both come from here. Rules that a schema can't express are in settings.ts and rules.ts.
 
 import Type, { type Static } from 'typebox';
 
 const strict = { additionalProperties: false } as const;
 const text = (description: string) => Type.String({ minLength: 1, description });
 const path = (description: string) => Type.String({ pattern: '^/.+', description: `${description}; an absolute path` });
-const duration = (description: string, fallback: string) =>
+const duration = (description: string, fallback?: string) =>
   Type.Union([Type.String(), Type.Integer()], {
     description: `${description}: a duration such as "90s" or "1h30m", or whole seconds`,
-    default: fallback,
+    ...(fallback === undefined ? {} : { default: fallback }),
   });
 const flag = (description: string) => Type.Boolean({ description, default: false });
 /** Variants have one key each, so that an error names the very field. */
@@ -84,8 +84,7 @@ const Sink = Type.Object(
           mode: Type.Optional(
             Type.String({
               pattern: '^0?[0-7]{3}$',
-              description: 'permission bits in octal',
-              default: '0600, or 0640 with gid',
+              description: 'permission bits in octal; unset: 0600, or 0640 with gid',
             }),
           ),
           uid: Type.Optional(Type.Integer({ minimum: 0, description: 'owner; unset: the sidecar itself' })),
@@ -136,7 +135,7 @@ const Setup = Type.Object(
           ),
           token_policies: Type.Optional(Type.Array(text('a policy'), { description: 'what the token may do' })),
           token_ttl: Type.Optional(duration('the lease of a token', '1h')),
-          token_max_ttl: Type.Optional(duration('how long a token can be renewed', "Vault's own")),
+          token_max_ttl: Type.Optional(duration("how long a token can be renewed; unset: Vault's own limit")),
         },
         { ...strict, description: 'auth/<mount>/role/<role>' },
       ),
@@ -157,7 +156,9 @@ const Exchange = Type.Object(
     source: Source,
     login: Type.Object(
       {
-        mount: Type.Optional(text('path of the jwt auth method, without auth/; default jwt')),
+        mount: Type.Optional(
+          Type.String({ minLength: 1, description: 'path of the jwt auth method, without auth/', default: 'jwt' }),
+        ),
         role: text('the role to log in to'),
         namespace: Type.Optional(text("namespace of this login, where it isn't the Vault's")),
       },
@@ -247,4 +248,19 @@ export type ExchangeFile = Static<typeof Exchange>;
 /** The JSON Schema (draft 2020-12) as it is published. */
 export function configJsonSchema(): object {
   return { $schema: 'https://json-schema.org/draft/2020-12/schema', ...ConfigSchema };
+}
+
+/** Returns the default of the member at a JSON Pointer into a config. */
+export function defaultAt(pointer: string): unknown {
+  let schema: Subschema | undefined = ConfigSchema as unknown as Subschema;
+  for (const name of pointer.split('/').slice(1))
+    schema = schema?.properties?.[name] ?? Object.values(schema?.patternProperties ?? {})[0] ?? schema?.items;
+  return schema?.default;
+}
+
+interface Subschema {
+  readonly properties?: Readonly<Record<string, Subschema>>;
+  readonly patternProperties?: Readonly<Record<string, Subschema>>;
+  readonly items?: Subschema;
+  readonly default?: unknown;
 }

@@ -1,9 +1,10 @@
 // From a config that fits the schema to settings in the code's own units, with the defaults. Rules that span several members
-// are in config-rules.ts.
+// are in rules.ts.
 
 import type { ExchangeSettings, FileSinkSettings, ListenAddress, Settings, VaultSettings } from '../core/settings.ts';
 import { parseListen, parseVaultAddress } from './address.ts';
-import { duration, type Notes, orProblem, take } from './notes.ts';
+import { duration, type Notes, orProblem, take, takeOr } from './notes.ts';
+import { keyOf } from './problem.ts';
 import { crossRules } from './rules.ts';
 import type { ConfigFile, ExchangeFile, VaultFile } from './schema.ts';
 import { buildSetup } from './setup.ts';
@@ -15,14 +16,14 @@ export function buildSettings(file: ConfigFile, notes: Notes): Settings {
   const settings: Settings = {
     exchanges,
     api: {
-      listen: listen('/api/listen', file.api?.listen, '127.0.0.1:8275', notes),
+      listen: listen('/api/listen', file.api?.listen, notes),
       ...(file.api?.caller_token_file ? { callerTokenFile: file.api.caller_token_file } : {}),
     },
     ops: {
-      listen: listen('/ops/listen', file.ops?.listen, '127.0.0.1:8276', notes),
-      nodeMetrics: take('/ops/node_metrics', file.ops?.node_metrics, false, notes),
+      listen: listen('/ops/listen', file.ops?.listen, notes),
+      nodeMetrics: take('/ops/node_metrics', file.ops?.node_metrics, notes),
     },
-    log: { level: take('/log/level', file.log?.level, 'info', notes) },
+    log: { level: take('/log/level', file.log?.level, notes) },
     setup: Object.fromEntries(
       Object.entries(file.exchanges).map(([name, one]) => [name, buildSetup(`/exchanges/${name}/setup`, one, notes)]),
     ),
@@ -41,16 +42,23 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
   const at = `/exchanges/${name}`;
   const vault = buildVault(at, one, context);
   const namespace = one.login.namespace ?? vault.namespace;
-  const mount = take(`${at}/login/mount`, one.login.mount, 'jwt', notes).replace(/^\/+|\/+$/g, '');
+  const mount = take(`${at}/login/mount`, one.login.mount, notes).replace(/^\/+|\/+$/g, '');
   if (mount === '' || mount.startsWith('auth/') || mount.includes('//'))
-    notes.problems.push(`${at}/login/mount: must be the mount's path without "auth/", such as "jwt"`);
+    notes.problems.push({
+      pointer: `${at}/login/mount`,
+      message: 'must be the mount\'s path without "auth/", such as "jwt"',
+    });
   else if (hasDotSegment(mount))
-    notes.problems.push(`${at}/login/mount: must not have "." or ".." between slashes: another path would be asked`);
+    notes.problems.push({
+      pointer: `${at}/login/mount`,
+      message: 'must not have "." or ".." between slashes: another path would be asked',
+    });
   checkNamespace(`${at}/login/namespace`, one.login.namespace, notes);
   if (!ROLE_NAME.test(one.login.role))
-    notes.problems.push(
-      `${at}/login/role: must be letters, digits, "_", "-" and ".", with none of the last two at an end`,
-    );
+    notes.problems.push({
+      pointer: `${at}/login/role`,
+      message: 'must be letters, digits, "_", "-" and ".", with none of the last two at an end',
+    });
   return {
     name,
     vault,
@@ -61,8 +69,8 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
       ...(namespace === undefined ? {} : { namespace }),
     },
     expect: one.expect ?? {},
-    onNewJwt: take(`${at}/on_new_jwt`, one.on_new_jwt, 'login', notes),
-    onStop: take(`${at}/on_stop`, one.on_stop, 'keep', notes),
+    onNewJwt: take(`${at}/on_new_jwt`, one.on_new_jwt, notes),
+    onStop: take(`${at}/on_stop`, one.on_stop, notes),
     sinks: (one.sinks ?? []).flatMap((sink, index) =>
       sink.file ? [buildFileSink(`${at}/sinks/${index}/file`, sink.file, notes)] : [],
     ),
@@ -87,31 +95,37 @@ function buildVault(at: string, one: ExchangeFile, { file, notes }: Context): Va
   checkNamespace(place('namespace'), vault.namespace, notes);
   for (const [index, host] of (vault.redirect_hosts ?? []).entries()) {
     if (!/^[^\s/@?#]+$/.test(host))
-      notes.problems.push(`${place('redirect_hosts')}/${index}: must be host or host:port, such as "vault-1:8200"`);
+      notes.problems.push({
+        pointer: `${place('redirect_hosts')}/${index}`,
+        message: 'must be host or host:port, such as "vault-1:8200"',
+      });
   }
   const { tls = {} } = vault;
   if ((tls.client_cert_file === undefined) !== (tls.client_key_file === undefined)) {
-    notes.problems.push(`${place('tls')}: client_cert_file and client_key_file go together`);
+    notes.problems.push({ pointer: place('tls'), message: 'client_cert_file and client_key_file go together' });
   }
   const address =
     vault.address === undefined
       ? undefined
       : orProblem(place('address'), parseVaultAddress(vault.address, vault.allow_insecure_http === true), notes);
   if (vault.address === undefined)
-    notes.problems.push(`/vault/address: is required, here, in ${at}/vault or as VAULT_ADDR`);
+    notes.problems.push({
+      pointer: '/vault/address',
+      message: `is required, here, in ${keyOf(`${at}/vault`)} or as VAULT_ADDR`,
+    });
   return {
     address: address ?? '',
     ...(vault.namespace === undefined || vault.namespace === 'root' ? {} : { namespace: vault.namespace }),
     tls: tlsSettings(tls),
-    timeoutMs: bounded(place('timeout'), duration(place('timeout'), vault.timeout, '15s', notes), notes),
+    timeoutMs: bounded(place('timeout'), duration(place('timeout'), vault.timeout, notes), notes),
     redirectHosts: vault.redirect_hosts ?? [],
-    useProxyEnv: take(place('use_proxy_env'), vault.use_proxy_env, false, notes),
+    useProxyEnv: take(place('use_proxy_env'), vault.use_proxy_env, notes),
   };
 }
 
 /** Longer than any answer takes, and shorter than any lease. */
-function bounded(path: string, timeoutMs: number, { problems }: Notes): number {
-  if (timeoutMs > LONGEST_TIMEOUT_MS) problems.push(`${path}: must be at most 10m`);
+function bounded(pointer: string, timeoutMs: number, { problems }: Notes): number {
+  if (timeoutMs > LONGEST_TIMEOUT_MS) problems.push({ pointer, message: 'must be at most 10m' });
   return timeoutMs;
 }
 
@@ -126,22 +140,23 @@ const merged = (under: VaultFile, over: VaultFile): VaultFile => ({
 type FileSinkFile = NonNullable<NonNullable<ExchangeFile['sinks']>[number]['file']>;
 
 function buildFileSink(at: string, sink: FileSinkFile, notes: Notes): FileSinkSettings {
-  const mode = Number.parseInt(take(`${at}/mode`, sink.mode, sink.gid === undefined ? '0600' : '0640', notes), 8);
+  const mode = Number.parseInt(takeOr(`${at}/mode`, sink.mode, sink.gid === undefined ? '0600' : '0640', notes), 8);
   if ((mode & 0o007) !== 0 && sink.allow_world_readable !== true) {
-    notes.problems.push(
-      `${at}/mode: would let everybody at the token: take the last digit to 0, or set allow_world_readable`,
-    );
+    notes.problems.push({
+      pointer: `${at}/mode`,
+      message: 'makes the token world-readable: set the last digit to 0, or set allow_world_readable',
+    });
   }
   return {
     kind: 'file',
     path: sink.path,
     mode,
-    format: take(`${at}/format`, sink.format, 'raw', notes),
+    format: take(`${at}/format`, sink.format, notes),
     ...(sink.uid === undefined ? {} : { uid: sink.uid }),
     ...(sink.gid === undefined ? {} : { gid: sink.gid }),
   };
 }
 
-function listen(path: string, value: string | undefined, fallback: string, notes: Notes): ListenAddress {
-  return orProblem(path, parseListen(take(path, value, fallback, notes)), notes) ?? { host: '127.0.0.1', port: 0 };
+function listen(pointer: string, value: string | undefined, notes: Notes): ListenAddress {
+  return orProblem(pointer, parseListen(take(pointer, value, notes)), notes) ?? { host: '127.0.0.1', port: 0 };
 }

@@ -2,16 +2,15 @@
 
 import type { SetupSettings } from '../core/settings.ts';
 import { parseIssuerUrl } from './address.ts';
-import { duration, type Notes, orProblem } from './notes.ts';
-import type { ExchangeFile } from './schema.ts';
-
-const HOUR_MS = 3_600_000;
+import { parseDuration } from './duration.ts';
+import { type Notes, orProblem } from './notes.ts';
+import { defaultAt, type ExchangeFile } from './schema.ts';
 
 export function buildSetup(at: string, { setup, expect = {} }: ExchangeFile, notes: Notes): SetupSettings {
   const stated = setup !== undefined;
   const { trust = {}, role = {}, policies = {} } = setup ?? {};
   if (trust.jwks_url !== undefined && trust.oidc_discovery_url !== undefined)
-    notes.problems.push(`${at}/trust: must have at most one of oidc_discovery_url, jwks_url`);
+    notes.problems.push({ pointer: `${at}/trust`, message: 'must have at most one of oidc_discovery_url, jwks_url' });
   for (const member of ['oidc_discovery_url', 'jwks_url'] as const) {
     const url = trust[member];
     if (url !== undefined) orProblem(`${at}/trust/${member}`, parseIssuerUrl(url), notes);
@@ -20,13 +19,13 @@ export function buildSetup(at: string, { setup, expect = {} }: ExchangeFile, not
   const boundIssuer = trust.bound_issuer ?? expect.issuer ?? discoveryUrl;
   const audiences = role.bound_audiences ?? (expect.audience === undefined ? undefined : [expect.audience]);
   const subject = role.bound_subject ?? expect.subject;
-  const ttlMs = role.token_ttl === undefined ? HOUR_MS : duration(`${at}/role/token_ttl`, role.token_ttl, '1h', notes);
-  const maxTtlMs =
-    role.token_max_ttl === undefined
-      ? undefined
-      : duration(`${at}/role/token_max_ttl`, role.token_max_ttl, '1h', notes);
+  // defaults of the setup aren't noted: the daemon has no use for them
+  const given = (member: string, value: string | number) =>
+    orProblem(`${at}/role/${member}`, parseDuration(value), notes) ?? 1000;
+  const ttlMs = given('token_ttl', role.token_ttl ?? (defaultAt(`${at}/role/token_ttl`) as string));
+  const maxTtlMs = role.token_max_ttl === undefined ? undefined : given('token_max_ttl', role.token_max_ttl);
   if (maxTtlMs !== undefined && maxTtlMs < ttlMs)
-    notes.problems.push(`${at}/role/token_max_ttl: must not be less than token_ttl`);
+    notes.problems.push({ pointer: `${at}/role/token_max_ttl`, message: 'must not be less than token_ttl' });
   const hasClaims = Object.keys(role.bound_claims ?? {}).length > 0;
   return {
     stated,
@@ -37,7 +36,7 @@ export function buildSetup(at: string, { setup, expect = {} }: ExchangeFile, not
       ...(trust.oidc_discovery_ca_pem === undefined ? {} : { caPem: trust.oidc_discovery_ca_pem }),
     },
     role: {
-      userClaim: role.user_claim ?? 'sub',
+      userClaim: role.user_claim ?? (defaultAt(`${at}/role/user_claim`) as string),
       ...(audiences === undefined ? {} : { boundAudiences: audiences }),
       ...(subject === undefined ? {} : { boundSubject: subject }),
       ...(role.bound_claims === undefined || !hasClaims ? {} : { boundClaims: role.bound_claims }),

@@ -9,8 +9,6 @@ import { checkNamespace, ROLE_NAME } from './vault-names.ts';
 type SourceFile = ExchangeFile['source'];
 type IdentityFile = NonNullable<SourceFile['vault_identity']>;
 
-const IDENTITY_TIMEOUT_MS = 15_000;
-
 /** @param vaultOf the Vault of another exchange, in whose namespace it logs in; undefined if there is no such exchange */
 export function buildSource(
   at: string,
@@ -20,9 +18,9 @@ export function buildSource(
   if (source.env !== undefined) return { kind: 'env', name: source.env.name };
   if (source.vault_identity !== undefined)
     return buildIdentity(`${at}/vault_identity`, source.vault_identity, { notes, vaultOf });
-  const pollIntervalMs = duration(`${at}/file/poll_interval`, source.file?.poll_interval, '10s', notes);
+  const pollIntervalMs = duration(`${at}/file/poll_interval`, source.file?.poll_interval, notes);
   if (pollIntervalMs < 1000 || pollIntervalMs > 3_600_000)
-    notes.problems.push(`${at}/file/poll_interval: must be between 1s and 1h`);
+    notes.problems.push({ pointer: `${at}/file/poll_interval`, message: 'must be between 1s and 1h' });
   return { kind: 'file', path: source.file?.path ?? '', pollIntervalMs };
 }
 
@@ -34,15 +32,27 @@ function buildIdentity(
   const { token_file: file, exchange, address, namespace, tls, role } = identity;
   checkNamespace(`${at}/namespace`, namespace, notes);
   if (!ROLE_NAME.test(role))
-    notes.problems.push(`${at}/role: must be letters, digits, "_", "-" and ".", with none of the last two at an end`);
+    notes.problems.push({
+      pointer: `${at}/role`,
+      message: 'must be letters, digits, "_", "-" and ".", with none of the last two at an end',
+    });
   if ((file === undefined) === (exchange === undefined))
-    notes.problems.push(`${at}: must have exactly one of token_file, exchange`);
-  if (file !== undefined && address === undefined) notes.problems.push(`${at}/address: is required with token_file`);
+    notes.problems.push({ pointer: at, message: 'must have exactly one of token_file, exchange' });
+  if (file !== undefined && address === undefined)
+    notes.problems.push({ pointer: `${at}/address`, message: 'is required with token_file' });
   const known = exchange === undefined ? undefined : vaultOf(exchange);
   if (exchange !== undefined && known === undefined)
-    notes.problems.push(`${at}/exchange: must name another exchange, with a source that is no vault_identity`);
+    notes.problems.push({
+      pointer: `${at}/exchange`,
+      message: 'must name another exchange, with a source that is no vault_identity',
+    });
   const own = address === undefined ? undefined : orProblem(`${at}/address`, parseVaultAddress(address, false), notes);
-  const blank = { tls: {}, timeoutMs: IDENTITY_TIMEOUT_MS, redirectHosts: [], useProxyEnv: false };
+  const blank = {
+    tls: {},
+    timeoutMs: duration('/vault/timeout', undefined, { ...notes, defaults: [] }),
+    redirectHosts: [],
+    useProxyEnv: false,
+  };
   const vault = own === undefined ? known : { ...blank, address: own, tls: tlsSettings(tls ?? {}) };
   return {
     kind: 'vault-identity',

@@ -9,9 +9,12 @@ export const ROLE_NAME = /^\w(?:[\w.-]*\w)?$/;
 export const hasDotSegment = (path: string): boolean => path.split('/').some((segment) => /^\.\.?$/.test(segment));
 
 /** It travels in a header, which carries ASCII. */
-export function checkNamespace(at: string, namespace: string | undefined, { problems }: Notes): void {
+export function checkNamespace(pointer: string, namespace: string | undefined, { problems }: Notes): void {
   if (namespace === undefined) return;
   if (!/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(namespace))
-    problems.push(`${at}: must be a namespace's path in ASCII, without spaces at its ends, such as "team-a/dev"`);
-  else if (hasDotSegment(namespace)) problems.push(`${at}: must not have "." or ".." between slashes`);
+    problems.push({
+      pointer,
+      message: 'must be a namespace\'s path in ASCII, without spaces at its ends, such as "team-a/dev"',
+    });
+  else if (hasDotSegment(namespace)) problems.push({ pointer, message: 'must not have "." or ".." between slashes' });
 }

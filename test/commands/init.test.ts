@@ -116,7 +116,7 @@ const MISTAKES: readonly (readonly [Flags, RegExp])[] = [
   [{ argument: 'gitlab', issuer: 'i', project: 'g/p', namespace: 'n', ...VAULT }, /^init gitlab has no --namespace$/],
   [
     { argument: 'gitlab', issuer: 'i', project: 'g/p', 'vault-address': 'vault' },
-    /\/vault\/address: must be a URL such as/,
+    /vault\.address: must be a URL such as/,
   ],
 ];
 

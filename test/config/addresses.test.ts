@@ -59,26 +59,26 @@ test('http to any other host is refused, however much like loopback its name loo
   for (const host of ELSEWHERE) {
     assert.deepEqual(
       problemsOf(withVault({ address: `http://${host}:8200` })),
-      [`config.json: /vault/address: ${REFUSED}`],
+      [`config.json: vault.address: ${REFUSED}`],
       host,
     );
     assert.deepEqual(problemsOf(withVault({ address: `https://${host}:8200` })), [], host);
   }
   // credentials or a path that read like loopback
   for (const address of ['http://127.0.0.1@evil.example', 'http://localhost:80@evil.example'])
-    assert.deepEqual(problemsOf(withVault({ address })), ['config.json: /vault/address: must not hold credentials']);
+    assert.deepEqual(problemsOf(withVault({ address })), ['config.json: vault.address: must not hold credentials']);
 });
 
 test("http is refused at an exchange's own Vault, from a variable, and at the Vault that issues (B3)", () => {
   const address = 'http://127.evil.example';
   const own = { ...BASE, exchanges: { app: { ...APP, vault: { address } } } };
-  assert.deepEqual(problemsOf(own), [`config.json: /exchanges/app/vault/address: ${REFUSED}`]);
+  assert.deepEqual(problemsOf(own), [`config.json: exchanges.app.vault.address: ${REFUSED}`]);
   const shared = problemsOf({ exchanges: { app: APP } }, { VAULT_ADDR: address });
   assert.deepEqual(shared, [`VAULT_ADDR: ${REFUSED}`]);
   // allow_insecure_http of another Vault doesn't count here
   const source = { vault_identity: { role: 'r', token_file: '/t', address } };
   assert.deepEqual(problemsOf({ ...withApp({ source }), vault: { address: 'https://v', allow_insecure_http: true } }), [
-    `config.json: /exchanges/app/source/vault_identity/address: ${REFUSED}`,
+    `config.json: exchanges.app.source.vault_identity.address: ${REFUSED}`,
   ]);
 });
 
@@ -91,7 +91,7 @@ test('what is no bare address is refused, and nothing of it is quoted (B14)', ()
     ['https://:canary@vault', 'must not hold credentials'],
     ['ftp://canary', 'must be a URL such as https://vault.example.com:8200'],
   ])
-    assert.deepEqual(problemsOf(withVault({ address })), [`config.json: /vault/address: ${problem}`]);
+    assert.deepEqual(problemsOf(withVault({ address })), [`config.json: vault.address: ${problem}`]);
 });
 
 test('the token API listens on loopback alone, whatever looks like it (B8)', () => {

@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseDuration } from '../../src/config/duration.ts';
-import { ConfigError, configFromEnvironment } from '../../src/config/parse.ts';
+import { configFromEnvironment } from '../../src/config/parse.ts';
+import { ConfigError } from '../../src/config/problem.ts';
 import { configJsonSchema } from '../../src/config/schema.ts';
 import { APP, BASE, memberNames, parse, problemsOf, withApp, withSink, withVault } from '../support/configs.ts';
 
@@ -14,239 +15,239 @@ const DURATION = 'must be a duration such as "90s" or "1h30m", or whole seconds'
 /** [what is wrong, the config, the exact line] */
 const CASES: readonly (readonly [string, unknown, string])[] = [
   ['bad syntax (B1)', '{\n  "vault": }', 'config.json:2:12: not valid JSON (ValueExpected)'],
-  ['an unknown key (B2)', { ...BASE, vautl: {} }, 'config.json: /vautl: unknown key'],
+  ['an unknown key (B2)', { ...BASE, vautl: {} }, 'config.json: vautl: unknown key'],
   [
     'more unknown keys than are told (B2)',
     { ...BASE, ...Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`key${index}`, 1])) },
-    'config.json: /: has too many unknown keys to name one',
+    'config.json: has too many unknown keys to name one',
   ],
   [
     'an unknown key inside (B2)',
     withApp({ login: { role: 'app', rol: 'x' } }),
-    'config.json: /exchanges/app/login/rol: unknown key',
+    'config.json: exchanges.app.login.rol: unknown key',
   ],
-  ['a wrong type (B2)', withApp({ login: { role: 7 } }), 'config.json: /exchanges/app/login/role: must be a string'],
+  ['a wrong type (B2)', withApp({ login: { role: 7 } }), 'config.json: exchanges.app.login.role: must be a string'],
   ['a duplicate key (B2)', '{"exchanges": {},\n "exchanges": {}}', 'config.json:2:2: duplicate key "exchanges"'],
-  ['an empty role', withApp({ login: { role: '' } }), 'config.json: /exchanges/app/login/role: must not be empty'],
-  ['a role left out', withApp({ login: {} }), 'config.json: /exchanges/app/login/role: is required'],
+  ['an empty role', withApp({ login: { role: '' } }), 'config.json: exchanges.app.login.role: must not be empty'],
+  ['a role left out', withApp({ login: {} }), 'config.json: exchanges.app.login.role: is required'],
   [
     'a mount with auth/',
     withApp({ login: { role: 'app', mount: 'auth/jwt' } }),
-    'config.json: /exchanges/app/login/mount: must be the mount\'s path without "auth/", such as "jwt"',
+    'config.json: exchanges.app.login.mount: must be the mount\'s path without "auth/", such as "jwt"',
   ],
   [
     'a mount with an empty part',
     withApp({ login: { role: 'app', mount: 'ci//gitlab' } }),
-    'config.json: /exchanges/app/login/mount: must be the mount\'s path without "auth/", such as "jwt"',
+    'config.json: exchanges.app.login.mount: must be the mount\'s path without "auth/", such as "jwt"',
   ],
   ...['..', 'a/../b', './a', 'a/.'].map(
     (mount) =>
       [
         `a mount that leads elsewhere: ${mount}`,
         withApp({ login: { role: 'app', mount } }),
-        'config.json: /exchanges/app/login/mount: must not have "." or ".." between slashes: another path would be asked',
+        'config.json: exchanges.app.login.mount: must not have "." or ".." between slashes: another path would be asked',
       ] as const,
   ),
   [
     'a namespace that leads elsewhere',
     withVault({ namespace: 'team/../other' }),
-    'config.json: /vault/namespace: must not have "." or ".." between slashes',
+    'config.json: vault.namespace: must not have "." or ".." between slashes',
   ],
   ...['équipe/a', ' team'].map(
     (namespace) =>
       [
         `a namespace that no header carries: ${namespace}`,
         withApp({ login: { role: 'app', namespace } }),
-        'config.json: /exchanges/app/login/namespace: must be a namespace\'s path in ASCII, without spaces at its ends, such as "team-a/dev"',
+        'config.json: exchanges.app.login.namespace: must be a namespace\'s path in ASCII, without spaces at its ends, such as "team-a/dev"',
       ] as const,
   ),
   [
     'a role of the issuing Vault that leads elsewhere',
     withApp({ source: { vault_identity: { address: 'https://v', token_file: '/t/t', role: '..' } } }),
-    'config.json: /exchanges/app/source/vault_identity/role: must be letters, digits, "_", "-" and ".", with none of the last two at an end',
+    'config.json: exchanges.app.source.vault_identity.role: must be letters, digits, "_", "-" and ".", with none of the last two at an end',
   ],
   [
     'a namespace of the issuing Vault that no header carries',
     withApp({ source: { vault_identity: { address: 'https://v', token_file: '/t/t', role: 'r', namespace: 'é' } } }),
-    'config.json: /exchanges/app/source/vault_identity/namespace: must be a namespace\'s path in ASCII, without spaces at its ends, such as "team-a/dev"',
+    'config.json: exchanges.app.source.vault_identity.namespace: must be a namespace\'s path in ASCII, without spaces at its ends, such as "team-a/dev"',
   ],
   ...['https://vault-1:8200', 'a b', 'vault-1/x'].map(
     (host) =>
       [
         `a redirect host that is none: ${host}`,
         withVault({ redirect_hosts: ['vault-0', host] }),
-        'config.json: /vault/redirect_hosts/1: must be host or host:port, such as "vault-1:8200"',
+        'config.json: vault.redirect_hosts[1]: must be host or host:port, such as "vault-1:8200"',
       ] as const,
   ),
   [
     'a role that Vault has no name for',
     withApp({ login: { role: 'team/app' } }),
-    'config.json: /exchanges/app/login/role: must be letters, digits, "_", "-" and ".", with none of the last two at an end',
+    'config.json: exchanges.app.login.role: must be letters, digits, "_", "-" and ".", with none of the last two at an end',
   ],
   [
     'a maximum below the lease',
     withApp({ setup: { role: { token_ttl: '2h', token_max_ttl: '1h' } } }),
-    'config.json: /exchanges/app/setup/role/token_max_ttl: must not be less than token_ttl',
+    'config.json: exchanges.app.setup.role.token_max_ttl: must not be less than token_ttl',
   ],
   [
     'a bound claim that is no text',
     withApp({ setup: { role: { bound_claims: { admin: true } } } }),
-    'config.json: /exchanges/app/setup/role/bound_claims/admin: must be a text, or a list of texts',
+    'config.json: exchanges.app.setup.role.bound_claims.admin: must be a text, or a list of texts',
   ],
   [
     "a policy's name in capitals",
     withApp({ setup: { policies: { App: 'x' } } }),
-    'config.json: /exchanges/app/setup/policies/App: a policy\'s name is lower-case letters, digits, "-", "_" and "."',
+    'config.json: exchanges.app.setup.policies.App: a policy\'s name is lower-case letters, digits, "-", "_" and "."',
   ],
   [
     'two names of one address',
     { ...BASE, api: { listen: 'localhost:1' }, ops: { listen: '127.0.0.1:1' } },
-    'config.json: /ops/listen: is the address of api.listen',
+    'config.json: ops.listen: is the address of api.listen',
   ],
-  ['no exchange', { ...BASE, exchanges: {} }, 'config.json: /exchanges: must name at least one exchange'],
+  ['no exchange', { ...BASE, exchanges: {} }, 'config.json: exchanges: must name at least one exchange'],
   [
     'an exchange with a bad name',
     { ...BASE, exchanges: { 'My App': APP } },
-    'config.json: /exchanges/My App: a name is lower-case letters, digits, "-" and "_", 63 at most',
+    'config.json: exchanges["My App"]: a name is lower-case letters, digits, "-" and "_", 63 at most',
   ],
   [
     'no source',
     withApp({ source: {} }),
-    'config.json: /exchanges/app/source: must have exactly one of "file", "env", "vault_identity"',
+    'config.json: exchanges.app.source: must have exactly one of "file", "env", "vault_identity"',
   ],
   [
     'two sources',
     withApp({ source: { file: { path: '/a/b' }, env: { name: 'X' } } }),
-    'config.json: /exchanges/app/source: must have exactly one of "file", "env", "vault_identity"',
+    'config.json: exchanges.app.source: must have exactly one of "file", "env", "vault_identity"',
   ],
   [
     'an identity token from nobody',
     withApp({ source: { vault_identity: { role: 'r' } } }),
-    'config.json: /exchanges/app/source/vault_identity: must have exactly one of token_file, exchange',
+    'config.json: exchanges.app.source.vault_identity: must have exactly one of token_file, exchange',
   ],
   [
     'an identity token from nowhere',
     withApp({ source: { vault_identity: { role: 'r', token_file: '/t' } } }),
-    'config.json: /exchanges/app/source/vault_identity/address: is required with token_file',
+    'config.json: exchanges.app.source.vault_identity.address: is required with token_file',
   ],
   [
     'an identity token by a token of its own',
     withApp({ source: { vault_identity: { role: 'r', exchange: 'app' } } }),
-    'config.json: /exchanges/app/source/vault_identity/exchange: must name another exchange, with a source that is no vault_identity',
+    'config.json: exchanges.app.source.vault_identity.exchange: must name another exchange, with a source that is no vault_identity',
   ],
   [
     'a relative path',
     withApp({ source: { file: { path: 'token' } } }),
-    'config.json: /exchanges/app/source/file/path: must be an absolute path',
+    'config.json: exchanges.app.source.file.path: must be an absolute path',
   ],
   [
     'an unknown choice',
     withApp({ on_stop: 'delete' }),
-    'config.json: /exchanges/app/on_stop: must be one of "keep", "revoke"',
+    'config.json: exchanges.app.on_stop: must be one of "keep", "revoke"',
   ],
   [
     'an address as a server name',
     withVault({ tls: { server_name: '10.0.0.1' } }),
-    'config.json: /vault/tls/server_name: must be a host name, not an address',
+    'config.json: vault.tls.server_name: must be a host name, not an address',
   ],
   [
     'http off loopback (B3)',
     withVault({ address: 'http://vault:8200' }),
-    'config.json: /vault/address: http would send the JWT in the clear: use https, or set allow_insecure_http',
+    'config.json: vault.address: http would send the JWT in the clear: use https, or set allow_insecure_http',
   ],
-  ['a duration in words (B4)', withVault({ timeout: '5 minutes' }), `config.json: /vault/timeout: ${DURATION}`],
-  ['a duration of zero (B4)', withVault({ timeout: '0s' }), 'config.json: /vault/timeout: must be longer than zero'],
-  ['a negative duration (B4)', withVault({ timeout: -5 }), 'config.json: /vault/timeout: must be longer than zero'],
+  ['a duration in words (B4)', withVault({ timeout: '5 minutes' }), `config.json: vault.timeout: ${DURATION}`],
+  ['a duration of zero (B4)', withVault({ timeout: '0s' }), 'config.json: vault.timeout: must be longer than zero'],
+  ['a negative duration (B4)', withVault({ timeout: -5 }), 'config.json: vault.timeout: must be longer than zero'],
   [
     'a duration beyond reason (B4)',
     withVault({ timeout: 1e12 }),
-    'config.json: /vault/timeout: must be at most 10 years',
+    'config.json: vault.timeout: must be at most 10 years',
   ],
-  ['a fraction of a second (B4)', withVault({ timeout: 1.5 }), `config.json: /vault/timeout: ${DURATION}`],
+  ['a fraction of a second (B4)', withVault({ timeout: 1.5 }), `config.json: vault.timeout: ${DURATION}`],
   [
     'a poll interval out of bounds (B4)',
     withApp({ source: { file: { path: '/jwt/token', poll_interval: '2h' } } }),
-    'config.json: /exchanges/app/source/file/poll_interval: must be between 1s and 1h',
+    'config.json: exchanges.app.source.file.poll_interval: must be between 1s and 1h',
   ],
   [
     'a sink that is the source (B6)',
     withSink({ path: '/jwt/../jwt/token' }),
-    "config.json: /exchanges/app/sinks/0/file/path: is the JWT's file of exchange app",
+    "config.json: exchanges.app.sinks[0].file.path: is the JWT's file of exchange app",
   ],
   [
     'two sinks with one path (B6)',
     withApp({ sinks: [...APP.sinks, ...APP.sinks] }),
-    'config.json: /exchanges/app/sinks/1/file/path: is written by /exchanges/app/sinks/0 too',
+    'config.json: exchanges.app.sinks[1].file.path: is written by exchanges.app.sinks[0] too',
   ],
   [
     'a sink in / (B6)',
     withSink({ path: '/token' }),
-    'config.json: /exchanges/app/sinks/0/file/path: must be a file in a directory of its own, not in /',
+    'config.json: exchanges.app.sinks[0].file.path: must be a file in a directory of its own, not in /',
   ],
   [
     'a mode for everybody (B7)',
     withSink({ mode: '0644' }),
-    'config.json: /exchanges/app/sinks/0/file/mode: would let everybody at the token: take the last digit to 0, or set allow_world_readable',
+    'config.json: exchanges.app.sinks[0].file.mode: makes the token world-readable: set the last digit to 0, or set allow_world_readable',
   ],
   [
     'a mode that lets everybody write (B7)',
     withSink({ mode: '0662' }),
-    'config.json: /exchanges/app/sinks/0/file/mode: would let everybody at the token: take the last digit to 0, or set allow_world_readable',
+    'config.json: exchanges.app.sinks[0].file.mode: makes the token world-readable: set the last digit to 0, or set allow_world_readable',
   ],
   [
     'a mode that is none (B7)',
     withSink({ mode: '640x' }),
-    'config.json: /exchanges/app/sinks/0/file/mode: must be permission bits in octal, such as "0640"',
+    'config.json: exchanges.app.sinks[0].file.mode: must be permission bits in octal, such as "0640"',
   ],
   [
     'tokens on every address (B8)',
     { ...BASE, api: { listen: '0.0.0.0:8275' } },
-    'config.json: /api/listen: hands out tokens off loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
+    'config.json: api.listen: hands out tokens off loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
   ],
   [
     'off loopback without a caller token (B8)',
     { ...BASE, api: { listen: '[::]:8275', allow_non_loopback: true } },
-    'config.json: /api/listen: hands out tokens off loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
+    'config.json: api.listen: hands out tokens off loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
   ],
   [
     'a listen address without a port',
     { ...BASE, ops: { listen: 'localhost' } },
-    'config.json: /ops/listen: must be host:port, such as "127.0.0.1:8275" or "[::1]:8275"',
+    'config.json: ops.listen: must be host:port, such as "127.0.0.1:8275" or "[::1]:8275"',
   ],
   [
     'one address for both listeners',
     { ...BASE, ops: { listen: '127.0.0.1:8275' } },
-    'config.json: /ops/listen: is the address of api.listen',
+    'config.json: ops.listen: is the address of api.listen',
   ],
   [
     'an address with a path (B14)',
     withVault({ address: 'https://vault:8200/v1' }),
-    'config.json: /vault/address: must be scheme://host[:port] alone, without a path or query',
+    'config.json: vault.address: must be scheme://host[:port] alone, without a path or query',
   ],
   [
     'an address with credentials (B14)',
     withVault({ address: 'https://me:secret@vault:8200' }),
-    'config.json: /vault/address: must not hold credentials',
+    'config.json: vault.address: must not hold credentials',
   ],
   [
     'an address with credentials in a name of another script (B14)',
     withVault({ address: 'https://me:secret@vault.exämple.com' }),
-    'config.json: /vault/address: must not hold credentials',
+    'config.json: vault.address: must not hold credentials',
   ],
   [
     'no URL (B14)',
     withVault({ address: 'vault:8200' }),
-    'config.json: /vault/address: must be a URL such as https://vault.example.com:8200',
+    'config.json: vault.address: must be a URL such as https://vault.example.com:8200',
   ],
   [
     'no address at all',
     { exchanges: { app: APP } },
-    'config.json: /vault/address: is required, here, in /exchanges/app/vault or as VAULT_ADDR',
+    'config.json: vault.address: is required, here, in exchanges.app.vault or as VAULT_ADDR',
   ],
   [
     'a client certificate without its key',
     withVault({ tls: { client_cert_file: '/a.pem' } }),
-    'config.json: /vault/tls: client_cert_file and client_key_file go together',
+    'config.json: vault.tls: client_cert_file and client_key_file go together',
   ],
 ];
 
@@ -305,7 +306,7 @@ test('the environment fills what the file leaves out, and says so', () => {
   );
   assert.equal(settings.exchanges[0]?.vault.address, 'https://bao');
   assert.equal(settings.exchanges[0]?.login.namespace, 'ns');
-  assert.ok(origins().some(({ path, origin }) => path === '/vault/address' && origin === 'environment BAO_ADDR'));
+  assert.ok(origins().some(({ key, origin }) => key === 'vault.address' && origin === 'environment BAO_ADDR'));
   assert.equal(parse(BASE, { VAULT_ADDR: 'https://v' }).settings.exchanges[0]?.vault.address, 'https://vault:8200');
 });
 
@@ -329,21 +330,21 @@ test('without a file: one exchange from the environment, or a line for each vari
   assert.deepEqual(
     origins()
       .filter(({ origin }) => origin !== 'default')
-      .map(({ path, value, origin }) => `${path} ${value} ${origin}`),
+      .map(({ key, value, origin }) => `${key} ${value} ${origin}`),
     [
-      '/exchanges/default/expect/audience vault environment VTS_AUDIENCE',
-      '/exchanges/default/expect/issuer https://k8s-prod.oidc.pub environment VTS_ISSUER',
-      '/exchanges/default/login/mount k8s environment VTS_MOUNT',
-      '/exchanges/default/login/role app environment VTS_ROLE',
-      '/exchanges/default/sinks/0/file/mode 0640 environment VTS_TOKEN_MODE',
-      '/exchanges/default/sinks/0/file/path /vault/token environment VTS_TOKEN_FILE',
-      '/exchanges/default/source/file/path /jwt/token environment VTS_JWT_FILE',
-      '/vault/address https://v environment VAULT_ADDR',
+      'exchanges.default.expect.audience vault environment VTS_AUDIENCE',
+      'exchanges.default.expect.issuer https://k8s-prod.oidc.pub environment VTS_ISSUER',
+      'exchanges.default.login.mount k8s environment VTS_MOUNT',
+      'exchanges.default.login.role app environment VTS_ROLE',
+      'exchanges.default.sinks[0].file.mode 0640 environment VTS_TOKEN_MODE',
+      'exchanges.default.sinks[0].file.path /vault/token environment VTS_TOKEN_FILE',
+      'exchanges.default.source.file.path /jwt/token environment VTS_JWT_FILE',
+      'vault.address https://v environment VAULT_ADDR',
     ],
   );
   assert.throws(
     () => configFromEnvironment({}),
-    (error) => error instanceof ConfigError && error.problems.length === 4,
+    (error) => error instanceof ConfigError && error.lines.length === 4,
   );
 });
 
@@ -353,7 +354,7 @@ test('what a variable has wrong is told by its name, beside a file too', () => {
     try {
       configFromEnvironment(variables);
     } catch (error) {
-      return error instanceof ConfigError ? error.problems : [];
+      return error instanceof ConfigError ? error.lines : [];
     }
     return [];
   };

@@ -33,8 +33,8 @@ test('the token listener is on loopback, by whatever name, or nowhere (B8)', () 
 test('how to back off is not to be configured, so it has no bounds to turn round (B5)', () => {
   const backoff = { min_backoff: '5m', max_backoff: '1s' };
   assert.deepEqual(problemsOf(withVault(backoff)), [
-    'config.json: /vault/min_backoff: unknown key',
-    'config.json: /vault/max_backoff: unknown key',
+    'config.json: vault.min_backoff: unknown key',
+    'config.json: vault.max_backoff: unknown key',
   ]);
   assert.deepEqual(
     memberNames(configJsonSchema()).filter((name) => /backoff|retry|delay/.test(name)),
@@ -52,7 +52,7 @@ test('the config has no place for a secret: what is one is named by its file, an
     [],
   );
   for (const key of ['token', 'jwt', 'caller_token', 'client_key'])
-    assert.deepEqual(problemsOf(withVault({ [key]: 'hvs.CAESIsecret' })), [`config.json: /vault/${key}: unknown key`]);
+    assert.deepEqual(problemsOf(withVault({ [key]: 'hvs.CAESIsecret' })), [`config.json: vault.${key}: unknown key`]);
 });
 
 test('a number that is none is refused wherever a duration stands (B4)', () => {
@@ -75,27 +75,27 @@ test('a number that is none is refused wherever a duration stands (B4)', () => {
 
 /** [what the value is for, the config with it, its place] */
 const PLACES: readonly (readonly [string, (value: string) => unknown, string])[] = [
-  ['the address', (value) => withVault({ address: `https://va${value}ult:8200` }), '/vault/address'],
-  ['the namespace', (namespace) => withVault({ namespace }), '/vault/namespace'],
-  ['a redirect host', (value) => withVault({ redirect_hosts: [value] }), '/vault/redirect_hosts'],
-  ['the CA file', (value) => withVault({ tls: { ca_file: `/a${value}` } }), '/vault/tls/ca_file'],
+  ['the address', (value) => withVault({ address: `https://va${value}ult:8200` }), 'vault.address'],
+  ['the namespace', (namespace) => withVault({ namespace }), 'vault.namespace'],
+  ['a redirect host', (value) => withVault({ redirect_hosts: [value] }), 'vault.redirect_hosts'],
+  ['the CA file', (value) => withVault({ tls: { ca_file: `/a${value}` } }), 'vault.tls.ca_file'],
   [
     "a login's namespace",
     (namespace) => withApp({ login: { role: 'app', namespace } }),
-    '/exchanges/app/login/namespace',
+    'exchanges.app.login.namespace',
   ],
-  ['the mount', (mount) => withApp({ login: { role: 'app', mount } }), '/exchanges/app/login/mount'],
-  ['the role', (role) => withApp({ login: { role } }), '/exchanges/app/login/role'],
-  ['the JWT', (value) => withApp({ source: { file: { path: `/jwt/${value}` } } }), '/exchanges/app/source/file/path'],
-  ['a variable', (name) => withApp({ source: { env: { name } } }), '/exchanges/app/source/env/name'],
-  ['a sink', (value) => withSink({ path: `/vault/${value}` }), '/exchanges/app/sinks/0/file/path'],
-  ['the subject', (subject) => withApp({ expect: { subject } }), '/exchanges/app/expect/subject'],
+  ['the mount', (mount) => withApp({ login: { role: 'app', mount } }), 'exchanges.app.login.mount'],
+  ['the role', (role) => withApp({ login: { role } }), 'exchanges.app.login.role'],
+  ['the JWT', (value) => withApp({ source: { file: { path: `/jwt/${value}` } } }), 'exchanges.app.source.file.path'],
+  ['a variable', (name) => withApp({ source: { env: { name } } }), 'exchanges.app.source.env.name'],
+  ['a sink', (value) => withSink({ path: `/vault/${value}` }), 'exchanges.app.sinks[0].file.path'],
+  ['the subject', (subject) => withApp({ expect: { subject } }), 'exchanges.app.expect.subject'],
   [
     'a claim',
     (ref) => withApp({ setup: { role: { bound_claims: { ref } } } }),
-    '/exchanges/app/setup/role/bound_claims/ref',
+    'exchanges.app.setup.role.bound_claims.ref',
   ],
-  ['the caller token', (value) => ({ ...BASE, api: { caller_token_file: `/c${value}` } }), '/api/caller_token_file'],
+  ['the caller token', (value) => ({ ...BASE, api: { caller_token_file: `/c${value}` } }), 'api.caller_token_file'],
 ];
 
 test('a character that nobody sees is refused wherever it stands, and shown safely (K18)', () => {

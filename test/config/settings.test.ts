@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ConfigError, configFromEnvironment } from '../../src/config/parse.ts';
+import { configFromEnvironment } from '../../src/config/parse.ts';
+import { ConfigError } from '../../src/config/problem.ts';
 import { APP, BASE, parse, problemsOf, withApp, withSink, withVault } from '../support/configs.ts';
 
 const exchangeOf = (config: unknown, env?: Record<string, string>) => parse(config, env).settings.exchanges[0];
@@ -19,12 +20,10 @@ test("a Vault's members are its settings", () => {
     redirectHosts: ['standby'],
     useProxyEnv: true,
   });
-  assert.deepEqual(problemsOf(withVault({ timeout: '600001ms' })), [
-    'config.json: /vault/timeout: must be at most 10m',
-  ]);
+  assert.deepEqual(problemsOf(withVault({ timeout: '600001ms' })), ['config.json: vault.timeout: must be at most 10m']);
   assert.equal(exchangeOf(withVault({ namespace: 'root' }))?.vault.namespace, undefined);
   assert.deepEqual(problemsOf(withVault({ tls: { client_key_file: '/key' } })), [
-    'config.json: /vault/tls: client_cert_file and client_key_file go together',
+    'config.json: vault.tls: client_cert_file and client_key_file go together',
   ]);
 });
 
@@ -53,7 +52,7 @@ test("an exchange's members are its settings", () => {
   });
   for (const poll_interval of ['999ms', '3600001ms'])
     assert.deepEqual(problemsOf(withApp({ source: { file: { path: '/jwt/token', poll_interval } } })), [
-      'config.json: /exchanges/app/source/file/poll_interval: must be between 1s and 1h',
+      'config.json: exchanges.app.source.file.poll_interval: must be between 1s and 1h',
     ]);
   for (const mount of ['/', '//', 'auth/jwt'])
     assert.equal(problemsOf(withApp({ login: { role: 'app', mount } })).length, 1, mount);
@@ -78,15 +77,15 @@ test("a sink's members are its settings, and a group may read unless the mode sa
 test("one file isn't two, however its path is written (B6)", () => {
   const sinks = ['/vault/token', '/vault//x/../token'].map((path) => ({ file: { path } }));
   assert.deepEqual(problemsOf(withApp({ sinks })), [
-    'config.json: /exchanges/app/sinks/1/file/path: is written by /exchanges/app/sinks/0 too',
+    'config.json: exchanges.app.sinks[1].file.path: is written by exchanges.app.sinks[0] too',
   ]);
   const source = { file: { path: '/vault/./token' } };
   assert.deepEqual(problemsOf(withApp({ source })), [
-    "config.json: /exchanges/app/sinks/0/file/path: is the JWT's file of exchange app",
+    "config.json: exchanges.app.sinks[0].file.path: is the JWT's file of exchange app",
   ]);
   // across exchanges too
   assert.deepEqual(problemsOf({ ...BASE, exchanges: { app: APP, other: APP } }), [
-    'config.json: /exchanges/other/sinks/0/file/path: is written by /exchanges/app/sinks/0 too',
+    'config.json: exchanges.other.sinks[0].file.path: is written by exchanges.app.sinks[0] too',
   ]);
 });
 
@@ -120,7 +119,7 @@ test('an identity source asks the Vault that it names, or that of the exchange t
   const third = { ...APP, sinks: [], source: { vault_identity: { role: 'r', exchange: 'other' } } };
   for (const name of ['app', 'third', 'none'])
     assert.deepEqual(problemsOf(chained(name, { third })), [
-      'config.json: /exchanges/app/source/vault_identity/exchange: must name another exchange, with a source that is no vault_identity',
+      'config.json: exchanges.app.source.vault_identity.exchange: must name another exchange, with a source that is no vault_identity',
     ]);
 });
 
@@ -172,23 +171,23 @@ test('what setup makes follows from what the exchange expects, and what it says 
 });
 
 test('a trust that setup could not make is refused', () => {
-  const at = 'config.json: /exchanges/app/setup/trust';
+  const at = 'config.json: exchanges.app.setup.trust';
   const problems = (trust: Record<string, string>) => problemsOf(withApp({ setup: { trust } }));
   assert.deepEqual(problems({ jwks_url: 'https://a', oidc_discovery_url: 'https://b' }), [
     `${at}: must have at most one of oidc_discovery_url, jwks_url`,
   ]);
-  assert.deepEqual(problems({ jwks_url: 'keys' }), [`${at}/jwks_url: must be a URL such as https://k8s-prod.oidc.pub`]);
+  assert.deepEqual(problems({ jwks_url: 'keys' }), [`${at}.jwks_url: must be a URL such as https://k8s-prod.oidc.pub`]);
   assert.deepEqual(problems({ oidc_discovery_url: 'https://me@issuer' }), [
-    `${at}/oidc_discovery_url: must not hold credentials`,
+    `${at}.oidc_discovery_url: must not hold credentials`,
   ]);
 });
 
 test('a path is more than a slash, and an object is told as one (B2)', () => {
-  const at = 'config.json: /exchanges/app';
+  const at = 'config.json: exchanges.app';
   assert.deepEqual(problemsOf(withApp({ source: { file: { path: '/' } } })), [
-    `${at}/source/file/path: must be an absolute path`,
+    `${at}.source.file.path: must be an absolute path`,
   ]);
-  assert.deepEqual(problemsOf(withApp({ login: 7 })), [`${at}/login: must be an object`]);
+  assert.deepEqual(problemsOf(withApp({ login: 7 })), [`${at}.login: must be an object`]);
 });
 
 test('the listeners and the log', () => {
@@ -237,7 +236,7 @@ test('BAO_ADDR stands in for VAULT_ADDR, an empty BAO_ one hides it, and an exch
   const { settings } = configFromEnvironment({ ...rest, BAO_ADDR: 'https://bao' });
   assert.equal(settings.exchanges[0]?.vault.address, 'https://bao');
   assert.deepEqual(problemsOf({ exchanges: { app: APP } }, { VAULT_ADDR: 'https://v', BAO_ADDR: '' }), [
-    'config.json: /vault/address: is required, here, in /exchanges/app/vault or as VAULT_ADDR',
+    'config.json: vault.address: is required, here, in exchanges.app.vault or as VAULT_ADDR',
   ]);
   const own = { exchanges: { app: { ...APP, vault: { address: 'https://own' } } } };
   const { settings: alone, origins } = parse(own, { VAULT_ADDR: 'https://v', VAULT_NAMESPACE: 'ns' });
@@ -253,7 +252,7 @@ test('each missing variable is named', () => {
     (error) => {
       assert.ok(error instanceof ConfigError);
       assert.deepEqual(
-        error.problems.map((line) => line.split(':')[0]),
+        error.lines.map((line) => line.split(':')[0]),
         ['VAULT_ADDR', 'VTS_JWT_FILE', 'VTS_TOKEN_FILE'],
       );
       return true;
@@ -269,15 +268,15 @@ test('every value in force is shown once, in order, with where it came from', ()
     vault: { ...BASE.vault, redirect_hosts: ['a', 'b'] },
   };
   const origins = parse(shared).origins();
-  const paths = origins.map(({ path }) => path);
+  const paths = origins.map(({ key }) => key);
   assert.deepEqual(paths, [...new Set(paths)].sort());
-  const shown = (path: string) => origins.find((one) => one.path === path);
+  const shown = (key: string) => origins.find((one) => one.key === key);
   assert.equal(shown('/$schema'), undefined);
-  assert.deepEqual(shown('/vault/timeout'), { path: '/vault/timeout', value: '15s', origin: 'default' });
-  assert.deepEqual(shown('/vault/redirect_hosts'), { path: '/vault/redirect_hosts', value: 'a,b', origin: 'file' });
-  assert.deepEqual(shown('/exchanges/app/login/role')?.origin, 'file');
-  assert.equal(shown('/exchanges/app/login/mount')?.origin, 'default');
-  assert.equal(shown('/exchanges/other/login/mount')?.origin, 'file');
+  assert.deepEqual(shown('vault.timeout'), { key: 'vault.timeout', value: '15s', origin: 'default' });
+  assert.deepEqual(shown('vault.redirect_hosts'), { key: 'vault.redirect_hosts', value: 'a,b', origin: 'file' });
+  assert.deepEqual(shown('exchanges.app.login.role')?.origin, 'file');
+  assert.equal(shown('exchanges.app.login.mount')?.origin, 'default');
+  assert.equal(shown('exchanges.other.login.mount')?.origin, 'file');
 });
 
 test('the bounds of names, durations and syntax (B1, B4)', () => {

@@ -45,7 +45,7 @@ const CONFIG: readonly BrokenSetup[] = [
     mends: ({ config, admin }) => {
       config.vault.address = admin.url;
     },
-    says: /\/vault\/address: must be scheme:\/\/host\[:port\] alone/,
+    says: /vault\.address: must be scheme:\/\/host\[:port\] alone/,
   },
   {
     name: 'a key that is misspelt',
@@ -56,7 +56,7 @@ const CONFIG: readonly BrokenSetup[] = [
     mends: ({ app }) => {
       app.login = { role: 'app' };
     },
-    says: /\/exchanges\/app\/login\/rol: unknown key/,
+    says: /exchanges\.app\.login\.rol: unknown key/,
   },
 ];
 

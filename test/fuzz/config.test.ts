@@ -6,7 +6,8 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseDuration } from '../../src/config/duration.ts';
-import { ConfigError, configFromEnvironment, type ParsedConfig, parseConfig } from '../../src/config/parse.ts';
+import { configFromEnvironment, type ParsedConfig, parseConfig } from '../../src/config/parse.ts';
+import { ConfigError } from '../../src/config/problem.ts';
 
 const CANARY = 'hvs.CAESIcanarycanary';
 const EXAMPLE = readFileSync('config.example.json', 'utf8');
@@ -24,13 +25,13 @@ function outcomeOf(parse: () => ParsedConfig): ParsedConfig | readonly string[] 
     return parse();
   } catch (error) {
     assert.ok(error instanceof ConfigError, `${error}`);
-    assert.ok(error.problems.length > 0);
-    for (const line of error.problems) {
+    assert.ok(error.lines.length > 0);
+    for (const line of error.lines) {
       assert.ok(!line.includes(CANARY), line);
       assert.match(line, /^\P{Cc}*$/u);
       assert.ok(line.length < 1000, line);
     }
-    return error.problems;
+    return error.lines;
   }
 }
 
@@ -106,7 +107,7 @@ test('what is nested too deep is refused like any other rubbish (B1)', () => {
 
 test('a key with a newline, or with what a terminal obeys, is told in one plain line (B2)', () => {
   const lines = parse(JSON.stringify({ 'a\n\u001b[2Jb\u009b': 1 }));
-  assert.ok(Array.isArray(lines) && lines.some((line) => line.endsWith('b\uFFFD: unknown key')), `${lines}`);
+  assert.ok(Array.isArray(lines) && lines.some((line) => line.endsWith('b\uFFFD"]: unknown key')), `${lines}`);
 });
 
 test('a name that every object has from its prototype names no exchange (B2)', () => {
@@ -117,7 +118,7 @@ test('a name that every object has from its prototype names no exchange (B2)', (
       exchanges: { app: { ...app, source: { vault_identity: { role: 'r', exchange } } } },
     };
     assert.deepEqual(parse(JSON.stringify(config)), [
-      'config.json: /exchanges/app/source/vault_identity/exchange: must name another exchange, with a source that is no vault_identity',
+      'config.json: exchanges.app.source.vault_identity.exchange: must name another exchange, with a source that is no vault_identity',
     ]);
   }
 });
@@ -187,7 +188,7 @@ test('any text or number is more than nothing and at most ten years, or refused 
     fc.property(fc.oneof(text, number), (value) => {
       const outcome = parseDuration(value);
       if (typeof outcome === 'number') assert.ok(outcome > 0 && outcome <= TEN_YEARS_MS, String(outcome));
-      else assert.match(outcome.problem, /^must be /);
+      else assert.match(outcome.invalid, /^must be /);
     }),
     { numRuns: 800 },
   );

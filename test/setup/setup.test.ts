@@ -261,7 +261,7 @@ test('what keeps a plan from being made is told at once, and where to mend it', 
   assert.match(err, /whom to trust isn't said: set expect.issuer/);
   assert.match(err, /the role would be bound to nothing/);
   await write({ setup: { trust: { oidc_discovery_url: issuer.url, jwks_url: issuer.url } } });
-  assert.match((await run()).err, /setup\/trust: must have at most one of oidc_discovery_url, jwks_url/);
+  assert.match((await run()).err, /setup\.trust: must have at most one of oidc_discovery_url, jwks_url/);
   assert.match((await run({ exchange: 'nobody' })).err, /must have at most one of/);
   await write();
   assert.equal((await run({ exchange: 'nobody' })).err, '--exchange must be one of app');

@@ -1,7 +1,8 @@
 // Configs for tests: a plain one, others made of it, and what the parser says of them.
 
 import assert from 'node:assert/strict';
-import { ConfigError, parseConfig } from '../../src/config/parse.ts';
+import { parseConfig } from '../../src/config/parse.ts';
+import { ConfigError } from '../../src/config/problem.ts';
 
 type Json = Record<string, unknown>;
 
@@ -21,7 +22,7 @@ export function problemsOf(config: unknown, env: Record<string, string> = {}): r
     return [];
   } catch (error) {
     assert.ok(error instanceof ConfigError);
-    return error.problems;
+    return error.lines;
   }
 }
 

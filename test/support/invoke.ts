@@ -1,7 +1,7 @@
 // Runs a command in this process, as main.ts would: flags and an environment in, an exit code and what was printed out.
 
 import type { Command, Flags } from '../../src/commands/command.ts';
-import { ConfigError } from '../../src/config/parse.ts';
+import { ConfigError } from '../../src/config/problem.ts';
 import { EXIT_CODES, ExchangeError, exitCodeOf } from '../../src/core/errors.ts';
 import type { Io } from '../../src/host/io.ts';
 
@@ -37,7 +37,7 @@ export async function invoke(
     exit() {},
   };
   const code = await command.run(flags, io).catch((error: Error) => {
-    err.push(...(error instanceof ConfigError ? error.problems : [error.message]));
+    err.push(...(error instanceof ConfigError ? error.lines : [error.message]));
     return error instanceof ExchangeError ? exitCodeOf(error.failure) : EXIT_CODES.config;
   });
   return { code, out: out.join('\n'), err: err.join('\n') };

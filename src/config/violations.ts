@@ -1,22 +1,24 @@
-// Schema violations as lines that a person can act on: where, what is wrong, what would be right.
+// Schema violations as problems that a person can act on: where, what is wrong, what would be right.
 
 import type { TLocalizedValidationError } from 'typebox/error';
+import type { ConfigProblem } from './problem.ts';
 
-/** One line for each place; where a place breaks several rules the first that says most is kept. */
-export function describeViolations(schema: object, violations: readonly TLocalizedValidationError[]): string[] {
-  const lines = new Map<string, string>();
-  for (const line of violations.flatMap((violation) => describeViolation(schema, violation))) {
-    const [place = ''] = line.split(': ', 1);
-    if (!lines.has(place)) lines.set(place, line);
-  }
-  return [...lines.values()];
+/** One problem for each place: of several broken rules the first that says most. */
+export function problemsOf(schema: object, violations: readonly TLocalizedValidationError[]): ConfigProblem[] {
+  const problems = new Map<string, ConfigProblem>();
+  for (const problem of violations.flatMap((violation) => problemsOfOne(schema, violation)))
+    if (!problems.has(problem.pointer)) problems.set(problem.pointer, problem);
+  return [...problems.values()];
 }
 
-function describeViolation(schema: object, violation: TLocalizedValidationError): string[] {
+function problemsOfOne(
+  schema: object,
+  violation: TLocalizedValidationError,
+): (ConfigProblem & { readonly pointer: string })[] {
   const { instancePath, message, schemaPath } = violation;
   // the branches of a choice: the choice itself has the line that helps
   if (schemaPath.includes('/anyOf/')) return [];
-  const place = instancePath === '' ? '/' : instancePath;
+  const here = (text: string) => [{ pointer: instancePath, message: text }];
   switch (violation.keyword) {
     // an unknown key breaks two rules; the other one tells
     case 'boolean':
@@ -24,38 +26,37 @@ function describeViolation(schema: object, violation: TLocalizedValidationError)
     case 'additionalProperties': {
       const isNamed = 'patternProperties' in subschemaAt(schema, schemaPath);
       const rule = isNamed ? ruleOfName(instancePath) : 'unknown key';
-      return violation.params.additionalProperties.map((key) => `${instancePath}/${key}: ${rule}`);
+      return violation.params.additionalProperties.map((key) => ({ pointer: `${instancePath}/${key}`, message: rule }));
     }
     case 'required':
-      return violation.params.requiredProperties.map((key) => `${instancePath}/${key}: is required`);
+      return violation.params.requiredProperties.map((key) => ({
+        pointer: `${instancePath}/${key}`,
+        message: 'is required',
+      }));
     case 'type':
-      return [`${place}: must be ${article(String(violation.params.type))}`];
+      return here(`must be ${article(String(violation.params.type))}`);
     case 'minLength':
-      return [`${place}: must not be empty`];
+      return here('must not be empty');
     case 'enum':
-      return [
-        `${place}: must be one of ${violation.params.allowedValues.map((one) => JSON.stringify(one)).join(', ')}`,
-      ];
+      return here(`must be one of ${violation.params.allowedValues.map((one) => JSON.stringify(one)).join(', ')}`);
     case 'minProperties':
     case 'maxProperties': {
       const { properties = {} } = subschemaAt(schema, schemaPath) as { properties?: object };
       const kinds = Object.keys(properties).map((kind) => JSON.stringify(kind));
-      return [
-        kinds.length === 0
-          ? `${place}: must name at least one exchange`
-          : `${place}: must have exactly one of ${kinds.join(', ')}`,
-      ];
+      return here(
+        kinds.length === 0 ? 'must name at least one exchange' : `must have exactly one of ${kinds.join(', ')}`,
+      );
     }
     case 'pattern':
-      return [`${place}: ${ruleOfPattern(instancePath)}`];
+      return here(ruleOfPattern(instancePath));
     case 'anyOf':
-      return [
-        /\/bound_claims\//.test(instancePath)
-          ? `${place}: must be a text, or a list of texts`
-          : `${place}: must be a duration such as "90s" or "1h30m", or whole seconds`,
-      ];
+      return here(
+        instancePath.includes('/bound_claims/')
+          ? 'must be a text, or a list of texts'
+          : 'must be a duration such as "90s" or "1h30m", or whole seconds',
+      );
     default:
-      return [`${place}: ${message}`];
+      return here(message);
   }
 }
 
