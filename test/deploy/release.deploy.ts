@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { cpSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { readmeBlock } from '../support/readme.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { debian, goInstall } from '../support/tools.ts';
 
@@ -151,7 +152,7 @@ test('the files of a release', async (t) => {
     }
     assert.ok(!names.some((name) => /esbuild|biome|typescript/.test(name)));
   });
-  await t.test('what the README says to verify is what a release has', () => verifies(release, [archive, deb]));
+  await t.test('what docs/verify.md says to verify is what a release has', () => verifies(release, [archive, deb]));
 });
 
 async function runsFromArchive(t: TestContext, archive: string): Promise<void> {
@@ -167,10 +168,9 @@ async function runsFromArchive(t: TestContext, archive: string): Promise<void> {
     assert.match(notices, new RegExp(`^${name} \\d`, 'm'));
 }
 
-/** The README's block: its names are a release's, its identity is the workflow's, and the sums are right. */
+/** The page's block: its names are a release's, its identity is the workflow's, and the sums are right. */
 function verifies(release: string, files: readonly string[]): void {
-  const readme = readFileSync('README.md', 'utf8');
-  const [, block = ''] = /^## Verify a release$[\s\S]*?^```\n([^`]*)^```$/m.exec(readme) ?? [];
+  const block = readmeBlock('docs/verify.md', 'Verify a release', 'text');
   const workflow = `https://github.com/${REPOSITORY}/.github/workflows/release.yaml@refs/tags/v${version}`;
   assert.ok(block.includes(`release=${workflow}\n`));
   assert.ok(block.includes(` ghcr.io/${REPOSITORY}:${version}\n`));
