@@ -133,11 +133,12 @@ test('the files of a release', async (t) => {
   const deb = `vault-token-sidecar_${version}_all.deb`;
   const archive = `vault-token-sidecar-${version}.tar.gz`;
   const contents = `vault-token-sidecar-${version}.cdx.json`;
-  assert.deepEqual(readdirSync(release).sort(), ['SHA256SUMS', contents, archive, deb].sort());
+  assert.deepEqual(readdirSync(release).sort(), ['SHA256SUMS', contents, archive, deb, 'config.schema.json'].sort());
   await t.test('are the same when made again', async (t) => {
     const again = await temporaryDirectory(t);
     makeFiles(again);
-    for (const file of [archive, deb]) assert.equal(sum(join(again, file)), sum(join(release, file)), file);
+    for (const file of [archive, deb, 'config.schema.json'])
+      assert.equal(sum(join(again, file)), sum(join(release, file)), file);
   });
   await t.test('the archive holds a program that runs, and its licences', (t) =>
     runsFromArchive(t, join(release, archive)),
