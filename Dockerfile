@@ -1,4 +1,4 @@
-# The image: a Node without shell or package manager, and the sidecar in one directory. README.md, "Container image".
+# The image: a Node without shell or package manager, and the sidecar in one directory. See deploy/image/README.md.
 
 # The bundle is the same for every platform: it is made on the builder's own, and nothing runs under emulation.
 FROM --platform=$BUILDPLATFORM docker.io/library/node:26.10.0-trixie-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1 AS build

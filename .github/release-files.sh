@@ -1,6 +1,6 @@
 #!/bin/sh
 # release-files.sh DIRECTORY: makes the files of a release there, from an installed checkout: the program as an archive and
-# as a .deb, what is in it (CycloneDX), and their sums. One commit gives the same bytes each time, but for the .cdx.json,
+# as a .deb, what is in it (CycloneDX), the schema of its config, and their sums. One commit gives the same bytes each time, but for the .cdx.json,
 # which says when it was made.
 set -eu
 umask 022
@@ -21,7 +21,10 @@ sh deploy/debian/build.sh
 cp "dist/vault-token-sidecar_${version}_all.deb" "$target"
 
 mkdir "$tree/$name"
-cp dist/*.mjs LICENSE README.md CHANGELOG.md config.example.json "$tree/$name"
+cp dist/*.mjs LICENSE README.md CHANGELOG.md SECURITY.md config.example.json config.schema.json "$tree/$name"
+mkdir "$tree/$name/docs"
+cp docs/*.md "$tree/$name/docs"
+cp config.schema.json "$target"
 node deploy/image/notices.ts "$tree/bundle.json" > "$tree/$name/THIRD-PARTY-NOTICES.txt"
 tar -C "$tree" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX -cf "$tree/tar" "$name"
 gzip --no-name --best < "$tree/tar" > "$target/$name.tar.gz"
@@ -33,4 +36,4 @@ cp package.json package-lock.json "$tree/vault-token-sidecar"
   > "$target/$name.cdx.json"
 
 cd "$target"
-sha256sum "$name.cdx.json" "$name.tar.gz" "vault-token-sidecar_${version}_all.deb" > SHA256SUMS
+sha256sum config.schema.json "$name.cdx.json" "$name.tar.gz" "vault-token-sidecar_${version}_all.deb" > SHA256SUMS

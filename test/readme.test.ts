@@ -1,4 +1,5 @@
-// Every command of the README works: it is run here, against a daemon on ports of its own, or by .ci/run.
+// Every command of the documentation works: it is run here, against a daemon on ports of its own, by .ci/run, or by a suite
+// that has what it needs.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -8,7 +9,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { sidecarInShell } from './support/program.ts';
-import { programOf, README_COMMANDS, readmeCommands } from './support/readme.ts';
+import { BLOCKS, isScript, programOf, README_COMMANDS, readmeCommands, SCRIPTS } from './support/readme.ts';
 import { untilChanged } from './support/settling.ts';
 import { openPeers, runDaemon } from './support/sidecar.ts';
 
@@ -30,11 +31,28 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   runuser: 'test/deploy/systemd.deploy.ts',
 };
 
-test('npm: what the README says is what CI runs', () => {
+test('npm: what the documentation says is what CI runs', () => {
   const said = readmeCommands('npm').flatMap((command) => command.split(' && '));
-  assert.ok(said.length >= 5);
-  // "npm run dev" goes on for ever; the tests of the command line run it for a second
-  for (const command of said.filter((one) => one !== 'npm run dev')) assert.ok(CI.includes(command), command);
+  assert.ok(said.length >= 12);
+  // the tests of the command line run the first one for a second; test/docs.test.ts does what the second one does
+  const elsewhere = ['npm run dev', 'npm run docs'];
+  for (const command of said.filter((one) => !elsewhere.includes(one))) assert.ok(CI.includes(command), command);
+});
+
+test('the first two commands of the README are all that a fresh machine needs', () => {
+  assert.deepEqual(README_COMMANDS.slice(0, 2), ['npm ci && npm run dev', 'npm ci && npm test']);
+});
+
+test('commands that belong together are run as one script, by a suite with a real Vault', () => {
+  for (const [section, suite] of Object.entries(SCRIPTS)) {
+    const [page, heading = ''] = section.split('#');
+    assert.ok(
+      BLOCKS.some((block) => block.page === page && isScript(block)),
+      `there is no ${section}`,
+    );
+    const text = readFileSync(suite, 'utf8');
+    assert.ok(text.includes(`'${heading}'`) || text.includes(`'${page}'`), `${suite} doesn't run ${section}`);
+  }
 });
 
 test("the platforms' commands are run by the suites of the deployments", () => {
@@ -48,14 +66,15 @@ test('everything else is run as it stands', async (t) => {
   const commands = README_COMMANDS.filter(
     (command) => programOf(command) !== 'npm' && !(programOf(command) in ELSEWHERE),
   );
-  assert.ok(commands.length >= 18);
+  assert.ok(commands.length >= 22);
   const { daemon, configFile, ...where } = await setUp(t);
   for (const command of commands) {
     const here = command
       .replace('/etc/vault-token-sidecar/config.json', configFile)
       .replace('http://127.0.0.1:8275', daemon.api)
       .replace('http://127.0.0.1:8276', daemon.ops)
-      .replace('curl -s', 'curl -sS --fail-with-body');
+      .replace('curl -s', 'curl -sS --fail-with-body')
+      .replace(/^dist\//, `${join(import.meta.dirname, '../dist')}/`);
     const { code, output } = await shell(t, here, where);
     assert.equal(code, 0, `${command}\n${output}`);
   }

@@ -17,12 +17,12 @@ const oneKey = { ...strict, minProperties: 1, maxProperties: 1 } as const;
 
 const Tls = Type.Object(
   {
-    ca_file: Type.Optional(path('PEM file with the CAs that Vault may be signed by, in place of the system ones')),
+    ca_file: Type.Optional(path("PEM file with the CAs for Vault's certificate, in place of the system CAs")),
     // TLS knows no address as a server name (RFC 6066 section 3)
     server_name: Type.Optional(
       Type.String({
         pattern: '^(?=.*[A-Za-z])[A-Za-z0-9.-]+$',
-        description: "the name in Vault's certificate, where it isn't the host of the address",
+        description: "the name in Vault's certificate, if it differs from the host in the address",
       }),
     ),
     client_cert_file: Type.Optional(path('PEM client certificate')),
@@ -36,12 +36,14 @@ const Vault = Type.Object(
     address: Type.Optional(text('scheme://host[:port] of Vault')),
     namespace: Type.Optional(text('Vault Enterprise or OpenBao namespace')),
     tls: Type.Optional(Tls),
-    timeout: Type.Optional(duration('the hard deadline of one call, connecting included', '15s')),
+    timeout: Type.Optional(duration('the deadline of one call, connecting included; 10m at most', '15s')),
     allow_insecure_http: Type.Optional(flag('allow http:// to a host that is not loopback')),
     redirect_hosts: Type.Optional(
-      Type.Array(text('host or host:port'), { description: 'where a standby may redirect to, once' }),
+      Type.Array(text('host or host:port'), {
+        description: 'hosts that Vault may redirect to; one redirect is followed',
+      }),
     ),
-    use_proxy_env: Type.Optional(flag('go through HTTPS_PROXY and heed NO_PROXY')),
+    use_proxy_env: Type.Optional(flag('use the proxy in HTTPS_PROXY, except for hosts in NO_PROXY')),
   },
   strict,
 );
@@ -52,7 +54,9 @@ const Source = Type.Object(
       Type.Object(
         {
           path: path('the file that holds the workload JWT'),
-          poll_interval: Type.Optional(duration('how often it is read where no event tells of a change', '10s')),
+          poll_interval: Type.Optional(
+            duration('how often the file is read when no file event arrives, from 1s to 1h', '10s'),
+          ),
         },
         strict,
       ),
@@ -61,11 +65,13 @@ const Source = Type.Object(
     vault_identity: Type.Optional(
       Type.Object(
         {
-          role: text('the role of identity/oidc/token/<role> in the Vault that issues'),
-          token_file: Type.Optional(path('the file with the Vault token that asks')),
-          exchange: Type.Optional(text('instead of token_file: the exchange whose Vault token asks')),
-          address: Type.Optional(text("scheme://host[:port] of the Vault that issues; unset: that exchange's")),
-          namespace: Type.Optional(text('its namespace')),
+          role: text('the role in identity/oidc/token/<role> of the issuing Vault'),
+          token_file: Type.Optional(path('the file with the Vault token for the issuing Vault')),
+          exchange: Type.Optional(text('instead of token_file: the exchange whose Vault token is used')),
+          address: Type.Optional(
+            text('scheme://host[:port] of the issuing Vault, https unless it is loopback; required with token_file'),
+          ),
+          namespace: Type.Optional(text('namespace of the issuing Vault')),
           tls: Type.Optional(Tls),
         },
         { ...strict, description: 'another Vault is the issuer' },
@@ -87,15 +93,20 @@ const Sink = Type.Object(
               description: 'permission bits in octal; unset: 0600, or 0640 with gid',
             }),
           ),
-          uid: Type.Optional(Type.Integer({ minimum: 0, description: 'owner; unset: the sidecar itself' })),
-          gid: Type.Optional(Type.Integer({ minimum: 0, description: 'group; unset: as the directory gives it' })),
+          uid: Type.Optional(Type.Integer({ minimum: 0, description: "owner; unset: the sidecar's user" })),
+          gid: Type.Optional(
+            Type.Integer({
+              minimum: 0,
+              description: "group; unset: the sidecar's group, or the directory's if it is setgid",
+            }),
+          ),
           format: Type.Optional(
             Type.Enum(['raw', 'json', 'env'], {
               description: 'the bare token, a JSON document, or a VAULT_TOKEN=... line',
               default: 'raw',
             }),
           ),
-          allow_world_readable: Type.Optional(flag('allow a mode that lets everybody read the token')),
+          allow_world_readable: Type.Optional(flag('allow a mode that makes the token world-readable')),
         },
         strict,
       ),
@@ -109,12 +120,10 @@ const Setup = Type.Object(
     trust: Type.Optional(
       Type.Object(
         {
-          oidc_discovery_url: Type.Optional(
-            text('where the issuer publishes its discovery document; unset: expect.issuer'),
-          ),
-          jwks_url: Type.Optional(text('where its keys are, for an issuer without discovery')),
+          oidc_discovery_url: Type.Optional(text('base URL of the discovery document; unset: expect.issuer')),
+          jwks_url: Type.Optional(text('URL of the keys, for an issuer without discovery')),
           bound_issuer: Type.Optional(text('the "iss" that JWTs must have; unset: expect.issuer')),
-          oidc_discovery_ca_pem: Type.Optional(text("PEM of the CAs that the issuer's certificate may be signed by")),
+          oidc_discovery_ca_pem: Type.Optional(text("PEM of the CAs for the issuer's certificate")),
         },
         { ...strict, description: 'auth/<mount>/config' },
       ),
@@ -122,20 +131,22 @@ const Setup = Type.Object(
     role: Type.Optional(
       Type.Object(
         {
-          user_claim: Type.Optional(Type.String({ minLength: 1, description: 'names the entity', default: 'sub' })),
+          user_claim: Type.Optional(
+            Type.String({ minLength: 1, description: 'the claim that names the entity', default: 'sub' }),
+          ),
           bound_audiences: Type.Optional(Type.Array(text('an audience'), { description: 'unset: expect.audience' })),
           bound_subject: Type.Optional(text('unset: expect.subject')),
           bound_claims: Type.Optional(
             Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())]), {
-              description: 'claims that the JWT must have, each with its value or values',
+              description: 'claims that the JWT must have: each with one value or a list',
             }),
           ),
           bound_claims_type: Type.Optional(
             Type.Enum(['string', 'glob'], { description: 'how bound_claims are compared', default: 'string' }),
           ),
-          token_policies: Type.Optional(Type.Array(text('a policy'), { description: 'what the token may do' })),
-          token_ttl: Type.Optional(duration('the lease of a token', '1h')),
-          token_max_ttl: Type.Optional(duration("how long a token can be renewed; unset: Vault's own limit")),
+          token_policies: Type.Optional(Type.Array(text('name of a policy'), { description: 'policies of the token' })),
+          token_ttl: Type.Optional(duration('TTL of a token', '1h')),
+          token_max_ttl: Type.Optional(duration("maximum TTL of a token, renewals included; unset: Vault's own")),
         },
         { ...strict, description: 'auth/<mount>/role/<role>' },
       ),
@@ -143,11 +154,11 @@ const Setup = Type.Object(
     policies: Type.Optional(
       Type.Record(Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]*$' }), text('HCL'), {
         ...strict,
-        description: 'policies to write, by name; unset: they are there already',
+        description: 'policies to write: name to HCL; unset: the policies exist',
       }),
     ),
   },
-  { ...strict, description: 'what "setup" makes in Vault; the daemon has no use for it' },
+  { ...strict, description: 'what "setup" creates in Vault; the daemon ignores it' },
 );
 
 const Exchange = Type.Object(
@@ -157,10 +168,10 @@ const Exchange = Type.Object(
     login: Type.Object(
       {
         mount: Type.Optional(
-          Type.String({ minLength: 1, description: 'path of the jwt auth method, without auth/', default: 'jwt' }),
+          Type.String({ minLength: 1, description: 'path of the JWT auth method, without auth/', default: 'jwt' }),
         ),
         role: text('the role to log in to'),
-        namespace: Type.Optional(text("namespace of this login, where it isn't the Vault's")),
+        namespace: Type.Optional(text('namespace of this login; unset: vault.namespace')),
       },
       strict,
     ),
@@ -171,18 +182,18 @@ const Exchange = Type.Object(
           audience: Type.Optional(text('one value of the JWT\'s "aud"')),
           subject: Type.Optional(text('the JWT\'s "sub"')),
         },
-        { ...strict, description: 'stops a wrong JWT before it leaves the machine' },
+        { ...strict, description: 'a local check: a JWT that differs is never sent to Vault' },
       ),
     ),
     on_new_jwt: Type.Optional(
       Type.Enum(['login', 'when-needed'], {
-        description: 'log in with each new JWT, or keep renewing the token',
+        description: 'log in with each new JWT, or renew the token as long as possible',
         default: 'login',
       }),
     ),
     on_stop: Type.Optional(
       Type.Enum(['keep', 'revoke'], {
-        description: 'leave the token, or revoke it and remove the files',
+        description: 'at a stop, keep the token, or revoke it and remove the files',
         default: 'keep',
       }),
     ),
@@ -206,9 +217,9 @@ export const ConfigSchema = Type.Object(
         {
           listen: Type.Optional(Type.String({ description: 'host:port of the token API', default: '127.0.0.1:8275' })),
           caller_token_file: Type.Optional(
-            Type.String({ description: 'file with a secret that callers must show as a bearer token; empty for none' }),
+            Type.String({ description: 'file with a secret that clients must send as a bearer token' }),
           ),
-          allow_non_loopback: Type.Optional(flag('allow a listen address off loopback; needs caller_token_file')),
+          allow_non_loopback: Type.Optional(flag('allow an address other than loopback; needs caller_token_file')),
         },
         strict,
       ),
@@ -219,7 +230,7 @@ export const ConfigSchema = Type.Object(
           listen: Type.Optional(
             Type.String({ description: 'host:port of health, status and metrics', default: '127.0.0.1:8276' }),
           ),
-          node_metrics: Type.Optional(flag("export Node's own metrics too")),
+          node_metrics: Type.Optional(flag("export Node's metrics too")),
         },
         strict,
       ),
@@ -229,7 +240,7 @@ export const ConfigSchema = Type.Object(
         {
           level: Type.Optional(
             Type.Enum(['trace', 'debug', 'info', 'warn', 'error'], {
-              description: 'the least level that is logged',
+              description: 'the lowest level that is logged',
               default: 'info',
             }),
           ),

@@ -1,12 +1,12 @@
-// deploy/compose and the README's snippet: checked by docker compose, then really started on a Docker engine, with a real
-// Vault as the issuer and another one to log in to, by the README's own commands.
+// deploy/compose and the snippet in its README: checked by docker compose, then really started on a Docker engine, with a real
+// Vault as the issuer and another one to log in to, by the commands that the README gives.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { readmeCommands } from '../support/readme.ts';
+import { readmeBlock, readmeCommands } from '../support/readme.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { debian } from '../support/tools.ts';
@@ -33,7 +33,7 @@ test('deploy/compose', async (t) => {
   await Promise.all([loadSidecar(t, docker, IMAGE), loadVault(t, docker, 'hashicorp/vault:1.21.1')]);
 
   const [up, logs, status, down, ...more] = readmeCommands('docker');
-  assert.deepEqual(more, [], 'a command of the README that nobody runs');
+  assert.deepEqual(more, [], 'a documented command that nobody runs');
   const shell = (command = '') => succeeds(docker, command);
   const upAt = performance.now();
   await shell(up);
@@ -83,10 +83,8 @@ async function isLockedDown(docker: Docker): Promise<void> {
 }
 
 async function snippetIsFine(t: TestContext, docker: Docker): Promise<void> {
-  const [, block = ''] =
-    /^## docker compose$[\s\S]*?^```yaml\n([^`]*)^```$/m.exec(readFileSync('README.md', 'utf8')) ?? [];
   const file = join(await temporaryDirectory(t), 'compose.yaml');
-  writeFileSync(file, block);
+  writeFileSync(file, readmeBlock('deploy/compose/README.md', 'With your own Vault', 'yaml'));
   const { services, volumes } = await resolved(docker, file);
   assert.deepEqual(confinement(services['token-sidecar']), CONFINED);
   assert.equal(services['app']?.['user'], services['token-sidecar']?.['user'], 'the file is for its owner alone');

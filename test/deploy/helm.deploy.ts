@@ -1,5 +1,5 @@
 // deploy/helm: linted, rendered with all that can be enabled, held to schemas and types, and installed on a real API server:
-// the application chart by the README's commands, and somebody's chart that uses the library.
+// the application chart by the documented commands, and somebody's chart that uses the library.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';

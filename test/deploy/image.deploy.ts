@@ -28,8 +28,8 @@ const USER = 65532;
 
 test('the image', async (t) => {
   const engine = await openEngine(t);
-  const [build = '', run = '', show = '', ...more] = readmeCommands('podman');
-  assert.deepEqual(more, [], 'a command of the README that nobody runs');
+  const [run = '', show = '', build = '', ...more] = readmeCommands('podman');
+  assert.deepEqual(more, [], 'a documented command that nobody runs');
   const options = [
     '--layers=false',
     `--secret=id=npmrc,src=${npmrc(await temporaryDirectory(t))}`,

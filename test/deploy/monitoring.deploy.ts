@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { readmeCommands } from '../support/readme.ts';
+import { readmeBlock, readmeCommands } from '../support/readme.ts';
 import { until } from '../support/settling.ts';
 import { openPeers, runDaemon } from '../support/sidecar.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -19,7 +19,7 @@ const HERE = 'deploy/monitoring';
 const RULES = readFileSync(`${HERE}/alerts.yaml`, 'utf8');
 const ALERTS = [...RULES.matchAll(/- alert: (\w+)/g)].map(([, name = '']) => name);
 
-test("the README's commands: the rules are well-formed and pass their tests", async (t) => {
+test('the documented commands: the rules are well-formed and pass their tests', async (t) => {
   debian('prometheus');
   const commands = readmeCommands('promtool');
   assert.ok(commands.some((command) => command.includes('test rules')));
@@ -29,6 +29,14 @@ test("the README's commands: the rules are well-formed and pass their tests", as
       assert.equal(status, 0, stdout + stderr);
     });
   }
+});
+
+test('the documented scrape config is one that Prometheus takes', async (t) => {
+  debian('prometheus');
+  const file = join(await temporaryDirectory(t), 'prometheus.yaml');
+  await writeFile(file, readmeBlock('deploy/monitoring/README.md', 'Scrape config', 'yaml'));
+  const { output } = promtool(['check', 'config', file]);
+  assert.match(output, /SUCCESS: .* is valid prometheus config/);
 });
 
 test('each alert is tested firing and silent: one that never fires, and one that always does, are noticed', async (t) => {
@@ -48,8 +56,8 @@ test('each alert is tested firing and silent: one that never fires, and one that
   }
 });
 
-test('each alert leads to its paragraph in the README', () => {
-  const headings = [...readFileSync('README.md', 'utf8').matchAll(/^#+ (.+)$/gm)];
+test('each alert leads to its runbook', () => {
+  const headings = [...readFileSync('docs/runbooks.md', 'utf8').matchAll(/^#+ (.+)$/gm)];
   const anchors = headings.map(([, heading = '']) => heading.toLowerCase().replaceAll(' ', '-'));
   const links = [...RULES.matchAll(/runbook_url: (\S+)$/gm)].map(([, link = '']) => new URL(link));
   assert.deepEqual(
@@ -57,7 +65,7 @@ test('each alert leads to its paragraph in the README', () => {
     ALERTS.map((name) => name.toLowerCase()),
   );
   for (const { origin, pathname, hash } of links) {
-    assert.equal(origin + pathname, 'https://github.com/oidc-pub/vault-token-sidecar');
+    assert.equal(origin + pathname, 'https://github.com/oidc-pub/vault-token-sidecar/blob/main/docs/runbooks.md');
     assert.ok(anchors.includes(hash.slice(1)), hash);
   }
 });

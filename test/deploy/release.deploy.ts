@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { cpSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { readmeBlock } from '../support/readme.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { debian, goInstall } from '../support/tools.ts';
 
@@ -132,11 +133,12 @@ test('the files of a release', async (t) => {
   const deb = `vault-token-sidecar_${version}_all.deb`;
   const archive = `vault-token-sidecar-${version}.tar.gz`;
   const contents = `vault-token-sidecar-${version}.cdx.json`;
-  assert.deepEqual(readdirSync(release).sort(), ['SHA256SUMS', contents, archive, deb].sort());
+  assert.deepEqual(readdirSync(release).sort(), ['SHA256SUMS', contents, archive, deb, 'config.schema.json'].sort());
   await t.test('are the same when made again', async (t) => {
     const again = await temporaryDirectory(t);
     makeFiles(again);
-    for (const file of [archive, deb]) assert.equal(sum(join(again, file)), sum(join(release, file)), file);
+    for (const file of [archive, deb, 'config.schema.json'])
+      assert.equal(sum(join(again, file)), sum(join(release, file)), file);
   });
   await t.test('the archive holds a program that runs, and its licences', (t) =>
     runsFromArchive(t, join(release, archive)),
@@ -151,7 +153,7 @@ test('the files of a release', async (t) => {
     }
     assert.ok(!names.some((name) => /esbuild|biome|typescript/.test(name)));
   });
-  await t.test('what the README says to verify is what a release has', () => verifies(release, [archive, deb]));
+  await t.test('what docs/verify.md says to verify is what a release has', () => verifies(release, [archive, deb]));
 });
 
 async function runsFromArchive(t: TestContext, archive: string): Promise<void> {
@@ -167,10 +169,9 @@ async function runsFromArchive(t: TestContext, archive: string): Promise<void> {
     assert.match(notices, new RegExp(`^${name} \\d`, 'm'));
 }
 
-/** The README's block: its names are a release's, its identity is the workflow's, and the sums are right. */
+/** The page's block: its names are a release's, its identity is the workflow's, and the sums are right. */
 function verifies(release: string, files: readonly string[]): void {
-  const readme = readFileSync('README.md', 'utf8');
-  const [, block = ''] = /^## Verify a release$[\s\S]*?^```\n([^`]*)^```$/m.exec(readme) ?? [];
+  const block = readmeBlock('docs/verify.md', 'Verify a release', 'text');
   const workflow = `https://github.com/${REPOSITORY}/.github/workflows/release.yaml@refs/tags/v${version}`;
   assert.ok(block.includes(`release=${workflow}\n`));
   assert.ok(block.includes(` ghcr.io/${REPOSITORY}:${version}\n`));

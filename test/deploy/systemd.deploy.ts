@@ -127,7 +127,7 @@ test('on a machine with systemd', async (t) => {
       await assert.rejects(asConsumer(path), /Permission denied/, path);
   });
 
-  await step("the README's other commands, and a reload without a restart", async () => {
+  await step('the other documented commands, and a reload without a restart', async () => {
     const { MainPID } = await showsAll(APP);
     await world.configure('app', { file: { path: `${TOKEN}.json`, mode: '0640', format: 'json' } });
     for (const command of readmeCommands('systemctl', 'journalctl', 'runuser').filter((one) => !one.includes('enable')))

@@ -4,15 +4,17 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
 import { NODE_FLAGS } from '../support/node-flags.ts';
+import { BLOCKS } from '../support/readme.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 export const PROGRAM = join(ROOT, 'dist/vault-token-sidecar.mjs');
 
 const text = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
-/** From the README: commands for the program inside its container. */
-export const CONTAINER_COMMANDS: readonly string[] =
-  text('README.md').match(/\/nodejs\/bin\/node [^`\n]*vault-token-sidecar\.mjs[^`\n]*/g) ?? [];
+/** From the documentation: commands for the program inside its container. */
+export const CONTAINER_COMMANDS: readonly string[] = BLOCKS.flatMap(
+  (block) => block.text.match(/\/nodejs\/bin\/node [^\n]*vault-token-sidecar\.mjs[^\n]*/g) ?? [],
+);
 
 /** The first line of the program that npm installs under its name. */
 export const HASHBANG = (): string => readFileSync(PROGRAM, 'utf8').split('\n', 1)[0] ?? '';

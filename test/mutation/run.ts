@@ -75,6 +75,11 @@ function openTree() {
     'package.json',
     'Dockerfile',
     'README.md',
+    'CHANGELOG.md',
+    'CONTRIBUTING.md',
+    'SECURITY.md',
+    'docs',
+    'config.schema.json',
     'config.example.json',
     'tsconfig.json',
   ])

@@ -1,4 +1,4 @@
-// The whole fleet's run: the table, the bounds that a thousand sidecars keep, and the plot of the README, which is drawn anew
+// The whole fleet's run: the table, the bounds that a thousand sidecars keep, and the plot of docs/performance.md, which is drawn anew
 // and compared, or written when asked to.
 
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -54,7 +54,7 @@ export function reportFleet(writesPlot: boolean): FleetReport {
     'under a quota three times fewer requests than from naive clients (C7)':
       total(limited.sidecars) * 3 < total(limited.naives),
     'all that start at once have a token as soon as Vault can serve them': start.sidecars.allServedMs <= 15 * SECOND,
-    'the plot is the one in the README (SIMULATION_PLOT=write draws it anew)': readPlot() === plot,
+    'the plot is the one in docs/performance.md (SIMULATION_PLOT=write draws it again)': readPlot() === plot,
   };
   const text = `${table(rows)}\nat heal: ${atHeal.toFixed(1)} requests a second over ten seconds`;
   return { text, broken: Object.keys(bounds).filter((bound) => bounds[bound] === false) };

@@ -16,8 +16,8 @@ const row = (area: Area | undefined, title: string, hint: string): DiagnosisEntr
 export const DIAGNOSES = {
   issuer_unreachable_here: row('refusal', "the issuer can't be reached", 'Check its name, DNS, the proxy and the network path; from the Vault server too.'),
   issuer_unpublished: row('refusal', "the issuer's discovery document isn't published", 'Publish it under that name, or correct oidc_discovery_url.'),
-  issuer_renamed: row('refusal', 'the discovery document is of another issuer', 'Trust the issuer by the name in its document, to the letter, trailing slash included; the JWT must have the same.'),
-  issuer_key_missing: row('refusal', "the issuer doesn't publish the key that signed the JWT", 'Publish the current keys; a JWT that was signed before they changed must be issued anew.'),
+  issuer_renamed: row('refusal', 'the discovery document is of another issuer', 'Trust the issuer by the exact name in its document, trailing slash included; the JWT must have the same.'),
+  issuer_key_missing: row('refusal', "the issuer doesn't publish the key that signed the JWT", 'Publish the current keys; a JWT that was signed before they changed must be issued again.'),
   issuer_signature: row('refusal', "the JWT isn't signed by the issuer's key", 'Somebody else issued it, or it was cut or changed on its way: check what writes it.'),
   clock_wrong: row('refusal', "this machine's clock and Vault's differ", 'Set the clock that is wrong, here or there: check NTP.'),
   jwt_never_changes: row('jwt', "the JWT's file is a mount of its own, so it will never change", "Mount its directory instead of the file (no subPath)."),

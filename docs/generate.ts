@@ -1,0 +1,197 @@
+// npm run docs: writes what the documentation takes from the program: config.schema.json, and the parts of pages between
+// the markers <!-- generated: NAME --> and <!-- end of NAME -->. test/docs.test.ts fails if one of them isn't current.
+
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Area, ERRORS, EXIT_CODES } from '../src/core/errors.ts';
+import { DIAGNOSES } from '../src/doctor/diagnose/codes.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const PROGRAM = join(ROOT, 'dist/vault-token-sidecar.mjs');
+const WIDTH = 100;
+
+const program = (...args: readonly string[]): string =>
+  execFileSync(process.execPath, ['--disable-sigusr1', PROGRAM, ...args], { encoding: 'utf8' });
+
+/** Returns each file that holds generated text, as it should be. */
+export function generated(): ReadonlyMap<string, string> {
+  const schema = program('schema');
+  const parts: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
+    'docs/configuration.md': { configuration: () => configuration(JSON.parse(schema)) },
+    'docs/cli.md': { commands },
+    'docs/errors.md': { errors: () => byExitCode(ERRORS), findings: () => codes(DIAGNOSES) },
+  };
+  const files = new Map([['config.schema.json', schema]]);
+  for (const [file, generators] of Object.entries(parts)) {
+    let page = readFileSync(join(ROOT, file), 'utf8');
+    for (const [name, generate] of Object.entries(generators)) page = filled(page, name, generate());
+    files.set(file, page);
+  }
+  return files;
+}
+
+function filled(page: string, name: string, text: string): string {
+  const [before, after] = [`<!-- generated: ${name} -->\n`, `<!-- end of ${name} -->\n`];
+  const [from, to] = [page.indexOf(before), page.indexOf(after)];
+  if (from < 0 || to < from) throw new Error(`the markers of ${name} are missing`);
+  return `${page.slice(0, from + before.length)}\n${text.trim()}\n\n${page.slice(to)}`;
+}
+
+// the reference of the config
+
+interface Schema {
+  readonly type?: string;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly enum?: readonly string[];
+  readonly anyOf?: readonly Schema[];
+  readonly items?: Schema;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly patternProperties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+}
+
+const DURATION = ': a duration such as "90s" or "1h30m", or whole seconds';
+const PATH = '; an absolute path';
+
+function configuration({ properties = {} }: Schema): string {
+  const { $schema, exchanges = {}, ...others } = properties;
+  if ($schema === undefined) throw new Error('$schema is missing');
+  const [exchange = {}] = Object.values(exchanges.patternProperties ?? {});
+  const sections = [section('vault', others['vault'] ?? {})];
+  const { properties: members = {}, required = [] } = exchange;
+  const isSection = (member: Schema) => member.properties !== undefined || member.items?.properties !== undefined;
+  const flat = Object.entries(members).filter(([, member]) => !isSection(member));
+  sections.push(
+    section('exchanges.app', { properties: Object.fromEntries(flat), required }),
+    ...Object.entries(members)
+      .filter(([, member]) => isSection(member))
+      .map(([name, member]) =>
+        name === 'vault'
+          ? `### \`exchanges.app.vault\`\n\n${wrapped(VAULT_OF_EXCHANGE, '')}`
+          : section(`exchanges.app.${name}`, member, required.includes(name)),
+      ),
+  );
+  for (const name of ['api', 'ops', 'log']) sections.push(section(name, others[name] ?? {}));
+  return sections.join('\n\n');
+}
+
+const VAULT_OF_EXCHANGE =
+  'The Vault of this exchange, with the same keys as `vault`. A key that is set here replaces the one in `vault`. ' +
+  'With an `address` here, nothing is taken from `vault`: another Vault must not get its namespace or client certificate.';
+
+function section(place: string, schema: Schema, isRequired = false): string {
+  const { description } = schema;
+  const words = [description === undefined ? '' : `${sentence(description)}`, isRequired ? 'Required.' : ''];
+  const intro = words.filter(Boolean).join(' ');
+  return [`### \`${place}\``, ...(intro === '' ? [] : [wrapped(intro, '')]), keysOf(place, schema).join('\n')].join(
+    '\n\n',
+  );
+}
+
+/** A line for each key that has a value of its own. */
+function keysOf(place: string, { properties, items, required = [] }: Schema): string[] {
+  if (items?.properties !== undefined) return keysOf(`${place}[0]`, items);
+  return Object.entries(properties ?? {}).flatMap(([name, member]) => {
+    const at = `${place}.${name}`;
+    if (member.properties !== undefined || member.items?.properties !== undefined) return keysOf(at, member);
+    const facts = [typeOf(member), ...(required.includes(name) ? ['required'] : []), ...defaultOf(member)].join(', ');
+    const meaning = (member.description ?? '').replace(DURATION, '').replace(PATH, '');
+    return [wrapped(`\`${at}\`: ${facts}.${meaning === '' ? '' : ` ${sentence(meaning)}`}`, '- ')];
+  });
+}
+
+function typeOf({ type, description = '', enum: choices, anyOf, items, patternProperties }: Schema): string {
+  if (choices !== undefined) return inWords(choices.map((choice) => `\`${choice}\``));
+  if (anyOf !== undefined) return 'duration';
+  if (items !== undefined) return 'list of strings';
+  if (patternProperties !== undefined) return 'object';
+  return description.endsWith(PATH) ? 'absolute path' : (type ?? 'object');
+}
+
+const inWords = (items: readonly string[]): string =>
+  [items.slice(0, -1).join(', '), ...items.slice(-1)].filter(Boolean).join(' or ');
+
+function defaultOf({ default: value }: Schema): string[] {
+  if (value === undefined) return [];
+  const isWords = typeof value === 'string' && value.includes(' ');
+  return [isWords ? `default ${value}` : `default \`${value}\``];
+}
+
+function sentence(text: string): string {
+  const isName = /^(?:scheme:|host:)/.test(text);
+  const first = isName ? text.charAt(0) : text.charAt(0).toUpperCase();
+  return `${escaped(first + text.slice(1)).replaceAll(KEY, '`$&`')}${text.endsWith('.') ? '' : '.'}`;
+}
+
+/** A key or a variable within a sentence. */
+const KEY = /\b(?:[a-z]+(?:[._][a-z]+)+|[A-Z]+(?:_[A-Z]+)+)\b(?![/:])/g;
+
+// the commands
+
+function commands(): string {
+  const overview = program('--help').trim();
+  const names = [...overview.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name = '']) => name);
+  const help = names.map((name) => `### ${name}\n\n\`\`\`text\n${program(name, '--help').trim()}\n\`\`\``);
+  return [`\`\`\`text\n${overview}\n\`\`\``, ...help].join('\n\n');
+}
+
+// the codes
+
+interface Entry {
+  /** undefined for advice */
+  readonly area: Area | undefined;
+  readonly title: string;
+  readonly hint: string;
+}
+
+const AREAS: Readonly<Record<Area, string>> = {
+  program: 'a bug',
+  config: 'usage or config',
+  readiness: 'not ready in time',
+  refusal: 'Vault refuses',
+  vault: 'Vault is unreachable, sealed or failing',
+  jwt: 'no usable workload JWT',
+  sink: 'a sink fails',
+  listener: "an address can't be used",
+};
+
+function byExitCode(table: Readonly<Record<string, Entry>>): string {
+  const groups = Object.entries(AREAS).map(([area, title]) => [
+    `### Exit code ${EXIT_CODES[area as Area]}: ${title}`,
+    entries(Object.entries(table).filter(([, entry]) => entry.area === area)),
+  ]);
+  return groups.flat().join('\n\n');
+}
+
+const codes = (table: Readonly<Record<string, Entry>>): string =>
+  entries(Object.entries(table), ({ area }) =>
+    area === undefined ? ' (a warning)' : ` (exit code ${EXIT_CODES[area]})`,
+  );
+
+const entries = (rows: readonly (readonly [string, Entry])[], note: (entry: Entry) => string = () => ''): string =>
+  rows
+    .map(([code, entry]) => {
+      const { title, hint } = entry;
+      return `#### \`${code}\`\n\n${wrapped(`**${title}**${note(entry)}`, '')}\n\n${wrapped(escaped(hint), '')}`;
+    })
+    .join('\n\n');
+
+const escaped = (text: string): string => text.replaceAll('<', '&lt;');
+
+/** A bullet's later lines stand below its text. */
+function wrapped(text: string, bullet: string): string {
+  const lines: string[] = [];
+  let line = bullet;
+  for (const word of text.split(' ')) {
+    if (line.length + word.length > WIDTH && line.trim() !== bullet.trim()) {
+      lines.push(line.trimEnd());
+      line = ' '.repeat(bullet.length);
+    }
+    line += `${word} `;
+  }
+  return [...lines, line.trimEnd()].join('\n');
+}
+
+if (import.meta.main) for (const [file, text] of generated()) writeFileSync(join(ROOT, file), text);
