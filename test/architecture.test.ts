@@ -63,7 +63,7 @@ const LAYERS: readonly { who: RegExp; may: RegExp; types?: RegExp; why: string }
   },
   {
     who: /^src\/(sources|sinks|vault|http)\//,
-    may: /^(src\/(core|files)\/|node:|undici(\/|$)|fastify$)/,
+    may: /^(src\/(core|files)\/|node:|undici(\/|$)|fastify$|typebox$)/,
     types: /^src\/exchange\/view\.ts$/,
     why: 'a leaf is replaced alone',
   },

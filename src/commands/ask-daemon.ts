@@ -2,6 +2,7 @@
 
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import { Check } from 'typebox/schema';
 import { parseListen } from '../config/address.ts';
 import { defaultAt } from '../config/schema.ts';
 import { ExchangeError, explain } from '../core/errors.ts';
@@ -10,6 +11,7 @@ import type { ListenAddress } from '../core/settings.ts';
 import { parseObject } from '../core/vault-protocol.ts';
 import { type Io, UsageError } from '../host/io.ts';
 import { readCallerToken } from '../http/caller-token.ts';
+import { StatusReply } from '../http/status-reply.ts';
 import { type Flags, textFlag } from './command.ts';
 import { loadSettings } from './load-settings.ts';
 
@@ -20,41 +22,21 @@ export interface Answer {
 
 const ASK_TIMEOUT_MS = 5000;
 
-/** The members of /status that commands look at. */
-export interface Status {
-  readonly api?: { readonly failure?: Omit<Trouble, 'attempts'> | null };
-  readonly exchanges: readonly ExchangeStatus[];
-}
-
-export interface ExchangeStatus {
-  readonly exchange: string;
-  readonly phase: string;
-  readonly ready: boolean;
-  readonly token?: { readonly expires_at: string } | null;
-  readonly next_action?: { readonly kind: string; readonly at: string } | null;
-  readonly failure?: Trouble | null;
-  readonly sinks: readonly { readonly id: string; readonly failure?: Pick<Trouble, 'title' | 'hint'> | null }[];
-}
-
-interface Trouble {
-  readonly title: string;
-  readonly hint: string;
-  readonly evidence?: string | null;
-  readonly attempts: number;
-}
-
 /** GET from the ops listener: `--ops URL`, or `ops.listen` of the config. @throws ExchangeError not_ready */
 export async function askOps(path: string, flags: Flags, io: Io, withinMs?: number): Promise<Answer> {
   const url = textFlag(flags, 'ops') ?? urlOf((await listenersOf(flags, io)).ops);
   return get(url, path, { withinMs });
 }
 
-/** @throws ExchangeError not_ready, also where somebody else answers */
-export async function askStatus(flags: Flags, io: Io): Promise<Status & { readonly text: string }> {
+/** @throws ExchangeError not_ready, also if another server answers */
+export async function askStatus(
+  flags: Flags,
+  io: Io,
+): Promise<{ readonly status: StatusReply; readonly text: string }> {
   const { status, text } = await askOps('/status', flags, io);
   const body = status === 200 ? jsonIn(text) : undefined;
-  if (!Array.isArray(body?.['exchanges'])) throw new ExchangeError('not_ready', { kind: 'other-server' });
-  return { ...(body as Pick<Status, 'api'>), exchanges: body['exchanges'], text };
+  if (!Check(StatusReply, body)) throw new ExchangeError('not_ready', { kind: 'other-server' });
+  return { status: body, text };
 }
 
 /** The JSON object of an answer; undefined where it is none. */

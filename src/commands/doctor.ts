@@ -77,5 +77,7 @@ async function openReports(flags: Flags, io: Io, deadline: Promise<void>): Promi
 /** Whether a sidecar with these exchanges answers at the ops listener. */
 async function isOurs({ exchanges }: Settings, flags: Flags, io: Io): Promise<boolean> {
   const held = await askStatus(flags, io).catch(() => undefined);
-  return held !== undefined && exchanges.every(({ name }) => held.exchanges.some(({ exchange }) => exchange === name));
+  return (
+    held !== undefined && exchanges.every(({ name }) => held.status.exchanges.some(({ exchange }) => exchange === name))
+  );
 }

@@ -2,7 +2,8 @@
 
 import { EXIT_CODES } from '../core/errors.ts';
 import { linesWithoutControls, withoutControls } from '../core/secret.ts';
-import { askStatus, type ExchangeStatus, type Status } from './ask-daemon.ts';
+import type { ExchangeReply, StatusReply } from '../http/status-reply.ts';
+import { askStatus } from './ask-daemon.ts';
 import { CONFIG_OPTION, type Command } from './command.ts';
 import { table } from './table.ts';
 
@@ -12,21 +13,21 @@ export const command: Command = {
 Shows what the running sidecar holds and what it will do next. Exit code 3 if an exchange isn't ready.`,
   options: { ...CONFIG_OPTION, ops: { type: 'string' }, json: { type: 'boolean' } },
   async run(flags, io) {
-    const { api, exchanges, text } = await askStatus(flags, io);
+    const { status, text } = await askStatus(flags, io);
+    const { api, exchanges } = status;
     const shown = [tableOf(exchanges), ...apiTrouble(api).map(withoutControls)].join('\n');
     io.out(flags['json'] === true ? linesWithoutControls(text) : shown);
     return exchanges.every(({ ready }) => ready) ? 0 : EXIT_CODES.readiness;
   },
 };
 
-function apiTrouble(api: Status['api']): readonly string[] {
-  const failure = api?.failure;
+function apiTrouble({ failure }: StatusReply['api']): readonly string[] {
   return failure
     ? [`token API: ${failure.title}${failure.evidence ? ` (${failure.evidence})` : ''}`, `  ${failure.hint}`]
     : [];
 }
 
-function tableOf(exchanges: readonly ExchangeStatus[]): string {
+function tableOf(exchanges: readonly ExchangeReply[]): string {
   const now = Date.now();
   const rows = exchanges.map(({ exchange, phase, ready, token, next_action: next }) => [
     exchange,

@@ -2,6 +2,7 @@
 // strict validation both come from here. Rules that a schema can't express are in settings.ts and rules.ts.
 
 import Type, { type Static } from 'typebox';
+import { defined } from '../core/defined.ts';
 
 const strict = { additionalProperties: false } as const;
 const text = (description: string) => Type.String({ minLength: 1, description });
@@ -9,7 +10,7 @@ const path = (description: string) => Type.String({ pattern: '^/.+', description
 const duration = (description: string, fallback?: string) =>
   Type.Union([Type.String(), Type.Integer()], {
     description: `${description}: a duration such as "90s" or "1h30m", or whole seconds`,
-    ...(fallback === undefined ? {} : { default: fallback }),
+    ...defined({ default: fallback }),
   });
 const flag = (description: string) => Type.Boolean({ description, default: false });
 /** Variants have one key each, so that an error names the very field. */

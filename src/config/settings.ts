@@ -1,6 +1,7 @@
 // From a config that fits the schema to settings in the code's own units, with the defaults. Rules that span several members
 // are in rules.ts.
 
+import { defined } from '../core/defined.ts';
 import type { ExchangeSettings, FileSinkSettings, ListenAddress, Settings, VaultSettings } from '../core/settings.ts';
 import { parseListen, parseVaultAddress } from './address.ts';
 import { duration, type Notes, orProblem, take, takeOr } from './notes.ts';
@@ -66,7 +67,7 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
     login: {
       mount,
       role: one.login.role,
-      ...(namespace === undefined ? {} : { namespace }),
+      ...defined({ namespace }),
     },
     expect: one.expect ?? {},
     onNewJwt: take(`${at}/on_new_jwt`, one.on_new_jwt, notes),
@@ -152,8 +153,7 @@ function buildFileSink(at: string, sink: FileSinkFile, notes: Notes): FileSinkSe
     path: sink.path,
     mode,
     format: take(`${at}/format`, sink.format, notes),
-    ...(sink.uid === undefined ? {} : { uid: sink.uid }),
-    ...(sink.gid === undefined ? {} : { gid: sink.gid }),
+    ...defined({ uid: sink.uid, gid: sink.gid }),
   };
 }
 

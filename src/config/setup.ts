@@ -1,5 +1,6 @@
 // What `setup` makes in Vault for an exchange, as settings: what is left out follows from what the exchange expects.
 
+import { defined } from '../core/defined.ts';
 import type { SetupSettings } from '../core/settings.ts';
 import { parseIssuerUrl } from './address.ts';
 import { parseDuration } from './duration.ts';
@@ -30,20 +31,16 @@ export function buildSetup(at: string, { setup, expect = {} }: ExchangeFile, not
   return {
     stated,
     trust: {
-      ...(discoveryUrl === undefined ? {} : { discoveryUrl }),
-      ...(trust.jwks_url === undefined ? {} : { jwksUrl: trust.jwks_url }),
-      ...(boundIssuer === undefined ? {} : { boundIssuer }),
-      ...(trust.oidc_discovery_ca_pem === undefined ? {} : { caPem: trust.oidc_discovery_ca_pem }),
+      ...defined({ discoveryUrl, jwksUrl: trust.jwks_url, boundIssuer, caPem: trust.oidc_discovery_ca_pem }),
     },
     role: {
       userClaim: role.user_claim ?? (defaultAt(`${at}/role/user_claim`) as string),
-      ...(audiences === undefined ? {} : { boundAudiences: audiences }),
-      ...(subject === undefined ? {} : { boundSubject: subject }),
+      ...defined({ boundAudiences: audiences, boundSubject: subject }),
       ...(role.bound_claims === undefined || !hasClaims ? {} : { boundClaims: role.bound_claims }),
-      ...(role.bound_claims_type === undefined ? {} : { boundClaimsType: role.bound_claims_type }),
+      ...defined({ boundClaimsType: role.bound_claims_type }),
       policies: role.token_policies ?? [],
       ttlMs,
-      ...(maxTtlMs === undefined ? {} : { maxTtlMs }),
+      ...defined({ maxTtlMs }),
     },
     policies,
   };

@@ -1,5 +1,6 @@
 // Where the workload JWT comes from, as settings.
 
+import { defined } from '../core/defined.ts';
 import type { SourceSettings, TlsSettings, VaultIdentitySettings, VaultSettings } from '../core/settings.ts';
 import { parseVaultAddress } from './address.ts';
 import { duration, type Notes, orProblem } from './notes.ts';
@@ -58,15 +59,17 @@ function buildIdentity(
     kind: 'vault-identity',
     role,
     token: exchange === undefined ? { file: file ?? '' } : { exchange },
-    vault: { ...blank, address: '', ...vault, ...(namespace === undefined ? {} : { namespace }) },
+    vault: { ...blank, address: '', ...vault, ...defined({ namespace }) },
   };
 }
 
 export function tlsSettings(tls: NonNullable<VaultFile['tls']>): TlsSettings {
   return {
-    ...(tls.ca_file === undefined ? {} : { caFile: tls.ca_file }),
-    ...(tls.server_name === undefined ? {} : { serverName: tls.server_name }),
-    ...(tls.client_cert_file === undefined ? {} : { clientCertFile: tls.client_cert_file }),
-    ...(tls.client_key_file === undefined ? {} : { clientKeyFile: tls.client_key_file }),
+    ...defined({
+      caFile: tls.ca_file,
+      serverName: tls.server_name,
+      clientCertFile: tls.client_cert_file,
+      clientKeyFile: tls.client_key_file,
+    }),
   };
 }

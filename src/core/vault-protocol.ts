@@ -2,6 +2,7 @@
 // bytes; what they mean is decided here, so every reply that Vault can give is tested without a network.
 // https://developer.hashicorp.com/vault/api-docs/auth/jwt and .../auth/token
 
+import { defined } from './defined.ts';
 import type { Failure } from './errors.ts';
 import { readLoginRefusal, readRenewalRefusal } from './login-refusals.ts';
 import { isTokenText, Secret, scrub, shortened } from './secret.ts';
@@ -139,7 +140,7 @@ export function judgeRefusal(operation: RequestKind, reply: VaultReply, sent: re
   const facts = { kind: 'reply', status: reply.status, words: oneLine(words, sent) } as const;
   const code = codeOf(operation, reply, words);
   const retryAfterMs = parseRetryAfter(reply);
-  return { code, facts, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  return { code, facts, ...defined({ retryAfterMs }) };
 }
 
 function codeOf(operation: RequestKind, { status, body }: VaultReply, words: string): Failure['code'] {
@@ -218,5 +219,4 @@ function oneLine(text: string, secrets: readonly Secret[]): string {
   return shortened(scrub(text, secrets).replace(/\s+/g, ' ').trim(), 300);
 }
 
-const inNamespace = ({ namespace }: { readonly namespace?: string | undefined }) =>
-  namespace === undefined ? {} : { namespace };
+const inNamespace = ({ namespace }: { readonly namespace?: string | undefined }) => defined({ namespace });

@@ -1,6 +1,7 @@
 // Gathers what there is to know about one exchange, by the daemon's own source, client and sinks. No failure ends it:
 // each is evidence, and so is a check that throws or isn't done in time.
 
+import { defined } from '../core/defined.ts';
 import { ExchangeError, explain, isFailure, unlessFailure } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ExchangeSettings, SetupSettings, VaultSettings } from '../core/settings.ts';
@@ -172,7 +173,7 @@ async function inspectSinks({ settings: { sinks }, draft }: Gatherer): Promise<v
   draft.sinks = await Promise.all(
     sinks.map(openSink).map(async (sink) => {
       const { failure } = await seen(() => sink.check());
-      return { id: sink.id, ...(failure === undefined ? {} : { failure }) };
+      return { id: sink.id, ...defined({ failure }) };
     }),
   );
 }

@@ -9,7 +9,7 @@ import type { CallerToken } from './caller-token.ts';
 import { mostConnections } from './connections.ts';
 import { addOpsGuard } from './guard.ts';
 import { type AppOptions, limitRate, openApp, openGate, sendError } from './limits.ts';
-import { STATUS_REPLY, statusBody } from './status-body.ts';
+import { StatusReply, statusReply } from './status-reply.ts';
 
 const MOST_LAG_MS = 5000;
 /** Never told to slow down: kubelet would restart the sidecar because somebody else asks too often. */
@@ -72,8 +72,8 @@ export function buildOpsApi(options: OpsApiOptions): FastifyInstance {
     const { contentType, body } = await options.metrics();
     return reply.type(contentType).send(body);
   });
-  app.get('/status', { schema: STATUS_REPLY }, async () =>
-    statusBody(options.version, statuses(), await options.callerToken?.()),
+  app.get('/status', { schema: { response: { 200: StatusReply } } }, async () =>
+    statusReply(options.version, statuses(), await options.callerToken?.()),
   );
   return app;
 }

@@ -2,6 +2,7 @@
 // be made, each with its why. Pure: from settings to steps. text.ts shows them, diff.ts compares them
 // with what is there. https://developer.hashicorp.com/vault/api-docs/auth/jwt
 
+import { defined } from '../core/defined.ts';
 import { unprintableIn } from '../core/secret.ts';
 import type { ExchangeSettings, LoginSettings, Settings, SetupSettings } from '../core/settings.ts';
 import { trustsTooMuch } from './trust.ts';
@@ -44,7 +45,7 @@ export function plannedExchanges(
   return exchanges.flatMap(({ name, vault, login }) => {
     const [own, life] = [setup[name], jwtLives[name]];
     if (own === undefined) return [];
-    return [{ name, vault, login, setup: own, ...(life === undefined ? {} : { jwtLifeMs: life }) }];
+    return [{ name, vault, login, setup: own, ...defined({ jwtLifeMs: life }) }];
   });
 }
 
@@ -69,7 +70,7 @@ export const rolePath = ({ mount, role }: LoginSettings): string => `auth/${moun
 
 function stepsOf({ name, vault, login, setup }: PlannedExchange): SetupStep[] {
   const { namespace } = login;
-  const at = { exchange: name, address: vault.address, ...(namespace === undefined ? {} : { namespace }) };
+  const at = { exchange: name, address: vault.address, ...defined({ namespace }) };
   return [
     {
       ...at,
@@ -118,10 +119,12 @@ function roleBody({ role }: SetupSettings): Record<string, StepValue> {
   return {
     role_type: 'jwt',
     user_claim: role.userClaim,
-    ...(role.boundAudiences === undefined ? {} : { bound_audiences: role.boundAudiences }),
-    ...(role.boundSubject === undefined ? {} : { bound_subject: role.boundSubject }),
-    ...(role.boundClaims === undefined ? {} : { bound_claims: role.boundClaims }),
-    ...(role.boundClaimsType === undefined ? {} : { bound_claims_type: role.boundClaimsType }),
+    ...defined({
+      bound_audiences: role.boundAudiences,
+      bound_subject: role.boundSubject,
+      bound_claims: role.boundClaims,
+      bound_claims_type: role.boundClaimsType,
+    }),
     token_policies: role.policies,
     token_ttl: Math.round(role.ttlMs / 1000),
     ...(role.maxTtlMs === undefined ? {} : { token_max_ttl: Math.round(role.maxTtlMs / 1000) }),

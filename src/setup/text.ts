@@ -1,6 +1,7 @@
 // A plan as a person takes it: `vault` commands to paste, or HCL for Terraform's vault provider.
 // https://registry.terraform.io/providers/hashicorp/vault/latest/docs/resources/jwt_auth_backend
 
+import { defined } from '../core/defined.ts';
 import type { SetupStep, StepValue } from './plan.ts';
 
 /** The older names, by which most guides know them; Vault takes both. */
@@ -88,7 +89,7 @@ function resourceOf(
     policy: { name: policy },
   }[kind];
   const label = nameAnew(kind === 'policy' ? policy : [mount, role].filter(Boolean).join('_'));
-  const members = Object.entries({ ...(namespace === undefined ? {} : { namespace }), ...own, ...body });
+  const members = Object.entries({ ...defined({ namespace }), ...own, ...body });
   const width = Math.max(...members.map(([name]) => name.length));
   const lines = members.map(([name, value]) => `  ${name.padEnd(width)} = ${hclOf(value)}`);
   return [`resource "${RESOURCES[kind]}" "${label}" {`, ...lines, '}'].join('\n');

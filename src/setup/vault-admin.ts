@@ -1,6 +1,7 @@
 // The part of Vault's HTTP API that an operator's token is for: reading what the JWT auth method is told, and writing it.
 // https://developer.hashicorp.com/vault/api-docs/auth/jwt, .../system/auth, .../system/policies
 
+import { defined } from '../core/defined.ts';
 import type { Failure } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import { judgeRefusal, objectOf, parseObject, type VaultReply, type VaultRequest } from '../core/vault-protocol.ts';
@@ -19,7 +20,7 @@ export function adminRequest(
     method: body === undefined ? 'GET' : 'POST',
     path: `/v1/${path.split('/').map(encodeURIComponent).join('/')}`,
     token,
-    ...(namespace === undefined ? {} : { namespace }),
+    ...defined({ namespace }),
     ...(body === undefined ? {} : { body: new Secret(JSON.stringify(body)) }),
   };
 }

@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Dispatcher } from 'undici';
 import request from 'undici/lib/api/api-request.js';
 import Agent from 'undici/lib/dispatcher/agent.js';
+import { defined } from '../core/defined.ts';
 import { ExchangeError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import type { VaultSettings } from '../core/settings.ts';
@@ -88,7 +89,7 @@ async function openAgent({ useProxyEnv, tls, timeoutMs }: VaultSettings, trust: 
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: 1000,
   };
-  const connect = { ...trust, ...(tls.serverName === undefined ? {} : { servername: tls.serverName }), ...way };
+  const connect = { ...trust, ...defined({ servername: tls.serverName }), ...way };
   const limits = {
     pipelining: 0,
     allowH2: false,
@@ -150,7 +151,7 @@ async function exchangeBytes(
       'content-type': 'application/json',
       'user-agent': 'vault-token-sidecar',
       'x-vault-request': 'true',
-      ...(namespace === undefined ? {} : { 'x-vault-namespace': namespace }),
+      ...defined({ 'x-vault-namespace': namespace }),
       ...(token === undefined ? {} : { 'x-vault-token': token.reveal() }),
     },
     body: body?.reveal() ?? null,

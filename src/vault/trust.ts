@@ -3,6 +3,7 @@
 
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
+import { defined } from '../core/defined.ts';
 import { ExchangeError } from '../core/errors.ts';
 import type { TlsSettings } from '../core/settings.ts';
 import { isFileProblem, readSmallFile } from '../files/small-file.ts';
@@ -28,9 +29,7 @@ export async function readTrust(
   ]);
   const trusted = fromFile ?? ca;
   const trust = {
-    ...(trusted === undefined ? {} : { ca: trusted }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
+    ...defined({ ca: trusted, cert, key }),
   };
   try {
     if (trust.ca !== undefined) new X509Certificate(trust.ca);

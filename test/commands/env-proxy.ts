@@ -7,11 +7,28 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { listenOn } from '../../src/dev/listen.ts';
+import type { StatusReply } from '../../src/http/status-reply.ts';
 import { listen } from '../support/listening.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const CALLER = 'correct-horse';
-const STATUS = { exchanges: [{ exchange: 'app', phase: 'active', ready: true, sinks: [] }] };
+const STATUS: StatusReply = {
+  version: '0',
+  api: { failure: null },
+  exchanges: [
+    {
+      exchange: 'app',
+      phase: 'active',
+      ready: true,
+      reasons: [],
+      jwt: null,
+      token: null,
+      failure: null,
+      sinks: [],
+      next_action: null,
+    },
+  ],
+};
 const REPLIES: Readonly<Record<string, unknown>> = {
   '/v1/token': { access_token: 'hvs.CAESIexample' },
   '/status': STATUS,

@@ -8,6 +8,7 @@ import { command as init } from '../../src/commands/init.ts';
 import { command as status } from '../../src/commands/status.ts';
 import { command as validate } from '../../src/commands/validate.ts';
 import { listenOn } from '../../src/dev/listen.ts';
+import type { ExchangeReply, StatusReply } from '../../src/http/status-reply.ts';
 import { invoke } from '../support/invoke.ts';
 import { until } from '../support/settling.ts';
 import { openPeers, runDaemon } from '../support/sidecar.ts';
@@ -34,17 +35,21 @@ test('the log and /status show claims short, few and without controls (K18)', as
 });
 
 test("a daemon's answer moves no terminal, whoever gives it (K18)", async (t) => {
-  const trouble = { title: HOSTILE, hint: HOSTILE, evidence: HOSTILE, attempts: 1 };
-  const exchange = {
+  const at = '2026-11-26T10:00:00Z';
+  const trouble = { code: HOSTILE, title: HOSTILE, hint: HOSTILE, evidence: HOSTILE };
+  const exchange: ExchangeReply = {
     exchange: HOSTILE,
     phase: HOSTILE,
     ready: true,
+    reasons: [HOSTILE],
+    jwt: { issuer: HOSTILE, subject: HOSTILE, audience: [HOSTILE], expires_at: at },
     token: null,
-    next_action: { kind: HOSTILE, at: '2026-11-26T10:00:00Z' },
-    failure: trouble,
-    sinks: [{ id: HOSTILE, failure: trouble }],
+    next_action: { kind: HOSTILE, at },
+    failure: { ...trouble, since: at, attempts: 1, retry_at: null },
+    sinks: [{ id: HOSTILE, current: true, written_at: null, failure: trouble }],
   };
-  const server = await listenOn({}, () => ({ status: 200, body: { exchanges: [exchange] } }));
+  const body: StatusReply = { version: HOSTILE, api: { failure: null }, exchanges: [exchange] };
+  const server = await listenOn({}, () => ({ status: 200, body }));
   t.after(() => server.close());
   const table = await invoke(status, { ops: server.url });
   assert.equal(table.out.split('\n').length, 2 + 4);

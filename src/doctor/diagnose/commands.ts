@@ -6,6 +6,7 @@
 // a constant. The JWT only tells whether the command would help. One exception narrows: a role that lets in every subject
 // is bound to the subject that has just logged in. No command holds an unprintable character.
 
+import { defined } from '../../core/defined.ts';
 import type { Facts } from '../../core/facts.ts';
 import { unprintableIn } from '../../core/secret.ts';
 import type { BoundClaims } from '../../core/settings.ts';
@@ -163,4 +164,4 @@ function onRole(evidence: Evidence, members: Readonly<Record<string, StepValue>>
   return commandOf({ ...at(settings.login.namespace), kind: 'role', path: rolePath(settings.login), body });
 }
 
-const at = (namespace: string | undefined) => (namespace === undefined ? {} : { namespace });
+const at = (namespace: string | undefined) => defined({ namespace });

@@ -1,5 +1,6 @@
 // A finding of doctor's: what is wrong, why one thinks so, what to do; and how findings are folded under their causes.
 
+import { defined } from '../../core/defined.ts';
 import { EXIT_CODES, hintFor } from '../../core/errors.ts';
 import { evidenceText, type Facts } from '../../core/facts.ts';
 import { shortened } from '../../core/secret.ts';
@@ -53,7 +54,7 @@ export function toFinding(observation: Observation, evidence: Evidence): Unfolde
   const finding = baseFinding(observation);
   const remedy = hintFor(finding.remedy, evidence.settings);
   const command = commandFor(observation.code, evidence, observation.facts);
-  return { ...finding, remedy, ...(command === undefined ? {} : { command }) };
+  return { ...finding, remedy, ...defined({ command }) };
 }
 
 /** Errors first; what another finding explains goes below it, and the same thing is told once. */

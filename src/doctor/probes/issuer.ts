@@ -2,6 +2,7 @@
 // here it is done to explain. https://openid.net/specs/openid-connect-discovery-1_0.html
 
 import { compactVerify, createLocalJWKSet, errors, type JSONWebKeySet, type JWK } from 'jose';
+import { defined } from '../../core/defined.ts';
 import { ExchangeError, explain } from '../../core/errors.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { TrustSettings } from '../../core/settings.ts';
@@ -101,7 +102,7 @@ class IssuerTrouble extends Error {
 /** @throws IssuerTrouble */
 async function fetchJson(text: string, { caPem }: TrustSettings, timeoutMs: number): Promise<Record<string, unknown>> {
   const url = new URL(text);
-  const tls = caPem === undefined ? {} : { ca: caPem };
+  const tls = defined({ ca: caPem });
   // the client that carries requests to Vault carries this one as well: its deadline and limits are wanted here too
   const client = openVaultClient({ address: url.origin, tls, timeoutMs, redirectHosts: [], useProxyEnv: true });
   try {

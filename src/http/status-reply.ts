@@ -1,0 +1,130 @@
+// The reply of /status: its schema, which is also its type, and how it is made of the exchanges' status.
+// Members are in snake_case, instants are RFC 3339 text, and what is absent is null. Undeclared members are never sent.
+
+import Type, { type Static, type TSchema } from 'typebox';
+import { type Explanation, explain, isFailure } from '../core/errors.ts';
+import type { ExchangeStatus } from '../core/status.ts';
+import type { CallerToken } from './caller-token.ts';
+
+/** A schema that also accepts null. As a list of types it needs no validator to serialize, which a union would load. */
+const nullable = <T extends TSchema & { type: string }>(schema: T) =>
+  Type.Unsafe<Static<T> | null>({ ...schema, type: [schema.type, 'null'] });
+
+const optionalText = nullable(Type.String());
+const failureMembers = {
+  code: Type.String(),
+  title: Type.String(),
+  evidence: optionalText,
+  hint: Type.String(),
+};
+
+const ExchangeReply = Type.Object({
+  exchange: Type.String(),
+  phase: Type.String(),
+  ready: Type.Boolean(),
+  reasons: Type.Array(Type.String()),
+  jwt: nullable(
+    Type.Object({
+      issuer: optionalText,
+      subject: optionalText,
+      audience: Type.Array(Type.String()),
+      expires_at: optionalText,
+    }),
+  ),
+  token: nullable(
+    Type.Object({
+      accessor: Type.String(),
+      expires_at: Type.String(),
+      renew_at: Type.String(),
+      policies: Type.Array(Type.String()),
+      type: Type.String(),
+      renewable: Type.Boolean(),
+      ttl_seconds: Type.Number(),
+    }),
+  ),
+  failure: nullable(
+    Type.Object({ ...failureMembers, since: Type.String(), attempts: Type.Number(), retry_at: optionalText }),
+  ),
+  sinks: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      current: Type.Boolean(),
+      written_at: optionalText,
+      failure: nullable(Type.Object(failureMembers)),
+    }),
+  ),
+  next_action: nullable(Type.Object({ kind: Type.String(), at: Type.String() })),
+});
+
+export const StatusReply = Type.Object({
+  version: Type.String(),
+  api: Type.Object({ failure: nullable(Type.Object(failureMembers)) }),
+  exchanges: Type.Array(ExchangeReply),
+});
+
+export type StatusReply = Static<typeof StatusReply>;
+export type ExchangeReply = Static<typeof ExchangeReply>;
+
+export function statusReply(
+  version: string,
+  statuses: readonly ExchangeStatus[],
+  callerToken: Awaited<ReturnType<CallerToken>> | undefined,
+): StatusReply {
+  const failure = isFailure(callerToken) ? failureReply(explain(callerToken)) : null;
+  return { version, api: { failure }, exchanges: statuses.map(exchangeReply) };
+}
+
+const failureReply = ({ code, title, evidence, hint }: Explanation) => ({
+  code,
+  title,
+  evidence: evidence ?? null,
+  hint,
+});
+
+function exchangeReply(status: ExchangeStatus): ExchangeReply {
+  const { exchange, phase, ready, reasons, jwt, token, failure, sinks, nextAction } = status;
+  return {
+    exchange,
+    phase,
+    ready,
+    reasons: [...reasons],
+    jwt: jwt === undefined ? null : jwtReply(jwt),
+    token: token === undefined ? null : tokenReply(token),
+    failure:
+      failure === undefined
+        ? null
+        : {
+            ...failureReply(failure),
+            since: iso(failure.since),
+            attempts: failure.attempts,
+            retry_at: optionalIso(failure.retryAt),
+          },
+    sinks: sinks.map((sink) => ({
+      id: sink.id,
+      current: sink.current,
+      written_at: optionalIso(sink.writtenAt),
+      failure: sink.failure === undefined ? null : failureReply(sink.failure),
+    })),
+    next_action: nextAction === undefined ? null : { kind: nextAction.kind, at: iso(nextAction.at) },
+  };
+}
+
+const jwtReply = ({ issuer, subject, audience, expiresAt }: NonNullable<ExchangeStatus['jwt']>) => ({
+  issuer: issuer ?? null,
+  subject: subject ?? null,
+  audience: [...audience],
+  expires_at: optionalIso(expiresAt),
+});
+
+const tokenReply = (token: NonNullable<ExchangeStatus['token']>) => ({
+  accessor: token.accessor,
+  expires_at: iso(token.expiresAt),
+  renew_at: iso(token.renewAt),
+  policies: [...token.policies],
+  type: token.type,
+  renewable: token.renewable,
+  ttl_seconds: token.ttlMs / 1000,
+});
+
+const iso = (at: number): string => new Date(at).toISOString();
+const optionalIso = (at: number | undefined): string | null => (at === undefined ? null : iso(at));
