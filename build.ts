@@ -7,7 +7,7 @@ import { chmodSync, globSync, mkdirSync, readdirSync, readFileSync, renameSync, 
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
-import { build, type Metafile, type OutputFile } from 'esbuild';
+import { type BuildOptions, build, type Metafile, type OutputFile } from 'esbuild';
 
 const ROOT = import.meta.dirname;
 const DIST = join(ROOT, 'dist');
@@ -39,8 +39,8 @@ function sourcesDigest(): string {
   return hash.digest('hex');
 }
 
-/** Bundles without writing anything. */
-export const bundle = () =>
+/** Bundles without writing anything. @param changes of the options, for benchmarks */
+export const bundle = (changes: Pick<BuildOptions, 'alias' | 'plugins'> = {}) =>
   build({
     absWorkingDir: ROOT,
     entryPoints: { 'vault-token-sidecar': 'src/main.ts', healthcheck: 'src/healthcheck.ts' },
@@ -61,6 +61,7 @@ export const bundle = () =>
     metafile: true,
     write: false,
     logLevel: 'warning',
+    ...changes,
   });
 
 async function main(): Promise<void> {

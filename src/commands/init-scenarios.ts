@@ -13,6 +13,8 @@ export interface Scenario {
 export interface Given {
   /** where the config is written */
   readonly file: string;
+  /** of the sidecar, for the image's tag */
+  readonly version: string;
   /** @throws UsageError where the flag isn't given */
   required(flag: string): string;
   optional(flag: string, fallback: string): string;
@@ -35,7 +37,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
       // kubelet asks from outside of the pod
       return {
         config: { ...config, ops: { listen: '0.0.0.0:8276' } },
-        beside: podManifest(namespace, account, given.file),
+        beside: podManifest(namespace, account, given),
       };
     },
   },
@@ -110,7 +112,7 @@ function configOf(given: Given, { name, source, sinks, expect, defaults }: Wish)
 const podManifest = (
   namespace: string,
   account: string,
-  file: string,
+  { file, version }: Given,
 ): string => `# Kubernetes: the config as a ConfigMap, and the pod
 
 kubectl create configmap vault-token-sidecar --namespace ${quoted(namespace)} --from-file=${quoted(`config.json=${file}`)}
@@ -127,7 +129,7 @@ spec:
   securityContext: { runAsNonRoot: true, fsGroup: 65532, seccompProfile: { type: RuntimeDefault } }
   initContainers:
     - name: vault-token-sidecar
-      image: ghcr.io/oidc-pub/vault-token-sidecar:0.1.0
+      image: ghcr.io/oidc-pub/vault-token-sidecar:${version}
       restartPolicy: Always
       args: [run, --config, /etc/vault-token-sidecar/config.json]
       ports: [{ name: ops, containerPort: 8276 }]

@@ -48,6 +48,7 @@ vault:             --entity-id, and --source-address, the Vault that issues`,
     const file = textFlag(flags, 'config') ?? 'config.json';
     const { config, beside } = scenario.write({
       file,
+      version: io.version,
       required(name) {
         const value = textFlag(flags, name);
         if (value === undefined) throw new UsageError(`init ${flags['argument']} needs --${name}`);

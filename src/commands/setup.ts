@@ -39,7 +39,10 @@ Prints the vault commands that make Vault ready for the exchanges: mount, trust 
     const { steps, warnings, problems } = planProvision(exchanges);
     if (problems.length > 0) throw new ConfigError(problems.map((message) => ({ message })));
     for (const warning of warnings) io.err(`warning: ${withoutControls(warning)}`);
-    if (flags['apply'] === true) return applySetup(steps, exchanges, { flags, io });
+    if (flags['apply'] === true) {
+      const [mayReplace, isAgreed] = [flags['replace'] === true, flags['yes'] === true];
+      return applySetup(steps, exchanges, { mayReplace, isAgreed, io });
+    }
     if (flags['json'] === true) io.out(JSON.stringify({ steps, warnings }, undefined, 2));
     else io.out(flags['hcl'] === true ? asHcl(steps) : asScript(steps));
     return 0;

@@ -1,7 +1,6 @@
 // Brings a plan about in a real Vault: reads what is there, shows the difference, asks, writes. What is right already is
 // left alone, so a second time changes nothing; nothing is ever deleted.
 
-import type { Flags } from '../commands/command.ts';
 import { EXIT_CODES, ExchangeError } from '../core/errors.ts';
 import { linesWithoutControls, oneLine, type Secret, withoutControls } from '../core/secret.ts';
 import { type Io, UsageError } from '../host/io.ts';
@@ -12,11 +11,19 @@ import type { PlannedExchange, SetupStep } from './plan.ts';
 import { readCurrent } from './read-current.ts';
 import { adminRequest, judgeWrite } from './vault-admin.ts';
 
+export interface ApplyOptions {
+  /** allows pointing a mount at another issuer */
+  readonly mayReplace: boolean;
+  /** applies without asking */
+  readonly isAgreed: boolean;
+  readonly io: Io;
+}
+
 /** @returns the exit code. @throws UsageError, ExchangeError setup_refused or vault_* */
 export async function applySetup(
   steps: readonly SetupStep[],
   exchanges: readonly PlannedExchange[],
-  { flags, io }: { flags: Flags; io: Io },
+  { mayReplace, isAgreed, io }: ApplyOptions,
 ): Promise<number> {
   const [first] = exchanges;
   if (first === undefined) return 0;
@@ -34,7 +41,6 @@ export async function applySetup(
     ])
       io.err(`warning: ${withoutControls(remark)}`);
     io.out(linesWithoutControls(`Vault at ${first.vault.address}\n${differences.map(describeDifference).join('\n')}`));
-    const mayReplace = flags['replace'] === true;
     const refusals = differences.flatMap(
       ({ step, changes, current }) => refusalOf(step, changes, { current, mayReplace }) ?? [],
     );
@@ -44,7 +50,7 @@ export async function applySetup(
       io.out('nothing to change');
       return 0;
     }
-    if (flags['yes'] !== true && !(await isAllowed(io))) return EXIT_CODES.config;
+    if (!isAgreed && !(await isAllowed(io))) return EXIT_CODES.config;
     for (const { step, current } of due) {
       const failure = judgeWrite(step, await client.send(adminRequest(step, token, bodyToWrite(step, current))), token);
       if (failure !== undefined) throw new ExchangeError(failure.code, failure.facts);

@@ -118,9 +118,13 @@ export const exchangeOf = (jwtFile: string, tokenFile: string) => ({
 
 /** A sidecar of its own, not yet with its tokens. */
 export async function startSidecar(directory: string, name: string, parts: ConfigParts): Promise<ChildProcess> {
-  const [program = '', ...args] = commandOf(await writeConfig(directory, name, parts));
-  return spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+  const [, ...args] = commandOf(await writeConfig(directory, name, parts));
+  return startProgram(args);
 }
+
+/** Starts Node with these arguments. */
+export const startProgram = (args: readonly string[]): ChildProcess =>
+  spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
 
 interface ConfigParts {
   readonly address: string;
@@ -131,7 +135,7 @@ interface ConfigParts {
 }
 
 /** @returns where it is */
-async function writeConfig(directory: string, name: string, parts: ConfigParts): Promise<string> {
+export async function writeConfig(directory: string, name: string, parts: ConfigParts): Promise<string> {
   const configFile = join(directory, `${name}.json`);
   const anywhere = '127.0.0.1:0';
   const config = {

@@ -1,5 +1,5 @@
 // npm run bench: the sidecar beside `vault agent`, all in one run on one machine, as one table. Words after `--` choose the
-// measurements (start rotation idle api many sealed size; and the long ones: flat day); --minutes N is how long the idle
+// measurements (start rotation idle api many sealed size; and the long ones: flat day mechanisms); --minutes N is how long the idle
 // and the sealed phase take. Fails where a target is missed by more than the tolerance. Let the machine be quiet.
 
 import { parseArgs } from 'node:util';
@@ -8,6 +8,7 @@ import { api } from './api.ts';
 import type { Row } from './figures.ts';
 import { idle } from './idle.ts';
 import { flat, many } from './many.ts';
+import { mechanisms } from './mechanisms.ts';
 import { openPeers } from './peers.ts';
 import { rotation } from './rotation.ts';
 import { day, sealed } from './sealed.ts';
@@ -31,6 +32,7 @@ const measurements = {
   size: async () => size(),
   flat: () => flat(scope),
   day: () => day(peers),
+  mechanisms: () => mechanisms(peers),
 } satisfies Record<string, () => Promise<Row[]>>;
 const EVERY_DAY = ['start', 'rotation', 'idle', 'api', 'many', 'sealed', 'size'];
 
