@@ -1,5 +1,5 @@
 // What each mechanism that exists only for a number gains: the program is built and started with and without it, in turns.
-// Long: twenty starts of each variant.
+// Long: twelve starts of each variant.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -11,8 +11,8 @@ import { memoryOf } from '../support/proc.ts';
 import { ownRow, quantile, type Row, untilChanged } from './figures.ts';
 import { end, exchangeOf, type Peers, startProgram, writeConfig } from './peers.ts';
 
-const RUNS = 20;
-const SETTLE_MS = 1500;
+const RUNS = 12;
+const SETTLE_MS = 1000;
 
 interface Variant {
   readonly name: string;

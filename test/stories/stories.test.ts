@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { jwtText } from '../support/jwt-text.ts';
 import { T0, World } from '../support/world.ts';
+import { assertTranscript } from './transcripts.ts';
 
 const HOUR = 3_600_000;
 const jwtOf = (fromMs: number, lifeMs = HOUR): string =>
@@ -25,15 +26,7 @@ test('logs in, writes the file, renews at about two thirds of the lease, and log
   world.pass(0.75 * HOUR);
   world.writeJwt(jwtOf(0.75 * HOUR));
   world.pass(0.1 * HOUR);
-  assert.deepEqual(world.transcript, [
-    '0.0s  jwt 1',
-    '0.0s  logged-in',
-    '0.0s  delivered',
-    '2550.0s  renewed',
-    '2700.0s  jwt 2',
-    '2700.0s  logged-in',
-    '2700.1s  delivered',
-  ]);
+  assertTranscript('logs-in', world);
 });
 
 test("starts without Vault, isn't ready, and logs in soon after Vault is reachable (C3)", () => {
@@ -50,6 +43,7 @@ test("starts without Vault, isn't ready, and logs in soon after Vault is reachab
   world.pass(60_000);
   assert.equal(world.status().ready, true);
   assert.match(tail(world, from)[0] ?? '', /logged-in/);
+  assertTranscript('starts-without-vault', world);
 });
 
 test('keeps the token and stays ready while Vault is sealed for half of the lease, with few calls (C1)', () => {
@@ -68,6 +62,7 @@ test('keeps the token and stays ready while Vault is sealed for half of the leas
   world.vault.outage = undefined;
   world.pass(60_000);
   assert.equal(world.status().phase, 'active');
+  assertTranscript('keeps-the-token-and-stays-ready-while-vault-is-sealed-for-half-of-the-lease', world);
 });
 
 test("serves the token until it expires during an outage, then isn't ready, then recovers (C2)", () => {
@@ -85,6 +80,7 @@ test("serves the token until it expires during an outage, then isn't ready, then
   world.vault.outage = undefined;
   world.pass(60_000);
   assert.equal(world.status().ready, true);
+  assertTranscript('serves-the-token-until-it-expires-during-an-outage', world);
 });
 
 test('replaces a token that Vault revoked or forgot within two seconds of the next renewal (C14, C28)', () => {
@@ -97,6 +93,7 @@ test('replaces a token that Vault revoked or forgot within two seconds of the ne
     '2551.0s  logged-in',
     '2551.0s  delivered',
   ]);
+  assertTranscript('replaces-a-token-that-vault-revoked-or-forgot-within-two-seconds-of-the-next-renewal', world);
 });
 
 test('learns within two lifetimes that the policy lacks renew-self, then tries one renewal a lifetime (C15)', () => {
@@ -108,6 +105,7 @@ test('learns within two lifetimes that the policy lacks renew-self, then tries o
     world.calls.filter(({ at }) => at >= T0 + from * HOUR && at < T0 + to * HOUR).length;
   assert.ok(inWindow(2, 5) <= 3 * 3, `${inWindow(2, 5)} calls in three lifetimes`);
   assert.equal(world.status().ready, true);
+  assertTranscript('learns-within-two-lifetimes-that-the-policy-lacks-renew-self', world);
 });
 
 test('keeps the token until it expires after its role is deleted, without a loop of renewals (C16)', () => {
@@ -122,6 +120,7 @@ test('keeps the token until it expires after its role is deleted, without a loop
   world.vault.refusal = undefined;
   world.pass(6 * 60_000);
   assert.equal(world.status().ready, true);
+  assertTranscript('keeps-the-token-until-it-expires-after-its-role-is-deleted', world);
 });
 
 test('logs in before the token reaches its maximum TTL, without a gap (C17)', () => {
@@ -136,6 +135,7 @@ test('logs in before the token reaches its maximum TTL, without a gap (C17)', ()
       `minute ${minute}: the file holds a live token`,
     );
   }
+  assertTranscript('logs-in-before-the-token-reaches-its-maximum-ttl', world);
 });
 
 test('replaces a batch token by one login a lifetime, and never renews it (C18)', () => {
@@ -155,6 +155,7 @@ test('replaces a batch token by one login a lifetime, and never renews it (C18)'
   assert.ok(gaps.length >= 11 && gaps.length <= 16, `${gaps.length + 1} logins in ten lifetimes`);
   for (const gap of gaps)
     assert.ok(gap >= 0.6 * HOUR && gap < 0.95 * HOUR, `${gap / 60_000} minutes to the next login`);
+  assertTranscript('replaces-a-batch-token-by-one-login-a-lifetime', world);
 });
 
 test('a full disk makes the exchange not ready, with the reason; the write is retried until it succeeds (F1)', () => {
@@ -167,6 +168,7 @@ test('a full disk makes the exchange not ready, with the reason; the write is re
   world.sinkFailure = undefined;
   world.pass(30_000);
   assert.equal(world.status().ready, true);
+  assertTranscript('a-full-disk-makes-the-exchange-not-ready', world);
 });
 
 test('restores a deleted token file within ten seconds (F15)', () => {
@@ -175,6 +177,7 @@ test('restores a deleted token file within ten seconds (F15)', () => {
   world.file = undefined;
   world.pass(10_000);
   assert.ok(world.file !== undefined);
+  assertTranscript('restores-a-deleted-token-file-within-ten-seconds', world);
 });
 
 test('backs off to five minutes while the role is missing, and a reload ends the backoff (C10)', () => {
@@ -188,6 +191,7 @@ test('backs off to five minutes while the role is missing, and a reload ends the
   world.post({ type: 'retry-requested' });
   world.pass(5000);
   assert.equal(world.status().ready, true);
+  assertTranscript('backs-off-to-five-minutes-while-the-role-is-missing', world);
 });
 
 test('honours Retry-After, clamped to five minutes (C7)', () => {
@@ -199,6 +203,7 @@ test('honours Retry-After, clamped to five minutes (C7)', () => {
   world.vault.refusal = { code: 'vault_rate_limited', retryAfterMs: 1e12 };
   world.pass(330_000);
   assert.ok(world.calls.length <= 4, `${world.calls.length} calls`);
+  assertTranscript('honours-retry-after', world);
 });
 
 test('never renews a token with limited uses, since a renewal would spend one (C21)', () => {
@@ -207,6 +212,7 @@ test('never renews a token with limited uses, since a renewal would spend one (C
   begin(world, jwtOf(0, 24 * HOUR));
   world.pass(3 * HOUR);
   assert.ok(world.calls.every(({ operation }) => operation === 'login'));
+  assertTranscript('never-renews-a-token-with-limited-uses', world);
 });
 
 test('keeps the token when the wall clock is set an hour ahead or back, with one early renewal (H1, H2)', () => {
@@ -233,6 +239,7 @@ test('replaces the expired token at once after the machine has slept for eight h
   world.post({ type: 'woke' });
   world.pass(1000);
   assert.equal(world.status().ready, true);
+  assertTranscript('replaces-the-expired-token-at-once-after-the-machine-has-slept-for-eight-hours', world);
 });
 
 test('on_new_jwt "when-needed": keeps renewing the token, and uses a new JWT at the next login only', () => {
@@ -244,6 +251,7 @@ test('on_new_jwt "when-needed": keeps renewing the token, and uses a new JWT at 
   world.vault.forget();
   world.pass(HOUR);
   assert.equal(world.calls.filter(({ operation }) => operation === 'login').length, 2);
+  assertTranscript('on-new-jwt-when-needed', world);
 });
 
 test('keeps renewing the token while Vault refuses a new JWT (V3)', () => {
@@ -254,6 +262,7 @@ test('keeps renewing the token while Vault refuses a new JWT (V3)', () => {
   world.pass(3 * HOUR);
   assert.equal(world.status().ready, true);
   assert.ok(world.calls.some(({ operation, outcome }) => operation === 'renew' && outcome === 'ok'));
+  assertTranscript('keeps-renewing-the-token-while-vault-refuses-a-new-jwt', world);
 });
 
 test('on_stop "revoke": revokes the token and removes it from the sinks', () => {
@@ -264,6 +273,7 @@ test('on_stop "revoke": revokes the token and removes it from the sinks', () => 
   assert.deepEqual(world.transcript.slice(-2).sort(), ['1.0s  revoked', '1.0s  withdrawn']);
   assert.equal(world.file, undefined);
   assert.equal(world.vault.issued.size, 0);
+  assertTranscript('on-stop-revoke', world);
 });
 
 test('failing logins never starve renewals: a renewable token stays alive', () => {
@@ -303,6 +313,7 @@ test('a refresh that fails is retried until one login succeeds, and causes no fu
   world.pass(20 * 60_000);
   assert.equal(logins().length, 3);
   assert.equal(world.status().failure, undefined);
+  assertTranscript('a-refresh-that-fails-is-retried-until-one-login-succeeds', world);
 });
 
 test('on_stop "revoke": revokes the token and removes the file within a second while a renewal hangs', () => {
@@ -314,4 +325,5 @@ test('on_stop "revoke": revokes the token and removes the file within a second w
   world.pass(1000);
   assert.equal(world.file, undefined);
   assert.equal(world.vault.issued.size, 0);
+  assertTranscript('on-stop-revoke-while-renewing', world);
 });
