@@ -1,12 +1,12 @@
-// A token bucket as a value: so much at once, then a steady trickle. Bounds what an exchange may spend on failed calls,
-// and what the token API answers in a second. Pure: the caller brings the time (milliseconds).
+// A token bucket as an immutable value: a burst, then a steady rate. Limits the logins and failed calls of an exchange,
+// and the requests to the token API. Pure: the caller passes the time in milliseconds.
 
 export interface BucketLimit {
   readonly capacity: number;
   readonly refillPerMs: number;
 }
 
-/** `level` may be below 0: what was spent beyond it is owed. */
+/** `level` is negative after overspending: spend() never refuses. */
 export interface Bucket {
   readonly level: number;
   readonly at: number;
@@ -14,7 +14,7 @@ export interface Bucket {
 
 export const fullBucket = ({ capacity }: BucketLimit, now: number): Bucket => ({ level: capacity, at: now });
 
-/** The bucket as it stands at `now`; a clock that went back refills nothing. */
+/** Returns the bucket refilled up to `now`. A clock that goes backwards refills nothing. */
 export function refilled(bucket: Bucket, { capacity, refillPerMs }: BucketLimit, now: number): Bucket {
   const elapsed = Math.max(0, now - bucket.at);
   return { level: Math.min(capacity, bucket.level + elapsed * refillPerMs), at: Math.max(now, bucket.at) };
@@ -25,7 +25,7 @@ export function spend(bucket: Bucket, limit: BucketLimit, { now, cost }: { now: 
   return { level: level - cost, at };
 }
 
-/** The first instant at which the bucket holds `cost`. */
+/** Returns the first instant at which the bucket holds `cost`. */
 export function readyAt(bucket: Bucket, { refillPerMs }: BucketLimit, cost: number): number {
   return bucket.level >= cost ? bucket.at : bucket.at + Math.ceil((cost - bucket.level) / refillPerMs);
 }

@@ -1,5 +1,5 @@
-// Asks what is due now, and when to look again. Knows nothing of what just happened: each look repairs the whole
-// picture, so a lost or doubled event can't wedge it. Whatever it starts is written into the state in the same step.
+// Decides which actions are due, and when to decide again, from the state alone. It doesn't see the event, so a lost or
+// duplicate event can't wedge an exchange. Every action that it starts is recorded in the state in the same step.
 
 import { readyAt, spend } from './bucket.ts';
 import { isSameOrigin, originOf } from './origin.ts';
@@ -18,7 +18,7 @@ import type { Call, Effect, HeldToken, LiveToken, Moment, Policy, SinkState, Sta
 export interface Decision {
   readonly state: State;
   readonly effects: readonly Effect[];
-  /** always later than the moment of the decision */
+  /** always later than the instant of the decision */
   readonly wakeAt: number;
 }
 
@@ -37,7 +37,7 @@ export function decide(policy: Policy, state: State, moment: Moment): Decision {
   return { state: draft.state, effects: draft.effects, wakeAt: draft.wakeAt };
 }
 
-/** The next call that is wanted, whether due or not; undefined when none is possible. */
+/** Returns the next planned call and its start, which may be in the past; undefined if no call is possible. */
 export function nextCall(
   policy: Policy,
   state: State,
@@ -47,38 +47,38 @@ export function nextCall(
   const renewal = wantedRenewal(state, now);
   if (login === undefined && renewal === undefined) return undefined;
   const { loginStreak, renewalStreak, jwt } = state;
-  // What works keeps its share of the budget from what fails: a token that can be renewed isn't lost to logins that can't be made.
+  // Reserve budget for the operation that works: failing logins must not block a renewal, nor failing renewals a login.
   const renewalWorks = renewal !== undefined && renewalStreak === undefined;
   const loginMayWork = jwt !== undefined && loginStreak === undefined && renewalStreak !== undefined;
   const loginAt = earliest(state, renewalWorks, login);
   const renewalAt = earliest(state, loginMayWork, renewal);
   const [failedLogins, failedRenewals] = [loginStreak?.count ?? 0, renewalStreak?.count ?? 0];
   let isLogin = loginAt < renewalAt;
-  // Of two that wait for the same turn, the one that failed less often: the other may never work.
+  // If both may start at the same instant, prefer the one that failed less often: the other may never succeed.
   if (loginAt === renewalAt)
     isLogin = failedLogins === failedRenewals ? (login ?? 0) <= (renewal ?? 0) : failedLogins < failedRenewals;
   return isLogin ? { operation: 'login', at: loginAt } : { operation: 'renew', at: renewalAt };
 }
 
-/** When a call that is wanted at `wanted` may be made. `leavesRoom`: for another kind of call, too. */
+/** Returns the earliest start of a call wanted at `wanted`. `leavesRoom` reserves budget for the other operation. */
 const earliest = ({ lastCallAt, budget }: State, leavesRoom: boolean, wanted = Number.POSITIVE_INFINITY): number =>
   Math.max(wanted, lastCallAt + CALL_GAP_MS, budgetReadyAt(budget, leavesRoom));
 
 const isLive = (token: HeldToken | undefined, now: number): token is HeldToken =>
   token !== undefined && token.expiresAt > now;
 
-/** True when a stop has nothing left to wait for, or its time is up. */
+/** Reports whether a stop is complete or past its deadline. */
 export function isStopped(policy: Policy, state: State, now: number): boolean {
   const { stopping, call, sinks } = state;
   if (stopping === undefined) return false;
   if (now >= stopping.since + STOP_MS) return true;
   if (policy.settings.onStop === 'keep') return !sinks.some((sink) => sink.writing);
   const isRevoked = stopping.revocation === undefined && nextToRevoke(policy, state, now) === undefined;
-  // a login in flight may still bring a token
+  // a login in flight may still return a token that must be revoked
   return stopping.withdrawal === 'done' && isRevoked && call === undefined;
 }
 
-/** One decision in the making: the functions below add what is due, and bring the next wake-up forward. */
+/** A decision under construction: the functions below add effects and lower `wakeAt`. */
 interface Draft {
   readonly policy: Policy;
   readonly now: number;
@@ -87,14 +87,14 @@ interface Draft {
   wakeAt: number;
 }
 
-/** True when `at` has come; otherwise the draft wakes then. */
+/** Reports whether `at` has come. If not, lowers `wakeAt` to it. */
 function isDue(draft: Draft, at: number): boolean {
   if (at <= draft.now) return true;
   draft.wakeAt = Math.min(draft.wakeAt, at);
   return false;
 }
 
-/** Nothing waits for its result: without one the first login may come a few seconds too soon. */
+/** Best effort: nothing waits for the result. Without it, the first login may be a few seconds early. */
 function decideLastLogin(draft: Draft): void {
   if (!draft.state.honoursLastLogin) return;
   draft.effects.push({ type: 'find-last-login' });
@@ -153,12 +153,12 @@ function requestLogin(draft: Draft): void {
   draft.state = { ...state, logins: spend(state.logins, LOGIN_BUDGET, { now: draft.now, cost: 1 }) };
 }
 
-/** A login uses the newest JWT there is: the file is read first, unless that has just been done or hangs. */
+/** Reports whether a login must wait for a reading, and starts one if needed: the login should use the newest JWT. */
 function isAwaitingRead(draft: Draft): boolean {
   const { reading } = draft.state;
   if (reading.failure?.failure.code === 'jwt_read_stuck') return false;
   if (reading.inFlight !== undefined) return true;
-  // each reading of another Vault makes a new JWT, and a new JWT ends the backoff of logins
+  // this source issues a new JWT at each reading, and a new JWT would end the login backoff
   if (draft.policy.settings.source.kind === 'vault-identity') return false;
   if (reading.endedAt + FRESH_READ_MS > draft.now) return false;
   requestReading(draft);
@@ -167,7 +167,7 @@ function isAwaitingRead(draft: Draft): boolean {
 
 const inCall = ({ state }: Draft, call: Call): State => ({ ...state, call, lastCallAt: call.startedAt });
 
-/** When a login is wanted, on the steady clock; the past means at once. */
+/** Returns when a login is wanted; an instant in the past means at once. */
 function wantedLogin(
   { settings }: Policy,
   { jwt, token, refreshRequestedAt, loginStreak, renewalStreak, logins }: State,
@@ -176,14 +176,14 @@ function wantedLogin(
   const floor = Math.max(readyAt(logins, LOGIN_BUDGET, 1), loginStreak?.retryAt ?? 0);
   if (token === undefined || refreshRequestedAt !== undefined) return floor;
   if (settings.onNewJwt === 'login' && token.jwtSerial !== jwt.serial) return floor;
-  // Vault answers 500 to the renewal of a token whose role is gone: two of them, and one login tells.
+  // Vault replies 500 to a renewal if the role was deleted: after two such replies, one login shows the actual reason.
   const renewalBroken = renewalStreak?.failure.code === 'vault_unavailable' && renewalStreak.count >= 2;
   if (renewalBroken && loginStreak === undefined) return floor;
   const planned = token.renewable ? token.loginAt : token.renewAt;
   return Math.max(floor, Math.min(planned, token.expiresAt));
 }
 
-/** When a renewal is wanted. An expired token is not renewed: Vault has forgotten it. */
+/** Returns when a renewal is wanted; undefined if the token isn't renewable, or expires before that. */
 function wantedRenewal({ token, renewalStreak }: State, now: number): number | undefined {
   if (!isLive(token, now) || !token.renewable) return undefined;
   const at = Math.max(token.renewAt, renewalStreak?.retryAt ?? 0);
@@ -211,8 +211,8 @@ function decideDelivery(draft: Draft): void {
 }
 
 /**
- * If asked to, takes the token out of the sinks and, at the same time, revokes every token that this process got, one
- * after the other. All of it ends within STOP_MS.
+ * With `on_stop: revoke`, removes the token from the sinks and, in parallel, revokes the tokens of this process one by
+ * one, until STOP_MS is over.
  */
 function decideStop(draft: Draft): void {
   const { policy, now } = draft;
@@ -229,7 +229,10 @@ function decideStop(draft: Draft): void {
   draft.state = { ...draft.state, stopping: { ...stopping, withdrawal, revocation } };
 }
 
-/** The exchange's own token first, then those that it replaced, those of another Vault last: it may be the one that hangs. */
+/**
+ * Returns the next token to revoke: the current token first, then replaced ones. Tokens of a Vault or namespace that is
+ * no longer configured come last, because that Vault may hang.
+ */
 function nextToRevoke({ settings }: Policy, { token, replaced }: State, now: number): LiveToken | undefined {
   const own = originOf(settings);
   const held = token !== undefined && token.type !== 'batch' ? [token] : [];

@@ -1,6 +1,6 @@
-// Optional members: absent or of their type, never undefined (exactOptionalPropertyTypes).
+// Builds objects without undefined members, as the compiler option exactOptionalPropertyTypes requires.
 
-/** Returns the members that aren't undefined. */
+/** Returns a copy without the members that are undefined. */
 export const defined = <T extends object>(members: T): Defined<T> =>
   Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as Defined<T>;
 

@@ -1,14 +1,14 @@
-// What is known of a failure, as data, and the one place where it becomes a line of evidence for people.
-// Server words, paths and claims in facts are free of secrets; the output filters remove control characters.
+// The facts of a failure, as data, and their rendering as one line of evidence.
+// Facts must not contain secrets. The output filters remove control characters.
 
 import { printable } from './secret.ts';
 
 export type Facts =
-  /** Vault's reply; `words` are its error messages, `path` is set where several paths are asked */
+  /** Vault's reply: `words` are its error messages; `path` is set if several paths are requested */
   | { readonly kind: 'reply'; readonly status: number; readonly words: string; readonly path?: string }
   | { readonly kind: 'reply-unusable'; readonly problem: keyof typeof REPLY_PROBLEMS; readonly path?: string }
   | { readonly kind: 'redirect'; readonly problem: keyof typeof REDIRECT_PROBLEMS; readonly detail?: string }
-  /** `codes` are those of Node and undici, such as ECONNREFUSED */
+  /** `codes` are error codes of Node and undici, such as ECONNREFUSED */
   | {
       readonly kind: 'network';
       readonly codes: readonly string[];
@@ -23,7 +23,7 @@ export type Facts =
   | { readonly kind: 'certificate'; readonly code: keyof typeof CERTIFICATE_PROBLEMS }
   | { readonly kind: 'timeout'; readonly limitMs: number }
   | { readonly kind: 'lease-over' }
-  /** `errno` is the system's code, such as EACCES */
+  /** `errno` is the system's error code, such as EACCES */
   | {
       readonly kind: 'file';
       readonly path: string;
@@ -66,16 +66,16 @@ export type Facts =
   | { readonly kind: 'listener'; readonly address: string; readonly errno: string }
   | { readonly kind: 'no-sidecar'; readonly url: string }
   | { readonly kind: 'other-server' }
-  /** what was thrown, scrubbed and shortened */
+  /** an unexpected exception, scrubbed and shortened */
   | { readonly kind: 'thrown'; readonly text: string };
 
 const REPLY_PROBLEMS = {
-  'too-large': 'larger than any reply of Vault',
+  'too-large': 'the reply exceeds the size limit',
   'no-auth': 'status 200 without an "auth" object',
   'no-token': 'no usable client_token',
   'no-lease': 'no usable lease_duration',
-  'no-data': 'status 200 without data',
-  'no-health': 'no health of Vault',
+  'no-data': 'status 200 without a "data" object',
+  'no-health': 'no health status in the reply',
 } as const;
 
 const REDIRECT_PROBLEMS = {
@@ -103,20 +103,20 @@ const CERTIFICATE_PROBLEMS = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'signed by an unknown CA',
   SELF_SIGNED_CERT_IN_CHAIN: 'signed by an unknown CA',
   DEPTH_ZERO_SELF_SIGNED_CERT: 'self-signed',
-  CERT_SIGNATURE_FAILURE: 'its signature is wrong',
+  CERT_SIGNATURE_FAILURE: 'not validly signed',
   CERT_HAS_EXPIRED: 'expired',
   CERT_NOT_YET_VALID: 'not yet valid',
   CERT_REVOKED: 'revoked',
   CERT_UNTRUSTED: 'not trusted',
-  INVALID_CA: 'its CA is no CA',
-  INVALID_PURPOSE: 'not made for a server',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'made out to another name',
+  INVALID_CA: 'signed by a certificate that is not a CA',
+  INVALID_PURPOSE: 'not valid for a server',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'issued for another name',
 } as const;
 
 export const isCertificateProblem = (code: string): code is keyof typeof CERTIFICATE_PROBLEMS =>
   Object.hasOwn(CERTIFICATE_PROBLEMS, code);
 
-/** Returns the evidence as one line: what was seen, without title or advice. */
+/** Returns the evidence as one line, without title and hint. */
 export function evidenceText(facts: Facts): string {
   switch (facts.kind) {
     case 'reply': {
@@ -136,23 +136,24 @@ export function evidenceText(facts: Facts): string {
       return words.join(' ') || 'unknown network error';
     }
     case 'proxy-reply':
-      return `it answered with status ${facts.status}`;
+      return `the proxy replied with status ${facts.status}`;
     case 'certificate':
       return `the certificate is ${CERTIFICATE_PROBLEMS[facts.code]} (${facts.code})`;
     case 'timeout':
       return `no reply within ${facts.limitMs / 1000} s`;
     case 'lease-over':
-      return 'the lease was over when the reply came';
+      return 'the lease had expired when the reply arrived';
     case 'cut-short':
-      return 'the file was cut short';
+      return 'the file was written only in part';
     case 'token-text':
       return facts.problem === 'not-a-word'
-        ? 'the token is not one printable word'
-        : 'the token is no word for a shell';
+        ? 'the token contains whitespace or unprintable characters, or its length is implausible'
+        : 'the token contains characters that a shell would interpret';
     case 'claim':
       return claimText(facts);
     case 'jwt-shape':
-      return `${facts.parts} part${facts.parts === 1 ? '' : 's'}, or not base64url`;
+      if (facts.parts === 3) return 'a part is empty or not base64url';
+      return `it has ${facts.parts} part${facts.parts === 1 ? '' : 's'} instead of 3`;
     case 'jwt-content':
       return "its header or payload isn't a JSON object";
     case 'no-sidecar':
@@ -162,7 +163,7 @@ export function evidenceText(facts: Facts): string {
     case 'thrown':
       return facts.text;
     default:
-      return placeText(facts);
+      return localText(facts);
   }
 }
 
@@ -173,19 +174,19 @@ type LocalFacts = Extract<
   }
 >;
 
-/** What was seen on this machine. */
-function placeText(facts: LocalFacts): string {
+/** Renders facts about this machine. */
+function localText(facts: LocalFacts): string {
   switch (facts.kind) {
     case 'file': {
       const why = facts.errno ?? (facts.problem && FILE_PROBLEMS[facts.problem]);
       return why === undefined ? facts.path : `${facts.path}: ${why}`;
     }
     case 'tls-files':
-      return `${facts.paths.join(', ')}: not usable, or certificate and key are no pair`;
+      return `${facts.paths.join(', ')}: unusable PEM, or the certificate doesn't match the key`;
     case 'variable':
       return `environment variable ${facts.name} is ${facts.problem === 'unset' ? 'not set' : 'empty'}`;
     case 'exchange-without-token':
-      return `exchange ${facts.exchange} has none`;
+      return `exchange ${facts.exchange} holds no valid Vault token`;
     case 'ownership':
       return `${facts.path} ${ownershipText(facts)}`;
     case 'mode':
@@ -202,13 +203,13 @@ function ownershipText(facts: Extract<Facts, { kind: 'ownership' }>): string {
     case 'owner':
       return `belongs to user ${facts.uid}`;
     case 'symlink-owner':
-      return `is a symlink of user ${facts.uid}`;
+      return `is a symlink owned by user ${facts.uid}`;
     case 'symlink':
       return 'is a symlink';
     case 'writable-by-all':
-      return 'is writable by all';
+      return 'is world-writable';
     case 'writable-by-group':
-      return 'is writable by its group';
+      return 'is group-writable';
   }
 }
 

@@ -1,6 +1,6 @@
-// What the jwt auth plugin says when it refuses a login or a renewal, read into error codes. The strings are those of
+// Maps Vault's messages about a refused login or renewal to error codes. The messages come from
 // hashicorp/vault-plugin-auth-jwt (path_login.go, claims.go), hashicorp/cap (jwt/jwt.go, keyset.go) and Vault's core.
-// Order matters: the first pattern that fits wins. A 400 is not proof of a wrong config: an issuer that is down is one too.
+// The first match wins, so order matters. The status alone can't decide: an unreachable issuer also leads to a 400.
 
 import type { ErrorCode } from './errors.ts';
 
@@ -17,7 +17,7 @@ const LOGIN: readonly Refusal[] = [
     'issuer_unreachable',
   ],
   [/error configuring token validator/, 'mount_misconfigured'],
-  // before "malformed": the plugin calls a JWT of another algorithm so too
+  // before "malformed jwt", which the plugin also reports for a JWT with another algorithm
   [
     /unexpected algorithm|unsupported signing algorithm|invalid algorithm|unexpected signature algorithm/,
     'algorithm_refused',
@@ -43,10 +43,10 @@ const RENEWAL: readonly Refusal[] = [
   [/not renewable|cannot be renewed|invalid lease/, 'renewal_impossible'],
 ];
 
-/** Reads Vault's words on a refused login; undefined when nothing known fits. */
+/** Returns the error code for a refused login; undefined if no pattern matches. */
 export const readLoginRefusal = (words: string): ErrorCode | undefined => firstMatch(LOGIN, words);
 
-/** Reads Vault's words on a refused renewal; undefined when nothing known fits. */
+/** Returns the error code for a refused renewal; undefined if no pattern matches. */
 export const readRenewalRefusal = (words: string): ErrorCode | undefined => firstMatch(RENEWAL, words);
 
 function firstMatch(refusals: readonly Refusal[], words: string): ErrorCode | undefined {

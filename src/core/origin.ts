@@ -1,5 +1,5 @@
-// Where a Vault token is valid: at the Vault that granted it, in the namespace of its login. Neither a timeout nor a CA
-// changes that, so a reload of those keeps the token.
+// The origin of a Vault token: the Vault address and the namespace in which it is valid. A reload that changes only
+// other settings of that Vault, such as the timeout or the CA, keeps the token.
 
 import type { ExchangeSettings } from './settings.ts';
 import type { TokenOrigin } from './state.ts';

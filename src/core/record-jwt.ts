@@ -1,4 +1,4 @@
-// Records what a reading of the workload JWT brought, and when to read it again.
+// Records the result of reading the workload JWT, and when to read it again.
 
 import { type Failure, isFailure } from './errors.ts';
 import {
@@ -13,7 +13,7 @@ import {
 import type { ExchangeEvent, Moment, Policy, State } from './state.ts';
 import { decodeWorkloadJwt, isExpired, isOlder, type WorkloadJwt } from './workload-jwt.ts';
 
-/** At once after a quiet time, so that a JWT that was put in place is used at once; in a burst, now and then. */
+/** Returns when to read after a file event: after HINT_MS, but at most once every DEBOUNCE_MS in a burst. */
 export const hintedReadAt = ({ reading }: State, { now }: Moment): number =>
   Math.max(now + HINT_MS, (reading.inFlight?.startedAt ?? reading.endedAt) + DEBOUNCE_MS);
 
@@ -22,7 +22,7 @@ type JwtRead = Extract<ExchangeEvent, { type: 'jwt-read' }>;
 export function withJwt(policy: Policy, state: State, event: JwtRead, moment: Moment): State {
   const decoded = decodeWorkloadJwt(event.secret, policy.settings.expect);
   if (isFailure(decoded)) return withUnreadableJwt(policy, state, { failure: decoded, watched: event.watched }, moment);
-  // a hint that came while the file was being read asks for one more look
+  // a hint during this reading may have scheduled an earlier reading
   const nextAt = Math.min(state.reading.nextAt, nextReading(policy, event.watched, decoded, moment));
   const reading = { inFlight: undefined, endedAt: moment.now, nextAt, candidate: undefined, failure: undefined };
   const held = state.jwt;
@@ -46,8 +46,12 @@ export function withUnreadableJwt(
   const { now, random } = moment;
   const { source } = policy.settings;
   const last = state.reading.failure;
-  const goesOn = last?.failure.code === event.failure.code;
-  const failure = { failure: event.failure, since: goesOn ? last.since : now, count: goesOn ? last.count + 1 : 1 };
+  const isRepeated = last?.failure.code === event.failure.code;
+  const failure = {
+    failure: event.failure,
+    since: isRepeated ? last.since : now,
+    count: isRepeated ? last.count + 1 : 1,
+  };
   const delayMs =
     source.kind === 'vault-identity'
       ? identityRetryDelay(event.failure, failure.count, random)
@@ -62,7 +66,7 @@ function nextReading(policy: Policy, watched: boolean, jwt: WorkloadJwt, { now, 
 }
 
 function pollDelayOf({ settings: { source } }: Policy, watched: boolean, random: number): number {
-  // a variable never changes
+  // an environment variable never changes
   const interval = source.kind === 'file' ? source.pollIntervalMs : 3_600_000;
   return pollDelay(watched ? interval : Math.min(interval, UNWATCHED_POLL_MS), random);
 }

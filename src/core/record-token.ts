@@ -1,4 +1,4 @@
-// Records what logins and renewals brought: the token and its lease, failures in a row, and the tokens that were replaced.
+// Records the results of logins, renewals and revocations: the token and its lease, failure streaks, replaced tokens.
 
 import { refilled, spend } from './bucket.ts';
 import { entryOf, type Failure, isRefusal } from './errors.ts';
@@ -16,16 +16,19 @@ import {
 import type { HeldToken, LiveToken, Moment, Policy, State, Streak } from './state.ts';
 import type { Grant } from './vault-protocol.ts';
 
-/** The machine slept over the answer, or it took longer than the lease: no reason to let go of a token that lives. */
+/**
+ * Reports whether a grant must not replace the held token: its lease is already over (after a slow reply or a suspend),
+ * but the held token is still valid.
+ */
 export function isDeadOnArrival({ token, call }: State, { leaseMs }: Grant, { now }: Moment): boolean {
   return token !== undefined && token.expiresAt > now && (call?.startedAt ?? now) + leaseMs <= now;
 }
 
 export function withFailedLogin(state: State, failure: Failure, moment: Moment): State {
-  // A newer JWT came while this login was in flight: the refusal of the older one says nothing about it.
+  // A new JWT was read while this login was in flight: the refusal concerns only the old one.
   const isOutdated = isRefusal(failure) && state.jwt !== undefined && state.call?.jwtSerial !== state.jwt.serial;
   const loginStreak = isOutdated ? undefined : streakAfter(state.loginStreak, failure, state, moment);
-  // A node that lags did nothing: asking again is the same login still, so its cost is given back.
+  // A node that lags behind has not processed the login: refund its cost.
   const refund = failure.code === 'vault_behind' ? -1 : 0;
   const logins = spend(state.logins, LOGIN_BUDGET, { now: moment.now, cost: refund });
   return { ...withCost(state, failure, moment), loginStreak, logins };
@@ -39,7 +42,7 @@ export function withLogin(policy: Policy, before: State, grant: Grant, moment: M
   const same = state.token?.secret.equals(grant.secret) === true;
   const generation = same ? state.generation : state.generation + 1;
   const plan = granted(state, grant, moment);
-  // the policies of the tokens before lacked renew-self: this one is not asked about
+  // the policies lack renew-self: don't try to renew this token
   const unrenewable = state.deniedRenewals >= 2 ? { renewable: false, renewAt: plan.loginAt } : {};
   const token: HeldToken = {
     ...plan,
@@ -62,20 +65,20 @@ export function withRenewal(policy: Policy, state: State, grant: Grant, moment: 
   const held = state.token;
   if (held === undefined) return state;
   const token = { ...held, ...granted(state, grant, moment), renewed: true };
-  // Less than half of what the first login gave: the maximum TTL is near, and only a login helps.
+  // Less than half of the first lease: Vault has cut the lease at the maximum TTL, and only a login gives a longer one.
   const shrunk = grant.leaseMs < held.firstLeaseMs / 2;
-  const newJwtRefused = policy.settings.onNewJwt === 'login' && state.jwt?.serial !== held.jwtSerial;
-  const loginIsWanted = newJwtRefused || state.refreshRequestedAt !== undefined;
+  const newJwtPending = policy.settings.onNewJwt === 'login' && state.jwt?.serial !== held.jwtSerial;
+  const loginPending = newJwtPending || state.refreshRequestedAt !== undefined;
   return {
     ...state,
     token: shrunk ? { ...token, renewable: false } : token,
     deniedRenewals: 0,
     renewalStreak: undefined,
-    loginStreak: loginIsWanted ? state.loginStreak : undefined,
+    loginStreak: loginPending ? state.loginStreak : undefined,
   };
 }
 
-/** The lease counts from the moment of asking, so that it is never taken for longer than it is. */
+/** Counts the lease from the start of the call, since Vault may have granted it any time before the reply. */
 function granted(state: State, grant: Grant, moment: Moment) {
   const grantedAt = state.call?.startedAt ?? moment.now;
   return {
@@ -99,7 +102,7 @@ export function withDeniedRenewal(state: State, failure: Failure, moment: Moment
   }
   const firstDenied = failure.code === 'renewal_denied' && !token.renewed;
   const deniedRenewals = firstDenied ? state.deniedRenewals + 1 : 0;
-  // Two fresh tokens in a row whose first renewal is denied: it's the policy, and the token itself is alive.
+  // Two denials show that the policies lack renew-self: the token itself is valid, so the login can wait until loginAt.
   const renewAt = deniedRenewals >= 2 ? token.loginAt : moment.now;
   return { ...charged, renewalStreak, deniedRenewals, token: { ...token, renewable: false, renewAt } };
 }
@@ -126,7 +129,7 @@ function streakAfter(
   return { failure, since: streak?.since ?? now, count, retryAt: now + delay };
 }
 
-/** An earlier process logged in: one that is restarted again and again must not log in more often for it. */
+/** Charges an earlier process's login to the rate limit, so that a crash loop can't exceed it. */
 export function withEarlierLogin(state: State, ageMs: number, { now }: Moment): State {
   const { level, at } = refilled(state.logins, LOGIN_BUDGET, now);
   return { ...state, logins: { level: Math.min(level, ageMs * LOGIN_BUDGET.refillPerMs), at } };
@@ -138,7 +141,7 @@ export const lateToken = (grant: Grant, origin: LiveToken['origin'], { now }: Mo
   expiresAt: now + grant.leaseMs,
 });
 
-/** Remembers a token that is no longer the exchange's own. Batch tokens can't be revoked, so they aren't kept. */
+/** Remembers a token that the exchange no longer uses, to revoke it later. Batch tokens can't be revoked. */
 export function withReplaced(state: State, token: LiveToken & Pick<Grant, 'type'>, { now }: Moment): State {
   if (token.type === 'batch') return state;
   const { secret, origin, expiresAt } = token;

@@ -1,5 +1,5 @@
-// Writes down what happened, and nothing else: each event changes the facts, decide.ts then asks what is due.
-// A result that answers another attempt than the one in flight is ignored, so a late or doubled event does no harm.
+// Records events as facts in the state; decide.ts then starts the actions that are due.
+// A result is ignored unless its attempt is in flight, so late and duplicate events are harmless.
 
 import { entryOf, type Failure } from './errors.ts';
 import { originOf } from './origin.ts';
@@ -50,6 +50,7 @@ function recordEvent(policy: Policy, state: State, event: ExchangeEvent, moment:
         ? withUnreadableJwt(policy, state, event, moment)
         : state;
     case 'logged-in':
+      // the token of a login past its deadline isn't used, but a stop must revoke it
       if (state.call?.operation !== 'login' || state.call.attempt !== event.attempt)
         return withReplaced(state, lateToken(event.grant, originOf(policy.settings), moment), moment);
       return ended(state, 'login', event.attempt, () =>
@@ -97,12 +98,12 @@ function recordEvent(policy: Policy, state: State, event: ExchangeEvent, moment:
   }
 }
 
-/** Whatever waits after a failure is tried at once: calls, a failed reading, failed deliveries. */
+/** Ends every backoff: failed calls, readings and deliveries are retried at once. */
 function withBackoffEnded(state: State, { now }: Moment): State {
   const { reading, sinks, loginStreak } = state;
   return {
     ...state,
-    // only another JWT helps there: asking again with the same one is no use to anybody
+    // Vault would refuse the same JWT again: this backoff ends only with a new JWT
     loginStreak:
       loginStreak !== undefined && entryOf(loginStreak.failure).retry === 'new-jwt' ? loginStreak : undefined,
     renewalStreak: undefined,
@@ -111,7 +112,7 @@ function withBackoffEnded(state: State, { now }: Moment): State {
   };
 }
 
-/** What should have had its result by now counts as failed: no lost or hanging action may hold up the exchange. */
+/** Fails every action that is past its deadline, so that a lost result or a hang can't block the exchange. */
 function withOverdueFailed(policy: Policy, state: State, moment: Moment): State {
   const { now } = moment;
   let after = state;
@@ -147,7 +148,7 @@ const heldGrant = ({ generation, revision, expiresAt }: NonNullable<SinkState['w
   expiresAt,
 });
 
-/** Somebody set the clock: what was planned may rest on a wrong idea of the time, so the renewal is brought forward once. */
+/** Schedules one early renewal, as a precaution, if the wall clock has jumped against the steady clock. */
 function withClockChecked(state: State, { now, wall }: Moment): State {
   const clockOffsetMs = wall - now;
   if (Math.abs(clockOffsetMs - state.clockOffsetMs) <= CLOCK_JUMP_MS) return state;
@@ -155,13 +156,13 @@ function withClockChecked(state: State, { now, wall }: Moment): State {
   return { ...state, clockOffsetMs, token };
 }
 
-/** Applies `change` when `attempt` is the call in flight, and ends that call. */
+/** Applies `change` and ends the call in flight, if `attempt` is that call. */
 function ended(state: State, operation: Call['operation'], attempt: number, change: () => State): State {
   if (state.call?.operation !== operation || state.call.attempt !== attempt) return state;
   return { ...change(), call: undefined };
 }
 
-/** Applies `change` to the sink whose delivery in flight the result answers. */
+/** Applies `change` to the sink, if `attempt` is its delivery in flight. */
 function withSink(
   state: State,
   { sink: id, attempt }: { readonly sink: string; readonly attempt: number },

@@ -1,18 +1,18 @@
-// What the user decided, in the units that the code works in: milliseconds, numbers, absolute choices.
-// config.ts makes it from the file and the environment; everything else only reads it.
+// The validated settings, with durations in milliseconds and defaults filled in.
+// config/ builds them from the config file and the environment; all other code only reads them.
 
 export interface Settings {
   readonly exchanges: readonly ExchangeSettings[];
   readonly api: ApiSettings;
   readonly ops: OpsSettings;
   readonly log: { readonly level: LogLevel };
-  /** by exchange; apart from the exchanges, since a change here is none for a running one */
+  /** by exchange name; kept out of `exchanges` so that a change here doesn't reopen a running exchange */
   readonly setup: Readonly<Record<string, SetupSettings>>;
 }
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
 
-/** One identity: a source of workload JWTs, the Vault login that it is exchanged by, and where the Vault token goes. */
+/** One identity: the source of the workload JWT, the Vault login, and the sinks for the Vault token. */
 export interface ExchangeSettings {
   readonly name: string;
   readonly vault: VaultSettings;
@@ -29,16 +29,16 @@ export interface VaultSettings {
   readonly address: string;
   readonly namespace?: string;
   readonly tls: TlsSettings;
-  /** the hard deadline of one call, connecting included */
+  /** the deadline of one call, including connection setup */
   readonly timeoutMs: number;
-  /** host or host:port to which one redirect from a standby may be followed */
+  /** allowed targets of a redirect from a standby, as host or host:port */
   readonly redirectHosts: readonly string[];
   readonly useProxyEnv: boolean;
 }
 
 export interface TlsSettings {
   readonly caFile?: string;
-  /** the CAs themselves as PEM, where they don't come from a file */
+  /** CA certificates as PEM; ignored if `caFile` is set */
   readonly ca?: string;
   readonly serverName?: string;
   readonly clientCertFile?: string;
@@ -46,14 +46,14 @@ export interface TlsSettings {
 }
 
 export interface LoginSettings {
-  /** the auth method's path without "auth/" and without slashes at its ends; may hold slashes inside */
+  /** the auth mount's path, without the prefix "auth/" and without a leading or trailing slash */
   readonly mount: string;
   readonly role: string;
-  /** the namespace in force for this login: its own, or that of its Vault */
+  /** login.namespace of the config, or else vault.namespace */
   readonly namespace?: string;
 }
 
-/** A local check that stops a wrong JWT before it leaves the machine; members that are absent aren't checked. */
+/** Claims that are checked locally, so that a wrong JWT never leaves the machine. Absent members aren't checked. */
 export interface ExpectedClaims {
   readonly issuer?: string;
   readonly audience?: string;
@@ -65,12 +65,12 @@ export type SourceSettings =
   | { readonly kind: 'env'; readonly name: string }
   | VaultIdentitySettings;
 
-/** Another Vault as the issuer: its identity tokens are the workload JWTs. */
+/** Another Vault as the issuer: its identity tokens serve as workload JWTs. */
 export interface VaultIdentitySettings {
   readonly kind: 'vault-identity';
   readonly vault: VaultSettings;
   readonly role: string;
-  /** whose Vault token asks for them: one in a file, or that of another exchange in this process */
+  /** the Vault token that authenticates the request: from a file, or from another exchange in this process */
   readonly token: { readonly file: string } | { readonly exchange: string };
 }
 
@@ -103,9 +103,9 @@ export interface OpsSettings {
   readonly nodeMetrics: boolean;
 }
 
-/** What Vault needs for an exchange beyond what `login` and `expect` say: for `setup` and `doctor`, never for the daemon. */
+/** The objects to configure in Vault for an exchange. Used by `setup` and `doctor`, not by the daemon. */
 export interface SetupSettings {
-  /** false: nothing but what follows from `expect` and the defaults */
+  /** false if the config has no `setup` for the exchange: all values come from `expect` and the defaults */
   readonly stated: boolean;
   readonly trust: TrustSettings;
   readonly role: RoleSettings;
@@ -116,10 +116,10 @@ export interface SetupSettings {
 /** The config of a jwt auth mount: https://developer.hashicorp.com/vault/api-docs/auth/jwt#configure */
 export interface TrustSettings {
   readonly discoveryUrl?: string;
-  /** instead of discovery */
+  /** used instead of discovery */
   readonly jwksUrl?: string;
   readonly boundIssuer?: string;
-  /** the CAs by which Vault verifies the issuer's certificate, in place of its system's */
+  /** CA certificates that Vault uses to verify the issuer's TLS certificate, instead of its system CAs */
   readonly caPem?: string;
 }
 

@@ -1,5 +1,5 @@
-// What an exchange knows, what can happen to it, and what it can ask for. Types only: record.ts writes the facts down,
-// decide.ts asks what is due. State is facts; phases are derived from it for people (status.ts) and never decided by.
+// The types of an exchange: its state, the events that it receives, and the effects that it requests. State holds only
+// facts; phases are derived from it for display (status.ts), and no decision depends on them.
 // Instants are milliseconds on the steady clock (see Moment) unless a comment says "wall".
 
 import type { Bucket } from './bucket.ts';
@@ -9,17 +9,17 @@ import type { ExchangeSettings } from './settings.ts';
 import type { Grant } from './vault-protocol.ts';
 import type { WorkloadJwt } from './workload-jwt.ts';
 
-/** The world's part in one step. */
+/** The clock readings and the random number that a step uses. */
 export interface Moment {
-  /** epoch milliseconds of a clock that never jumps, and goes on while the machine sleeps */
+  /** epoch milliseconds on the steady clock: it can't be set, and keeps counting while the machine is suspended */
   readonly now: number;
-  /** epoch milliseconds of the wall clock: for the JWT's claims and for display */
+  /** epoch milliseconds on the wall clock, for the JWT's claims and for display */
   readonly wall: number;
-  /** one draw in [0, 1) */
+  /** a random number in [0, 1) */
   readonly random: number;
 }
 
-/** What decisions depend on, taken from the settings. */
+/** The configuration that decisions depend on. */
 export interface Policy {
   readonly settings: ExchangeSettings;
   /** the sinks' ids, in the order of the settings */
@@ -30,37 +30,37 @@ export interface State {
   readonly jwt: HeldJwt | undefined;
   readonly reading: Reading;
   readonly token: HeldToken | undefined;
-  /** the number of the latest token; grows also over a restart of the process */
+  /** the number of the latest token; keeps growing across restarts of the process */
   readonly generation: number;
-  /** tokens that a later login replaced and that Vault still takes, the newest first: a revoking stop ends them too */
+  /** replaced tokens that may still be valid, newest first: with `on_stop: revoke`, a stop revokes them too */
   readonly replaced: readonly LiveToken[];
   readonly call: Call | undefined;
-  /** numbers every action whose result is waited for: a result that carries another number is stale */
+  /** the number of the latest attempt; a result is stale if its attempt is no longer in flight */
   readonly attempts: number;
   readonly lastCallAt: number;
-  /** what is left to spend on logins, whether they succeed or not */
+  /** the rate limit of logins, successful or not */
   readonly logins: Bucket;
   readonly loginStreak: Streak | undefined;
   readonly renewalStreak: Streak | undefined;
-  /** what is left to spend on failed calls */
+  /** the rate limit of failed calls */
   readonly budget: Bucket;
-  /** when somebody asked for a fresh login that hasn't come yet */
+  /** when the pending refresh was requested; undefined if none is pending */
   readonly refreshRequestedAt: number | undefined;
-  /** tokens in a row whose very first renewal was denied: their policies lack renew-self */
+  /** consecutive tokens whose first renewal was denied; two mean that the policies lack renew-self */
   readonly deniedRenewals: number;
-  /** nothing is started before this instant, except by a refresh or a stop: many exchanges start one after another */
+  /** nothing starts earlier, except after a refresh or a stop: staggers the start of many exchanges */
   readonly startsAt: number;
-  /** whether an earlier process's login still has to be looked for, by the age of what it delivered */
+  /** whether to read the age of the sinks' files, which counts an earlier process's login against `logins` */
   readonly honoursLastLogin: boolean;
   readonly sinks: readonly SinkState[];
-  /** true from the first delivery to every sink on */
+  /** true once every sink holds a token; stays true until a reload replaces the state */
   readonly started: boolean;
-  /** wall clock minus steady clock, as last accepted */
+  /** wall clock minus steady clock; updated only when the difference jumps (CLOCK_JUMP_MS) */
   readonly clockOffsetMs: number;
   readonly stopping: Stopping | undefined;
 }
 
-/** The workload JWT in use. The serial tells one from the next without comparing secrets. */
+/** The workload JWT in use. The serial identifies it without comparing secrets. */
 export interface HeldJwt {
   readonly serial: number;
   readonly claims: WorkloadJwt;
@@ -70,34 +70,34 @@ export interface Reading {
   readonly inFlight: { readonly attempt: number; readonly startedAt: number } | undefined;
   readonly endedAt: number;
   readonly nextAt: number;
-  /** another JWT that may still be being written: it counts when the next look finds the same */
+  /** a new JWT that may be half written: adopted if the next reading returns the same text */
   readonly candidate: Secret | undefined;
-  /** why the latest reading gave no usable JWT; the one held before stays in use */
+  /** why the latest reading failed; the JWT from before stays in use */
   readonly failure: { readonly failure: Failure; readonly since: number; readonly count: number } | undefined;
 }
 
 export interface HeldToken extends Grant {
   readonly generation: number;
-  /** grows with every grant, renewals included: what a sink compares */
+  /** grows with every grant, renewals included: a sink that holds another revision is out of date */
   readonly revision: number;
-  /** the JWT that it was got with; 0 when that was under an earlier config */
+  /** serial of the JWT that it was issued for; 0 if unknown after a reload */
   readonly jwtSerial: number;
-  /** where Vault takes it: a reload may have moved the exchange elsewhere since */
+  /** where the token is valid; after a reload, the settings may name another Vault */
   readonly origin: TokenOrigin;
-  /** logged in for by an earlier config, at another Vault, mount or role: served until this config's first login */
+  /** issued under an earlier config for another Vault, mount or role; served until the first login under this config */
   readonly fromEarlierConfig: boolean;
   readonly grantedAt: number;
   readonly issuedAt: number;
   readonly expiresAt: number;
   readonly firstLeaseMs: number;
-  /** when to renew, or to log in anew where renewal is impossible */
+  /** when to renew, or to log in if the token isn't renewable */
   readonly renewAt: number;
-  /** when to log in rather than go on trying to renew */
+  /** when to log in if no renewal has succeeded by then */
   readonly loginAt: number;
   readonly renewed: boolean;
 }
 
-/** A token is valid at one Vault, in one namespace. */
+/** The one Vault and the one namespace in which a token is valid. */
 export interface TokenOrigin {
   readonly address: string;
   readonly namespace: string | undefined;
@@ -116,7 +116,7 @@ export interface Call {
   readonly jwtSerial: number;
 }
 
-/** Failures of one operation since its last success. */
+/** Consecutive failures of one operation. */
 export interface Streak {
   readonly failure: Failure;
   readonly since: number;
@@ -130,11 +130,11 @@ export interface SinkState {
   readonly holds: HeldGrant | undefined;
   readonly writtenAt: number | undefined;
   readonly failure: { readonly failure: Failure; readonly count: number } | undefined;
-  /** when to deliver again: a retry, or a look whether somebody deleted or altered it */
+  /** when to deliver again, as a retry or to restore a deleted or altered file */
   readonly checkAt: number;
 }
 
-/** Which grant a sink has. */
+/** Identifies the grant that a sink holds. */
 export interface HeldGrant {
   readonly generation: number;
   readonly revision: number;
@@ -143,9 +143,9 @@ export interface HeldGrant {
 
 export interface Stopping {
   readonly since: number;
-  /** taking the token out of the sinks */
+  /** the removal of the token from the sinks */
   readonly withdrawal: 'due' | 'running' | 'done';
-  /** one at a time, beside whatever call was in flight */
+  /** the revocation in flight: one at a time, in parallel with a login or renewal in flight */
   readonly revocation: { readonly attempt: number; readonly secret: Secret } | undefined;
 }
 
@@ -169,11 +169,11 @@ export type ExchangeEvent =
   | { readonly type: 'delivered'; readonly sink: string; readonly attempt: number; readonly written: boolean }
   | { readonly type: 'delivery-failed'; readonly sink: string; readonly attempt: number; readonly failure: Failure }
   | { readonly type: 'withdrawn' }
-  /** at the start: how long ago another process of this exchange put its token in place; Infinity if none did */
+  /** sent once, after the start: the age of the token that an earlier process delivered; Infinity if unknown */
   | { readonly type: 'last-login-found'; readonly ageMs: number }
-  /** a login of an earlier config that was in flight when a reload replaced it */
+  /** the result of a login under an earlier config that was in flight during a reload */
   | { readonly type: 'late-grant'; readonly grant: Grant; readonly origin: TokenOrigin }
-  /** what failed may work now: a TLS file changed, or somebody reloaded the config */
+  /** ends backoffs: a TLS file changed, or the config was reloaded */
   | { readonly type: 'retry-requested' }
   | { readonly type: 'refresh-requested' }
   | { readonly type: 'stop-requested' };

@@ -1,4 +1,4 @@
-// What a person or a probe is told of an exchange, derived from its state and never stored.
+// The status of an exchange for people and probes: derived from its state on demand, never stored.
 // Instants are epoch milliseconds on the wall clock.
 
 import { nextCall } from './decide.ts';
@@ -7,19 +7,19 @@ import { expiryMargin } from './schedule.ts';
 import type { HeldToken, Moment, Policy, SinkState, State, Streak } from './state.ts';
 import { isStale, shownClaims } from './workload-jwt.ts';
 
-/** For people only: nothing is ever decided by it. */
+/** For display only: no decision depends on it. */
 export type Phase = 'waiting-for-jwt' | 'logging-in' | 'active' | 'overdue' | 'expired' | 'stopping';
 
 export interface ExchangeStatus {
   readonly exchange: string;
   readonly phase: Phase;
-  /** an unexpired Vault token is held */
+  /** a Vault token is held that may be served */
   readonly authenticated: boolean;
-  /** and every sink has one */
+  /** `authenticated`, and every sink holds an unexpired token and has not failed */
   readonly ready: boolean;
-  /** why it isn't ready, one line each; empty when ready */
+  /** why the exchange isn't ready, one line each; empty if it is ready */
   readonly reasons: readonly string[];
-  /** true from the first delivery to every sink on, for ever */
+  /** true once every sink holds a token; stays true until a reload changes the exchange */
   readonly started: boolean;
   readonly jwt: JwtStatus | undefined;
   readonly token: TokenStatus | undefined;
@@ -34,7 +34,7 @@ export interface JwtStatus {
   readonly subject: string | undefined;
   readonly audience: readonly string[];
   readonly expiresAt: number | undefined;
-  /** past 90 % of its life, and no newer one has come */
+  /** past 90 % of its lifetime without being rotated */
   readonly stale: boolean;
 }
 
@@ -61,13 +61,13 @@ export interface SinkStatus {
   readonly failure: Explanation | undefined;
 }
 
-/** The token while it may be handed out: it outlives the way to its user. */
+/** Returns the token, unless it has expired or is about to (see expiryMargin). */
 export function servedToken({ token }: State, now: number): HeldToken | undefined {
   return token !== undefined && now < token.expiresAt - expiryMargin(token.leaseMs) ? token : undefined;
 }
 
 export function statusOf(policy: Policy, state: State, moment: Moment): ExchangeStatus {
-  // what was kept on the steady clock, as the wall clock shows it now
+  // converts an instant from the steady clock to the wall clock
   const onWall = (at: number) => Math.round(at + moment.wall - moment.now);
   const reasons = unreadiness(state, moment.now);
   const { jwt, token } = state;
@@ -126,7 +126,7 @@ function unreadiness(state: State, now: number): string[] {
   });
 }
 
-/** What stands in the way of the next refresh: without a JWT there is nothing to log in with, so that comes first. */
+/** Returns the failure that blocks the next login or renewal. Without a JWT, that is the failed reading. */
 function failureInForce(
   state: State,
 ): { failure: Failure; since: number; count: number; retryAt?: number } | undefined {
@@ -142,7 +142,7 @@ function latestFailure(
 ): FailureStatus | undefined {
   const inForce = failureInForce(state);
   if (inForce === undefined) return undefined;
-  // a call may have to wait longer than its own backoff
+  // rate limits may delay a call beyond its backoff
   const retryAt = inForce.retryAt === undefined ? state.reading.nextAt : (nextCallAt ?? inForce.retryAt);
   return {
     ...explain(inForce.failure, settings),

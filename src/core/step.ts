@@ -1,4 +1,4 @@
-// One exchange as a state machine: what happened is recorded, then what is due is decided. Nothing else ever decides.
+// One exchange as a state machine: a step records an event in the state, then decides which actions are due.
 // Read state.ts for the facts and events, record.ts and decide.ts for the two halves, schedule.ts for the numbers.
 
 import { fullBucket, refilled } from './bucket.ts';
@@ -9,27 +9,27 @@ import { FAILURE_BUDGET, LOGIN_BUDGET } from './schedule.ts';
 import type { ExchangeSettings } from './settings.ts';
 import type { ExchangeEvent, HeldToken, Moment, Policy, SinkState, State } from './state.ts';
 
-/** Takes one event at one moment; returns the state after it, what to do now, and when to come back at the latest. */
+/** Applies one event. Returns the new state, the effects to perform, and when the next step is due at the latest. */
 export function step(policy: Policy, state: State, event: ExchangeEvent, moment: Moment): Decision {
   return decide(policy, record(policy, state, event, moment), moment);
 }
 
-/** What an exchange takes over from itself under an earlier config. */
+/** The same exchange under the config before a reload. */
 export interface Inheritance {
   readonly settings: ExchangeSettings;
   readonly state: State;
 }
 
-/** How an exchange begins; all of it may be left out. */
+/** The start conditions of an exchange. */
 export interface Beginning {
-  /** nothing is started earlier; at once if left out */
+  /** the earliest start; `now` by default */
   readonly startsAt?: number | undefined;
-  /** an earlier process may have logged in a moment ago, which counts as a login of this one */
+  /** whether a recent login of an earlier process counts against the rate limit of logins; false by default */
   readonly honoursLastLogin?: boolean | undefined;
   readonly inherited?: Inheritance | undefined;
 }
 
-/** The state before the first event. What the sinks hold is known, and checked again at once. */
+/** Returns the state before the first event. Sinks keep what they held before a reload, but are checked at once. */
 export function initialState(policy: Policy, { now, wall }: Moment, beginning: Beginning = {}): State {
   const { inherited, startsAt = now, honoursLastLogin = false } = beginning;
   const earlier = inherited?.state;
@@ -43,7 +43,7 @@ export function initialState(policy: Policy, { now, wall }: Moment, beginning: B
       failure: undefined,
     },
     token: inherited && inheritedToken(inherited, policy.settings, now),
-    // Seconds since 1970 exceed the logins of any earlier process: the number grows over restarts too.
+    // The epoch time in seconds grows faster than the count of logins, so the number also grows across restarts.
     generation: earlier?.generation ?? Math.floor(wall / 1000),
     replaced: earlier?.replaced ?? [],
     call: undefined,
@@ -75,7 +75,7 @@ export function initialState(policy: Policy, { now, wall }: Moment, beginning: B
   };
 }
 
-/** At the same Vault, mount and role it lives on; else it is served until the first login of this config. */
+/** Keeps the token if Vault, mount and role are the same. Otherwise it is served only until the first login. */
 function inheritedToken(
   { settings, state: { token } }: Inheritance,
   next: ExchangeSettings,
@@ -87,7 +87,7 @@ function inheritedToken(
   return isSameSource(settings, next) ? token : { ...token, jwtSerial: 0 };
 }
 
-/** A changed format or mode forces a rewrite. */
+/** Returns the sink's state before the reload. A changed format or mode forces a rewrite. */
 function inheritedSink({ settings, state }: Inheritance, next: ExchangeSettings, id: string): Partial<SinkState> {
   const [before, after] = [settings, next].map(({ sinks }) => sinks.find(({ path }) => path === id));
   const { holds, ...known } = state.sinks.find((sink) => sink.id === id) ?? {};
@@ -97,5 +97,5 @@ function inheritedSink({ settings, state }: Inheritance, next: ExchangeSettings,
 const isSameSource = (one: ExchangeSettings, other: ExchangeSettings): boolean =>
   isSame(one.source, other.source) && isSame(one.expect, other.expect);
 
-/** Of settings, which are plain data, made in the same order each time. */
+/** Compares settings. They are plain data, and their members always have the same order. */
 const isSame = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);

@@ -1,5 +1,5 @@
-// The part of Vault's HTTP API that the daemon speaks: builds the requests, judges the replies. The client carries
-// bytes; what they mean is decided here, so every reply that Vault can give is tested without a network.
+// The part of Vault's HTTP API that the daemon uses: builds requests and judges replies. It is pure, so every possible
+// reply is tested without a network; vault/client.ts only transports.
 // https://developer.hashicorp.com/vault/api-docs/auth/jwt and .../auth/token
 
 import { defined } from './defined.ts';
@@ -11,7 +11,7 @@ import type { TokenOrigin } from './state.ts';
 
 export type Operation = 'login' | 'renew' | 'revoke';
 
-/** Operations are counted by the daemon; the others are made beside them. */
+/** All kinds of requests. Only those of type Operation are counted in the metrics. */
 type RequestKind = Operation | 'identity' | 'setup' | 'health';
 
 export interface VaultRequest {
@@ -19,18 +19,18 @@ export interface VaultRequest {
   /** absolute path, percent-encoded, such as /v1/auth/jwt/login */
   readonly path: string;
   readonly namespace?: string;
-  /** for X-Vault-Token */
+  /** sent as X-Vault-Token */
   readonly token?: Secret;
   /** JSON text */
   readonly body?: Secret;
 }
 
-/** A request of the exchange itself, which is counted by its operation. */
+/** A login, renewal or revocation by an exchange. */
 export interface TokenRequest extends VaultRequest {
   readonly operation: Operation;
 }
 
-/** What came back, unjudged. Header names are in lower case. */
+/** A raw reply. Header names are in lower case. */
 export interface VaultReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -38,12 +38,12 @@ export interface VaultReply {
   readonly durationMs: number;
 }
 
-/** What Vault granted, by login or renewal. */
+/** The result of a login or renewal. */
 export interface Grant {
   readonly secret: Secret;
   /** empty for batch tokens */
   readonly accessor: string;
-  /** how long the token lives from the moment of asking */
+  /** the token's lifetime, counted from the start of the call */
   readonly leaseMs: number;
   readonly renewable: boolean;
   readonly type: string;
@@ -77,24 +77,24 @@ export function revocationRequest(place: Partial<TokenOrigin>, token: Secret): T
   return { operation: 'revoke', method: 'POST', path: '/v1/auth/token/revoke-self', token, ...inNamespace(place) };
 }
 
-/** What an application does first with its token. */
+/** Builds a lookup-self request: the first request of many applications with their token. */
 export function lookupRequest(login: LoginSettings, token: Secret): VaultRequest {
   return { method: 'GET', path: '/v1/auth/token/lookup-self', token, ...inNamespace(login) };
 }
 
-/** For an identity token of another Vault: https://developer.hashicorp.com/vault/api-docs/secret/identity/tokens */
+/** Builds a request for an identity token: https://developer.hashicorp.com/vault/api-docs/secret/identity/tokens */
 export function identityRequest({ role, vault }: VaultIdentitySettings, token: Secret): VaultRequest {
   return { method: 'GET', path: `/v1/identity/oidc/token/${encodeURIComponent(role)}`, token, ...inNamespace(vault) };
 }
 
-/** Judges a reply to a request for an identity token. */
+/** Judges a reply to a request for an identity token: returns the JWT or a failure. */
 export function judgeIdentity(reply: VaultReply, sent: readonly Secret[]): Secret | Failure {
   const jwt = objectOf(parseObject(reply.body)?.['data'])?.['token'];
   if (reply.status === 200 && typeof jwt === 'string') return new Secret(jwt);
   return judgeRefusal('identity', reply, sent);
 }
 
-/** Judges a reply to a login or renewal. `sent` are the secrets that went with the request: no evidence may hold them. */
+/** Judges a reply to a login or renewal. Redacts `sent`, the secrets of the request. */
 export function judgeGrant(operation: Operation, reply: VaultReply, sent: readonly Secret[]): Grant | Failure {
   if (reply.status !== 200) return judgeRefusal(operation, reply, sent);
   const answer = parseObject(reply.body);
@@ -111,10 +111,10 @@ export function judgeGrant(operation: Operation, reply: VaultReply, sent: readon
   if (typeof lease !== 'number' || !Number.isFinite(lease) || lease < 0) {
     return { code: 'bad_response', facts: { kind: 'reply-unusable', problem: 'no-lease' } };
   }
-  // A lease of 0 means "no expiry" for a root token, or a role gone wrong: treated as an hour that can't be renewed.
+  // A lease of 0 means a root token without expiry, or a misconfigured role: treat it as one hour, not renewable.
   const leaseMs = millisecondsOf(lease === 0 ? UNSTATED_LEASE_SECONDS : lease);
   const numUses = typeof auth['num_uses'] === 'number' && auth['num_uses'] > 0 ? auth['num_uses'] : 0;
-  // all of these are shown to people
+  // logs and status show these fields
   const shown = (text: string) => oneLine(text, [...sent, new Secret(token)]);
   return {
     secret: new Secret(token),
@@ -128,13 +128,13 @@ export function judgeGrant(operation: Operation, reply: VaultReply, sent: readon
   };
 }
 
-/** Judges a reply to a revocation: undefined when the token is gone. */
+/** Judges a reply to a revocation: returns undefined if the token is revoked. */
 export function judgeRevocation(reply: VaultReply, sent: readonly Secret[]): Failure | undefined {
   if (reply.status === 204 || reply.status === 200) return undefined;
   return judgeRefusal('revoke', reply, sent);
 }
 
-/** Reads a refusal of any kind of request: what a status and Vault's words mean differs by kind. */
+/** Maps an error reply to a failure. The meaning of a status and of Vault's messages depends on the operation. */
 export function judgeRefusal(operation: RequestKind, reply: VaultReply, sent: readonly Secret[]): Failure {
   const words = textsOf(parseObject(reply.body)?.['errors']).join('; ');
   const facts = { kind: 'reply', status: reply.status, words: oneLine(words, sent) } as const;
@@ -146,8 +146,8 @@ export function judgeRefusal(operation: RequestKind, reply: VaultReply, sent: re
 function codeOf(operation: RequestKind, { status, body }: VaultReply, words: string): Failure['code'] {
   if (status >= 300 && status < 400) return 'redirect_blocked';
   if (/namespace.*locked/i.test(words)) return 'vault_locked';
-  const plain = OWN_CODES[operation](status, words);
-  if (plain !== undefined) return plain;
+  const specific = SPECIFIC_CODES[operation](status, words);
+  if (specific !== undefined) return specific;
   if (status === 400 && body.reveal().startsWith('Client sent an HTTP request to an HTTPS server'))
     return 'vault_not_http';
   if (status === 412) return 'vault_behind';
@@ -159,8 +159,8 @@ function codeOf(operation: RequestKind, { status, body }: VaultReply, words: str
   return 'bad_response';
 }
 
-/** What a status means to one kind of request; the rest is the same for all. */
-const OWN_CODES = {
+/** The error codes that are specific to one operation; codeOf has those common to all. */
+const SPECIFIC_CODES = {
   login: loginCodeOf,
   renew: tokenCodeOf,
   revoke: tokenCodeOf,
@@ -170,14 +170,14 @@ const OWN_CODES = {
 } as const satisfies Record<RequestKind, (status: number, words: string) => Failure['code'] | undefined>;
 
 function loginCodeOf(status: number, words: string): Failure['code'] | undefined {
-  // A 400 that carries no word of Vault's comes from something before it.
+  // A 400 without an error message isn't Vault's: it comes from a proxy or load balancer.
   if (status === 400 && words !== '') return readLoginRefusal(words) ?? 'login_refused';
   if (status === 403) return 'login_forbidden';
   if (status === 404 || status === 405) return 'mount_missing';
   return undefined;
 }
 
-/** For renewals, and for the revocation, which is denied for the same reasons. */
+/** For renewals and revocations, which Vault denies for the same reasons. */
 function tokenCodeOf(status: number, words: string): Failure['code'] | undefined {
   if (status === 400 || status === 500)
     return readRenewalRefusal(words) ?? (status === 400 && words !== '' ? 'renewal_impossible' : undefined);
@@ -185,7 +185,7 @@ function tokenCodeOf(status: number, words: string): Failure['code'] | undefined
   return undefined;
 }
 
-/** Retry-After (RFC 9110 section 10.2.3) in milliseconds, as seconds or as a date against the reply's own Date header. */
+/** Parses Retry-After (RFC 9110 section 10.2.3) to milliseconds. A date is compared with the reply's Date header. */
 function parseRetryAfter({ headers }: VaultReply): number | undefined {
   const value = headers['retry-after'];
   if (value === undefined) return undefined;
@@ -198,12 +198,12 @@ export function parseObject(body: Secret): Record<string, unknown> | undefined {
   try {
     return objectOf(JSON.parse(body.reveal()));
   } catch {
-    // the parser's message quotes the body, which may hold a token
+    // drop the parser's message: it quotes the body, which may contain a token
     return undefined;
   }
 }
 
-/** A life that Vault states, within what timers and dates can carry. */
+/** Converts a lease to milliseconds, limited to ten years so that timers and dates can't overflow. */
 const millisecondsOf = (seconds: number): number =>
   Math.max(1, Math.floor(Math.min(seconds, TEN_YEARS_SECONDS) * 1000));
 

@@ -1,12 +1,12 @@
-// The workload JWT: decoded, never verified. Vault is the verifier; what is read here serves scheduling and display,
-// and stops a JWT that is plainly the wrong one before it leaves the machine.
+// Decodes the workload JWT but doesn't verify it: Vault is the verifier. The claims serve scheduling, display, and a
+// local check that keeps a wrong JWT from leaving the machine.
 
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { type Failure, isFailure } from './errors.ts';
 import { printable, type Secret } from './secret.ts';
 import type { ExpectedClaims } from './settings.ts';
 
-/** Instants are epoch milliseconds on the issuer's wall clock; an absent one is unknown or not to be believed. */
+/** Instants are epoch milliseconds on the issuer's wall clock; undefined if absent or implausible. */
 export interface WorkloadJwt {
   readonly secret: Secret;
   readonly issuer: string | undefined;
@@ -21,7 +21,7 @@ const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 const YEAR_2001_SECONDS = 1e9;
 const YEAR_2286_SECONDS = 1e10;
 
-/** Decodes a compact JWS (RFC 7519) and compares it with what is expected of it. */
+/** Decodes a compact JWT (RFC 7519) and checks the expected claims. */
 export function decodeWorkloadJwt(secret: Secret, expected: ExpectedClaims): WorkloadJwt | Failure {
   const decoded = decodeClaims(secret);
   if (isFailure(decoded)) return decoded;
@@ -47,7 +47,7 @@ export function decodeWorkloadJwt(secret: Secret, expected: ExpectedClaims): Wor
   return decoded;
 }
 
-/** True when `found` was issued before `held`: somebody put an older file back. */
+/** Reports whether `found` was issued before `held`, as after an older file was restored. */
 export function isOlder(found: WorkloadJwt, held: WorkloadJwt): boolean {
   if (found.issuedAt !== undefined && held.issuedAt !== undefined && found.issuedAt !== held.issuedAt) {
     return found.issuedAt < held.issuedAt;
@@ -59,7 +59,7 @@ export function isExpired(jwt: WorkloadJwt, wall: number): boolean {
   return jwt.expiresAt !== undefined && jwt.expiresAt <= wall;
 }
 
-/** True when the JWT has lived 90 % of its life: what rotates the file should have done so by now. */
+/** Reports whether 90 % of the JWT's lifetime is over: the issuer should have rotated it by now. */
 export function isStale(jwt: WorkloadJwt, wall: number): boolean {
   const from = jwt.issuedAt ?? jwt.notBefore;
   if (jwt.expiresAt === undefined) return false;
@@ -67,7 +67,7 @@ export function isStale(jwt: WorkloadJwt, wall: number): boolean {
   return wall >= from + 0.9 * (jwt.expiresAt - from);
 }
 
-/** All that the JWT says, for people to compare; undefined where it is none. */
+/** Returns all claims, the algorithm and the key id, for display; undefined if the JWT is malformed. */
 export function readJwt(
   secret: Secret,
 ):
@@ -81,7 +81,10 @@ export function readJwt(
   }
 }
 
-/** A claim as roles name it: one that begins with a slash is a JSON pointer (RFC 6901), such as /kubernetes.io/namespace. */
+/**
+ * Returns a claim by its name in a Vault role. A name that begins with a slash is a JSON pointer (RFC 6901), such as
+ * /kubernetes.io/namespace.
+ */
 export function claimAt(claims: Readonly<Record<string, unknown>>, name: string): unknown {
   if (!name.startsWith('/')) return claims[name];
   const members = name.slice(1).split('/');
@@ -110,14 +113,14 @@ function decodeClaims(secret: Secret): WorkloadJwt | Failure {
       expiresAt: instantOf(claims['exp']),
     };
   } catch {
-    // the decoder's own message may quote the content
+    // drop the decoder's message: it may quote the content
     return { code: 'jwt_malformed', facts: { kind: 'jwt-content' } };
   }
 }
 
 const textOf = (claim: unknown): string | undefined => (typeof claim === 'string' ? claim : undefined);
 
-/** NumericDate (RFC 7519 section 2) in milliseconds; what can't be a date of this era counts as unknown. */
+/** Converts a NumericDate (RFC 7519 section 2) to milliseconds; undefined outside the years 2001 to 2286. */
 function instantOf(claim: unknown): number | undefined {
   if (typeof claim !== 'number' || !(claim >= YEAR_2001_SECONDS && claim <= YEAR_2286_SECONDS)) return undefined;
   return Math.floor(claim * 1000);
@@ -125,7 +128,7 @@ function instantOf(claim: unknown): number | undefined {
 
 const MOST_SHOWN_AUDIENCES = 10;
 
-/** Returns the claims as logs and status show them: each short, and of many audiences the first ones with a count of the rest. */
+/** Returns the claims for logs and status: shortened, with at most 10 audiences and a count of the rest. */
 export function shownClaims({
   issuer,
   subject,

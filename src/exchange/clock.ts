@@ -1,17 +1,15 @@
-// The real clock. Its `now` counts on the monotonic clock, which nobody can set, and adds the time for which the machine
-// was suspended. It is anchored once to the wall clock, so that instants read as epoch milliseconds.
-//
-// A suspend shows as a jump of the wall clock that the system's uptime confirms. Neither is trusted alone: an operator may set
-// the wall clock, and in some containers /proc/uptime is missing, frozen or that of something else.
+// The production clock: the monotonic clock plus the time for which the machine was suspended, in epoch milliseconds.
+// A suspend is a jump of the wall clock that the uptime confirms. Neither is trusted alone: the wall clock can be set,
+// and in some containers /proc/uptime is missing, frozen or wrong.
 
 import { uptime } from 'node:os';
 import type { Clock } from './runner.ts';
 
-/** Node takes more for 1 ms. */
+/** Node's limit: a timer with a longer delay fires after 1 ms. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-/** A smaller jump of the wall clock isn't looked into. */
+/** Smaller jumps of the wall clock are ignored. */
 const JUMP_MS = 200;
-/** Wall clock and uptime may disagree about a suspend by this much: clocks are corrected on waking. */
+/** How much wall clock and uptime may differ about a suspend: the wall clock is corrected on resume. */
 const TOLERANCE_MS = 5000;
 
 /** Readings of the system's clocks, in milliseconds. */
@@ -19,7 +17,7 @@ export interface SystemClocks {
   /** stops while the machine is suspended */
   monotonic(): number;
   wall(): number;
-  /** goes on while the machine is suspended; throws or lies in some containers */
+  /** keeps counting while the machine is suspended; throws or is wrong in some containers */
   uptime(): number;
 }
 
@@ -36,14 +34,14 @@ export function openSystemClock(clocks: SystemClocks = SYSTEM): Clock {
     wall: clocks.wall,
     random: Math.random,
     wakeAt(at, wake) {
-      // rounded up, so that the wake never comes before its instant
+      // round up, so that the timer never fires before its instant
       const timer = setTimeout(wake, Math.min(LONGEST_TIMER_MS, Math.max(1, Math.ceil(at - now()))));
       return () => clearTimeout(timer);
     },
   };
 }
 
-/** Never goes back, goes on through a suspend, and ignores changes of the wall clock. */
+/** Opens a clock that never goes back, counts suspends, and ignores changes of the wall clock. */
 export function openSteadyClock({ monotonic, wall, uptime: up }: SystemClocks): () => number {
   const uptimeNow = () => {
     try {
@@ -55,10 +53,10 @@ export function openSteadyClock({ monotonic, wall, uptime: up }: SystemClocks): 
   const from = { monotonic: monotonic(), uptime: uptimeNow() };
   const anchor = wall() - from.monotonic;
   let suspendedMs = 0;
-  /** wall clock minus monotonic clock, at the last look */
+  /** wall clock minus monotonic clock, at the previous call */
   let offsetMs = anchor;
 
-  /** By the uptime: how long the machine was suspended, beyond what is known. */
+  /** Returns the suspended time according to the uptime, beyond `suspendedMs`. */
   function newlySuspendedMs(at: number): number {
     const upFor = (uptimeNow() ?? Number.NaN) - (from.uptime ?? Number.NaN);
     return upFor - (at - from.monotonic) - suspendedMs;
@@ -76,7 +74,7 @@ export function openSteadyClock({ monotonic, wall, uptime: up }: SystemClocks): 
   };
 }
 
-/** Resolves `ms` from now; cancelled, it never does, and keeps no process alive. */
+/** Opens a deadline `ms` from now. After cancel(), it never resolves and doesn't keep the process alive. */
 export function openDeadline(clock: Clock, ms: number): { readonly reached: Promise<void>; cancel(): void } {
   let cancel = () => {};
   const reached = new Promise<void>((resolve) => {
@@ -85,7 +83,7 @@ export function openDeadline(clock: Clock, ms: number): { readonly reached: Prom
   return { reached, cancel: () => cancel() };
 }
 
-/** Resolves with the work, or `ms` from now without it. */
+/** Waits for `work`, at most for `ms`. Rejects if the work does. */
 export async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
   const deadline = openDeadline(clock, ms);
   await Promise.race([work, deadline.reached]);

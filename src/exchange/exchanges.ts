@@ -1,4 +1,4 @@
-// The exchanges of one process, by name. Each stands alone, so one that fails doesn't touch the others.
+// The exchanges of one process, by name. They are independent: a failing exchange doesn't affect the others.
 
 import { isDeepStrictEqual } from 'node:util';
 import { STOP_MS } from '../core/schedule.ts';
@@ -16,20 +16,20 @@ export interface Exchanges {
   views(): readonly ExchangeView[];
   /** Resolves when every exchange has delivered its first token to all its sinks. */
   readonly started: Promise<void>;
-  /** whether that is so; what a reload adds changes nothing about it */
+  /** whether `started` has resolved; exchanges that a reload adds don't count */
   isStarted(): boolean;
-  /** when any exchange was last stepped, on the clock of performance.now() */
+  /** when any exchange last made a step, on the clock of performance.now() */
   lastStepAt(): number;
-  /** Makes the exchanges those of `settings`; the ones that are unchanged keep their tokens. */
+  /** Applies new settings: adds, changes and removes exchanges. Unchanged exchanges only end their backoffs. */
   apply(settings: readonly ExchangeSettings[]): Promise<void>;
-  /** Lets each end as its `on_stop` says, in little more than a second whatever hangs. */
+  /** Stops every exchange as its `on_stop` says, in little more than a second even if a call hangs. */
   stop(): Promise<void>;
-  /** Ends at once and leaves everything as it is. */
+  /** Closes every exchange at once, and keeps all tokens and files. */
   close(): Promise<void>;
 }
 
 interface SharedTools extends Omit<ExchangeTools, 'tokenFor' | 'turns' | 'mayUse'> {
-  /** a person or a job wants a token now, and then the process ends; it doesn't if left out */
+  /** true for `once`: an earlier process's login doesn't count against the rate limit; false by default */
   readonly isOneShot?: boolean;
 }
 
@@ -47,8 +47,7 @@ export function openExchanges(
   const tools: ExchangeTools = { ...shared, tokenFor, mayUse: config.mayUse, turns: new Map() };
   let lastStepAt = performance.now();
   let isEnding = false;
-  /** those that a reload took away, until they have ended */
-  const leaving = new Set<Promise<void>>();
+  const pendingStops = new Set<Promise<void>>();
   const open = (one: ExchangeSettings, beginning: ServedBeginning) => {
     const onStep = (state: State) => {
       lastStepAt = performance.now();
@@ -57,8 +56,8 @@ export function openExchanges(
     served.set(one.name, openServedExchange(one, tools, beginning, onStep));
   };
   const stop = (one: ServedExchange) => {
-    const stopped = one.stop(GRACE_MS).finally(() => leaving.delete(stopped));
-    leaving.add(stopped);
+    const stopped = one.stop(GRACE_MS).finally(() => pendingStops.delete(stopped));
+    pendingStops.add(stopped);
   };
 
   const firstTime = startTimes(tools.clock.now());
@@ -70,7 +69,7 @@ export function openExchanges(
     lastStepAt: () => lastStepAt,
     async apply(next) {
       if (isEnding) return;
-      const leftSinks = config.replace(next);
+      const orphanedSinks = config.replace(next);
       const gone = [...served.values()].filter(({ name }) => !next.some((one) => one.name === name));
       for (const { name } of gone) {
         served.delete(name);
@@ -78,7 +77,7 @@ export function openExchanges(
       }
       const nextTime = startTimes(tools.clock.now());
       for (const one of next) {
-        // a stop came while another exchange was changed: nothing starts any more
+        // stop() was called while another exchange was being changed: open nothing more
         if (isEnding) break;
         const known = served.get(one.name);
         if (known === undefined) open(one, { startsAt: nextTime() });
@@ -86,14 +85,14 @@ export function openExchanges(
         else await known.change(one, nextTime());
       }
       for (const one of gone) stop(one);
-      await Promise.all(leaving);
+      await Promise.all(pendingStops);
       for (const { name } of gone) if (!served.has(name)) tools.observer.removed(name);
-      for (const { name, path } of leftSinks) tools.observer.left(name, path);
+      for (const { name, path } of orphanedSinks) tools.observer.left(name, path);
     },
     async stop() {
       isEnding = true;
       for (const one of served.values()) stop(one);
-      await Promise.all(leaving);
+      await Promise.all(pendingStops);
     },
     async close() {
       isEnding = true;
@@ -102,7 +101,7 @@ export function openExchanges(
   };
 }
 
-/** The exchanges that the process started with, until each has delivered its first token. */
+/** Tracks which of the initial exchanges haven't delivered their first token. */
 function openFirstDeliveries(names: readonly string[]) {
   const { promise: all, resolve } = Promise.withResolvers<void>();
   const missing = new Set(names);
@@ -115,7 +114,7 @@ function openFirstDeliveries(names: readonly string[]) {
   };
 }
 
-/** When each of many exchanges may start: Vault gets a stream of logins, not a wave. */
+/** Returns start times START_GAP_MS apart, so that the exchanges don't all log in at once. */
 function startTimes(now: number): () => number {
   let next = now - START_GAP_MS;
   return () => {
@@ -124,20 +123,23 @@ function startTimes(now: number): () => number {
   };
 }
 
-/** What exchanges may do to one another's tokens and sinks: the latest config decides, also while it is being applied. */
+/** Decides which exchange may use which token and sink. The latest config counts, even while it is being applied. */
 function openConfigInForce(first: readonly ExchangeSettings[]) {
   let inForce = first;
-  /** looked up at every delivery, so by the sink: many exchanges don't cost each of them */
+  /** a Map, because every delivery looks up its sink */
   let owners = ownersOf(first);
   return {
-    /** The Vault of an exchange whose token another one asks for; undefined unless both are in force as they stand. */
+    /**
+     * Returns the Vault address of exchange `name`, whose token `asking` uses to request identity tokens. Undefined if
+     * the latest config has removed either exchange, or has changed the source of `asking`.
+     */
     vaultOf(name: string, asking: ExchangeSettings): string | undefined {
       const asker = inForce.find((one) => one.name === asking.name);
       if (!isDeepStrictEqual(asker?.source, asking.source)) return undefined;
       return inForce.find((one) => one.name === name)?.vault.address;
     },
     mayUse: (exchange: string, sink: string) => (owners.get(sink) ?? exchange) === exchange,
-    /** @returns the sinks that are nobody's any more and whose files stay */
+    /** @returns the sinks that no exchange owns any more and whose files stay (`on_stop: keep`) */
     replace(next: readonly ExchangeSettings[]) {
       const kept = inForce.filter(({ onStop }) => onStop === 'keep');
       const sinks = kept.flatMap(({ name, sinks }) => sinks.map(({ path }) => ({ name, path })));
@@ -148,10 +150,10 @@ function openConfigInForce(first: readonly ExchangeSettings[]) {
   };
 }
 
-/** Which exchange each sink belongs to. */
+/** Maps each sink's path to the exchange that owns it. */
 const ownersOf = (settings: readonly ExchangeSettings[]): ReadonlyMap<string, string> =>
   new Map(settings.flatMap(({ name, sinks }) => sinks.map(({ path }) => [path, name] as const)));
 
-/** The core's own time for a stop, and a little more for the timer that may be late. */
+/** The core's deadline for a stop, plus a margin for a late timer. */
 const GRACE_MS = STOP_MS + 200;
 const START_GAP_MS = 5;

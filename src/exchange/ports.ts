@@ -1,4 +1,4 @@
-// What an exchange needs of the world, as functions, so that tests hand in fakes. real-ports.ts has the production ones.
+// The external dependencies of an exchange, as functions that tests replace with fakes. See real-ports.ts.
 
 import type { SinkSettings, SourceSettings, VaultSettings } from '../core/settings.ts';
 import type { TokenSink } from '../sinks/sink.ts';

@@ -1,6 +1,5 @@
-// Runs one exchange: an event goes in, the core steps, its effects are started, their results come back as events.
-// Holds the state and the one timer, and decides nothing. Performing an effect never rejects: whatever is thrown on the
-// way becomes the effect's failure event.
+// Runs one exchange: passes events to the core, performs its effects, and posts their results as events.
+// Holds the state and the one timer, and decides nothing. An exception in an effect becomes the effect's failure event.
 
 import { isStopped } from '../core/decide.ts';
 import { ExchangeError, type Failure, isFailure } from '../core/errors.ts';
@@ -23,23 +22,23 @@ import type { TokenDocument, TokenSink } from '../sinks/sink.ts';
 import type { JwtSource } from '../sources/source.ts';
 import type { VaultClient } from '../vault/client.ts';
 
-/** Time and chance, handed in so that tests can own them. Instants are epoch milliseconds. */
+/** Time and randomness, injected so that tests control them. Instants are epoch milliseconds. */
 export interface Clock {
-  /** never jumps, and goes on while the machine sleeps */
+  /** the steady clock: it can't be set, and keeps counting while the machine is suspended */
   now(): number;
   wall(): number;
-  /** a draw in [0, 1) */
+  /** a random number in [0, 1) */
   random(): number;
-  /** calls `wake` once at `at`, or somewhat later; the answer calls it off */
+  /** calls `wake` once, at `at` or a little later; the returned function cancels it */
   wakeAt(at: number, wake: () => void): () => void;
 }
 
-/** What a runner tells as it goes; observe.ts makes logs and metrics of it. */
+/** Receives what a runner does; observe/ turns it into logs and metrics. */
 export interface RunnerObserver {
   added(policy: Policy): void;
-  /** A reload took the exchange away. */
+  /** A reload removed the exchange. */
   removed(exchange: string): void;
-  /** A reload took a sink away, and the file stays as it is. */
+  /** A reload removed the sink, and its file stays. */
   left(exchange: string, sink: string): void;
   stepped(policy: Policy, before: State, after: State, event: ExchangeEvent, moment: Moment): void;
   called(policy: Policy, call: VaultCall): void;
@@ -49,7 +48,7 @@ export interface VaultCall {
   readonly operation: Operation;
   readonly code: 'ok' | Failure['code'];
   readonly durationMs: number;
-  /** the wall clock minus Vault's, by the Date header; undefined if the reply had none */
+  /** wall clock minus Vault's clock, from the Date header; undefined without one */
   readonly clockSkewMs: number | undefined;
 }
 
@@ -61,9 +60,9 @@ export interface RunnerParts {
   readonly clock: Clock;
   readonly observer: RunnerObserver;
   readonly beginning?: Beginning | undefined;
-  /** The Vault of an earlier config, for revoking what it granted; undefined where it isn't known. */
+  /** Returns the Vault of an earlier config, to revoke a token there; undefined if the address is unknown. */
   readonly earlierVault?: (address: string) => Pick<VaultClient, 'send'> | undefined;
-  /** called with what a login brings that was in flight when the runner was closed */
+  /** called with the grant of a login that was in flight when the runner was closed */
   readonly onLateGrant?: (grant: Grant, origin: TokenOrigin) => void;
 }
 
@@ -71,13 +70,13 @@ export interface Runner {
   readonly policy: Policy;
   state(): State;
   post(event: ExchangeEvent): void;
-  /** Resolves when nothing is left to wait for, or the time for it is up. */
+  /** Resolves when the stop is complete or past its deadline (STOP_MS). */
   stop(): Promise<void>;
-  /** Ends at once: no event is taken any more. Resolves when no call to Vault is in flight. */
+  /** Ignores all further events, except a late grant. Resolves when no call to Vault and no delivery is in flight. */
   close(): Promise<void>;
 }
 
-// Timers stop while a machine sleeps: waking this often, the runner notices what it slept through.
+// Timers don't run while the machine is suspended. With this limit, the runner catches up soon after the resume.
 const LONGEST_TIMER_MS = 30_000;
 
 export function startRunner(parts: RunnerParts): Runner {
@@ -86,7 +85,7 @@ export function startRunner(parts: RunnerParts): Runner {
   let cancelTimer = () => {};
   let closed = false;
   let onStopped = () => {};
-  const calls = new Set<Promise<void>>();
+  const inFlight = new Set<Promise<void>>();
 
   function post(event: ExchangeEvent): void {
     if (closed) {
@@ -109,8 +108,8 @@ export function startRunner(parts: RunnerParts): Runner {
       .catch((error: unknown) => failureEvent(effect, failureOf(error), parts.source))
       .then(post);
     if (!('token' in effect || 'jwt' in effect)) return;
-    calls.add(done);
-    void done.finally(() => calls.delete(done));
+    inFlight.add(done);
+    void done.finally(() => inFlight.delete(done));
   }
 
   post({ type: 'woke' });
@@ -128,7 +127,7 @@ export function startRunner(parts: RunnerParts): Runner {
     async close() {
       closed = true;
       cancelTimer();
-      await Promise.all(calls);
+      await Promise.all(inFlight);
     },
   };
 }
@@ -137,7 +136,7 @@ export function momentOf(clock: Clock): Moment {
   return { now: clock.now(), wall: clock.wall(), random: clock.random() };
 }
 
-/** The token as the sinks take it: instants on the wall clock, by an offset that stays, so that the text stays too. */
+/** Returns the token for the sinks. Uses the recorded clock offset, so that one token always renders to one text. */
 function documentOf({ token, clockOffsetMs }: Effect & { type: 'deliver' }, policy: Policy): TokenDocument {
   const { secret, accessor, renewable, policies } = token;
   const instants = { issuedAt: token.issuedAt + clockOffsetMs, expiresAt: token.expiresAt + clockOffsetMs };
@@ -182,7 +181,7 @@ async function perform(effect: Effect, parts: RunnerParts): Promise<ExchangeEven
   }
 }
 
-/** What an effect's throw means to the core. */
+/** Returns the event for an effect that threw. */
 function failureEvent(effect: Effect, failure: Failure, { watched }: JwtSource): ExchangeEvent {
   switch (effect.type) {
     case 'find-last-login':
@@ -217,7 +216,7 @@ function grant(request: TokenRequest, sent: Secret, parts: RunnerParts): Promise
   return call(request, parts, (reply) => judgeGrant(request.operation, reply, [sent]));
 }
 
-/** Makes one call, judges its reply and reports it. */
+/** Makes one call, judges its reply and reports the outcome to the observer. */
 async function call<T>(
   request: TokenRequest,
   parts: RunnerParts,
@@ -237,7 +236,7 @@ async function call<T>(
   return outcome;
 }
 
-/** Turns what was thrown into a failure. Anything but an ExchangeError is a bug, reported without secrets. */
+/** Turns an exception into a failure. Anything but an ExchangeError is a bug; its message is scrubbed. */
 function failureOf(error: unknown): Failure {
   if (error instanceof ExchangeError) return error.failure;
   const text = error instanceof Error ? scrub(`${error.name}: ${error.message}`).slice(0, 200) : 'not an error';

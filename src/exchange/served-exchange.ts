@@ -1,5 +1,5 @@
-// One exchange as the process serves it: its runner with source, Vault client and sinks, and the clients that wait for its
-// next token. A reload replaces the runner: the token stays served, and waiting clients keep waiting.
+// One exchange with its runner, source, Vault client and sinks, and the clients that wait for its next token.
+// A reload replaces the runner: the token stays served, and waiting clients keep waiting.
 
 import { callDeadline } from '../core/schedule.ts';
 import type { Secret } from '../core/secret.ts';
@@ -19,23 +19,23 @@ export interface ExchangeTools {
   readonly clock: Clock;
   readonly observer: RunnerObserver;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** the live Vault token of another exchange in this process, for one whose settings ask for it */
+  /** returns the valid Vault token of another exchange in this process, for a vault-identity source */
   readonly tokenFor: (asking: ExchangeSettings, exchange: string) => Secret | undefined;
   readonly turns: Turns;
-  /** whether the sink with this id is no other exchange's under the config in force */
+  /** whether no other exchange owns the sink under the latest config */
   readonly mayUse: (exchange: string, sink: string) => boolean;
   readonly ports: Ports;
 }
 
 export interface ServedExchange extends ExchangeView {
   settings(): ExchangeSettings;
-  /** the Vault token while it may be served, if the Vault at `address` granted it */
+  /** returns the Vault token if it may be served and the Vault at `address` issued it */
   tokenFrom(address: string): Secret | undefined;
-  /** Goes over to other settings: the old token is served until a login under the new ones, which starts at `startsAt`. */
+  /** Switches to new settings: the old token stays served, and nothing starts under the new ones before `startsAt`. */
   change(settings: ExchangeSettings, startsAt: number): Promise<void>;
-  /** Tries at once what waits after a failure. */
+  /** Ends backoffs: failed actions are retried at once. */
   retry(): void;
-  /** Ends as `on_stop` says, within `graceMs`. */
+  /** Stops as `on_stop` says, within `graceMs`. */
   stop(graceMs: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -62,7 +62,7 @@ export function openServedExchange(
   const hooks = { onStepped, onLateGrant, earlierVault: earlierVaults.at };
   let open = openParts(first, tools, beginning, hooks);
   let work: Promise<unknown> = Promise.resolve();
-  /** A change that is under way is done before the next one begins, or the end. */
+  /** Serializes change(), stop() and close(). */
   const inOrder = (next: () => Promise<void>): Promise<void> => {
     const done = work.then(next);
     work = done.catch(() => {});
@@ -112,20 +112,20 @@ function viewOfToken({ secret, accessor, renewable, generation, expiresAt }: Hel
   return { secret, accessor, renewable, generation, expiresInMs, expiresAt: clock.wall() + expiresInMs };
 }
 
-/** Takes the token out of the sinks that the new settings no longer name. A sink that another exchange has now is its own. */
+/** Removes the token from sinks that the new settings drop, unless another exchange owns the sink now. */
 async function removeUnused(sinks: readonly TokenSink[], settings: ExchangeSettings): Promise<void> {
   const unused = sinks.filter(({ id }) => !settings.sinks.some(({ path }) => path === id));
   await Promise.allSettled(unused.map((sink) => sink.remove()));
 }
 
-/** The clients that wait for the next token. */
+/** Tracks the clients that wait for the next token. */
 function openWaiting() {
   const waiting = new Set<() => void>();
   return {
     wake() {
       for (const done of [...waiting]) done();
     },
-    /** Resolves at the next token, or when `signal` aborts. */
+    /** Resolves at the next wake(), or when `signal` aborts. */
     forNext(signal: AbortSignal): Promise<void> {
       return new Promise((resolve) => {
         if (signal.aborted) return resolve();
@@ -141,7 +141,7 @@ function openWaiting() {
   };
 }
 
-/** Clients for the Vaults of earlier configs, opened when a token of theirs is to be revoked. */
+/** Clients for the Vaults of earlier configs, opened only when a token must be revoked there. */
 function openEarlierVaults({ openVault }: Ports) {
   const settings = new Map<string, VaultSettings>();
   const clients = new Map<string, VaultClient>();
@@ -186,7 +186,7 @@ function openParts(
     for (const watch of watches) void watch.repair();
   };
   repair();
-  // by the next call, a missing directory of TLS files may be there, or be another one
+  // the directory of a TLS file may have been created or replaced: repair its watch after each call
   const vault: VaultClient = { ...client, send: (request) => client.send(request).finally(repair) };
   const stepped: RunnerObserver['stepped'] = (...step) => {
     observer.stepped(...step);
@@ -202,7 +202,7 @@ function openParts(
     policy,
     runner,
     sinks,
-    /** After a reload, the token that a login in flight brings is still wanted: its client closes after the answer. */
+    /** After a reload, a login in flight may still return a token to revoke, so the client closes after the reply. */
     async close(when: 'at once' | 'after the call in flight') {
       const settled = runner.close();
       const closeVault = () => vault.close();
@@ -213,7 +213,7 @@ function openParts(
   };
 }
 
-/** The files of which a new content may end a TLS failure. The Vault client itself rereads them at each call. */
+/** Returns the TLS files to watch: a change may fix a TLS failure. The Vault client rereads them at each call. */
 function trustFiles({ caFile, clientCertFile, clientKeyFile }: TlsSettings): string[] {
   return [caFile, clientCertFile, clientKeyFile].filter((path) => path !== undefined);
 }

@@ -1,6 +1,5 @@
-// A sink's work, one piece after the other, also over a reload that opens the same sink again or gives it to another
-// exchange: a write that a slow disk holds up can't land on top of a newer one, and an exchange that has lost the sink
-// leaves it alone. Of pieces that wait for the same turn only the newest is done.
+// Serializes the work on each sink, also across reloads: a slow write can't overwrite a newer one, and an exchange that
+// no longer owns the sink doesn't touch it. Of the requests that wait, only the newest runs.
 
 import type { TokenSink } from '../sinks/sink.ts';
 
@@ -11,11 +10,11 @@ interface Turn {
 }
 
 interface Queue {
-  /** the latest work, while it goes on */
+  /** the latest operation, while it is in flight */
   current: Turn | undefined;
-  /** how many pieces of work go on: more than one only where some hang */
-  underWay: number;
-  /** the latest request, and what ends its wait */
+  /** the number of operations in flight: more than one only if some hang */
+  inFlight: number;
+  /** the latest request; supersede() ends its wait */
   newest: { readonly supersede: () => void } | undefined;
 }
 
@@ -26,26 +25,26 @@ export interface TurnTools {
   readonly turns: Turns;
   /** milliseconds on a steady clock */
   readonly now: () => number;
-  /** whether the sink still belongs to the exchange: asked when its turn comes */
+  /** whether the exchange still owns the sink; checked again when its turn comes */
   readonly isOurs: () => boolean;
 }
 
-/** Work that takes longer isn't waited for any more: its result may have been lost. */
+/** An operation in flight for longer counts as hung: the next one doesn't wait for it. */
 const HUNG_MS = 45_000;
-/** Each hanging call to a file system holds a thread, so no more than this many are made. */
+/** The limit of operations in flight per sink: each hung one blocks a thread. */
 const MOST_HUNG = 3;
 
 export function inTurn(sink: TokenSink, { turns, now, isOurs }: TurnTools): TokenSink {
-  /** @returns undefined where the work was left to a newer request, or the sink is no longer ours */
+  /** @returns undefined if a newer request superseded this one, or the exchange no longer owns the sink */
   async function after<T>(work: () => Promise<T>): Promise<T | undefined> {
     if (!isOurs()) return undefined;
-    const queue = turns.get(sink.id) ?? { current: undefined, underWay: 0, newest: undefined };
+    const queue = turns.get(sink.id) ?? { current: undefined, inFlight: 0, newest: undefined };
     turns.set(sink.id, queue);
     queue.newest?.supersede();
     const { promise: superseded, resolve: supersede } = Promise.withResolvers<void>();
     const request = { supersede };
     queue.newest = request;
-    const isHung = ({ startedAt }: Turn) => now() - startedAt >= HUNG_MS && queue.underWay < MOST_HUNG;
+    const isHung = ({ startedAt }: Turn) => now() - startedAt >= HUNG_MS && queue.inFlight < MOST_HUNG;
     if (queue.current !== undefined && !isHung(queue.current)) {
       await Promise.race([superseded, queue.current.settled]);
       if (queue.newest !== request || !isOurs()) return undefined;
@@ -53,9 +52,9 @@ export function inTurn(sink: TokenSink, { turns, now, isOurs }: TurnTools): Toke
     const done = work();
     const turn: Turn = { settled: done.catch(() => {}), startedAt: now() };
     queue.current = turn;
-    queue.underWay += 1;
+    queue.inFlight += 1;
     void turn.settled.then(() => {
-      queue.underWay -= 1;
+      queue.inFlight -= 1;
       if (queue.current === turn) queue.current = undefined;
     });
     return done;

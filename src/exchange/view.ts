@@ -1,4 +1,4 @@
-// What the HTTP apps see of the exchanges: a read-only view, never the runners.
+// The read-only view of an exchange that the HTTP APIs use. They never see the runners.
 
 import type { Secret } from '../core/secret.ts';
 import type { ExchangeStatus } from '../core/status.ts';
@@ -6,20 +6,20 @@ import type { ExchangeStatus } from '../core/status.ts';
 export interface ExchangeView {
   readonly name: string;
   status(): ExchangeStatus;
-  /** the Vault token while it may be served: never an expired one */
+  /** the Vault token; undefined without one, or if it has expired or is about to */
   token(): ServedToken | undefined;
-  /** of the latest token, also when it has expired; undefined before the first one */
+  /** the generation of the latest token, expired or not; undefined before the first token */
   generation(): number | undefined;
   /** resolves when the token's generation differs from `generation`, or when `signal` aborts; never rejects */
   changed(generation: number | undefined, signal: AbortSignal): Promise<void>;
-  /** asks for a fresh login; returns at once */
+  /** requests a new login; returns at once */
   refresh(): void;
 }
 
 export interface ServedToken {
   readonly secret: Secret;
   readonly accessor: string;
-  /** grows with every new token, also over a restart of the process */
+  /** grows with every new token, also across restarts of the process */
   readonly generation: number;
   /** epoch milliseconds on the wall clock */
   readonly expiresAt: number;

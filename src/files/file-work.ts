@@ -1,8 +1,8 @@
-// Runs file operations that may never end, as on a network mount whose server is gone. Node runs them on the few threads
-// that DNS look-ups need too, and none can be cancelled: one that hangs keeps its thread. So each directory has one
-// operation at a time, few directories are worked on at once, and a directory whose operation is overdue gets no other.
+// Runs file operations that may hang, as on a network mount whose server is down. A hung operation can't be cancelled
+// and blocks one of the few libuv threads, which DNS lookups need too. So each directory has one operation at a time,
+// few directories are in use at once, and a directory with an overdue operation fails fast.
 
-/** Half of the threads that main.ts asks for: sinks and DNS look-ups always find a free one. */
+/** Half of the threads that main.ts sets (UV_THREADPOOL_SIZE): sinks and DNS lookups always find a free one. */
 const MOST_AT_ONCE = 8;
 const DEADLINE_MS = 5000;
 
@@ -11,13 +11,13 @@ interface Work {
   begin(): void;
 }
 
-/** by directory: whether the operation in flight has passed its deadline */
+/** by directory: whether its operation in flight is past the deadline */
 const inFlight = new Map<string, { isOverdue: boolean }>();
 const queue = new Set<Work>();
 
 /**
- * Runs `operate`, which uses one thread at a time, when the directory's turn comes.
- * @param deadlineMs 5 s by default, the time in the queue included
+ * Runs `operate` when the directory's turn comes. `operate` must not use more than one thread at a time.
+ * @param deadlineMs includes the time in the queue; 5 s by default
  * @returns 'stuck' at the deadline, or at once while an earlier operation in the directory is overdue
  */
 export function workIn<T>(

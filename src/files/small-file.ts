@@ -1,22 +1,22 @@
-// Reads a small file (a JWT, a token, a certificate, a key) safely, whatever stands at its path: a FIFO or a device
-// doesn't block, a huge file doesn't fill memory, and a file system that hangs costs one deadline and one thread.
+// Reads a small file (a JWT, a token, a certificate, a key) safely: a FIFO or a device at the path doesn't block, a
+// huge file doesn't fill the memory, and a hanging file system costs one deadline and one thread.
 
 import { constants, type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { workIn } from './file-work.ts';
 
 export interface SmallFile {
-  /** UTF-8, as it stands in the file; a byte order mark included */
+  /** the content as UTF-8, including a byte order mark */
   readonly text: string;
-  /** identifies the file's content slot: a file renamed into place has another one */
+  /** changes when another file is renamed into place */
   readonly inode: number;
   /** epoch milliseconds of the wall clock */
   readonly modifiedAt: number;
-  /** the file grew between its stat and its read */
+  /** whether the file grew between stat and read */
   readonly grew: boolean;
 }
 
-/** Why a file can't be read. `errno` is the system's code, such as EACCES; undefined where no call failed. */
+/** Why a file can't be read. `errno` is the system's error code, such as EACCES; undefined if no system call failed. */
 export interface FileProblem {
   readonly problem: 'missing' | 'unreadable' | 'not-a-file' | 'too-large' | 'stuck';
   readonly errno?: string;
@@ -32,7 +32,7 @@ export interface ReadLimits {
 const MOST_BYTES = 64 * 1024;
 const MISSING = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
 
-/** Never rejects. */
+/** Reads the file, or returns the problem. Never rejects. */
 export async function readSmallFile(path: string, limits: ReadLimits = {}): Promise<SmallFile | FileProblem> {
   const { mostBytes = MOST_BYTES, deadlineMs } = limits;
   const outcome = await workIn(dirname(path), () => read(path, mostBytes).catch(problemOf), deadlineMs);
@@ -48,7 +48,7 @@ async function read(path: string, mostBytes: number): Promise<SmallFile | FilePr
     const { size } = stats;
     if (!stats.isFile()) return { problem: 'not-a-file' };
     if (size > mostBytes) return { problem: 'too-large' };
-    // some file systems report no sizes; the extra byte shows a file that grows meanwhile
+    // /proc and some other file systems report size 0; the extra byte detects a file that grows
     const buffer = Buffer.alloc((size || mostBytes) + 1);
     const length = await fill(buffer, handle);
     const text = buffer.toString('utf8', 0, length);
@@ -56,12 +56,12 @@ async function read(path: string, mostBytes: number): Promise<SmallFile | FilePr
     if (length > mostBytes) return { problem: 'too-large' };
     return { text, inode: stats.ino, modifiedAt: stats.mtimeMs, grew: size > 0 && length > size };
   } finally {
-    // what was read is good even if closing fails
+    // a failed close doesn't invalidate the content
     await handle.close().catch(() => {});
   }
 }
 
-/** Reads until the end of the file or of the buffer: files of /proc and network mounts come in pieces. */
+/** Reads until the file ends or the buffer is full: /proc and network mounts return short reads. */
 async function fill(buffer: Buffer, handle: FileHandle): Promise<number> {
   let length = 0;
   while (length < buffer.length) {
@@ -73,18 +73,18 @@ async function fill(buffer: Buffer, handle: FileHandle): Promise<number> {
 }
 
 /**
- * O_NONBLOCK: opening a FIFO without a writer would otherwise hold a thread until there is one.
- * O_NOCTTY: a terminal must not become the one whose Ctrl-C ends the sidecar.
+ * O_NONBLOCK: opening a FIFO without a writer would otherwise block a thread.
+ * O_NOCTTY: a terminal must not become the controlling terminal, whose Ctrl-C would end the sidecar.
  */
 function openForReading(path: string): Promise<FileHandle> {
   const once = () => open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-  // kubelet may remove the old directory between the link's resolution and the open: try once more
+  // kubelet may remove the old directory after open() has resolved the symlink: retry once
   return once().catch((error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? once() : Promise.reject(error)));
 }
 
 function problemOf({ code = 'unknown error' }: NodeJS.ErrnoException): FileProblem {
   if (MISSING.has(code)) return { problem: 'missing', errno: code };
-  // a socket
+  // open() of a socket
   if (code === 'ENXIO') return { problem: 'not-a-file', errno: code };
   return { problem: 'unreadable', errno: code };
 }

@@ -1,6 +1,6 @@
-// Replaces a small secret file whole or not at all. A reader finds the old content or the new, with the right mode from
-// the first byte on; a full disk or a kill at any step leaves the old file. The libraries for this follow links, keep a
-// loose mode, or publish a file that a full disk cut short, so it is done here.
+// Replaces a small secret file atomically: readers see the old or the new content, always with the right mode. A full
+// disk or a kill at any step leaves the old file. Existing libraries follow symlinks, keep a loose mode, or publish a
+// file that a full disk has truncated.
 
 import { randomBytes } from 'node:crypto';
 import { constants, type FileHandle, lstat, open, readdir, rename, unlink } from 'node:fs/promises';
@@ -16,7 +16,7 @@ export interface FileSpec {
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 const ABANDONED_MS = 60_000;
 
-/** @throws NodeJS.ErrnoException, or ExchangeError sink_* where the code alone would not say enough */
+/** @throws NodeJS.ErrnoException, or ExchangeError sink_* if the errno alone isn't specific enough */
 export async function replaceFile(place: Place, spec: FileSpec, content: string): Promise<void> {
   const target = place.at(place.name);
   const temporary = temporaryIn(place);
@@ -25,14 +25,14 @@ export async function replaceFile(place: Place, spec: FileSpec, content: string)
     await refuseObstacle(target, place.name);
     await rename(temporary, target);
   } catch (error) {
-    // why the writing failed is what matters, whether or not this works
+    // best effort: the caller needs the original error
     await unlink(temporary).catch(() => {});
     throw error;
   }
   await place.sync();
 }
 
-/** Goes as far as replacing could, but for the rename. @throws as replaceFile does */
+/** Tries the steps of replaceFile up to the rename, with an empty temporary file. @throws as replaceFile does */
 export async function tryReplacing(place: Place, spec: FileSpec): Promise<void> {
   const temporary = temporaryIn(place);
   try {
@@ -45,7 +45,7 @@ export async function tryReplacing(place: Place, spec: FileSpec): Promise<void> 
 
 const temporaryIn = ({ at, name }: Place): string => at(`.${name}.${randomBytes(12).toString('hex')}.tmp`);
 
-/** Removes the temporary files that a killed process left. At best: another instance may be sweeping too. */
+/** Removes temporary files of killed processes. Best effort: another instance may be removing them too. */
 export async function removeAbandoned(place: Place): Promise<void> {
   const [start, end] = [`.${place.name}.`, '.tmp'];
   const isOurs = (entry: string) =>
@@ -58,11 +58,11 @@ export async function removeAbandoned(place: Place): Promise<void> {
   }
 }
 
-/** Owner and mode are set before the content, so that nobody reads it who shouldn't. */
+/** Sets owner and mode before it writes the content, so that no other user can read the secret. */
 async function writeNew(path: string, spec: FileSpec, content: string): Promise<void> {
   const handle = await open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   try {
-    await own(handle, spec);
+    await setOwnerAndMode(handle, spec);
     await handle.writeFile(content);
     const { size } = await handle.stat();
     if (size !== Buffer.byteLength(content)) throw new ExchangeError('sink_no_space', { kind: 'cut-short' });
@@ -72,7 +72,7 @@ async function writeNew(path: string, spec: FileSpec, content: string): Promise<
   }
 }
 
-async function own(handle: FileHandle, { mode, uid, gid }: FileSpec): Promise<void> {
+async function setOwnerAndMode(handle: FileHandle, { mode, uid, gid }: FileSpec): Promise<void> {
   try {
     const stats = await handle.stat();
     const [user, group] = [uid ?? stats.uid, gid ?? stats.gid];
@@ -84,7 +84,7 @@ async function own(handle: FileHandle, { mode, uid, gid }: FileSpec): Promise<vo
   }
 }
 
-/** A file or a link is replaced; a directory, FIFO, socket or device stays, and is an error. */
+/** @throws ExchangeError sink_blocked if the target is a directory, FIFO, socket or device: these aren't replaced */
 async function refuseObstacle(target: string, name: string): Promise<void> {
   const stats = await lstat(target).catch(() => undefined);
   if (stats === undefined || stats.isFile() || stats.isSymbolicLink()) return;

@@ -1,22 +1,21 @@
-// A sink's directory, held by its descriptor while its file is looked at, replaced or removed: another one that is put
-// under its name meanwhile gets nothing, and loses nothing. Refuses a directory in which others could swap the file,
-// or which they could swap.
-// Node has no openat(), so names go through /proc/self/fd (Linux only). What is written there is decided elsewhere.
+// Opens a sink's directory and accesses its file through the directory's descriptor, so that a directory swapped in
+// under the same name is never touched. Refuses a directory that other users could replace or modify.
+// Node has no openat(), so paths go through /proc/self/fd (Linux only).
 
 import { constants, type FileHandle, lstat, open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ExchangeError } from '../core/errors.ts';
 import { safeParentOf } from './way.ts';
 
-/** Where a sink's file is. */
+/** The location of a sink's file. */
 export interface Place {
   /** the file's name within the directory */
   readonly name: string;
-  /** the directory itself, by its descriptor */
+  /** the path of the directory, through its descriptor */
   readonly directory: string;
-  /** a name within the directory, as a path by its descriptor */
+  /** returns the path of a name in the directory, through its descriptor */
   at(name: string): string;
-  /** makes a rename last */
+  /** flushes the directory, so that a rename survives a crash */
   sync(): Promise<void>;
 }
 
@@ -24,7 +23,7 @@ const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants;
 const WORLD_WRITABLE = 0o002;
 const STICKY = 0o1000;
 
-/** @throws NodeJS.ErrnoException, or ExchangeError sink_directory_unsafe */
+/** Runs `work` on the directory of `path`. @throws NodeJS.ErrnoException, or ExchangeError sink_directory_unsafe */
 export async function withPlace<T>(path: string, work: (place: Place) => Promise<T>): Promise<T> {
   const handle = await openDirectory(dirname(path));
   const directory = `/proc/self/fd/${handle.fd}`;
@@ -40,7 +39,7 @@ export async function withPlace<T>(path: string, work: (place: Place) => Promise
 async function openDirectory(path: string): Promise<FileHandle> {
   const real = join(await safeParentOf(path), basename(path));
   return open(real, O_RDONLY | O_DIRECTORY | O_NOFOLLOW).catch(async (error: NodeJS.ErrnoException) => {
-    // ENOTDIR for a link as for a file; links before the last component (/var/run) are followed
+    // open() reports ENOTDIR for a file and for a symlink; symlinks among the parents (/var/run) are allowed
     const stats = await lstat(real).catch(() => undefined);
     throw stats?.isSymbolicLink()
       ? new ExchangeError('sink_directory_unsafe', { kind: 'ownership', path, problem: 'symlink' })

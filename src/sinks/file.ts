@@ -1,5 +1,5 @@
-// The Vault token in a file on a shared volume. What is there already and right is left alone, so that the exchange may
-// deliver as often as it likes: a file that somebody deleted, altered or opened to others is put right again.
+// Writes the Vault token to a file on a shared volume. Delivery is idempotent: a correct file stays untouched; a file
+// that was deleted or altered, or whose owner or mode changed, is restored.
 
 import { constants, lstat, open, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -32,7 +32,7 @@ export function openFileSink(settings: FileSinkSettings): TokenSink {
     async age() {
       const stats = await lstat(path).catch(() => undefined);
       const ageMs = stats?.isFile() ? Date.now() - stats.mtimeMs : Number.POSITIVE_INFINITY;
-      // of the future: somebody set the clock
+      // a modification time in the future: the clock was set
       return ageMs < 0 ? Number.POSITIVE_INFINITY : ageMs;
     },
     async check() {
@@ -48,7 +48,7 @@ export function openFileSink(settings: FileSinkSettings): TokenSink {
   };
 }
 
-/** True when content, mode and owner are what they should be. Anything that can't be looked at is replaced. */
+/** Reports whether content, mode and owner are right. A file that can't be opened is replaced. */
 async function holdsAlready(place: Place, { mode, uid, gid }: FileSpec, content: string): Promise<boolean> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const handle = await open(place.at(place.name), flags).catch(() => undefined);

@@ -1,11 +1,11 @@
-// The Vault token as text: bare, as JSON, or as a line for a shell or an env_file.
+// Renders the Vault token: raw, as JSON, or as a VAULT_TOKEN= line for a shell or an env_file.
 
 import { ExchangeError } from '../core/errors.ts';
 import { isTokenText } from '../core/secret.ts';
 import type { TokenFormat } from '../core/settings.ts';
 import type { TokenDocument } from './sink.ts';
 
-/** @throws ExchangeError sink_failed for a token that no reader could use: nothing but one printable word is published */
+/** @throws ExchangeError sink_failed if the token contains characters that aren't safe in this format */
 export function renderToken(format: TokenFormat, document: TokenDocument): string {
   const token = document.secret.reveal();
   if (!isTokenText(token)) throw new ExchangeError('sink_failed', { kind: 'token-text', problem: 'not-a-word' });
@@ -13,7 +13,7 @@ export function renderToken(format: TokenFormat, document: TokenDocument): strin
     case 'raw':
       return token;
     case 'env':
-      // a shell would read more than a word in it
+      // a shell would interpret any other character
       if (!/^[\w.~+/=-]+$/.test(token))
         throw new ExchangeError('sink_failed', { kind: 'token-text', problem: 'not-for-a-shell' });
       return `VAULT_TOKEN=${token}\n`;

@@ -1,4 +1,4 @@
-// From settings to a sink: the one place that knows every kind.
+// Opens a sink from its settings: the one place that knows all kinds of sinks.
 
 import type { SinkSettings } from '../core/settings.ts';
 import { openFileSink } from './file.ts';

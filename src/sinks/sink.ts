@@ -1,4 +1,4 @@
-// The seam between an exchange and the places where its Vault token is put.
+// The interface between an exchange and the places where its Vault token is delivered.
 
 import type { Secret } from '../core/secret.ts';
 
@@ -17,16 +17,16 @@ export interface TokenSink {
   /** names the sink in logs, metrics and status, such as the file's path */
   readonly id: string;
   /**
-   * Puts the token in place whole or not at all; what is there already and right stays untouched.
-   * Called again at intervals with the same token, so that what somebody deleted or altered is restored.
+   * Writes the token atomically; a no-op if it is already in place.
+   * Called at intervals with the same token, to restore a deleted or altered file.
    * @returns whether anything was written
    * @throws ExchangeError sink_*
    */
   deliver(token: TokenDocument): Promise<{ readonly written: boolean }>;
-  /** How long ago a token was put in place, by whomever, in milliseconds; Infinity where nothing tells. Never throws. */
+  /** Returns the age of the delivered token in milliseconds, from any process; Infinity if unknown. Never rejects. */
   age(): Promise<number>;
-  /** Tries all that delivering takes, and leaves no trace. @throws ExchangeError sink_* */
+  /** Tests whether a delivery would succeed, and leaves no trace. @throws ExchangeError sink_* */
   check(): Promise<void>;
-  /** Takes the token away again (`on_stop: revoke`). */
+  /** Removes the token (`on_stop: revoke`). */
   remove(): Promise<void>;
 }

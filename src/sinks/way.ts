@@ -1,6 +1,6 @@
-// The way to a sink's directory, component by component from the root. Whoever owns a directory on it, or may write to one,
-// can put another directory in place of the sink's. Each component is looked at after the one that could replace it was
-// found safe, so nothing can change between the look and the use.
+// Checks the path to a sink's directory from the root down: a user who owns a directory on it, or may write to one,
+// could replace the sink's directory. Each component is checked after its parent was found safe, so that no other user
+// can replace it between check and use.
 
 import type { Stats } from 'node:fs';
 import { lstat, readlink } from 'node:fs/promises';
@@ -12,26 +12,26 @@ const WRITABLE_BY_GROUP = 0o020;
 const WRITABLE_BY_ALL = 0o002;
 const STICKY = 0o1000;
 const MOST_LINKS = 40;
-/** in place of every user that a user namespace doesn't have: https://man7.org/linux/man-pages/man7/user_namespaces.7.html */
+/** the uid shown for an unmapped user: https://man7.org/linux/man-pages/man7/user_namespaces.7.html */
 const OVERFLOW_UID = 65_534;
 
 /**
- * Returns the real path of the directory that holds `directory`.
- * @throws NodeJS.ErrnoException, or ExchangeError sink_directory_unsafe naming the component
+ * Returns the real path of the parent of `directory`.
+ * @throws NodeJS.ErrnoException, or ExchangeError sink_directory_unsafe that names the unsafe component
  */
 export async function safeParentOf(directory: string): Promise<string> {
   let names = namesIn(dirname(directory));
   let reached = '/';
   let links = 0;
-  refuseWritable('/', await ownedSafely('/'));
+  refuseWritable('/', await statSafelyOwned('/'));
   while (names.length > 0) {
     const [name = '', ...rest] = names;
     names = rest;
     const next = join(reached, name);
-    const stats = await ownedSafely(next);
+    const stats = await statSafelyOwned(next);
     if (stats.isSymbolicLink()) {
       links += 1;
-      if (links > MOST_LINKS) throw Object.assign(new Error('too many links'), { code: 'ELOOP' });
+      if (links > MOST_LINKS) throw Object.assign(new Error('too many symlinks'), { code: 'ELOOP' });
       const target = await readlink(next);
       if (target.startsWith('/')) reached = '/';
       names = [...namesIn(target), ...names];
@@ -45,7 +45,7 @@ export async function safeParentOf(directory: string): Promise<string> {
 
 const namesIn = (path: string): string[] => path.split('/').filter((name) => name !== '' && name !== '.');
 
-async function ownedSafely(path: string): Promise<Stats> {
+async function statSafelyOwned(path: string): Promise<Stats> {
   const stats = await lstat(path);
   const { uid } = stats;
   if (uid === 0 || uid === process.getuid?.() || (uid === OVERFLOW_UID && (await isForeignToNamespace(uid))))
@@ -54,7 +54,7 @@ async function ownedSafely(path: string): Promise<Stats> {
   throw new ExchangeError('sink_directory_unsafe', { kind: 'ownership', path, problem, uid });
 }
 
-/** True where the user namespace has no such user: then it may be root outside. */
+/** Reports whether the user namespace doesn't map `uid`: the owner may then be root outside the namespace. */
 async function isForeignToNamespace(uid: number): Promise<boolean> {
   const map = await readSmallFile('/proc/self/uid_map');
   if (isFileProblem(map)) return false;
@@ -69,7 +69,7 @@ function refuseWritable(path: string, { mode, uid, gid }: Stats): void {
   if ((mode & STICKY) !== 0) return;
   if ((mode & WRITABLE_BY_ALL) !== 0)
     throw new ExchangeError('sink_directory_unsafe', { kind: 'ownership', path, problem: 'writable-by-all' });
-  // many systems give each user a group of the same number, and let it write
+  // many systems give each user a private group with the same id, and make directories group-writable for it
   if ((mode & WRITABLE_BY_GROUP) !== 0 && gid !== uid)
     throw new ExchangeError('sink_directory_unsafe', { kind: 'ownership', path, problem: 'writable-by-group' });
 }

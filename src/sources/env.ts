@@ -1,4 +1,4 @@
-// The workload JWT in an environment variable, as GitLab CI hands out ID tokens: one JWT, which can't change.
+// The workload JWT in an environment variable, as GitLab CI passes ID tokens. It can't change while the process runs.
 
 import { ExchangeError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';

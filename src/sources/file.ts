@@ -1,5 +1,5 @@
-// The workload JWT in a file, as kubelet's projected volumes and CI runners leave it. Reads it safely whatever stands at
-// its path, and hints when its directory changes. Never writes to it; never judges what it holds.
+// The workload JWT in a file, as written by kubelet (projected volumes) and CI runners. Hints when the file's directory
+// changes. Never writes to the file, and never judges its content.
 
 import { type ErrorCode, ExchangeError } from '../core/errors.ts';
 import type { Facts } from '../core/facts.ts';
@@ -21,22 +21,22 @@ export function openFileSource(path: string, onHint: () => void): JwtSource {
       return readings.mayBeTorn;
     },
     async read() {
-      const see = readings.begin();
+      const recordSighting = readings.begin();
       const wasFirst = isFirst;
       isFirst = false;
       if (!wasFirst) await watch.repair();
-      const looking = readText(path);
-      // the first login waits for no watch, which asks for another look when it is set up
-      if (wasFirst) await looking.then(() => void watch.repair(), watch.repair);
-      const found = await looking;
-      see(found);
+      const reading = readText(path);
+      // the watch must not delay the first login: once it is set up, its hint triggers another read
+      if (wasFirst) await reading.then(() => void watch.repair(), watch.repair);
+      const found = await reading;
+      recordSighting(found);
       return found.text;
     },
     close: () => watch.close(),
   };
 }
 
-/** @throws ExchangeError as reading the source does */
+/** @throws ExchangeError as the source's read() does */
 export const readJwtFile = async (path: string): Promise<Secret> => (await readText(path)).text;
 
 interface Found extends Sighting {
@@ -46,13 +46,13 @@ interface Found extends Sighting {
 async function readText(path: string): Promise<Found> {
   const file = await readSmallFile(path);
   if (isFileProblem(file)) throw new ExchangeError(CODES[file.problem], problemFacts(path, file));
-  // trim() takes the byte order mark away too
+  // trim() also removes a byte order mark
   const text = file.text.trim();
   if (text === '') throw new ExchangeError('jwt_empty', { kind: 'file', path });
   return { text: new Secret(text), inode: file.inode, ageMs: file.grew ? 0 : Date.now() - file.modifiedAt };
 }
 
-/** The code says it all, but for a file that can't be read. */
+/** Adds the errno only for an unreadable file: the other error codes are specific enough. */
 const problemFacts = (path: string, problem: FileProblem): Facts =>
   problem.problem === 'unreadable' ? { kind: 'file', path, ...problem } : { kind: 'file', path };
 

@@ -1,4 +1,4 @@
-// From settings to a source: the one place that knows every kind.
+// Opens a source from its settings: the one place that knows all kinds of sources.
 
 import type { SourceSettings, VaultSettings } from '../core/settings.ts';
 import { openEnvSource } from './env.ts';

@@ -1,17 +1,17 @@
-// The seam between an exchange and the place where its workload JWT comes from.
-// A source reads and hints; it doesn't decide when to read, and never judges the JWT.
+// The interface between an exchange and the source of its workload JWT.
+// A source reads and hints; the core decides when to read, and judges the JWT.
 
 import type { Secret } from '../core/secret.ts';
 
 export interface JwtSource {
   /**
-   * Reads the JWT's text now, blanks at its ends removed.
-   * @throws ExchangeError jwt_missing, jwt_unreadable, jwt_not_a_file, jwt_too_large or jwt_empty
+   * Reads the JWT, without leading and trailing whitespace.
+   * @throws ExchangeError jwt_*; a vault-identity source also throws identity_* and the errors of the Vault client
    */
   read(): Promise<Secret>;
-  /** what was read last may still be being written: nothing says that it was put in its place whole */
+  /** whether the latest reading may be half written; false if the file was replaced by a rename */
   readonly mayBeTorn?: boolean;
-  /** false while a change can only be noticed by reading again */
+  /** false while changes can be noticed only by polling */
   readonly watched: boolean;
   close(): Promise<void>;
 }

@@ -1,24 +1,24 @@
-// Whether what was read may be half of a file that is still being written. Each reading is judged by itself and by the one
-// before it.
+// Detects readings that may be torn, because the file was being written. Judges each reading by the file's age, and by
+// the inode of the previous reading.
 
-/** A file that was written to within this time may not be whole yet: a file put in place was written before, and hinted at. */
+/** A younger file may be incomplete. A file renamed into place is older: the read follows its event after 20 ms. */
 const QUIET_MS = 15;
 
 export interface Sighting {
   readonly inode: number;
-  /** since it was last written to */
+  /** time since the last modification */
   readonly ageMs: number;
 }
 
 export interface Readings {
-  /** of the latest reading that found something */
+  /** whether the latest successful reading may be torn */
   readonly mayBeTorn: boolean;
-  /** Begins a reading; the answer is to be called with what it finds, and not at all if that is nothing. */
+  /** Begins a reading. Call the returned function with the result, or not at all if the reading fails. */
   begin(): (seen: Sighting) => void;
 }
 
 export function openReadings(): Readings {
-  /** of the latest reading; 0 before the first one, undefined while there is one and after one that found nothing */
+  /** inode of the latest reading; 0 before the first one, undefined during a reading and after a failed one */
   let inode: number | undefined = 0;
   let mayBeTorn = false;
   return {
@@ -30,8 +30,8 @@ export function openReadings(): Readings {
       inode = undefined;
       return (seen) => {
         inode = seen.inode;
-        // a rename, or kubelet's swap of a link, brings another inode with all of its content; a write in place doesn't,
-        // and a file that was deleted and made anew is another inode without it
+        // A rename, or kubelet's symlink swap, brings a new inode with complete content. A write in place keeps the
+        // inode. A file that was deleted and recreated has a new inode, but may be incomplete.
         mayBeTorn = before === undefined || before === inode || seen.ageMs < QUIET_MS;
       };
     },

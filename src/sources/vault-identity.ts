@@ -1,5 +1,5 @@
-// Another Vault as the issuer: its identity token is the workload JWT. Each reading asks for a new one; how often is decided
-// by the core.
+// Another Vault as the issuer: its identity token is the workload JWT. Each reading requests a new identity token; the
+// core decides how often.
 
 import { ExchangeError, unlessFailure } from '../core/errors.ts';
 import { isTokenText, Secret } from '../core/secret.ts';
@@ -15,7 +15,7 @@ export interface IdentityVault {
 
 export interface IdentityTools {
   readonly vault: IdentityVault;
-  /** the live Vault token of another exchange */
+  /** returns the valid Vault token of another exchange */
   readonly tokenOf: (exchange: string) => Secret | undefined;
 }
 
@@ -23,14 +23,17 @@ export function openVaultIdentitySource(settings: VaultIdentitySettings, { vault
   return {
     watched: true,
     async read() {
-      const token = await askingToken(settings, tokenOf);
+      const token = await authenticatingToken(settings, tokenOf);
       return unlessFailure(judgeIdentity(await vault.send(identityRequest(settings, token)), [token]));
     },
     close: () => vault.close(),
   };
 }
 
-async function askingToken({ token }: VaultIdentitySettings, tokenOf: IdentityTools['tokenOf']): Promise<Secret> {
+async function authenticatingToken(
+  { token }: VaultIdentitySettings,
+  tokenOf: IdentityTools['tokenOf'],
+): Promise<Secret> {
   if ('exchange' in token) {
     const secret = tokenOf(token.exchange);
     if (secret === undefined)

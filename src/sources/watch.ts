@@ -1,7 +1,6 @@
-// Watches a directory and reports that something in it changed, never what. Events are hints; the truth is read by the
-// caller. Kubelet's volumes swap a symlink in the directory, so the directory is watched, not the file.
-// This is node:fs, not a library: chokidar lists the directory at each event, which with 100,000 files took 2.5 s and
-// 60 MiB for what takes 3 ms and no memory here.
+// Watches a directory and hints that something in it changed; the caller rereads the file. It watches the directory
+// instead of the file, because kubelet swaps a symlink in it.
+// Not chokidar, which lists the directory at each event: with 100,000 files 2.5 s and 60 MiB, against 3 ms here.
 
 import { type FSWatcher, watch } from 'node:fs';
 import { constants, type FileHandle, lstat, open } from 'node:fs/promises';
@@ -9,9 +8,9 @@ import { basename, dirname } from 'node:path';
 import { workIn } from '../files/file-work.ts';
 
 export interface Watch {
-  /** true while changes are reported, and until it is known whether they can be; false: only reading again tells */
+  /** true while changes are reported, and until the first setup ends; if false, the caller must poll */
   isAlive(): boolean;
-  /** Watches again where the watch failed, or the directory was replaced. Never rejects. */
+  /** Sets the watch up again if it failed or the directory was replaced. Never rejects. */
   repair(): Promise<void>;
   close(): Promise<void>;
 }
@@ -21,7 +20,7 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
   const directory = dirname(path);
   let watching: Watching | undefined;
   let repairing: Promise<void> | undefined;
-  /** until the first watch is set up, or can't be */
+  /** true until the first setup has succeeded or failed */
   let isNew = true;
   let closed = false;
 
@@ -30,7 +29,7 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
     watching = undefined;
   }
 
-  function set(handle: FileHandle, identity: string, isLink: boolean): void {
+  function startWatching(handle: FileHandle, identity: string, isLink: boolean): void {
     if (closed || identity === watching?.identity) return;
     stop();
     const opened = watchOpenDirectory(directory, { handle, isLink }, (event) => {
@@ -41,12 +40,12 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
     if (opened !== undefined) watching = { watchers: opened, identity };
     const wasFirst = isNew;
     isNew = false;
-    // Changes during setup raise no event. A caller that waits for the first watch also learns that it failed.
+    // Changes during setup raise no event, so hint now. A failed first setup hints too: the caller then sees isAlive().
     if (watching !== undefined || wasFirst) onHint();
   }
 
   async function repair(): Promise<void> {
-    const outcome = await workIn(directory, () => withDirectory(directory, set)).catch(() => 'missing');
+    const outcome = await workIn(directory, () => withDirectory(directory, startWatching)).catch(() => 'missing');
     if (outcome === undefined) return;
     isNew = false;
     if (outcome === 'missing') stop();
@@ -55,7 +54,7 @@ export function watchDirectoryOf(path: string, onHint: () => void): Watch {
   return {
     isAlive: () => isNew || watching !== undefined,
     repair() {
-      // one at a time: of two watches set up at once, only one would ever be closed
+      // one at a time: concurrent repairs would leak a watch
       repairing ??= repair().finally(() => {
         repairing = undefined;
       });
@@ -74,7 +73,7 @@ interface Watching {
 }
 
 /**
- * Watches a directory by its descriptor, so that a directory that replaces it under the same name isn't mistaken for it.
+ * Watches a directory through its descriptor, so that a directory swapped in under the same name isn't mistaken for it.
  * @returns undefined if inotify is exhausted (EMFILE, ENOSPC)
  */
 function watchOpenDirectory(
@@ -87,9 +86,9 @@ function watchOpenDirectory(
     watchers.push(watch(target, (_event, name) => onEvent(name)).on('error', () => report('failed')));
   try {
     const held = `/proc/self/fd/${handle.fd}`;
-    // an event that carries the directory's own name: it was removed or renamed
+    // an event with the directory's own name means that it was removed or renamed
     follow(held, (name) => report(name === basename(held) ? 'removed' : 'changed'));
-    // the symlink may be pointed at another directory
+    // the symlink may be changed to point at another directory
     if (isLink) follow(dirname(directory), (name) => name === basename(directory) && report('changed'));
     return watchers;
   } catch {
@@ -98,7 +97,7 @@ function watchOpenDirectory(
   }
 }
 
-/** @throws NodeJS.ErrnoException where there is no directory, or none that may be listed */
+/** @throws NodeJS.ErrnoException if the directory doesn't exist or isn't readable */
 async function withDirectory(
   path: string,
   use: (handle: FileHandle, identity: string, isLink: boolean) => void,

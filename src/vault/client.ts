@@ -1,8 +1,6 @@
-// Carries a request to Vault and brings back the raw reply, whatever it says: judging and retrying belong to the core.
-// One hard deadline for each call, a new connection for each call (they are minutes apart: DNS and certificates are
-// looked at anew), no automatic redirects, and never more than 256 KiB read. No secret goes to a host that isn't allowed.
-// Only the parts of undici that this takes are loaded: through its front door come fetch, WebSocket, caches and mocks too,
-// which would cost a third of the time to the first token, and 5 MiB.
+// Sends one request to Vault and returns the raw reply; the core judges it and retries. Each call has one hard deadline
+// and reads at most 256 KiB. No secret goes to a host that isn't allowed.
+// Imports parts of undici, because its main entry would cost a third of the time to the first token, and 5 MiB.
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Dispatcher } from 'undici';
@@ -30,14 +28,14 @@ export function openVaultClient(settings: VaultSettings): VaultClient {
   let open: { readonly trust: Trust; readonly agent: Promise<Dispatcher> } | undefined;
   let isClosed = false;
 
-  /** The agent in force; a new one when the TLS files have changed. Bad files leave the old agent where there is one. */
+  /** Returns the agent, a new one if the TLS files have changed. If they are unusable, the old agent stays in use. */
   async function currentAgent(): Promise<Dispatcher> {
-    // a file system that hangs leaves half of the time to call with the old trust
+    // if the file system hangs, half of the timeout is left for a call with the old files
     const trust = await readTrust(settings.tls, settings.timeoutMs / 2).catch((error: unknown) => {
       if (open === undefined) throw error;
       return open.trust;
     });
-    // closed while the files were read: the caller no longer wants the reply
+    // closed while the files were being read: the caller no longer wants the reply
     if (isClosed) throw new ExchangeError('vault_connection_lost', { kind: 'network', codes: ['closed'] });
     if (open !== undefined && isDeepStrictEqual(open.trust, trust)) return open.agent;
     void open?.agent.then((old) => old.close()).catch(() => {});
@@ -45,10 +43,10 @@ export function openVaultClient(settings: VaultSettings): VaultClient {
     return open.agent;
   }
 
-  async function carry(asked: VaultRequest, signal: AbortSignal) {
+  async function sendWith(asked: VaultRequest, signal: AbortSignal) {
     const dispatcher = await currentAgent();
     signal.throwIfAborted();
-    return followingOneRedirect(settings, asked, (url) => exchangeBytes(url, asked, { dispatcher, signal }));
+    return followOneRedirect(settings, asked, (url) => sendTo(url, asked, { dispatcher, signal }));
   }
 
   return {
@@ -56,7 +54,7 @@ export function openVaultClient(settings: VaultSettings): VaultClient {
       const startedAt = performance.now();
       const aborter = new AbortController();
       let timer: NodeJS.Timeout | undefined;
-      // undici ignores the signal until it is connected, and nothing ends a look-up: the race keeps the deadline
+      // undici ignores the signal until it is connected, and a DNS lookup can't be cancelled, so race against a timer
       const deadline = new Promise<never>((_resolve, reject) => {
         timer = setTimeout(() => {
           reject(new ExchangeError('vault_timeout', { kind: 'timeout', limitMs: settings.timeoutMs }));
@@ -64,7 +62,7 @@ export function openVaultClient(settings: VaultSettings): VaultClient {
         }, settings.timeoutMs);
       });
       try {
-        const reply = await Promise.race([carry(asked, aborter.signal), deadline]);
+        const reply = await Promise.race([sendWith(asked, aborter.signal), deadline]);
         return { ...reply, durationMs: performance.now() - startedAt };
       } catch (error) {
         aborter.abort();
@@ -82,15 +80,16 @@ export function openVaultClient(settings: VaultSettings): VaultClient {
 }
 
 async function openAgent({ useProxyEnv, tls, timeoutMs }: VaultSettings, trust: Trust): Promise<Dispatcher> {
-  const way = {
+  const transport = {
     minVersion: 'TLSv1.2' as const,
     timeout: Math.min(CONNECT_TIMEOUT_MS, timeoutMs),
     maxCachedSessions: 0,
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: 1000,
   };
-  const connect = { ...trust, ...defined({ servername: tls.serverName }), ...way };
+  const connect = { ...trust, ...defined({ servername: tls.serverName }), ...transport };
   const limits = {
+    // a new connection for each call: calls are minutes apart, and each should use current DNS and certificates
     pipelining: 0,
     allowH2: false,
     headersTimeout: timeoutMs,
@@ -100,20 +99,20 @@ async function openAgent({ useProxyEnv, tls, timeoutMs }: VaultSettings, trust: 
   };
   if (!useProxyEnv) return new Agent({ ...limits, connect });
   const { openProxyAgent } = await import('./proxy-agent.ts');
-  return openProxyAgent(limits, { vault: connect, proxy: way });
+  return openProxyAgent(limits, { vault: connect, proxy: transport });
 }
 
-type Carry = (url: URL) => Promise<Omit<VaultReply, 'durationMs'>>;
+type Send = (url: URL) => Promise<Omit<VaultReply, 'durationMs'>>;
 
-/** A standby may point to the active node: one hop, by hand, to an allowed host, and never from https down to http. */
-async function followingOneRedirect(settings: VaultSettings, request: VaultRequest, carry: Carry) {
+/** Follows at most one redirect, from a standby to the active node: to an allowed host, and with the same scheme. */
+async function followOneRedirect(settings: VaultSettings, request: VaultRequest, send: Send) {
   const url = new URL(request.path, settings.address);
-  const reply = await carry(url);
+  const reply = await send(url);
   if (!REDIRECTS.has(reply.status)) return reply;
   const target = redirectTarget(url, reply.headers['location'], settings.redirectHosts);
   if (reply.status !== 307 && reply.status !== 308)
     throw new ExchangeError('redirect_blocked', { kind: 'redirect-status', status: reply.status });
-  const second = await carry(target);
+  const second = await send(target);
   if (REDIRECTS.has(second.status)) throw new ExchangeError('redirect_blocked', { kind: 'redirect', problem: 'twice' });
   return second;
 }
@@ -134,7 +133,7 @@ function redirectTarget(from: URL, location: string | undefined, allowedHosts: r
   return to;
 }
 
-async function exchangeBytes(
+async function sendTo(
   url: URL,
   asked: VaultRequest,
   { dispatcher, signal }: { dispatcher: Dispatcher; signal: AbortSignal },

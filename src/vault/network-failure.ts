@@ -1,4 +1,4 @@
-// Reads what the network layer throws into a failure of ours, by error codes alone: messages may quote content.
+// Maps errors of the network layer to failures by their codes. Their messages may quote secrets and are never shown.
 
 import { type ErrorCode, ExchangeError } from '../core/errors.ts';
 import { type Facts, isCertificateProblem } from '../core/facts.ts';
@@ -26,7 +26,7 @@ const TIMEOUT = new Set(['ETIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADER
 const TOO_LARGE = new Set(['UND_ERR_RES_EXCEEDED_MAX_SIZE', 'UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW']);
 const PROXY = new Set(['UND_ERR_PRX_TLS', 'UND_ERR_PROXY']);
 
-/** The fields of a network error that can be shown: none of them carries what was sent or received. */
+/** The fields of a network error that are read here. `message` may quote secrets and is never shown. */
 interface NetworkError {
   readonly name?: unknown;
   readonly code?: unknown;
@@ -39,12 +39,12 @@ interface NetworkError {
   readonly errors?: unknown;
 }
 
-/** @param thrown whatever a request rejected with */
+/** Returns the failure for a rejected request. */
 export function networkFailure(thrown: unknown): ExchangeError {
   if (thrown instanceof ExchangeError) return thrown;
   const chain = unfold(thrown);
   for (const error of chain) {
-    // undici's parser has a code for most of what it can't read, but not for all
+    // undici doesn't set a code on every HTTPParserError
     const code = error.name === 'HTTPParserError' ? 'HPE_INVALID' : String(error.code);
     const found = readCode(code, error);
     if (found !== undefined) return found;
@@ -54,19 +54,19 @@ export function networkFailure(thrown: unknown): ExchangeError {
 }
 
 function readCode(code: string, error: NetworkError): ExchangeError | undefined {
-  const known = (result: ErrorCode) => new ExchangeError(result, networkFacts(code, error));
-  if (UNREACHABLE.has(code)) return known('vault_unreachable');
-  if (NAME_UNKNOWN.has(code)) return known('vault_name_unknown');
-  if (TIMEOUT.has(code)) return known('vault_timeout');
+  const failure = (result: ErrorCode) => new ExchangeError(result, networkFacts(code, error));
+  if (UNREACHABLE.has(code)) return failure('vault_unreachable');
+  if (NAME_UNKNOWN.has(code)) return failure('vault_name_unknown');
+  if (TIMEOUT.has(code)) return failure('vault_timeout');
   if (TOO_LARGE.has(code)) return new ExchangeError('bad_response', { kind: 'reply-unusable', problem: 'too-large' });
-  if (PROXY.has(code)) return known('vault_proxy');
-  // undici's code for a refused CONNECT is that of any abort: the status stands in its message alone
+  if (PROXY.has(code)) return failure('vault_proxy');
+  // undici reports a refused CONNECT as UND_ERR_ABORTED: only the message contains the proxy's status
   const refusal = code === 'UND_ERR_ABORTED' ? /^Proxy response \((\d{3})\)/.exec(String(error.message)) : null;
   if (refusal !== null) return new ExchangeError('vault_proxy', { kind: 'proxy-reply', status: Number(refusal[1]) });
   if (isCertificateProblem(code)) return new ExchangeError('vault_tls', { kind: 'certificate', code });
-  // an alert from the other side: it wants a client certificate, or the two have no protocol in common
-  if (/^ERR_SSL_.*(ALERT|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS|VERSION_TOO_LOW)/.test(code)) return known('vault_tls');
-  if (code === 'EPROTO' || /^(ERR_SSL_|HPE_)/.test(code)) return known('vault_not_http');
+  // a TLS alert: Vault requires a client certificate, or there is no common TLS version
+  if (/^ERR_SSL_.*(ALERT|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS|VERSION_TOO_LOW)/.test(code)) return failure('vault_tls');
+  if (code === 'EPROTO' || /^(ERR_SSL_|HPE_)/.test(code)) return failure('vault_not_http');
   return undefined;
 }
 
@@ -80,7 +80,7 @@ function networkFacts(code: string, { syscall, address, port, hostname }: Networ
   };
 }
 
-/** The error, its causes, and the members of its aggregates, outermost first. */
+/** Returns the error, its causes, and the members of each AggregateError, outermost first. */
 function unfold(thrown: unknown, depth = 0): NetworkError[] {
   if (typeof thrown !== 'object' || thrown === null || depth > 5) return [];
   const error: NetworkError = thrown;

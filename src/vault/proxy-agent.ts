@@ -1,5 +1,5 @@
-// The agent that reaches Vault through the proxy of the environment, loaded only where it is configured: it needs undici's
-// front door. The import is static because in the bundle a dynamic one of a CommonJS package has no named exports.
+// The agent that connects through the environment's proxy. It needs undici's main entry, so it is loaded only if
+// use_proxy_env is set. The import is static: in the bundle, a dynamic import of CommonJS has no named exports.
 
 import { type Agent, type Dispatcher, EnvHttpProxyAgent, Pool, type ProxyAgent } from 'undici';
 
@@ -12,10 +12,10 @@ export function openProxyAgent(
   return new EnvHttpProxyAgent({
     ...limits,
     connect: vault,
-    // inside a proxy's tunnel undici uses requestTls alone: without it any CA of the system could vouch for Vault
+    // inside a proxy tunnel, undici uses only requestTls: without it, Vault would be verified by the system CAs
     requestTls: vault,
     proxyTls: proxy,
-    // without a tunnel undici passes on no limits
+    // undici drops the limits for requests without a tunnel
     factory: (origin, options) => new Pool(origin, { ...limits, ...options }),
   });
 }

@@ -1,5 +1,5 @@
-// The files of vault.tls, reread at each call: calls are minutes apart, so a rotated CA or client certificate needs no
-// watcher to be used. Bad files are refused here, before TLS would fail in a way that nobody understands.
+// Reads the files of vault.tls, at each call, so that a rotated CA or client certificate is used without a watch.
+// Unusable files are refused here, because the TLS errors that they cause later are hard to understand.
 
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
@@ -8,7 +8,7 @@ import { ExchangeError } from '../core/errors.ts';
 import type { TlsSettings } from '../core/settings.ts';
 import { isFileProblem, readSmallFile } from '../files/small-file.ts';
 
-/** A distribution's bundle of CAs has a quarter of this. */
+/** Four times the size of a distribution's CA bundle. */
 const MOST_BYTES = 1024 * 1024;
 
 export interface Trust {
@@ -17,7 +17,7 @@ export interface Trust {
   readonly key?: string;
 }
 
-/** @throws ExchangeError vault_tls_files naming the file, at the deadline too */
+/** @throws ExchangeError vault_tls_files, also at the deadline; its facts name the file */
 export async function readTrust(
   { ca, caFile, clientCertFile, clientKeyFile }: TlsSettings,
   deadlineMs: number,

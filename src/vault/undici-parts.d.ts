@@ -1,4 +1,4 @@
-// The parts of undici that a call to Vault takes, with the types that its front door gives them.
+// Types for the parts of undici that the Vault client imports, taken from undici's main entry.
 
 declare module 'undici/lib/dispatcher/agent.js' {
   export { Agent as default } from 'undici';

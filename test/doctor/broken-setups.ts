@@ -510,7 +510,7 @@ const VAULT: readonly BrokenSetup[] = [
       config.vault.tls.server_name = 'vault.example.com';
     },
     mends: trustAgain,
-    says: /made out to another name/,
+    says: /issued for another name/,
   },
   {
     name: 'http on https',

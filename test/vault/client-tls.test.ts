@@ -119,7 +119,7 @@ test('a server name in the settings is the one that is verified, and the one tha
   assert.equal(asked, 'vault.example');
   assert.match(
     await outcome(openClient(t, address, { tls: { caFile, serverName: 'other.example' } })),
-    /^vault_tls: the certificate is made out to another name/,
+    /^vault_tls: the certificate is issued for another name/,
   );
   // the CA as text, from doctor's own commands
   const byText = { tls: { ca: readFileSync(caFile, 'utf8'), serverName: 'vault.example' } };

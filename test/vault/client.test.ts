@@ -216,7 +216,7 @@ test('certificates that are unknown or of another name are refused with the reas
   const named = await tlsPeer(t, ca.issue({ name: 'vault.example' }));
   assert.match(
     await outcome(openClient(t, named, { tls: { caFile } })),
-    /^vault_tls: the certificate is made out to another name/,
+    /^vault_tls: the certificate is issued for another name/,
   );
   assert.equal(await outcome(openClient(t, named, { tls: { caFile, serverName: 'vault.example' } })), '200');
 });
