@@ -43,8 +43,8 @@ export function initialState(policy: Policy, { now, wall }: Moment, beginning: B
       failure: undefined,
     },
     token: inherited && inheritedToken(inherited, policy.settings, now),
-    // The epoch time in seconds grows faster than the count of logins, so the number also grows across restarts.
-    generation: earlier?.generation ?? Math.floor(wall / 1000),
+    // The epoch time in milliseconds grows faster than the count of logins, so the number also grows across restarts.
+    generation: earlier?.generation ?? Math.floor(wall),
     replaced: earlier?.replaced ?? [],
     call: undefined,
     attempts: 0,
