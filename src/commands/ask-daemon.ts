@@ -42,7 +42,7 @@ export async function askStatus(
 /** The JSON object of an answer; undefined where it is none. */
 export const jsonIn = (text: string): Record<string, unknown> | undefined => parseObject(new Secret(text));
 
-export const NOT_OURS = "the answer is not the sidecar's";
+export const NOT_OURS = 'the server that answered is not the sidecar';
 
 /** GET from the token API: `--api URL`, or `api.listen` of the config, with the caller token that it names. */
 export async function askApi(path: string, flags: Flags, io: Io): Promise<Answer> {

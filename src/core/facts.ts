@@ -1,10 +1,10 @@
-// What is known of a failure, as data, and the one place where it becomes a line of evidence for people.
-// Server words, paths and claims in facts are free of secrets; the output filters remove control characters.
+// The facts of a failure as data, and their rendering as one line of evidence.
+// Callers remove secrets from server messages, paths and claims before they build facts; output filters remove control characters.
 
 import { printable } from './secret.ts';
 
 export type Facts =
-  /** Vault's reply; `words` are its error messages, `path` is set where several paths are asked */
+  /** Vault's reply; `words` are its error messages, `path` is set if several paths were requested */
   | { readonly kind: 'reply'; readonly status: number; readonly words: string; readonly path?: string }
   | { readonly kind: 'reply-unusable'; readonly problem: keyof typeof REPLY_PROBLEMS; readonly path?: string }
   | { readonly kind: 'redirect'; readonly problem: keyof typeof REDIRECT_PROBLEMS; readonly detail?: string }
@@ -70,17 +70,17 @@ export type Facts =
   | { readonly kind: 'thrown'; readonly text: string };
 
 const REPLY_PROBLEMS = {
-  'too-large': 'larger than any reply of Vault',
+  'too-large': 'response too large',
   'no-auth': 'status 200 without an "auth" object',
   'no-token': 'no usable client_token',
   'no-lease': 'no usable lease_duration',
   'no-data': 'status 200 without data',
-  'no-health': 'no health of Vault',
+  'no-health': 'not a reply of sys/health',
 } as const;
 
 const REDIRECT_PROBLEMS = {
   twice: 'redirected twice',
-  'no-location': 'without a usable Location',
+  'no-location': 'the Location header is missing or invalid',
   'other-host': 'to host ',
 } as const;
 
@@ -96,27 +96,27 @@ const FILE_PROBLEMS = {
   'no-private-key': 'holds no PEM private key',
 } as const;
 
-/** Node's codes of certificate errors: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+/** Node's certificate error codes: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
 const CERTIFICATE_PROBLEMS = {
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'signed by an unknown CA',
-  UNABLE_TO_GET_ISSUER_CERT: 'signed by an unknown CA',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'signed by an unknown CA',
-  SELF_SIGNED_CERT_IN_CHAIN: 'signed by an unknown CA',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'self-signed',
-  CERT_SIGNATURE_FAILURE: 'its signature is wrong',
-  CERT_HAS_EXPIRED: 'expired',
-  CERT_NOT_YET_VALID: 'not yet valid',
-  CERT_REVOKED: 'revoked',
-  CERT_UNTRUSTED: 'not trusted',
-  INVALID_CA: 'its CA is no CA',
-  INVALID_PURPOSE: 'not made for a server',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'made out to another name',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'is signed by an unknown CA',
+  UNABLE_TO_GET_ISSUER_CERT: 'is signed by an unknown CA',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'is signed by an unknown CA',
+  SELF_SIGNED_CERT_IN_CHAIN: 'is signed by an unknown CA',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'is self-signed',
+  CERT_SIGNATURE_FAILURE: 'has an invalid signature',
+  CERT_HAS_EXPIRED: 'has expired',
+  CERT_NOT_YET_VALID: 'is not yet valid',
+  CERT_REVOKED: 'is revoked',
+  CERT_UNTRUSTED: 'is not trusted',
+  INVALID_CA: 'is signed by a certificate that is not a CA',
+  INVALID_PURPOSE: 'is not a server certificate',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'is for another host name',
 } as const;
 
 export const isCertificateProblem = (code: string): code is keyof typeof CERTIFICATE_PROBLEMS =>
   Object.hasOwn(CERTIFICATE_PROBLEMS, code);
 
-/** Returns the evidence as one line: what was seen, without title or advice. */
+/** Returns the evidence as one line, without title or hint. */
 export function evidenceText(facts: Facts): string {
   switch (facts.kind) {
     case 'reply': {
@@ -136,33 +136,33 @@ export function evidenceText(facts: Facts): string {
       return words.join(' ') || 'unknown network error';
     }
     case 'proxy-reply':
-      return `it answered with status ${facts.status}`;
+      return `the proxy answered with status ${facts.status}`;
     case 'certificate':
-      return `the certificate is ${CERTIFICATE_PROBLEMS[facts.code]} (${facts.code})`;
+      return `the certificate ${CERTIFICATE_PROBLEMS[facts.code]} (${facts.code})`;
     case 'timeout':
       return `no reply within ${facts.limitMs / 1000} s`;
     case 'lease-over':
-      return 'the lease was over when the reply came';
+      return 'the lease expired before the reply arrived';
     case 'cut-short':
-      return 'the file was cut short';
+      return 'the file was truncated';
     case 'token-text':
       return facts.problem === 'not-a-word'
-        ? 'the token is not one printable word'
-        : 'the token is no word for a shell';
+        ? 'the token has whitespace or unprintable characters'
+        : 'the token has characters that a shell interprets';
     case 'claim':
       return claimText(facts);
     case 'jwt-shape':
-      return `${facts.parts} part${facts.parts === 1 ? '' : 's'}, or not base64url`;
+      return facts.parts === 3 ? 'a part is not base64url' : `expected 3 parts separated by dots, found ${facts.parts}`;
     case 'jwt-content':
       return "its header or payload isn't a JSON object";
     case 'no-sidecar':
       return `no sidecar answers at ${facts.url}`;
     case 'other-server':
-      return "the answer is not the sidecar's";
+      return 'the server that answered is not the sidecar';
     case 'thrown':
       return facts.text;
     default:
-      return placeText(facts);
+      return localText(facts);
   }
 }
 
@@ -173,19 +173,19 @@ type LocalFacts = Extract<
   }
 >;
 
-/** What was seen on this machine. */
-function placeText(facts: LocalFacts): string {
+/** Returns the evidence from this machine. */
+function localText(facts: LocalFacts): string {
   switch (facts.kind) {
     case 'file': {
       const why = facts.errno ?? (facts.problem && FILE_PROBLEMS[facts.problem]);
       return why === undefined ? facts.path : `${facts.path}: ${why}`;
     }
     case 'tls-files':
-      return `${facts.paths.join(', ')}: not usable, or certificate and key are no pair`;
+      return `${facts.paths.join(', ')}: unusable, or certificate and key don't match`;
     case 'variable':
       return `environment variable ${facts.name} is ${facts.problem === 'unset' ? 'not set' : 'empty'}`;
     case 'exchange-without-token':
-      return `exchange ${facts.exchange} has none`;
+      return `exchange ${facts.exchange} has no Vault token`;
     case 'ownership':
       return `${facts.path} ${ownershipText(facts)}`;
     case 'mode':
@@ -200,15 +200,15 @@ function placeText(facts: LocalFacts): string {
 function ownershipText(facts: Extract<Facts, { kind: 'ownership' }>): string {
   switch (facts.problem) {
     case 'owner':
-      return `belongs to user ${facts.uid}`;
+      return `is owned by user ${facts.uid}`;
     case 'symlink-owner':
-      return `is a symlink of user ${facts.uid}`;
+      return `is a symlink owned by user ${facts.uid}`;
     case 'symlink':
       return 'is a symlink';
     case 'writable-by-all':
-      return 'is writable by all';
+      return 'is world-writable';
     case 'writable-by-group':
-      return 'is writable by its group';
+      return 'is group-writable';
   }
 }
 

@@ -31,7 +31,7 @@ test("an answer that isn't the sidecar's is told as that, and never printed", as
     ] as const) {
       const { code, out, err } = await invoke(command, flags);
       assert.deepEqual([code, out], [3, ''], err);
-      assert.match(err, /the answer is not the sidecar's/);
+      assert.match(err, /the server that answered is not the sidecar/);
     }
   }
 });
@@ -83,6 +83,6 @@ test('a redirect is not followed: the caller token goes to the listener alone', 
   const url = await serve(t, { status: 302, body: '', headers: { location: `${elsewhere.url}/v1/token` } });
   const { code, err } = await invoke(token, { api: url });
   assert.equal(code, 3);
-  assert.match(err, /the answer is not the sidecar's/);
+  assert.match(err, /the server that answered is not the sidecar/);
   assert.equal(asked, 0);
 });

@@ -39,7 +39,7 @@ test("a parent that is somebody else's is refused by name, for every use of the 
     // the number that stands for users outside of a namespace is a user like any other outside of one
     for (const uid of [STRANGER, 65_534]) {
       await chown(at(name), uid, 0);
-      assert.equal(await outcome(), `${name} belongs to user ${uid}`);
+      assert.equal(await outcome(), `${name} is owned by user ${uid}`);
     }
     await assert.rejects(sink.check(), ExchangeError);
     await assert.rejects(sink.remove(), ExchangeError);
@@ -51,7 +51,7 @@ test("a parent that is somebody else's is refused by name, for every use of the 
 test('a parent that others may write to is refused, unless it is sticky (K14)', async (t) => {
   const { at, outcome } = await setUp(t);
   for (const [mode, expected] of [
-    [0o757, 'volume/app is writable by all'],
+    [0o757, 'volume/app is world-writable'],
     [0o1777, 'written'],
     [0o3777, 'written'],
     [0o755, 'written'],
@@ -67,7 +67,7 @@ test(
   async (t) => {
     const { at, outcome } = await setUp(t);
     for (const [gid, mode, expected] of [
-      [STRANGER, 0o2775, 'volume/app is writable by its group'],
+      [STRANGER, 0o2775, 'volume/app is group-writable'],
       [STRANGER, 0o3775, 'written'],
       [STRANGER, 0o2755, 'written'],
       [0, 0o775, 'written'],
@@ -101,7 +101,7 @@ test(
       assert.equal(await outcome(), 'written', target);
     }
     await lchown(at('volume/app'), STRANGER, STRANGER);
-    assert.equal(await outcome(), `volume/app is a symlink of user ${STRANGER}`);
+    assert.equal(await outcome(), `volume/app is a symlink owned by user ${STRANGER}`);
   },
 );
 
@@ -114,11 +114,11 @@ test("what a link leads through is looked at too, and the link's own place (K14)
     const path = at('volume', name, 'secrets', 'token');
     return outcome(openFileSink({ kind: 'file', path, mode: 0o600, format: 'raw' }));
   };
-  assert.equal(await through('link'), 'elsewhere/open is writable by all');
+  assert.equal(await through('link'), 'elsewhere/open is world-writable');
   await chmod(at('elsewhere/open'), 0o755);
   assert.equal(await through('link'), 'written');
   await chmod(at('elsewhere'), 0o777);
-  assert.equal(await through('link'), 'elsewhere is writable by all');
+  assert.equal(await through('link'), 'elsewhere is world-writable');
 });
 
 test('a loop of links ends (K14)', async (t) => {

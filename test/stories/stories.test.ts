@@ -162,7 +162,7 @@ test('the sink is full: not ready and saying so, retried, and whole again when t
   world.sinkFailure = { code: 'sink_no_space' };
   begin(world);
   world.pass(60_000);
-  assert.deepEqual(world.status().reasons, ["sink /vault/token: there is no space for the sink's file"]);
+  assert.deepEqual(world.status().reasons, ["sink /vault/token: there is no space left for the sink's file"]);
   assert.equal(world.calls.length, 1, 'a full disk is no reason to call Vault');
   world.sinkFailure = undefined;
   world.pass(30_000);

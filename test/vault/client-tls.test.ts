@@ -54,14 +54,11 @@ test('expired, not yet valid, self-signed: refused, each with its reason (E4)', 
   const [ca, self] = [makeCa(directory), makeCa(directory, 'self')];
   const tls = { caFile: join(directory, 'ca.pem') };
   for (const [reason, pair] of [
-    ['expired (CERT_HAS_EXPIRED)', ca.issue({ days: [-20, -10] })],
-    ['not yet valid (CERT_NOT_YET_VALID)', ca.issue({ days: [10, 20] })],
-    ['self-signed (DEPTH_ZERO_SELF_SIGNED_CERT)', self],
+    ['has expired (CERT_HAS_EXPIRED)', ca.issue({ days: [-20, -10] })],
+    ['is not yet valid (CERT_NOT_YET_VALID)', ca.issue({ days: [10, 20] })],
+    ['is self-signed (DEPTH_ZERO_SELF_SIGNED_CERT)', self],
   ] as const)
-    assert.equal(
-      await outcome(openClient(t, await tlsPeer(t, pair), { tls })),
-      `vault_tls: the certificate is ${reason}`,
-    );
+    assert.equal(await outcome(openClient(t, await tlsPeer(t, pair), { tls })), `vault_tls: the certificate ${reason}`);
 });
 
 test('a rotated client certificate is the one shown from then on; half a pair leaves the old one in use (E6)', async (t) => {
@@ -119,7 +116,7 @@ test('a server name in the settings is the one that is verified, and the one tha
   assert.equal(asked, 'vault.example');
   assert.match(
     await outcome(openClient(t, address, { tls: { caFile, serverName: 'other.example' } })),
-    /^vault_tls: the certificate is made out to another name/,
+    /^vault_tls: the certificate is for another host name/,
   );
   // the CA as text, from doctor's own commands
   const byText = { tls: { ca: readFileSync(caFile, 'utf8'), serverName: 'vault.example' } };

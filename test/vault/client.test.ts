@@ -159,7 +159,7 @@ test('redirects go nowhere that is not allowed, and nothing is sent there (C5)',
   );
   assert.equal(
     await outcome(openClient(t, await redirecting(undefined))),
-    'redirect_blocked: without a usable Location',
+    'redirect_blocked: the Location header is missing or invalid',
   );
   assert.equal(await outcome(openClient(t, await redirecting('/again'))), 'redirect_blocked: redirected twice');
   assert.match(await outcome(openClient(t, await redirecting('/v1/x', 302))), /^redirect_blocked: status 302/);
@@ -216,7 +216,7 @@ test('certificates that are unknown or of another name are refused with the reas
   const named = await tlsPeer(t, ca.issue({ name: 'vault.example' }));
   assert.match(
     await outcome(openClient(t, named, { tls: { caFile } })),
-    /^vault_tls: the certificate is made out to another name/,
+    /^vault_tls: the certificate is for another host name/,
   );
   assert.equal(await outcome(openClient(t, named, { tls: { caFile, serverName: 'vault.example' } })), '200');
 });

@@ -53,7 +53,7 @@ test("a name that isn't in Vault's certificate is refused; server_name, reloaded
     vaultSettings: { tls: { ca_file: sidecarCa } },
   });
   const { evidence } = await failing('vault_tls');
-  assert.match(evidence ?? '', /^the certificate is made out to another name/);
+  assert.match(evidence ?? '', /^the certificate is for another host name/);
   const tls = { ca_file: sidecarCa, server_name: name };
   await daemon.reload(settingsOf(config({ tls })));
   await until('a token', tokenNow, RECOVERY_MS);
