@@ -104,7 +104,7 @@ test('who reads only the beginning gets no complaint; output that is lost is tol
   assert.equal(await run('sidecar validate --config none.json 2>&1 | true'), 'code 2\n');
   assert.equal(
     await run('sidecar schema > /dev/full'),
-    "code 7\nvault-token-sidecar: its output can't be written (ENOSPC)\n",
+    "code 7\nvault-token-sidecar: can't write to stdout (ENOSPC)\n",
   );
 });
 

@@ -59,7 +59,7 @@ test('a caller token that is missing, an address that is none: one line', async 
   const api = { listen: '127.0.0.1:1', caller_token_file: secret };
   await writeFile(config, JSON.stringify({ vault: { address: 'https://v' }, exchanges: { app: exchange }, api }));
   const { code, err } = await invoke(token, { config });
-  assert.deepEqual([code, err], [2, `api.caller_token_file can't be used: ${secret}: ENOENT`]);
+  assert.deepEqual([code, err], [2, `api.caller_token_file is unusable: ${secret}: ENOENT`]);
   for (const ops of ['localhost:8276', 'http://user:word@127.0.0.1:1', 'x']) {
     const refused = await invoke(status, { ops });
     assert.deepEqual([refused.code, refused.err], [2, '--ops and --api must be URLs such as http://127.0.0.1:8276']);
