@@ -1,13 +1,13 @@
 #!/usr/bin/env -S node --disable-sigusr1
-// The entry: argv to a command, its outcome to an exit code. The only file that touches the process.
+// The entry point: runs the command that argv names and exits with its code. Only this file touches the process.
 
-// Without --disable-sigusr1 Node opens its debugger, and with it the whole heap, at SIGUSR1, until there is a listener.
+// Without --disable-sigusr1 or a listener, SIGUSR1 opens Node's debugger, and with it the whole heap.
 process.on('SIGUSR1', () => {});
 process.umask(0o077);
-// before the first use of a file or name, which starts these threads for good. Each file system that hangs holds some of
-// them: src/files/file-work.ts sees to it that half of them stay free. Twelve more than Node's four cost 0.2 MiB.
+// Must be set before the first file or DNS operation, which starts the thread pool. A hanging file system blocks some of the
+// threads; src/files/file-work.ts keeps half of them free. Twelve more threads than Node's default of four cost 0.2 MiB.
 process.env['UV_THREADPOOL_SIZE'] = '16';
-// stdout is the log's, and the commands': whatever a library prints belongs on stderr
+// stdout is for the log and for the output of commands; library output goes to stderr.
 for (const print of ['log', 'info', 'debug', 'dir'] as const) console[print] = console.error;
 
 import { parseArgs } from 'node:util';
@@ -20,19 +20,19 @@ import { type Io, UsageError } from './host/io.ts';
 import { unsafeStart } from './host/unsafe-start.ts';
 
 const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{ command: Command }> }>> = {
-  run: { summary: 'the daemon', load: () => import('./commands/run.ts') },
-  once: { summary: 'log in, write every sink once, end', load: () => import('./commands/once.ts') },
+  run: { summary: 'run the daemon', load: () => import('./commands/run.ts') },
+  once: { summary: 'log in, write every sink once and exit', load: () => import('./commands/once.ts') },
   validate: {
-    summary: 'check the config and show where each value comes from',
+    summary: 'validate the config and show where each value comes from',
     load: () => import('./commands/validate.ts'),
   },
   schema: { summary: "print the config's JSON Schema", load: () => import('./commands/schema.ts') },
   doctor: {
-    summary: 'explain why a login fails, or that all is well',
+    summary: 'explain why a login fails',
     load: () => import('./commands/doctor.ts'),
   },
   setup: {
-    summary: 'print, or apply, what Vault needs for the exchanges',
+    summary: 'print or apply the Vault setup of the exchanges',
     load: () => import('./commands/setup.ts'),
   },
   init: {
@@ -42,13 +42,13 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{
   status: { summary: 'show what the running daemon holds', load: () => import('./commands/status.ts') },
   wait: { summary: 'wait until the running daemon is ready', load: () => import('./commands/wait.ts') },
   token: { summary: 'print the Vault token of the running daemon', load: () => import('./commands/token.ts') },
-  dev: { summary: 'an issuer, a Vault and the sidecar in memory, to look at', load: () => import('./commands/dev.ts') },
+  dev: { summary: 'run a demo: an issuer, a Vault and the sidecar in memory', load: () => import('./commands/dev.ts') },
   version: { summary: 'print the version', load: () => import('./commands/version.ts') },
 };
 
 const io: Io = {
   env: process.env,
-  // asking opens the stream, and with that writes to a pipe that nobody reads never wait: the log needs it
+  // Reading isTTY opens the stream, which makes writes to a full pipe asynchronous: the log must not block.
   isTty: process.stdout.isTTY === true,
   version: packageJson.version,
   nodeVersion: process.versions.node,
@@ -56,7 +56,7 @@ const io: Io = {
     if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) return undefined;
     const { createInterface } = await import('node:readline/promises');
     const terminal = createInterface({ input: process.stdin, output: process.stderr });
-    // Ctrl-C and Ctrl-D are answers too
+    // Ctrl-C and Ctrl-D count as a refusal.
     const answer = await terminal.question(question).catch(() => '\n');
     terminal.close();
     return answer;
@@ -76,15 +76,15 @@ const io: Io = {
 };
 
 /**
- * Node waits at exit for every thread of its pool, so a file on a disk that hangs, or a slow DNS server, would hold the
- * process. Replacing its image ends all threads at once.
+ * Ends the process. At exit, Node waits for every thread of its pool, so a hanging file system or a slow DNS server would delay
+ * it; execve ends all threads at once.
  */
 function exit(code: number, isHeld = isSeenHeld()): never {
   if (isHeld) process.execve?.(process.execPath, [process.execPath, '-e', `process.exit(${code})`], {});
   process.exit(code);
 }
 
-/** Node doesn't list all of these calls: `readFile` of node:fs/promises is missing. */
+/** Reports whether a file or DNS call is pending. Node doesn't list all of them: `readFile` of node:fs/promises is missing. */
 const isSeenHeld = (): boolean => process.getActiveResourcesInfo().some((kind) => /^FSReq|^GetAddrInfo/.test(kind));
 
 function print(stream: NodeJS.WriteStream, text: string): void {
@@ -93,13 +93,13 @@ function print(stream: NodeJS.WriteStream, text: string): void {
   stream.write(`${text}\n`);
 }
 
-/** Who reads no further, as `head` does, wants no more; but what doesn't fit on a disk is missing there. */
+/** Handles a failed write. EPIPE is no error: the reader, such as `head`, has closed the pipe. */
 function outputFailed(stream: NodeJS.WriteStream, code: string | undefined): void {
   if (code !== 'EPIPE' && stream === process.stdout) {
-    io.err(`vault-token-sidecar: its output can't be written (${code})`);
+    io.err(`vault-token-sidecar: can't write to stdout (${code})`);
     exit(EXIT_CODES.sink);
   }
-  // a command that is done has its exit code by then
+  // A finished command sets its exit code before this runs.
   setImmediate(() => exit(Number(process.exitCode ?? 0)));
 }
 
@@ -110,7 +110,7 @@ async function main(argv: readonly string[]): Promise<number> {
     return name === undefined ? EXIT_CODES.config : 0;
   }
   const known = name === '--version' ? 'version' : name;
-  // every object has members from its prototype, such as "constructor"
+  // Plain objects inherit members such as "constructor".
   const entry = Object.hasOwn(COMMANDS, known) ? COMMANDS[known] : undefined;
   if (entry === undefined)
     throw new UsageError(
@@ -141,11 +141,11 @@ function overview(): string {
     '',
     ...lines,
     '',
-    '"vault-token-sidecar <command> --help" tells more.',
+    'Run "vault-token-sidecar <command> --help" for the flags of a command.',
   ].join('\n');
 }
 
-/** One line a problem on stderr, and the exit code that goes with it. */
+/** Prints one line per problem to stderr, and returns the exit code. */
 function report(error: unknown): number {
   if (error instanceof ConfigError) {
     for (const problem of error.lines) io.err(problem);
@@ -163,7 +163,7 @@ function report(error: unknown): number {
   return isUsage ? EXIT_CODES.config : EXIT_CODES.program;
 }
 
-/** A command that is done ends by itself, unless something hangs: then it is ended, once its output is out. */
+/** Sets the exit code. If a hanging call keeps the process alive, ends it once stdout is flushed. */
 function endSoon(code: number): void {
   process.exitCode = code;
   setTimeout(() => (process.stdout.writableLength > 0 ? endSoon(code) : exit(code, true)), LINGER_MS).unref();

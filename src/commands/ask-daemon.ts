@@ -1,4 +1,4 @@
-// How the commands that look at a running daemon ask it: over its own HTTP, found by a flag, the config or the defaults.
+// Requests to the running daemon, for the commands that query it. The listener comes from a flag, the config or the defaults.
 
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
@@ -22,13 +22,13 @@ export interface Answer {
 
 const ASK_TIMEOUT_MS = 5000;
 
-/** GET from the ops listener: `--ops URL`, or `ops.listen` of the config. @throws ExchangeError not_ready */
+/** Sends a GET to the ops listener: `--ops URL`, or `ops.listen` of the config. @throws ExchangeError not_ready */
 export async function askOps(path: string, flags: Flags, io: Io, withinMs?: number): Promise<Answer> {
   const url = textFlag(flags, 'ops') ?? urlOf((await listenersOf(flags, io)).ops);
   return get(url, path, { withinMs });
 }
 
-/** @throws ExchangeError not_ready, also if another server answers */
+/** Requests /status from the ops listener. @throws ExchangeError not_ready, also if another server answers */
 export async function askStatus(
   flags: Flags,
   io: Io,
@@ -39,12 +39,12 @@ export async function askStatus(
   return { status: body, text };
 }
 
-/** The JSON object of an answer; undefined where it is none. */
+/** Parses a response as a JSON object; undefined if it isn't one. */
 export const jsonIn = (text: string): Record<string, unknown> | undefined => parseObject(new Secret(text));
 
-export const NOT_OURS = "the answer is not the sidecar's";
+export const NOT_OURS = 'the server that answered is not the sidecar';
 
-/** GET from the token API: `--api URL`, or `api.listen` of the config, with the caller token that it names. */
+/** Sends a GET to the token API: `--api URL`, or `api.listen` of the config; with the caller token of the config. */
 export async function askApi(path: string, flags: Flags, io: Io): Promise<Answer> {
   const { api, callerTokenFile } = await listenersOf(flags, io);
   const authorization =
@@ -56,7 +56,7 @@ export async function askApi(path: string, flags: Flags, io: Io): Promise<Answer
 async function callerToken(file: string): Promise<string> {
   const outcome = await readCallerToken(file);
   if (outcome instanceof Secret) return outcome.reveal();
-  throw new UsageError(`api.caller_token_file can't be used: ${explain(outcome).evidence}`);
+  throw new UsageError(`api.caller_token_file is unusable: ${explain(outcome).evidence}`);
 }
 
 interface Listeners {
@@ -65,7 +65,7 @@ interface Listeners {
   readonly callerTokenFile?: string | undefined;
 }
 
-/** Without --config the environment's addresses count; the rest of the config isn't asked for. */
+/** Returns the listeners of the config. Without --config, reads only their variables, so that the rest may be unset. */
 async function listenersOf(flags: Flags, io: Io): Promise<Listeners> {
   if (textFlag(flags, 'config') === undefined)
     return {
@@ -104,8 +104,8 @@ async function get(
 }
 
 /**
- * Sends a GET straight to the listener, and follows no redirect: the caller token goes nowhere else. The global fetch and
- * Node's global agents use the proxies of the environment where NODE_USE_ENV_PROXY says so; no agent never does.
+ * Sends a GET straight to the listener and follows no redirect, so that the caller token goes nowhere else. `agent: false`
+ * avoids Node's global agents, which use the proxies of the environment if NODE_USE_ENV_PROXY is set.
  */
 function send(url: URL, options: { headers: Record<string, string>; signal: AbortSignal }): Promise<Answer> {
   const request = url.protocol === 'https:' ? requestHttps : requestHttp;

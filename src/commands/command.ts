@@ -1,14 +1,14 @@
-// The shape of a command: flags in, text out, an exit code.
+// The interface of a command: it takes flags, prints text and returns an exit code.
 
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { parseDuration } from '../config/duration.ts';
 import { type Io, UsageError } from '../host/io.ts';
 
 export interface Command {
-  /** shown by --help: the first line is the synopsis */
+  /** the output of --help; the first line is the synopsis */
   readonly help: string;
   readonly options: ParseArgsOptionsConfig;
-  /** the choices of the one argument that isn't a flag, where there is one; it comes as the flag "argument" */
+  /** the choices of the positional argument, if the command takes one; `run` gets it as the flag "argument" */
   readonly argument?: readonly string[];
   /** @returns the exit code */
   run(flags: Flags, io: Io): Promise<number>;
@@ -18,7 +18,7 @@ export type Flags = Readonly<Record<string, string | boolean | undefined>>;
 
 export const CONFIG_OPTION = { config: { type: 'string', short: 'c' } } as const;
 
-/** Parses `--timeout`, a duration as in the config, into milliseconds. */
+/** Parses `--timeout`, a duration as in the config, into milliseconds. @throws UsageError */
 export function parseTimeout(flags: Flags, fallbackMs: number): number {
   const text = textFlag(flags, 'timeout');
   if (text === undefined) return fallbackMs;

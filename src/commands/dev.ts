@@ -1,5 +1,5 @@
-// Everything in memory, to look at: an OIDC issuer, a Vault that trusts it, and the sidecar between them, with a JWT that
-// rotates every few seconds. The real daemon runs here on real files and sockets; only its peers are toys.
+// A demo in one process: an OIDC issuer, a Vault that trusts it, and the sidecar between them, with a JWT that rotates every few
+// seconds. The daemon is the real one, on real files and sockets; the issuer and Vault are in-memory implementations.
 
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -20,7 +20,10 @@ const TOKEN_TTL_SECONDS = 12;
 export const command: Command = {
   help: `vault-token-sidecar dev [--timeout 60s]
 
-Runs an OIDC issuer, a Vault and the sidecar in memory and shows what happens, until Ctrl-C or the timeout.`,
+Runs a demo: an OIDC issuer, a Vault and the sidecar, all in one process. Prints each login, renewal and file write, until Ctrl-C
+or the timeout.
+
+--timeout DURATION   stops after this time`,
   options: { timeout: { type: 'string' } },
   async run(flags, io) {
     const lifeMs = parseTimeout(flags, Number.MAX_SAFE_INTEGER);
@@ -50,7 +53,7 @@ Runs an OIDC issuer, a Vault and the sidecar in memory and shows what happens, u
   },
 };
 
-/** As an issuer's agent does it: a new file, renamed over the old one. */
+/** Replaces the JWT file as an issuer's agent does: writes a new file and renames it over the old one. */
 async function writeJwt(issuer: Issuer, directory: string): Promise<void> {
   const jwt = await issuer.mint({ sub: 'system:serviceaccount:default:app', ttlSeconds: JWT_TTL_SECONDS });
   await writeFile(join(directory, 'jwt.new'), jwt, { mode: 0o600 });
@@ -86,8 +89,8 @@ async function startSidecar(
   });
   const { settings } = parseConfig(text, { fileName: 'dev', env: {} });
   const target = (line: string) => {
-    const told = inWords(JSON.parse(line));
-    if (told !== undefined) out(told);
+    const shown = asText(JSON.parse(line));
+    if (shown !== undefined) out(shown);
   };
   const observer = openObserver({ version, nodeVersion, nodeMetrics: false, level: 'debug', target });
   return startDaemon({ settings, openObserver: async () => observer, env: {}, version });
@@ -97,17 +100,17 @@ type LogLine = Readonly<Record<string, unknown>>;
 
 const WORDS: Readonly<Record<string, (line: LogLine) => string>> = {
   jwt_changed: ({ jwt_expires_at }) =>
-    `issuer   -> JWT      a new workload JWT is in its file, good until ${clock(jwt_expires_at)}`,
+    `issuer   -> JWT      a new workload JWT is in its file, valid until ${clock(jwt_expires_at)}`,
   logged_in: ({ accessor, ttl_seconds }) =>
     `JWT      -> Vault    logged in: token with accessor ${shorten(accessor)}, for ${ttl_seconds} s`,
   renewed: ({ accessor, expires_at }) =>
-    `token    -> Vault    renewed: accessor ${shorten(accessor)}, now until ${clock(expires_at)}`,
+    `token    -> Vault    renewed: accessor ${shorten(accessor)}, valid until ${clock(expires_at)}`,
   sink_written: ({ sink }) => `token    -> file     ${sink}`,
-  ready: () => 'ready               a live token is held, and in every file',
+  ready: () => 'ready               every file holds a valid token',
 };
 
-/** A log line as a newcomer would tell it; what isn't news here stays untold. */
-function inWords(line: LogLine): string | undefined {
+/** Renders a log line for the demo; undefined for events that the demo leaves out. */
+function asText(line: LogLine): string | undefined {
   const { event, time, level } = line;
   const words =
     WORDS[String(event)]?.(line) ??
@@ -125,7 +128,7 @@ function whereToLook(
   return `
   issuer  ${issuer.url}   writes a JWT to ${join(directory, 'jwt')} every ${ROTATE_MS / 1000} s
   Vault   ${vaultUrl}   trusts the issuer, grants tokens of ${TOKEN_TTL_SECONDS} s
-  sidecar keeps a Vault token for the exchange "app". Look at it from another terminal:
+  sidecar keeps a Vault token for the exchange "app". Inspect it from another terminal:
 
     cat ${join(directory, 'token')}
     cat ${join(directory, 'token.json')}
@@ -134,6 +137,6 @@ function whereToLook(
     curl -s ${daemon.ops}/status
     curl -s ${daemon.ops}/metrics
 
-  Ctrl-C ends it. Times are UTC.
+  Press Ctrl-C to stop. Times are UTC.
 `;
 }

@@ -1,4 +1,4 @@
-// Looks at everything that a login takes, and tells what is wrong, the cause first, with the remedy; or that all is well.
+// Checks everything that a login needs and reports the problems with their remedies, root cause first.
 
 import type { ParsedConfig } from '../config/parse.ts';
 import { ConfigError } from '../config/problem.ts';
@@ -15,17 +15,22 @@ import { askStatus } from './ask-daemon.ts';
 import { CONFIG_OPTION, type Command, type Flags } from './command.ts';
 import { chosenExchanges, loadSettings } from './load-settings.ts';
 
-/** Checks that go on then are reported as unfinished. With loading and the revocation all ends within 20 s. */
+/** Checks that are still running after this long are reported as unfinished; loading and revocation fit into the rest of 20 s. */
 const GATHERING_MS = 11_000;
 const CLOSING_MS = 4500;
 
 export const command: Command = {
   help: `vault-token-sidecar doctor [--config FILE] [--exchange E] [--fetch-issuer] [--json]
 
-Explains why a login fails, the cause first: looks at the config, the JWT, its issuer, Vault, the mount and the role, logs in
-once and revokes that token, tries the sinks and the listeners. With VAULT_ADDR, and VAULT_TOKEN or ~/.vault-token, it compares
-the side of that Vault too. Ends within 20 s, with the exit code of the first error; 0 where there are only warnings.
---fetch-issuer   may fetch the issuer's documents from hosts that the config doesn't name`,
+Explains why a login fails, root cause first. Checks the config, the JWT, its issuer, Vault, the mount, the role, the sinks and
+the listeners. Logs in once and revokes that token. If VAULT_ADDR is set, and a token is in VAULT_TOKEN or ~/.vault-token, it
+also compares the mount, the role and the policies in that Vault with the config. Ends within 20 s. The exit code is that of
+the first error, or 0 if there are only warnings.
+
+--config FILE    the config file (by default, the environment)
+--exchange E     checks only this exchange
+--fetch-issuer   allows fetching the issuer's documents from hosts that the config doesn't name
+--json           prints the findings as JSON`,
   options: {
     ...CONFIG_OPTION,
     exchange: { type: 'string' },
@@ -37,7 +42,7 @@ the side of that Vault too. Ends within 20 s, with the exit code of the first er
     const { reports, close } = await openReports(flags, io, deadline.reached);
     deadline.cancel();
     const text = flags['json'] === true ? JSON.stringify({ reports }, undefined, 2) : renderReports(reports, io.isTty);
-    // a secret may stand where the config or Vault's words have none
+    // A misplaced secret in the config or in a message from Vault must not be printed.
     io.out(scrub(text));
     const code = exitCode(reports.flatMap(({ findings }) => findings));
     await within(
@@ -57,7 +62,7 @@ async function openReports(flags: Flags, io: Io, deadline: Promise<void>): Promi
     if (error instanceof ConfigError) return error.lines;
     throw error;
   });
-  const loaded = await Promise.race([loading, deadline.then(() => ["the config file's file system doesn't answer"])]);
+  const loaded = await Promise.race([loading, deadline.then(() => ["the config file's file system doesn't respond"])]);
   const isLoaded = (outcome: ParsedConfig | readonly string[]): outcome is ParsedConfig => 'settings' in outcome;
   if (isLoaded(loaded)) {
     const { settings } = loaded;
@@ -74,7 +79,7 @@ async function openReports(flags: Flags, io: Io, deadline: Promise<void>): Promi
   return { reports: [report], close: async () => {} };
 }
 
-/** Whether a sidecar with these exchanges answers at the ops listener. */
+/** Reports whether a sidecar with these exchanges listens at ops.listen. */
 async function isOurs({ exchanges }: Settings, flags: Flags, io: Io): Promise<boolean> {
   const held = await askStatus(flags, io).catch(() => undefined);
   return (

@@ -1,21 +1,21 @@
-// The usual ways to a workload JWT: for each the config, and what is needed beside it and Vault's own setup.
+// The scenarios of `init`. Each one writes a config, and prints the manifest, job or commands of the platform.
 
 import type { ConfigFile } from '../config/schema.ts';
 import { UsageError } from '../host/io.ts';
 import { quoted } from '../setup/text.ts';
 
 export interface Scenario {
-  /** the flags that only this scenario has */
+  /** the flags of this scenario only */
   readonly flags: readonly string[];
   write(given: Given): { readonly config: ConfigFile; readonly beside: string };
 }
 
 export interface Given {
-  /** where the config is written */
+  /** the path of the config */
   readonly file: string;
   /** of the sidecar, for the image's tag */
   readonly version: string;
-  /** @throws UsageError where the flag isn't given */
+  /** @throws UsageError if the flag is missing */
   required(flag: string): string;
   optional(flag: string, fallback: string): string;
 }
@@ -34,7 +34,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
         expect: { issuer, audience: 'vault', subject },
         defaults: { role: 'k8s-workload', policy: 'app-read' },
       });
-      // kubelet asks from outside of the pod
+      // The kubelet sends probes from outside the pod.
       return {
         config: { ...config, ops: { listen: '0.0.0.0:8276' } },
         beside: podManifest(namespace, account, given),
@@ -64,7 +64,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     flags: ['entity-id', 'source-address'],
     write(given) {
       const published = issuerUrl(given).replace(/\/(?:v1\/identity\/oidc\/?)?$/, '');
-      // what Vault puts into "iss" for the issuer of identity/oidc/config
+      // Vault appends this path to the issuer of identity/oidc/config in "iss".
       const issuer = `${published}/v1/identity/oidc`;
       const config = configOf(given, {
         name: 'federated',
@@ -84,7 +84,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   },
 };
 
-/** A bare name is one that oidc.pub publishes. */
+/** Returns the issuer's URL. A bare name stands for an issuer at oidc.pub. @throws UsageError */
 function issuerUrl(given: Given): string {
   const issuer = given.required('issuer');
   if (/^https?:/i.test(issuer)) return issuer;
@@ -148,7 +148,7 @@ spec:
         - { name: vault-token, mountPath: /vault }
   containers:
     - name: app
-      image: app # yours: it reads /vault/token
+      image: app # your image, which reads /vault/token
       securityContext: { runAsUser: 1000, allowPrivilegeEscalation: false, capabilities: { drop: [ALL] } }
       volumeMounts: [{ name: vault-token, mountPath: /vault, readOnly: true }]
   volumes:
@@ -176,7 +176,7 @@ const gitlabJob = (audience: string, given: Given): string => `# GitLab: a job f
 const issuingVault = (
   issuer: string,
   address: string,
-): string => `# the Vault that issues: its issuer, a key, a role, and who may ask
+): string => `# the issuing Vault: its issuer, a key, a role, and the policy to request identity tokens
 
 export VAULT_ADDR=${quoted(address)}
 

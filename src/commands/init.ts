@@ -1,5 +1,4 @@
-// Writes a config for one of the usual ways to a workload JWT, and prints what goes with it: what Vault needs, and the
-// manifest, the job or the commands of the issuer's side.
+// Writes a config for a common scenario, and prints the Vault commands and the manifest, job or issuer commands for it.
 
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
@@ -14,15 +13,18 @@ import { SCENARIOS, type Scenario } from './init-scenarios.ts';
 export const command: Command = {
   help: `vault-token-sidecar init kubernetes|gitlab|vault --issuer NAME --vault-address URL [flags]
 
-Writes a config (--config, config.json unless said otherwise) and prints what Vault and the platform need to go with it.
---issuer           k8s-prod for https://k8s-prod.oidc.pub, or a URL
---vault-address    the Vault to log in to
---role, --policy   the role to log in to, and the policy of its tokens
---mount            the path of the auth method (jwt)
---force            overwrites the config
+Writes a config for Kubernetes, for a GitLab CI job, or for another Vault as the issuer. Prints the commands that set up Vault,
+and the pod manifest, the job, or the commands for the issuing Vault. Defaults are in parentheses.
+
+--config FILE      the file to write (config.json)
+--issuer           a URL, or a name: k8s-prod stands for https://k8s-prod.oidc.pub
+--vault-address    the URL of the Vault to log in to
+--role, --policy   the role to log in with, and the policy of its tokens
+--mount            the path of the JWT auth method (jwt)
+--force            overwrites an existing config
 kubernetes:        --namespace (default), --service-account
 gitlab:            --project GROUP/PROJECT, --ref (main), --ref-type (branch)
-vault:             --entity-id, and --source-address, the Vault that issues`,
+vault:             --entity-id, --source-address (URL of the issuing Vault)`,
   argument: Object.keys(SCENARIOS),
   options: {
     ...CONFIG_OPTION,
@@ -42,7 +44,7 @@ vault:             --entity-id, and --source-address, the Vault that issues`,
   },
   async run(flags, io) {
     const scenario = SCENARIOS[textFlag(flags, 'argument') ?? ''];
-    if (scenario === undefined) throw new UsageError('no such scenario');
+    if (scenario === undefined) throw new UsageError('unknown scenario');
     refuseFlagsOfOthers(scenario, flags);
     refuseUnprintable(flags);
     const file = textFlag(flags, 'config') ?? 'config.json';
@@ -57,7 +59,7 @@ vault:             --entity-id, and --source-address, the Vault that issues`,
       optional: (name, fallback) => textFlag(flags, name) ?? fallback,
     });
     const text = `${JSON.stringify(config, undefined, 2)}\n`;
-    // what a flag made wrong is told by the place that it went to
+    // Parsing validates the flags: an error names the config key that a flag set.
     const { settings } = parseConfig(text, { fileName: file, env: {} });
     const { steps, warnings } = planProvision(plannedExchanges(settings.exchanges, settings));
     await writeConfig(file, text, flags['force'] === true);
@@ -75,17 +77,17 @@ function refuseFlagsOfOthers(scenario: Scenario, flags: Flags): void {
   if (stray !== undefined) throw new UsageError(`init ${flags['argument']} has no --${stray}`);
 }
 
-/** A flag becomes part of commands and manifests that are pasted. */
+/** Rejects unprintable characters in flags, as users paste the printed commands and manifests. @throws UsageError */
 function refuseUnprintable(flags: Flags): void {
   for (const [name, value] of Object.entries(flags)) {
     const found = typeof value === 'string' ? unprintableIn(value) : undefined;
-    if (found !== undefined) throw new UsageError(`--${name} holds an unprintable character (${found})`);
+    if (found !== undefined) throw new UsageError(`--${name} contains an unprintable character (${found})`);
   }
 }
 
 async function writeConfig(file: string, text: string, force: boolean): Promise<void> {
   await writeFile(file, text, { flag: force ? 'w' : 'wx', mode: 0o644 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'EEXIST') throw new UsageError(`${file} is there already: --force overwrites it`);
+    if (error.code === 'EEXIST') throw new UsageError(`${file} already exists: --force overwrites it`);
     throw new UsageError(`${file} can't be written (${error.code})`);
   });
 }

@@ -1,4 +1,4 @@
-// Where a command's settings come from: the file that --config names, or the environment alone.
+// Loads the settings from the file that --config names, or else from the environment.
 
 import { basename } from 'node:path';
 import { configFromEnvironment, type ParsedConfig, parseConfig } from '../config/parse.ts';
@@ -9,10 +9,10 @@ import { isFileProblem, readSmallFile } from '../files/small-file.ts';
 import { type Io, UsageError } from '../host/io.ts';
 import { type Flags, textFlag } from './command.ts';
 
-/** Room for thousands of exchanges. */
+/** The size limit of the config: enough for thousands of exchanges. */
 const MOST_BYTES = 4 * 1024 * 1024;
 
-/** @throws ConfigError with every problem that was found */
+/** @throws ConfigError with all problems */
 export async function loadSettings(flags: Flags, { env }: Io): Promise<ParsedConfig> {
   const path = textFlag(flags, 'config');
   if (path === undefined) return configFromEnvironment(env);
@@ -24,7 +24,7 @@ export async function loadSettings(flags: Flags, { env }: Io): Promise<ParsedCon
   return parseConfig(file.text, { fileName: basename(path), env });
 }
 
-/** All, or the one that `--exchange` names. @throws UsageError */
+/** Returns all exchanges, or the one that `--exchange` names. @throws UsageError */
 export function chosenExchanges({ exchanges }: Settings, flags: Flags): readonly ExchangeSettings[] {
   const name = textFlag(flags, 'exchange');
   if (name === undefined) return exchanges;

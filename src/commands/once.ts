@@ -1,4 +1,4 @@
-// The daemon's own machine, stopped when every exchange has delivered once: for CI jobs and init containers.
+// Runs the daemon's exchanges until each has delivered a token once, for CI jobs and init containers.
 
 import { exitCodeOf as codeOfFailure, EXIT_CODES } from '../core/errors.ts';
 import { withoutControls } from '../core/secret.ts';
@@ -11,14 +11,18 @@ import { CONFIG_OPTION, type Command, parseTimeout } from './command.ts';
 import { loadSettings } from './load-settings.ts';
 
 const STDERR = 2;
-/** what hangs isn't waited for any longer */
+/** The time that closing may take; a call that hangs longer is abandoned. */
 const CLOSE_MS = 1000;
 
 export const command: Command = {
   help: `vault-token-sidecar once [--config FILE] [--timeout 60s]
 
-Logs in, writes every sink once and ends; its log goes to stderr. The token is left in place whatever on_stop says.
-Exit codes: 0 delivered; 4 Vault refused the login; 5 Vault unreachable; 6 no usable JWT; 7 a sink can't be written; 3 otherwise.`,
+Logs in, writes every sink once and exits. Logs to stderr. Leaves the token in place, even with "on_stop": "revoke".
+Exit codes: 0 delivered; 4 Vault refused the login; 5 Vault unreachable, sealed or failing; 6 no usable JWT; 7 a sink can't be
+written; 3 not ready within the timeout.
+
+--config FILE        the config file (by default, the environment)
+--timeout DURATION   gives up after this time (60s)`,
   options: { ...CONFIG_OPTION, timeout: { type: 'string' } },
   async run(flags, io) {
     const timeoutMs = parseTimeout(flags, 60_000);

@@ -1,6 +1,5 @@
-// The daemon: runs until a signal says otherwise. SIGTERM and SIGINT stop it (a second one at once), SIGHUP rereads the
-// config and keeps the old one if the new is bad, SIGUSR2 asks for fresh logins. Not SIGUSR1: Node
-// blocks that one when the image's --disable-sigusr1 keeps its inspector shut.
+// Runs the daemon until SIGTERM or SIGINT (a second one stops it at once). SIGHUP reloads the config and keeps the old one if
+// the new one is invalid. SIGUSR2 requests new logins; SIGUSR1 isn't available, as Node blocks it with --disable-sigusr1.
 
 import { ConfigError } from '../config/problem.ts';
 import { ExchangeError } from '../core/errors.ts';
@@ -19,10 +18,11 @@ const STDOUT = 1;
 export const command: Command = {
   help: `vault-token-sidecar run [--config FILE]
 
-Keeps a Vault token for each exchange of the config, in its files and on the token API, until it is stopped.
-Without --config one exchange named "default" comes from the environment (VAULT_ADDR, VTS_JWT_FILE, VTS_ROLE, ...).
+Runs the daemon. Keeps a Vault token for each exchange of the config, in its sinks and on the token API, until it is stopped.
+Without --config, configures one exchange named "default" from the environment (VAULT_ADDR, VTS_JWT_FILE, VTS_ROLE, ...).
+Signals: SIGTERM and SIGINT stop it; SIGHUP reloads the config; SIGUSR2 logs in again.
 
-Signals: SIGTERM, SIGINT stop; SIGHUP rereads the config; SIGUSR2 logs in again.`,
+--config FILE   the config file`,
   options: CONFIG_OPTION,
   async run(flags, io) {
     const stopRequested = onStopSignal(io);
@@ -54,13 +54,13 @@ Signals: SIGTERM, SIGINT stop; SIGHUP rereads the config; SIGUSR2 logs in again.
     observer.log.write('info', 'stopping');
     systemd?.stopping();
     await daemon.stop();
-    // what is still open holds up nothing
+    // Open handles must not delay the exit.
     io.exit(0);
     return 0;
   },
 };
 
-/** Takes a signal from now on, and tells of it once somebody listens: without that it would end a sidecar that starts. */
+/** Catches a signal during the start, where it would end the process, and delivers it once the handler is known. */
 function early(io: Io, signal: 'SIGUSR2' | 'SIGHUP'): (handler: () => void) => void {
   let isPending = false;
   let handle = () => {
@@ -97,7 +97,7 @@ async function reportToSystemd(daemon: Daemon, { log }: Observer, env: Io['env']
     onUnheard: (evidence) =>
       log.write('error', 'systemd_unheard', {
         evidence,
-        hint: 'A unit of Type=notify needs the program systemd-notify, and NotifyAccess=all.',
+        hint: 'Install systemd-notify and set NotifyAccess=all in the unit: Type=notify needs both.',
       }),
   });
   daemon.exchanges.started.then(systemd.look);
@@ -111,11 +111,14 @@ async function reload(daemon: Daemon, observer: Observer, { flags, io }: { flags
   } catch (error) {
     observer.configRead(false, Date.now());
     const evidence = error instanceof ConfigError || error instanceof ExchangeError ? error.message : 'internal error';
-    observer.log.write('error', 'config_refused', { evidence: scrub(evidence), hint: 'The config in force stays.' });
+    observer.log.write('error', 'config_refused', {
+      evidence: scrub(evidence),
+      hint: 'Correct the config and reload it; the sidecar keeps the previous one until then.',
+    });
   }
 }
 
-/** Calls while one is under way become one more call after it. */
+/** Coalesces calls: any number of calls while the action runs lead to one more run after it. */
 function coalesced(action: () => Promise<void>): () => void {
   let running = false;
   let again = false;

@@ -1,4 +1,4 @@
-// Prints what Vault needs for the exchanges of a config, as commands, JSON or HCL; or applies it.
+// Prints the Vault setup of a config's exchanges as commands, JSON or HCL, or applies it.
 
 import { ConfigError } from '../config/problem.ts';
 import { isFailure } from '../core/errors.ts';
@@ -17,12 +17,17 @@ import { chosenExchanges, loadSettings } from './load-settings.ts';
 export const command: Command = {
   help: `vault-token-sidecar setup [--config FILE] [--exchange E] [--json | --hcl | --apply [--yes] [--replace]]
 
-Prints the vault commands that make Vault ready for the exchanges: mount, trust config, policies, role.
---json      the same as JSON
---hcl       the same for Terraform's vault provider
---apply     shows what would change in Vault, asks, and does it, with the token in VAULT_TOKEN or ~/.vault-token; never deletes
---yes       doesn't ask
---replace   may point a mount at another issuer than it has`,
+Prints the vault commands that create the mount, the trust config, the policies and the role of each exchange. With --apply,
+shows the changes, asks for confirmation and writes them to Vault, with the token in VAULT_TOKEN or ~/.vault-token. It deletes
+nothing.
+
+--config FILE   the config file (by default, the environment)
+--exchange E    only this exchange
+--json          prints the setup as JSON
+--hcl           prints the setup for Terraform's vault provider
+--apply         writes the setup to Vault
+--yes           applies without confirmation
+--replace       allows --apply to change the issuer that a mount trusts`,
   options: {
     ...CONFIG_OPTION,
     exchange: { type: 'string' },
@@ -49,7 +54,7 @@ Prints the vault commands that make Vault ready for the exchanges: mount, trust 
   },
 };
 
-/** Of the JWTs that are here already. */
+/** Returns the lifetimes, in milliseconds, of the JWTs that the sources hold now. */
 async function jwtLives(exchanges: readonly ExchangeSettings[], { env }: Io): Promise<Record<string, number>> {
   const lives: Record<string, number> = {};
   for (const { name, source } of exchanges) {

@@ -1,4 +1,4 @@
-// Shows the exchanges of the running daemon as a table: phase, time left, what comes next, what failed last and its hint.
+// Shows the exchanges of the running daemon as a table: phase, time left, next action, and the last failure with its hint.
 
 import { EXIT_CODES } from '../core/errors.ts';
 import { linesWithoutControls, withoutControls } from '../core/secret.ts';
@@ -10,7 +10,12 @@ import { table } from './table.ts';
 export const command: Command = {
   help: `vault-token-sidecar status [--config FILE] [--ops URL] [--json]
 
-Shows what the running sidecar holds and what it will do next. Exit code 3 if an exchange isn't ready.`,
+Shows for each exchange of the running sidecar: phase, time left on the token, next action, and the last failure with its hint.
+The exit code is 3 if an exchange isn't ready.
+
+--config FILE   the config file, for ops.listen
+--ops URL       the URL of the ops listener
+--json          prints the status as JSON`,
   options: { ...CONFIG_OPTION, ops: { type: 'string' }, json: { type: 'boolean' } },
   async run(flags, io) {
     const { status, text } = await askStatus(flags, io);
@@ -52,7 +57,7 @@ function tableOf(exchanges: readonly ExchangeReply[]): string {
   );
 }
 
-/** The two largest units: 1h 12m, 45s, 0s when past. */
+/** Formats the time until an instant in its two largest units: 1h 12m, 45s; 0s if it is past. */
 function timeUntil(instant: string, now: number): string {
   const seconds = Math.max(0, Math.round((Date.parse(instant) - now) / 1000));
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];

@@ -1,4 +1,4 @@
-// Rows of text in aligned columns.
+// Formats rows of text in aligned columns.
 
 import { withoutControls } from '../core/secret.ts';
 

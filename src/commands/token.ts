@@ -1,4 +1,4 @@
-// Prints the Vault token of the running daemon, for scripts and people: vault login is then one command away.
+// Prints the Vault token of the running daemon, for example for `vault login`.
 
 import { EXIT_CODES, ExchangeError } from '../core/errors.ts';
 import { askApi, jsonIn } from './ask-daemon.ts';
@@ -7,7 +7,11 @@ import { CONFIG_OPTION, type Command, textFlag } from './command.ts';
 export const command: Command = {
   help: `vault-token-sidecar token [--exchange NAME] [--config FILE] [--api URL]
 
-Prints the Vault token that the running sidecar holds.`,
+Prints the Vault token that the running sidecar holds.
+
+--exchange NAME   the exchange; required if there are several
+--config FILE     the config file, for api.listen and api.caller_token_file
+--api URL         the URL of the token API`,
   options: { ...CONFIG_OPTION, exchange: { type: 'string' }, api: { type: 'string' } },
   async run(flags, io) {
     const exchange = textFlag(flags, 'exchange');

@@ -1,4 +1,4 @@
-// Checks the config and prints what it means and where each value came from; touches no network.
+// Validates the config and prints the effective values with their origins. Uses no network.
 
 import { oneLine, withoutControls } from '../core/secret.ts';
 import { plannedExchanges, planProvision } from '../setup/plan.ts';
@@ -9,8 +9,11 @@ import { table } from './table.ts';
 export const command: Command = {
   help: `vault-token-sidecar validate [--config FILE]
 
-Checks the config; prints every value in force and where it came from, and warns of roles in its setup that trust too much.
-Exit code 2 and one line a problem otherwise.`,
+Validates the config without using the network. Prints every effective value with its origin: the file, the environment or a
+default. Warns about roles in its setup that accept too many workloads. If the config is invalid, prints one line per problem
+and exits with code 2.
+
+--config FILE   the config file (by default, the environment)`,
   options: CONFIG_OPTION,
   async run(flags, io) {
     const { settings, origins } = await loadSettings(flags, io);

@@ -1,4 +1,4 @@
-// Waits until the running daemon is ready: for start-up ordering in units and scripts.
+// Waits until the running daemon is ready, for start-up ordering in units and scripts.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ERRORS, EXIT_CODES, ExchangeError, explain } from '../core/errors.ts';
@@ -11,7 +11,12 @@ const INTERVAL_MS = 200;
 export const command: Command = {
   help: `vault-token-sidecar wait [--exchange NAME] [--timeout 60s] [--config FILE] [--ops URL]
 
-Ends with 0 as soon as the running sidecar is ready, with 3 if it isn't within the time.`,
+Waits until the running sidecar is ready. Exit codes: 0 ready; 3 not ready within the timeout.
+
+--exchange NAME      waits only for this exchange
+--timeout DURATION   gives up after this time (60s)
+--config FILE        the config file, for ops.listen
+--ops URL            the URL of the ops listener`,
   options: { ...CONFIG_OPTION, exchange: { type: 'string' }, timeout: { type: 'string' }, ops: { type: 'string' } },
   async run(flags, io) {
     const deadline = performance.now() + parseTimeout(flags, 60_000);
@@ -36,7 +41,7 @@ Ends with 0 as soon as the running sidecar is ready, with 3 if it isn't within t
   },
 };
 
-/** @returns what is missing; undefined when it is ready. @throws UsageError where no time would help */
+/** @returns why the sidecar isn't ready; undefined if it is. @throws UsageError if waiting can't help */
 function reasonIn(status: number, text: string): string | undefined {
   const { ready, reasons, error, error_description: words } = jsonIn(text) ?? {};
   if (status === 200 && ready === true) return undefined;

@@ -1,8 +1,8 @@
-// Addresses as a config gives them: Vault's URL and listen addresses. A URL is never echoed, since it may hold credentials.
+// Parses Vault's URL and listen addresses. Messages never echo a URL, as it may contain credentials.
 
 import type { ListenAddress } from '../core/settings.ts';
 
-/** Why a value can't be used, as a clause after its key. */
+/** The reason why a value is invalid, as a clause to print after its key. */
 export interface InvalidValue {
   readonly invalid: string;
 }
@@ -13,25 +13,25 @@ export function parseVaultAddress(text: string, allowInsecureHttp: boolean): str
   if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
     return { invalid: 'must be a URL such as https://vault.example.com:8200' };
   }
-  if (url.username !== '' || url.password !== '') return { invalid: 'must not hold credentials' };
+  if (url.username !== '' || url.password !== '') return { invalid: 'must not contain credentials' };
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
     return { invalid: 'must be scheme://host[:port] alone, without a path or query' };
   }
   if (url.protocol === 'http:' && !allowInsecureHttp && !isLoopback(url.hostname)) {
-    return { invalid: 'http would send the JWT in the clear: use https, or set allow_insecure_http' };
+    return { invalid: 'must be https, as http sends the JWT in the clear; allow_insecure_http permits http' };
   }
   return url.origin;
 }
 
-/** @returns the text itself: an issuer is compared to the letter */
+/** @returns the text unchanged, as issuers must match exactly */
 export function parseIssuerUrl(text: string): string | InvalidValue {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:'))
     return { invalid: 'must be a URL such as https://k8s-prod.oidc.pub' };
-  return url.username !== '' || url.password !== '' ? { invalid: 'must not hold credentials' } : text;
+  return url.username !== '' || url.password !== '' ? { invalid: 'must not contain credentials' } : text;
 }
 
-/** Parses host:port, with an IPv6 host in brackets; "localhost" is one address, not the several that a resolver may know. */
+/** Parses host:port, with an IPv6 host in brackets. "localhost" means 127.0.0.1, as a resolver may return several addresses. */
 export function parseListen(text: string): ListenAddress | InvalidValue {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);

@@ -1,4 +1,4 @@
-// Durations as a config gives them: Go-style text ("90s", "1h30m", "500ms") or whole seconds.
+// Parses durations: Go-style text ("90s", "1h30m", "500ms") or whole seconds.
 
 import type { InvalidValue } from './address.ts';
 
@@ -7,7 +7,7 @@ const WHOLE = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/;
 const PART = /(\d+(?:\.\d+)?)(ms|s|m|h)/g;
 const TEN_YEARS_MS = 10 * 365 * 86_400_000;
 
-/** @returns milliseconds, or what is wrong with the value, to be read after its place */
+/** @returns milliseconds, or the reason why the value is invalid */
 export function parseDuration(value: string | number): number | InvalidValue {
   const ms = typeof value === 'number' ? value * 1000 : parseText(value);
   if (ms === undefined) return { invalid: 'must be a duration such as "90s" or "1h30m", or whole seconds' };

@@ -1,12 +1,12 @@
-// What the environment says: Vault's own variables, and the single exchange "default" that others can make without a file.
-// A set BAO_X counts before VAULT_X; an empty variable counts as none.
+// Config from the environment: Vault's own variables for `vault`, and VTS_* variables for a single exchange named "default"
+// without a config file. BAO_X takes precedence over VAULT_X; an empty variable counts as unset.
 
 import type { ConfigProblem } from './problem.ts';
 import type { ConfigFile, VaultFile } from './schema.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** place in the config -> the variable that gave the value there */
+/** Maps JSON Pointers into the config to the variables that set them. */
 export type Variables = Readonly<Record<string, string>>;
 
 const VAULT_VARIABLES = {
@@ -39,7 +39,7 @@ const REQUIRED = {
   VTS_TOKEN_FILE: 'the file for the Vault token',
 };
 
-/** The config with what the environment adds to the `vault` that exchanges share. */
+/** Fills members that the shared `vault` leaves out from the environment. */
 export function withVaultVariables(
   file: ConfigFile,
   env: Environment,
@@ -59,7 +59,7 @@ export function withVaultVariables(
   return { file: { ...file, vault: vault as VaultFile }, variables };
 }
 
-/** Returns the text of the config that VTS_* stand for, and a problem for each variable that is missing. */
+/** Returns the config of the VTS_* variables as JSON text, and a problem for each missing variable. */
 export function environmentConfig(env: Environment): {
   readonly missing: readonly ConfigProblem[];
   readonly text: string;

@@ -1,4 +1,4 @@
-// What is noted while a config becomes settings: each default that is in force, and every problem.
+// Collects the applied defaults and the problems while a config becomes settings.
 
 import type { InvalidValue } from './address.ts';
 import { parseDuration } from './duration.ts';
@@ -7,17 +7,17 @@ import { type ConfigProblem, keyOf } from './problem.ts';
 import { defaultAt } from './schema.ts';
 
 export interface Notes {
-  /** the defaults of members that the config leaves out */
+  /** the applied defaults */
   readonly defaults: Origin[];
   readonly problems: ConfigProblem[];
 }
 
-/** Returns the value, or the schema's default, which is noted once for all exchanges that share it. */
+/** Returns the value, or else the schema's default, which it notes once per key. */
 export function take<T extends string | number | boolean>(pointer: string, value: T | undefined, notes: Notes): T {
   return takeOr(pointer, value, defaultAt(pointer) as T, notes);
 }
 
-/** The same for a default that depends on other members. */
+/** Like `take`, for a default that depends on other members. */
 export function takeOr<T extends string | number | boolean>(
   pointer: string,
   value: T | undefined,
@@ -30,11 +30,11 @@ export function takeOr<T extends string | number | boolean>(
   return value ?? fallback;
 }
 
-/** Returns milliseconds. */
+/** Returns a duration, or else the schema's default, in milliseconds. */
 export const duration = (pointer: string, value: string | number | undefined, notes: Notes): number =>
   orProblem(pointer, parseDuration(take<string | number>(pointer, value, notes)), notes) ?? 1000;
 
-/** Returns a valid value; notes the problem of one that isn't. */
+/** Returns the value, or notes the problem of an invalid one and returns undefined. */
 export function orProblem<T>(pointer: string, outcome: T | InvalidValue, { problems }: Notes): T | undefined {
   if (typeof outcome !== 'object' || outcome === null || !('invalid' in outcome)) return outcome as T;
   problems.push({ pointer, message: outcome.invalid });

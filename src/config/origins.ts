@@ -1,4 +1,4 @@
-// Each value in force and where it came from, for people to look at.
+// Lists the effective config values with their origins, for `validate`.
 
 import type { Variables } from './environment.ts';
 import { keyOf } from './problem.ts';
@@ -7,11 +7,11 @@ export interface Origin {
   /** such as exchanges.app.login.role */
   readonly key: string;
   readonly value: string;
-  /** "file", "default", or the variable that gave it */
+  /** "file", "default", or "environment" with the variable's name */
   readonly origin: string;
 }
 
-/** @param config what was given, by a file or by variables */
+/** @param config the values from the file and the environment */
 export function originsOf(config: object, variables: Variables, defaults: readonly Origin[]): Origin[] {
   const given = leavesOf('', config).map(({ pointer, value }) => {
     const variable = variables[pointer];
@@ -25,7 +25,7 @@ interface Leaf {
   readonly value: string;
 }
 
-/** Returns the values of a config, each with its place. */
+/** Returns the values of a config with their JSON Pointers. */
 export function leavesOf(pointer: string, value: unknown): Leaf[] {
   if (pointer === '/$schema') return [];
   const isText = Array.isArray(value) && value.every((one) => typeof one === 'string');

@@ -1,5 +1,5 @@
-// From the text of a config file, and the environment beside it, to settings. All problems are found at once.
-// Pure: the caller reads the file and hands in the environment.
+// Parses the text of a config file and the environment into settings, and reports all problems at once. Pure: the caller reads
+// the file and passes the environment.
 
 import { type JSONVisitor, printParseErrorCode, visit } from 'jsonc-parser';
 import { Check, Errors } from 'typebox/schema';
@@ -16,21 +16,21 @@ import { problemsOf } from './violations.ts';
 
 export interface ParsedConfig {
   readonly settings: Settings;
-  /** each value in force and where it came from, for people */
+  /** Returns the effective values with their origins. */
   origins(): readonly Origin[];
 }
 
-// every problem at once; an unknown key takes up two
+// Report all problems at once; an unknown key counts twice.
 Validation.Set({ maxErrors: 200 });
 
 interface Surroundings {
   readonly fileName: string;
   readonly env: Environment;
-  /** what gave the values of `text` where it is no file */
+  /** the variables that set the values of `text`, if it isn't from a file */
   readonly variables?: Variables;
 }
 
-/** @throws ConfigError naming every problem */
+/** @throws ConfigError with all problems */
 export function parseConfig(text: string, { fileName, env, variables = {} }: Surroundings): ParsedConfig {
   const refuse = (problems: readonly ConfigProblem[], given: Variables = variables): void => {
     if (problems.length > 0) throw new ConfigError(problems.map((problem) => withOrigin(problem, fileName, given)));
@@ -40,8 +40,8 @@ export function parseConfig(text: string, { fileName, env, variables = {} }: Sur
   if (!isConfigFile(value)) {
     const [, violations] = Errors(ConfigSchema, value);
     const problems = problemsOf(ConfigSchema, violations);
-    // of very many unknown keys the list of violations holds only halves, which tell nothing
-    refuse(problems.length > 0 ? problems : [{ pointer: '', message: 'has too many unknown keys to name one' }]);
+    // With too many unknown keys, the truncated list of violations names none of them.
+    refuse(problems.length > 0 ? problems : [{ pointer: '', message: 'has too many unknown keys to list' }]);
     throw new TypeError('a config that the schema refuses has problems');
   }
   const { file, variables: ofVault } = withVaultVariables(value, env);
@@ -53,23 +53,23 @@ export function parseConfig(text: string, { fileName, env, variables = {} }: Sur
   return { settings, origins: () => originsOf(file, given, notes.defaults) };
 }
 
-/** A problem is in the file, or in the variable that gave the value. */
+/** Adds the origin of a problem: the file, or the variable that set the value. */
 function withOrigin(problem: ConfigProblem, fileName: string, variables: Variables): ConfigProblem {
   const variable = problem.pointer === undefined ? undefined : variables[problem.pointer];
   return variable === undefined ? { ...problem, origin: fileName } : { origin: variable, message: problem.message };
 }
 
-/** Strict: nothing is coerced, nothing silently dropped. */
+/** Validates strictly: coerces no value and ignores no key. */
 const isConfigFile = (value: unknown): value is ConfigFile => Check(ConfigSchema, value);
 
-/** Without a file: one exchange named "default" from the environment. @throws ConfigError naming every problem */
+/** Returns a config with one exchange named "default", from the environment. @throws ConfigError with all problems */
 export function configFromEnvironment(env: Environment): ParsedConfig {
   const { missing, text, variables } = environmentConfig(env);
   if (missing.length > 0) throw new ConfigError(missing);
   return parseConfig(text, { fileName: 'environment', env, variables });
 }
 
-/** Bad syntax, and keys that occur twice: JSON.parse would silently take the last. */
+/** Finds syntax errors and duplicate keys, of which JSON.parse would silently take the last. */
 function findSyntaxProblems(text: string): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const keys: Set<string>[] = [];
@@ -89,8 +89,8 @@ function findSyntaxProblems(text: string): ConfigProblem[] {
   try {
     visit(text, visitor, { disallowComments: true, allowTrailingComma: false });
   } catch (error) {
-    // the visitor is recursive, and so is everything that reads the config after it
-    if (error instanceof RangeError) return [{ position: { line: 1, column: 1 }, message: 'nested too deep' }];
+    // The visitor is recursive, as is all later code that reads the config.
+    if (error instanceof RangeError) return [{ position: { line: 1, column: 1 }, message: 'is nested too deeply' }];
     throw error;
   }
   return problems.slice(0, 20);

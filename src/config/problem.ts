@@ -1,22 +1,22 @@
-// What is wrong with a config, as data until it is printed.
+// The problems of a config as data, and their rendering as lines.
 
 import { withoutControls } from '../core/secret.ts';
 
 export interface ConfigProblem {
   /** JSON Pointer (RFC 6901) of the member in the config, such as /exchanges/app/login/role */
   readonly pointer?: string;
-  /** where the text can't be parsed, both from 1 */
+  /** the place of a syntax error; both start at 1 */
   readonly position?: { readonly line: number; readonly column: number };
-  /** the file, or the environment variable that gave the value */
+  /** the file, or the environment variable that set the value */
   readonly origin?: string;
-  /** a clause that goes on after the member's key */
+  /** a clause to print after the key, such as "must not be empty" */
   readonly message: string;
 }
 
-/** The config can't be used. */
+/** The error for an invalid config, with all its problems. */
 export class ConfigError extends Error {
   readonly problems: readonly ConfigProblem[];
-  /** one line for each problem, safe to show */
+  /** one printable line per problem */
   readonly lines: readonly string[];
 
   constructor(problems: readonly ConfigProblem[]) {

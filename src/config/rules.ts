@@ -1,4 +1,4 @@
-// Rules between members: what is fine alone and wrong together.
+// Config rules that span several members.
 
 import { normalize } from 'node:path/posix';
 import { unprintableIn } from '../core/secret.ts';
@@ -8,21 +8,21 @@ import { leavesOf } from './origins.ts';
 import { type ConfigProblem, keyOf } from './problem.ts';
 import type { ConfigFile } from './schema.ts';
 
-/** Members that are texts of several lines. */
-const OF_SEVERAL_LINES = /^\/exchanges\/[^/]+\/setup\/(?:policies\/|trust\/oidc_discovery_ca_pem$)/;
+/** Members that may have several lines. */
+const MULTILINE = /^\/exchanges\/[^/]+\/setup\/(?:policies\/|trust\/oidc_discovery_ca_pem$)/;
 
 /**
- * A name, path, address or header value with a character that nobody sees is a mistake, and each place where it is used would
- * fail in its own way. @returns a problem for each such value
+ * Rejects values with unprintable characters. Such a character in a name, path, address or header is a mistake, and would fail
+ * later in a way that is hard to diagnose. @returns one problem per value
  */
 export function unprintableValues(config: object): ConfigProblem[] {
   return leavesOf('', config).flatMap(({ pointer, value }) => {
-    const found = unprintableIn(OF_SEVERAL_LINES.test(pointer) ? value.replaceAll(/[\r\n\t]/g, ' ') : value);
-    return found === undefined ? [] : [{ pointer, message: `holds an unprintable character (${found}): remove it` }];
+    const found = unprintableIn(MULTILINE.test(pointer) ? value.replaceAll(/[\r\n\t]/g, ' ') : value);
+    return found === undefined ? [] : [{ pointer, message: `contains an unprintable character (${found}): remove it` }];
   });
 }
 
-/** @returns a problem for each rule that is broken */
+/** @returns one problem per violated rule */
 export function crossRules(file: ConfigFile, settings: Settings): ConfigProblem[] {
   return [...pathRules(settings), ...listenRules(file, settings)];
 }
@@ -39,9 +39,9 @@ function pathRules({ exchanges }: Settings): ConfigProblem[] {
       const add = (message: string) => problems.push({ pointer, message });
       const path = normalize(sink.path);
       const first = taken.get(path);
-      if (sources.has(path)) add(`is the JWT's file of exchange ${sources.get(path)}`);
-      else if (first !== undefined) add(`is written by ${first} too`);
-      else if (!/^\/.+\/[^/]+$/.test(path)) add('must be a file in a directory of its own, not in /');
+      if (sources.has(path)) add(`is the JWT file of exchange ${sources.get(path)}`);
+      else if (first !== undefined) add(`is also the path of ${first}`);
+      else if (!/^\/.+\/[^/]+$/.test(path)) add('must be a file in a directory other than /');
       taken.set(path, keyOf(`/exchanges/${name}/sinks/${index}`));
     }
   }
@@ -53,17 +53,17 @@ function listenRules(file: ConfigFile, { api, ops }: Settings): ConfigProblem[] 
   const guarded = file.api?.allow_non_loopback === true && api.callerTokenFile !== undefined;
   if (!isLoopback(api.listen.host) && !guarded) {
     const message =
-      'hands out tokens off loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1';
+      'serves tokens beyond loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1';
     problems.push({ pointer: '/api/listen', message });
   }
   if (api.listen.port === ops.listen.port && api.listen.port !== 0 && isSameHost(api.listen.host, ops.listen.host))
-    problems.push({ pointer: '/ops/listen', message: 'is the address of api.listen' });
+    problems.push({ pointer: '/ops/listen', message: 'must differ from api.listen' });
   return problems;
 }
 
 const ANY = ['0.0.0.0', '::'];
 
-/** Whether who listens at one of them is in the way at the other. */
+/** Reports whether listeners on both hosts conflict if their ports are equal. */
 function isSameHost(one: string, other: string): boolean {
   return one === other || ANY.includes(one) || ANY.includes(other);
 }

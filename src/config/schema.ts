@@ -1,5 +1,5 @@
-// The config file's one schema: what may stand in it, of which type, and what it means. The published JSON Schema and the
-// strict validation both come from here. Rules that a schema can't express are in settings.ts and rules.ts.
+// The schema of the config file: keys, types, defaults and descriptions. The published JSON Schema and the strict validation both
+// use it. settings.ts and rules.ts hold the rules that a schema can't express.
 
 import Type, { type Static } from 'typebox';
 import { defined } from '../core/defined.ts';
@@ -13,13 +13,13 @@ const duration = (description: string, fallback?: string) =>
     ...defined({ default: fallback }),
   });
 const flag = (description: string) => Type.Boolean({ description, default: false });
-/** Variants have one key each, so that an error names the very field. */
+/** A variant has exactly one key, its kind, so that an error names the key. */
 const oneKey = { ...strict, minProperties: 1, maxProperties: 1 } as const;
 
 const Tls = Type.Object(
   {
     ca_file: Type.Optional(path("PEM file with the CAs for Vault's certificate, in place of the system CAs")),
-    // TLS knows no address as a server name (RFC 6066 section 3)
+    // A TLS server name must not be an IP address (RFC 6066 section 3).
     server_name: Type.Optional(
       Type.String({
         pattern: '^(?=.*[A-Za-z])[A-Za-z0-9.-]+$',
@@ -37,7 +37,7 @@ const Vault = Type.Object(
     address: Type.Optional(text('scheme://host[:port] of Vault')),
     namespace: Type.Optional(text('Vault Enterprise or OpenBao namespace')),
     tls: Type.Optional(Tls),
-    timeout: Type.Optional(duration('the deadline of one call, connecting included; 10m at most', '15s')),
+    timeout: Type.Optional(duration('the deadline of one call, including the connection; at most 10m', '15s')),
     allow_insecure_http: Type.Optional(flag('allow http:// to a host that is not loopback')),
     redirect_hosts: Type.Optional(
       Type.Array(text('host or host:port'), {
@@ -68,7 +68,7 @@ const Source = Type.Object(
         {
           role: text('the role in identity/oidc/token/<role> of the issuing Vault'),
           token_file: Type.Optional(path('the file with the Vault token for the issuing Vault')),
-          exchange: Type.Optional(text('instead of token_file: the exchange whose Vault token is used')),
+          exchange: Type.Optional(text('the exchange whose Vault token is used, instead of token_file')),
           address: Type.Optional(
             text('scheme://host[:port] of the issuing Vault, https unless it is loopback; required with token_file'),
           ),
@@ -87,18 +87,18 @@ const Sink = Type.Object(
     file: Type.Optional(
       Type.Object(
         {
-          path: path('the file to write'),
+          path: path('the file for the Vault token'),
           mode: Type.Optional(
             Type.String({
               pattern: '^0?[0-7]{3}$',
-              description: 'permission bits in octal; unset: 0600, or 0640 with gid',
+              description: 'permission bits in octal; default 0600, or 0640 with gid',
             }),
           ),
-          uid: Type.Optional(Type.Integer({ minimum: 0, description: "owner; unset: the sidecar's user" })),
+          uid: Type.Optional(Type.Integer({ minimum: 0, description: "owner; default the sidecar's user" })),
           gid: Type.Optional(
             Type.Integer({
               minimum: 0,
-              description: "group; unset: the sidecar's group, or the directory's if it is setgid",
+              description: "group; default the sidecar's group, or the group of a setgid directory",
             }),
           ),
           format: Type.Optional(
@@ -121,9 +121,9 @@ const Setup = Type.Object(
     trust: Type.Optional(
       Type.Object(
         {
-          oidc_discovery_url: Type.Optional(text('base URL of the discovery document; unset: expect.issuer')),
+          oidc_discovery_url: Type.Optional(text('base URL of the discovery document; default expect.issuer')),
           jwks_url: Type.Optional(text('URL of the keys, for an issuer without discovery')),
-          bound_issuer: Type.Optional(text('the "iss" that JWTs must have; unset: expect.issuer')),
+          bound_issuer: Type.Optional(text('the "iss" that JWTs must have; default expect.issuer')),
           oidc_discovery_ca_pem: Type.Optional(text("PEM of the CAs for the issuer's certificate")),
         },
         { ...strict, description: 'auth/<mount>/config' },
@@ -135,11 +135,13 @@ const Setup = Type.Object(
           user_claim: Type.Optional(
             Type.String({ minLength: 1, description: 'the claim that names the entity', default: 'sub' }),
           ),
-          bound_audiences: Type.Optional(Type.Array(text('an audience'), { description: 'unset: expect.audience' })),
-          bound_subject: Type.Optional(text('unset: expect.subject')),
+          bound_audiences: Type.Optional(
+            Type.Array(text('an audience'), { description: 'accepted audiences; default expect.audience' }),
+          ),
+          bound_subject: Type.Optional(text('the accepted subject; default expect.subject')),
           bound_claims: Type.Optional(
             Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())]), {
-              description: 'claims that the JWT must have: each with one value or a list',
+              description: 'claims that the JWT must have, each with one value or a list of values',
             }),
           ),
           bound_claims_type: Type.Optional(
@@ -147,7 +149,7 @@ const Setup = Type.Object(
           ),
           token_policies: Type.Optional(Type.Array(text('name of a policy'), { description: 'policies of the token' })),
           token_ttl: Type.Optional(duration('TTL of a token', '1h')),
-          token_max_ttl: Type.Optional(duration("maximum TTL of a token, renewals included; unset: Vault's own")),
+          token_max_ttl: Type.Optional(duration("maximum TTL of a token, including renewals; default Vault's maximum")),
         },
         { ...strict, description: 'auth/<mount>/role/<role>' },
       ),
@@ -155,7 +157,7 @@ const Setup = Type.Object(
     policies: Type.Optional(
       Type.Record(Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]*$' }), text('HCL'), {
         ...strict,
-        description: 'policies to write: name to HCL; unset: the policies exist',
+        description: 'policies to create, as HCL by name; leave out policies that exist',
       }),
     ),
   },
@@ -171,8 +173,8 @@ const Exchange = Type.Object(
         mount: Type.Optional(
           Type.String({ minLength: 1, description: 'path of the JWT auth method, without auth/', default: 'jwt' }),
         ),
-        role: text('the role to log in to'),
-        namespace: Type.Optional(text('namespace of this login; unset: vault.namespace')),
+        role: text('the role to log in with'),
+        namespace: Type.Optional(text('namespace of this login; default vault.namespace')),
       },
       strict,
     ),
@@ -183,18 +185,18 @@ const Exchange = Type.Object(
           audience: Type.Optional(text('one value of the JWT\'s "aud"')),
           subject: Type.Optional(text('the JWT\'s "sub"')),
         },
-        { ...strict, description: 'a local check: a JWT that differs is never sent to Vault' },
+        { ...strict, description: 'a local check: the sidecar never sends a JWT with other claims to Vault' },
       ),
     ),
     on_new_jwt: Type.Optional(
       Type.Enum(['login', 'when-needed'], {
-        description: 'log in with each new JWT, or renew the token as long as possible',
+        description: 'with login, log in with each new JWT; with when-needed, renew the token for as long as possible',
         default: 'login',
       }),
     ),
     on_stop: Type.Optional(
       Type.Enum(['keep', 'revoke'], {
-        description: 'at a stop, keep the token, or revoke it and remove the files',
+        description: 'with keep, leave the token in place at a stop; with revoke, revoke it and remove the files',
         default: 'keep',
       }),
     ),
@@ -211,14 +213,14 @@ export const ConfigSchema = Type.Object(
     exchanges: Type.Record(Type.String({ pattern: '^[a-z0-9][a-z0-9_-]{0,62}$' }), Exchange, {
       ...strict,
       minProperties: 1,
-      description: 'the identities, by name',
+      description: 'the exchanges, by name',
     }),
     api: Type.Optional(
       Type.Object(
         {
           listen: Type.Optional(Type.String({ description: 'host:port of the token API', default: '127.0.0.1:8275' })),
           caller_token_file: Type.Optional(
-            Type.String({ description: 'file with a secret that clients must send as a bearer token' }),
+            Type.String({ description: 'the file with the secret that clients must send as a bearer token' }),
           ),
           allow_non_loopback: Type.Optional(flag('allow an address other than loopback; needs caller_token_file')),
         },
@@ -231,7 +233,7 @@ export const ConfigSchema = Type.Object(
           listen: Type.Optional(
             Type.String({ description: 'host:port of health, status and metrics', default: '127.0.0.1:8276' }),
           ),
-          node_metrics: Type.Optional(flag("export Node's metrics too")),
+          node_metrics: Type.Optional(flag("also export Node's default metrics")),
         },
         strict,
       ),
@@ -257,12 +259,12 @@ export type ConfigFile = Static<typeof ConfigSchema>;
 export type VaultFile = Static<typeof Vault>;
 export type ExchangeFile = Static<typeof Exchange>;
 
-/** The JSON Schema (draft 2020-12) as it is published. */
+/** Returns the published JSON Schema (draft 2020-12). */
 export function configJsonSchema(): object {
   return { $schema: 'https://json-schema.org/draft/2020-12/schema', ...ConfigSchema };
 }
 
-/** Returns the default of the member at a JSON Pointer into a config. */
+/** Returns the schema's default for the member at a JSON Pointer into a config. */
 export function defaultAt(pointer: string): unknown {
   let schema: Subschema | undefined = ConfigSchema as unknown as Subschema;
   for (const name of pointer.split('/').slice(1))

@@ -1,5 +1,5 @@
-// From a config that fits the schema to settings in the code's own units, with the defaults. Rules that span several members
-// are in rules.ts.
+// Turns a config that the schema accepts into settings: applies the defaults, converts units and checks rules for single members.
+// rules.ts has the rules that span several members.
 
 import { defined } from '../core/defined.ts';
 import type { ExchangeSettings, FileSinkSettings, ListenAddress, Settings, VaultSettings } from '../core/settings.ts';
@@ -47,18 +47,18 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
   if (mount === '' || mount.startsWith('auth/') || mount.includes('//'))
     notes.problems.push({
       pointer: `${at}/login/mount`,
-      message: 'must be the mount\'s path without "auth/", such as "jwt"',
+      message: 'must be the path of the mount without "auth/", such as "jwt"',
     });
   else if (hasDotSegment(mount))
     notes.problems.push({
       pointer: `${at}/login/mount`,
-      message: 'must not have "." or ".." between slashes: another path would be asked',
+      message: 'must not contain "." or ".." as a path segment',
     });
   checkNamespace(`${at}/login/namespace`, one.login.namespace, notes);
   if (!ROLE_NAME.test(one.login.role))
     notes.problems.push({
       pointer: `${at}/login/role`,
-      message: 'must be letters, digits, "_", "-" and ".", with none of the last two at an end',
+      message: 'must be letters, digits, "_", "-" and ".", and must not begin or end with "-" or "."',
     });
   return {
     name,
@@ -78,16 +78,16 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
   };
 }
 
-/** The Vault that exchange `other` logs in to, for an exchange `name` whose source asks there. */
+/** Returns the Vault of exchange `other`, for the vault_identity source of exchange `name`; undefined if it is no valid choice. */
 function vaultOf(name: string, other: string, context: Context): VaultSettings | undefined {
   const one = Object.hasOwn(context.file.exchanges, other) ? context.file.exchanges[other] : undefined;
   if (one === undefined || other === name || one.source.vault_identity !== undefined) return undefined;
-  // what is wrong there is told there
+  // Problems of that Vault are reported for the other exchange.
   const vault = buildVault(`/exchanges/${other}`, one, { ...context, notes: { defaults: [], problems: [] } });
   return one.login.namespace === undefined ? vault : { ...vault, namespace: one.login.namespace };
 }
 
-/** An exchange with an address of its own takes nothing over: another Vault must not get our namespace or client key. */
+/** An exchange with its own address inherits nothing, as another Vault must not get the namespace or the client certificate. */
 function buildVault(at: string, one: ExchangeFile, { file, notes }: Context): VaultSettings {
   const alone = one.vault?.address !== undefined;
   const vault = merged(alone ? {} : (file.vault ?? {}), one.vault ?? {});
@@ -103,7 +103,10 @@ function buildVault(at: string, one: ExchangeFile, { file, notes }: Context): Va
   }
   const { tls = {} } = vault;
   if ((tls.client_cert_file === undefined) !== (tls.client_key_file === undefined)) {
-    notes.problems.push({ pointer: place('tls'), message: 'client_cert_file and client_key_file go together' });
+    notes.problems.push({
+      pointer: place('tls'),
+      message: 'must have both client_cert_file and client_key_file, or neither',
+    });
   }
   const address =
     vault.address === undefined
@@ -112,7 +115,7 @@ function buildVault(at: string, one: ExchangeFile, { file, notes }: Context): Va
   if (vault.address === undefined)
     notes.problems.push({
       pointer: '/vault/address',
-      message: `is required, here, in ${keyOf(`${at}/vault`)} or as VAULT_ADDR`,
+      message: `is required: set it here, in ${keyOf(`${at}/vault`)} or as VAULT_ADDR`,
     });
   return {
     address: address ?? '',
@@ -124,7 +127,7 @@ function buildVault(at: string, one: ExchangeFile, { file, notes }: Context): Va
   };
 }
 
-/** Longer than any answer takes, and shorter than any lease. */
+/** Limits the timeout of a call: no reply takes longer, and leases are longer. */
 function bounded(pointer: string, timeoutMs: number, { problems }: Notes): number {
   if (timeoutMs > LONGEST_TIMEOUT_MS) problems.push({ pointer, message: 'must be at most 10m' });
   return timeoutMs;

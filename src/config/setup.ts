@@ -1,4 +1,4 @@
-// What `setup` makes in Vault for an exchange, as settings: what is left out follows from what the exchange expects.
+// The setup section of an exchange as settings. Members that it leaves out default to those of `expect`.
 
 import { defined } from '../core/defined.ts';
 import type { SetupSettings } from '../core/settings.ts';
@@ -20,7 +20,7 @@ export function buildSetup(at: string, { setup, expect = {} }: ExchangeFile, not
   const boundIssuer = trust.bound_issuer ?? expect.issuer ?? discoveryUrl;
   const audiences = role.bound_audiences ?? (expect.audience === undefined ? undefined : [expect.audience]);
   const subject = role.bound_subject ?? expect.subject;
-  // defaults of the setup aren't noted: the daemon has no use for them
+  // Defaults of the setup aren't noted, as the daemon doesn't use them.
   const given = (member: string, value: string | number) =>
     orProblem(`${at}/role/${member}`, parseDuration(value), notes) ?? 1000;
   const ttlMs = given('token_ttl', role.token_ttl ?? (defaultAt(`${at}/role/token_ttl`) as string));

@@ -1,4 +1,4 @@
-// Where the workload JWT comes from, as settings.
+// The source section of an exchange as settings.
 
 import { defined } from '../core/defined.ts';
 import type { SourceSettings, TlsSettings, VaultIdentitySettings, VaultSettings } from '../core/settings.ts';
@@ -10,7 +10,7 @@ import { checkNamespace, ROLE_NAME } from './vault-names.ts';
 type SourceFile = ExchangeFile['source'];
 type IdentityFile = NonNullable<SourceFile['vault_identity']>;
 
-/** @param vaultOf the Vault of another exchange, in whose namespace it logs in; undefined if there is no such exchange */
+/** @param vaultOf returns the Vault of another exchange with its login namespace; undefined if there is no such exchange */
 export function buildSource(
   at: string,
   source: SourceFile,
@@ -35,7 +35,7 @@ function buildIdentity(
   if (!ROLE_NAME.test(role))
     notes.problems.push({
       pointer: `${at}/role`,
-      message: 'must be letters, digits, "_", "-" and ".", with none of the last two at an end',
+      message: 'must be letters, digits, "_", "-" and ".", and must not begin or end with "-" or "."',
     });
   if ((file === undefined) === (exchange === undefined))
     notes.problems.push({ pointer: at, message: 'must have exactly one of token_file, exchange' });
@@ -45,7 +45,7 @@ function buildIdentity(
   if (exchange !== undefined && known === undefined)
     notes.problems.push({
       pointer: `${at}/exchange`,
-      message: 'must name another exchange, with a source that is no vault_identity',
+      message: 'must name another exchange whose source is not vault_identity',
     });
   const own = address === undefined ? undefined : orProblem(`${at}/address`, parseVaultAddress(address, false), notes);
   const blank = {

@@ -1,9 +1,9 @@
-// Schema violations as problems that a person can act on: where, what is wrong, what would be right.
+// Translates schema violations into config problems with readable messages.
 
 import type { TLocalizedValidationError } from 'typebox/error';
 import type { ConfigProblem } from './problem.ts';
 
-/** One problem for each place: of several broken rules the first that says most. */
+/** Returns one problem per member: the first of its violated rules. */
 export function problemsOf(schema: object, violations: readonly TLocalizedValidationError[]): ConfigProblem[] {
   const problems = new Map<string, ConfigProblem>();
   for (const problem of violations.flatMap((violation) => problemsOfOne(schema, violation)))
@@ -16,11 +16,11 @@ function problemsOfOne(
   violation: TLocalizedValidationError,
 ): (ConfigProblem & { readonly pointer: string })[] {
   const { instancePath, message, schemaPath } = violation;
-  // the branches of a choice: the choice itself has the line that helps
+  // Skip the branches of a choice; the violation of the choice itself has a better message.
   if (schemaPath.includes('/anyOf/')) return [];
   const here = (text: string) => [{ pointer: instancePath, message: text }];
   switch (violation.keyword) {
-    // an unknown key breaks two rules; the other one tells
+    // An unknown key violates two rules; additionalProperties names it.
     case 'boolean':
       return [];
     case 'additionalProperties': {
@@ -52,7 +52,7 @@ function problemsOfOne(
     case 'anyOf':
       return here(
         instancePath.includes('/bound_claims/')
-          ? 'must be a text, or a list of texts'
+          ? 'must be a string, or a list of strings'
           : 'must be a duration such as "90s" or "1h30m", or whole seconds',
       );
     default:
@@ -62,8 +62,8 @@ function problemsOfOne(
 
 const ruleOfName = (instancePath: string): string =>
   /\/setup\/policies$/.test(instancePath)
-    ? 'a policy\'s name is lower-case letters, digits, "-", "_" and "."'
-    : 'a name is lower-case letters, digits, "-" and "_", 63 at most';
+    ? 'must be named with lower-case letters, digits, "-", "_" and "."'
+    : 'must be named with at most 63 lower-case letters, digits, "-" and "_"';
 
 function ruleOfPattern(instancePath: string): string {
   if (/mode$/.test(instancePath)) return 'must be permission bits in octal, such as "0640"';
@@ -71,7 +71,7 @@ function ruleOfPattern(instancePath: string): string {
   return 'must be an absolute path';
 }
 
-/** The part of the schema that a path such as "#/properties/vault" leads to. */
+/** Returns the subschema at a path such as "#/properties/vault". */
 function subschemaAt(schema: object, path: string): object {
   const names = path.split('/').slice(1);
   return names.reduce<Record<string, unknown>>((part, name) => part[name] as typeof part, { ...schema });

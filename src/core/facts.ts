@@ -159,7 +159,7 @@ export function evidenceText(facts: Facts): string {
     case 'no-sidecar':
       return `no sidecar answers at ${facts.url}`;
     case 'other-server':
-      return "the answer is not the sidecar's";
+      return 'the server that answered is not the sidecar';
     case 'thrown':
       return facts.text;
     default:

@@ -1,14 +1,13 @@
-// The checks under way. A check that throws what it shouldn't, or never ends, must show in the report: what it would have
-// found is unknown, which isn't the same as well.
+// Runs doctor's checks. A check that throws or never ends appears in the report, as its subject is unknown rather than healthy.
 
 import { scrub } from '../core/secret.ts';
 
 export interface Checks {
   /** Runs a check. Resolves when it ends; never rejects. */
   run(name: string, check: () => Promise<unknown>): Promise<void>;
-  /** what the checks that threw said */
+  /** one message per check that threw */
   broken(): readonly string[];
-  /** the names of the checks that haven't ended */
+  /** the names of the checks that are still running */
   unfinished(): readonly string[];
 }
 
@@ -21,7 +20,7 @@ export function openChecks(): Checks {
       try {
         await check();
       } catch (error) {
-        broken.push(`the check of ${name} broke off: ${wordsOf(error)}`);
+        broken.push(`the check of ${name} failed: ${wordsOf(error)}`);
       } finally {
         running.delete(name);
       }
@@ -31,7 +30,7 @@ export function openChecks(): Checks {
   };
 }
 
-/** The text of anything that can be thrown; a library's message may quote what it was given. */
+/** Returns the message of a thrown value, scrubbed: a library's message may quote its input. */
 export function wordsOf(error: unknown): string {
   if (error instanceof Error) return scrub(`${error.name}: ${error.message}`);
   return typeof error === 'string' ? scrub(error) : 'not an error';

@@ -1,4 +1,4 @@
-// Examines exchanges: gathers the evidence on each within the deadline, and makes a report of it.
+// Examines exchanges: gathers evidence on each within the deadline, and turns it into reports.
 
 import type { ExchangeSettings, Settings, VaultSettings } from '../core/settings.ts';
 import type { OperatorToken } from '../setup/operator-token.ts';
@@ -13,7 +13,7 @@ import type { Report } from './report.ts';
 
 export interface Examination {
   readonly reports: readonly Report[];
-  /** Revokes the tokens that the examination logged in for. */
+  /** Revokes the tokens of the examination's logins. */
   close(): Promise<void>;
 }
 
@@ -21,9 +21,9 @@ export interface ExaminationTools {
   readonly chosen: readonly ExchangeSettings[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly operatorTokenFor: (vault: VaultSettings) => Promise<OperatorToken>;
-  /** Reports whether a sidecar with this config answers at the ops listener. */
+  /** Reports whether a sidecar with this config listens at ops.listen. */
   readonly isOurs: () => Promise<boolean>;
-  /** also from hosts that the config doesn't name */
+  /** allows fetching the issuer's documents from hosts that the config doesn't name */
   readonly mayFetchIssuer: boolean;
   /** Checks that are still running when it resolves are reported as unfinished. */
   readonly deadline: Promise<void>;
@@ -35,13 +35,13 @@ export async function examine(
 ): Promise<Examination> {
   const gatherings = new Map<string, Gathering>();
   const notes = new Map<string, string>();
-  /** Also of those that are only asked for their token. */
+  /** Includes exchanges that only supply the token for another exchange's source. */
   function gatheringOf(name: string): Gathering | undefined {
     const known = gatherings.get(name);
     const [one, setup] = [settings.exchanges.find((exchange) => exchange.name === name), settings.setup[name]];
     if (known !== undefined || one === undefined || setup === undefined) return known;
     const operatorToken = operatorTokenFor(one.vault).then(({ token, without }) => {
-      if (without !== undefined) notes.set(name, `Vault's side wasn't compared: ${without}`);
+      if (without !== undefined) notes.set(name, `doctor didn't compare Vault's side: ${without}`);
       return token;
     });
     const tokenOf = async (other: string) => gatheringOf(other)?.token;
@@ -63,7 +63,7 @@ export async function examine(
   return { reports, close };
 }
 
-/** A diagnosis that fails on odd evidence is a finding as well. */
+/** Reports on one exchange. A diagnosis that throws becomes a finding. */
 function reportOn(evidence: Evidence, notes: ReadonlyMap<string, string>): Report {
   const { name } = evidence.settings;
   const about = `exchange ${name}`;
@@ -71,7 +71,7 @@ function reportOn(evidence: Evidence, notes: ReadonlyMap<string, string>): Repor
     const open = [...openNotes(evidence), notes.get(name) ?? []].flat();
     return { about, findings: diagnose(evidence), facts: wellFacts(evidence), notes: open };
   } catch (error) {
-    const findings = fold([brokenFinding(`the diagnosis broke off: ${wordsOf(error)}`)]);
+    const findings = fold([brokenFinding(`the diagnosis failed: ${wordsOf(error)}`)]);
     return { about, findings, facts: [], notes: [] };
   }
 }

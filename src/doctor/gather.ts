@@ -1,5 +1,5 @@
-// Gathers what there is to know about one exchange, by the daemon's own source, client and sinks. No failure ends it:
-// each is evidence, and so is a check that throws or isn't done in time.
+// Gathers the evidence on one exchange, with the daemon's own source, client and sinks. A failure is evidence and doesn't stop the
+// gathering; so is a check that throws or times out.
 
 import { defined } from '../core/defined.ts';
 import { ExchangeError, explain, isFailure, unlessFailure } from '../core/errors.ts';
@@ -31,13 +31,13 @@ import { inspectFile } from './probes/jwt-file.ts';
 import { probeMount } from './probes/mount.ts';
 
 export interface Gathering {
-  /** Returns what is known so far. */
+  /** Returns the evidence gathered so far. */
   evidence(): Evidence;
-  /** the Vault token of the one login, for those whose source asks with it; undefined if there is none */
+  /** the Vault token of the login, for exchanges whose source uses it; undefined if the login failed */
   readonly token: Promise<Secret | undefined>;
-  /** Resolves when all is known; never rejects. */
+  /** Resolves when all checks have ended; never rejects. */
   readonly done: Promise<void>;
-  /** Revokes the token, and closes all. */
+  /** Revokes the token and closes the client. */
   close(): Promise<void>;
 }
 
@@ -45,15 +45,15 @@ export interface GatheringTools {
   readonly setup: SetupSettings;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly operatorToken: Promise<Secret | undefined>;
-  /** of another exchange, once it has logged in */
+  /** Resolves to the token of another exchange once that has logged in. */
   readonly tokenOf: (exchange: string) => Promise<Secret | undefined>;
-  /** the issuer's documents may be fetched from hosts that the config doesn't name */
+  /** allows fetching the issuer's documents from hosts that the config doesn't name */
   readonly fetchIssuer: boolean;
 }
 
 type Draft = { -readonly [Member in keyof Evidence]: Evidence[Member] };
 
-/** One gathering under way. */
+/** The tools and the draft that the checks of one gathering share. */
 interface Gatherer {
   readonly settings: ExchangeSettings;
   readonly tools: GatheringTools;
@@ -61,7 +61,7 @@ interface Gatherer {
   readonly draft: Draft;
 }
 
-/** The longest that a call may take: an unanswered one must leave time for the others. */
+/** The timeout of a call: a hanging call must leave time for the other checks. */
 const CALL_MS = 5000;
 
 const quick = (vault: VaultSettings): VaultSettings => ({ ...vault, timeoutMs: Math.min(vault.timeoutMs, CALL_MS) });
@@ -72,7 +72,7 @@ export function gather(settings: ExchangeSettings, tools: GatheringTools): Gathe
   const draft: Draft = { settings, setup: tools.setup, wall: Date.now(), self, sinks: [] };
   const gatherer: Gatherer = { settings, tools, client, draft };
   const reading = readWorkloadJwt(gatherer);
-  // a check that needs what another one found goes without it where that one breaks off
+  // Checks that depend on a failed check run without its result.
   const jwt = reading.catch(() => undefined);
   const loggingIn = jwt.then((text) => (text === undefined ? undefined : logIn(gatherer, text)));
   const grant = loggingIn.catch(() => undefined);
@@ -115,7 +115,7 @@ async function inspectSource({ settings: { source }, draft }: Gatherer): Promise
   if (source.kind === 'file') draft.file = await inspectFile(source.path);
 }
 
-/** @returns undefined where there is none, or none that the daemon would use */
+/** @returns undefined if there is no JWT, or the daemon wouldn't use it */
 async function readWorkloadJwt({ settings, tools, draft }: Gatherer): Promise<Secret | undefined> {
   const { source } = settings;
   const asking =
@@ -178,7 +178,7 @@ async function inspectSinks({ settings: { sinks }, draft }: Gatherer): Promise<v
   );
 }
 
-/** Only with an operator's token. */
+/** Compares the setup with Vault, if there is an operator's token. */
 async function inspectSetup({ settings, tools, client, draft }: Gatherer): Promise<void> {
   const { setup } = tools;
   const operatorToken = await tools.operatorToken;

@@ -1,4 +1,4 @@
-// Doctor's findings as a person reads them: what is wrong, why one thinks so, what to do, and below it what follows from it.
+// Renders the findings as text: title, evidence, remedy and command, then the titles of the consequences.
 
 import type { Finding } from './diagnose/finding.ts';
 
@@ -6,9 +6,9 @@ export interface Report {
   /** such as "exchange app" */
   readonly about: string;
   readonly findings: readonly Finding[];
-  /** what is well */
+  /** the checks that passed */
   readonly facts: readonly string[];
-  /** what wasn't looked at, and what to set so that it is */
+  /** the skipped checks, with the flag or key that enables each */
   readonly notes: readonly string[];
 }
 
@@ -28,7 +28,7 @@ export function renderReports(reports: readonly Report[], isColoured: boolean): 
       ...(evidence === undefined ? [] : evidence.split('\n').map((line) => `${INDENT}${line}`)),
       `${INDENT}${remedy}`,
       ...(command === undefined ? [] : command.split('\n').map((line) => `${INDENT}  ${paint('command', line)}`)),
-      ...consequences.flatMap(flattened).map((one) => `${INDENT}hence: ${one.title} (${one.code})`),
+      ...consequences.flatMap(flattened).map((one) => `${INDENT}leads to: ${one.title} (${one.code})`),
     ];
   }
 

@@ -177,7 +177,7 @@ export function unprintableMembers({ path, body }: Pick<SetupStep, 'path' | 'bod
       const lines = OF_SEVERAL_LINES.has(member) ? text.replaceAll(/[\r\n\t]/g, ' ') : text;
       return unprintableIn(lines) ?? [];
     });
-    return found === undefined ? [] : [`${path} ${member} holds an unprintable character (${found})`];
+    return found === undefined ? [] : [`${path} ${member} contains an unprintable character (${found})`];
   });
 }
 

@@ -104,7 +104,7 @@ test('who reads only the beginning gets no complaint; output that is lost is tol
   assert.equal(await run('sidecar validate --config none.json 2>&1 | true'), 'code 2\n');
   assert.equal(
     await run('sidecar schema > /dev/full'),
-    "code 7\nvault-token-sidecar: its output can't be written (ENOSPC)\n",
+    "code 7\nvault-token-sidecar: can't write to stdout (ENOSPC)\n",
   );
 });
 
@@ -189,7 +189,7 @@ test('the daemon and the commands that ask it; SIGTERM ends it with 0', async (t
   const [code] = await once(child, 'exit');
   assert.equal(code, 0);
   const late = await cli(['wait', '--ops', ops, '--timeout', '300ms']);
-  assert.deepEqual([late.code, late.err], [3, `not ready within the time: no sidecar answers at ${ops}\n`]);
+  assert.deepEqual([late.code, late.err], [3, `the sidecar isn't ready: no sidecar answers at ${ops}\n`]);
 });
 
 test('SIGHUP: a bad config is refused and the old one stays; a good one is taken; SIGUSR2 logs in again (B10)', async (t) => {
@@ -270,7 +270,7 @@ test('a port in use is told in one line, exit code 8 (B9)', async (t) => {
   assert.equal(code, 8);
   assert.equal(
     err,
-    `an address can't be listened on: ${host}, EADDRINUSE. Another process may hold the port: change api.listen or ops.listen.\n`,
+    `the sidecar can't listen on an address: ${host}, EADDRINUSE. Stop the process that holds the port, or change api.listen or ops.listen.\n`,
   );
 });
 

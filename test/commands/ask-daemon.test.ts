@@ -31,7 +31,7 @@ test("an answer that isn't the sidecar's is told as that, and never printed", as
     ] as const) {
       const { code, out, err } = await invoke(command, flags);
       assert.deepEqual([code, out], [3, ''], err);
-      assert.match(err, /the answer is not the sidecar's/);
+      assert.match(err, /the server that answered is not the sidecar/);
     }
   }
 });
@@ -59,7 +59,7 @@ test('a caller token that is missing, an address that is none: one line', async 
   const api = { listen: '127.0.0.1:1', caller_token_file: secret };
   await writeFile(config, JSON.stringify({ vault: { address: 'https://v' }, exchanges: { app: exchange }, api }));
   const { code, err } = await invoke(token, { config });
-  assert.deepEqual([code, err], [2, `api.caller_token_file can't be used: ${secret}: ENOENT`]);
+  assert.deepEqual([code, err], [2, `api.caller_token_file is unusable: ${secret}: ENOENT`]);
   for (const ops of ['localhost:8276', 'http://user:word@127.0.0.1:1', 'x']) {
     const refused = await invoke(status, { ops });
     assert.deepEqual([refused.code, refused.err], [2, '--ops and --api must be URLs such as http://127.0.0.1:8276']);
@@ -83,6 +83,6 @@ test('a redirect is not followed: the caller token goes to the listener alone', 
   const url = await serve(t, { status: 302, body: '', headers: { location: `${elsewhere.url}/v1/token` } });
   const { code, err } = await invoke(token, { api: url });
   assert.equal(code, 3);
-  assert.match(err, /the answer is not the sidecar's/);
+  assert.match(err, /the server that answered is not the sidecar/);
   assert.equal(asked, 0);
 });

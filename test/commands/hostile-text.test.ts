@@ -81,5 +81,5 @@ test('init takes no flag with a character that nobody sees: it prints commands',
     'vault-address': 'https://v',
   };
   const { code, err } = await invoke(init, { ...flags, 'service-account': 'app', namespace: 'a\nb' });
-  assert.deepEqual([code, err], [2, '--namespace holds an unprintable character (U+000A)']);
+  assert.deepEqual([code, err], [2, '--namespace contains an unprintable character (U+000A)']);
 });

@@ -102,7 +102,7 @@ test('nothing is overwritten without --force', async (t) => {
   const flags = { argument: 'gitlab', config, issuer: 'gitlab', project: 'g/p', ...VAULT };
   await writeFile(config, 'mine');
   const refused = await invoke(init, flags);
-  assert.deepEqual([refused.code, refused.err], [2, `${config} is there already: --force overwrites it`]);
+  assert.deepEqual([refused.code, refused.err], [2, `${config} already exists: --force overwrites it`]);
   assert.equal(await readFile(config, 'utf8'), 'mine');
   assert.equal((await invoke(init, { ...flags, force: true })).code, 0);
 });

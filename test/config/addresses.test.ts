@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { APP, BASE, parse, problemsOf, withApp, withVault } from '../support/configs.ts';
 
-const REFUSED = 'http would send the JWT in the clear: use https, or set allow_insecure_http';
+const REFUSED = 'must be https, as http sends the JWT in the clear; allow_insecure_http permits http';
 
 /** hosts as a config may write them -> what the URL standard makes of them */
 const LOOPBACK: Readonly<Record<string, string>> = {
@@ -66,7 +66,7 @@ test('http to any other host is refused, however much like loopback its name loo
   }
   // credentials or a path that read like loopback
   for (const address of ['http://127.0.0.1@evil.example', 'http://localhost:80@evil.example'])
-    assert.deepEqual(problemsOf(withVault({ address })), ['config.json: vault.address: must not hold credentials']);
+    assert.deepEqual(problemsOf(withVault({ address })), ['config.json: vault.address: must not contain credentials']);
 });
 
 test("http is refused at an exchange's own Vault, from a variable, and at the Vault that issues (B3)", () => {
@@ -87,8 +87,8 @@ test('what is no bare address is refused, and nothing of it is quoted (B14)', ()
   for (const [address, problem] of [
     ['https://vault/?a=canary', bare],
     ['https://vault/#canary', bare],
-    ['https://canary@vault', 'must not hold credentials'],
-    ['https://:canary@vault', 'must not hold credentials'],
+    ['https://canary@vault', 'must not contain credentials'],
+    ['https://:canary@vault', 'must not contain credentials'],
     ['ftp://canary', 'must be a URL such as https://vault.example.com:8200'],
   ])
     assert.deepEqual(problemsOf(withVault({ address })), [`config.json: vault.address: ${problem}`]);

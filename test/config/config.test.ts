@@ -19,7 +19,7 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   [
     'more unknown keys than are told (B2)',
     { ...BASE, ...Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`key${index}`, 1])) },
-    'config.json: has too many unknown keys to name one',
+    'config.json: has too many unknown keys to list',
   ],
   [
     'an unknown key inside (B2)',
@@ -33,43 +33,43 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   [
     'a mount with auth/',
     withApp({ login: { role: 'app', mount: 'auth/jwt' } }),
-    'config.json: exchanges.app.login.mount: must be the mount\'s path without "auth/", such as "jwt"',
+    'config.json: exchanges.app.login.mount: must be the path of the mount without "auth/", such as "jwt"',
   ],
   [
     'a mount with an empty part',
     withApp({ login: { role: 'app', mount: 'ci//gitlab' } }),
-    'config.json: exchanges.app.login.mount: must be the mount\'s path without "auth/", such as "jwt"',
+    'config.json: exchanges.app.login.mount: must be the path of the mount without "auth/", such as "jwt"',
   ],
   ...['..', 'a/../b', './a', 'a/.'].map(
     (mount) =>
       [
         `a mount that leads elsewhere: ${mount}`,
         withApp({ login: { role: 'app', mount } }),
-        'config.json: exchanges.app.login.mount: must not have "." or ".." between slashes: another path would be asked',
+        'config.json: exchanges.app.login.mount: must not contain "." or ".." as a path segment',
       ] as const,
   ),
   [
     'a namespace that leads elsewhere',
     withVault({ namespace: 'team/../other' }),
-    'config.json: vault.namespace: must not have "." or ".." between slashes',
+    'config.json: vault.namespace: must not contain "." or ".." as a path segment',
   ],
   ...['équipe/a', ' team'].map(
     (namespace) =>
       [
         `a namespace that no header carries: ${namespace}`,
         withApp({ login: { role: 'app', namespace } }),
-        'config.json: exchanges.app.login.namespace: must be a namespace\'s path in ASCII, without spaces at its ends, such as "team-a/dev"',
+        'config.json: exchanges.app.login.namespace: must be a namespace path in ASCII without leading or trailing spaces, such as "team-a/dev"',
       ] as const,
   ),
   [
     'a role of the issuing Vault that leads elsewhere',
     withApp({ source: { vault_identity: { address: 'https://v', token_file: '/t/t', role: '..' } } }),
-    'config.json: exchanges.app.source.vault_identity.role: must be letters, digits, "_", "-" and ".", with none of the last two at an end',
+    'config.json: exchanges.app.source.vault_identity.role: must be letters, digits, "_", "-" and ".", and must not begin or end with "-" or "."',
   ],
   [
     'a namespace of the issuing Vault that no header carries',
     withApp({ source: { vault_identity: { address: 'https://v', token_file: '/t/t', role: 'r', namespace: 'é' } } }),
-    'config.json: exchanges.app.source.vault_identity.namespace: must be a namespace\'s path in ASCII, without spaces at its ends, such as "team-a/dev"',
+    'config.json: exchanges.app.source.vault_identity.namespace: must be a namespace path in ASCII without leading or trailing spaces, such as "team-a/dev"',
   ],
   ...['https://vault-1:8200', 'a b', 'vault-1/x'].map(
     (host) =>
@@ -82,7 +82,7 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   [
     'a role that Vault has no name for',
     withApp({ login: { role: 'team/app' } }),
-    'config.json: exchanges.app.login.role: must be letters, digits, "_", "-" and ".", with none of the last two at an end',
+    'config.json: exchanges.app.login.role: must be letters, digits, "_", "-" and ".", and must not begin or end with "-" or "."',
   ],
   [
     'a maximum below the lease',
@@ -92,23 +92,23 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   [
     'a bound claim that is no text',
     withApp({ setup: { role: { bound_claims: { admin: true } } } }),
-    'config.json: exchanges.app.setup.role.bound_claims.admin: must be a text, or a list of texts',
+    'config.json: exchanges.app.setup.role.bound_claims.admin: must be a string, or a list of strings',
   ],
   [
     "a policy's name in capitals",
     withApp({ setup: { policies: { App: 'x' } } }),
-    'config.json: exchanges.app.setup.policies.App: a policy\'s name is lower-case letters, digits, "-", "_" and "."',
+    'config.json: exchanges.app.setup.policies.App: must be named with lower-case letters, digits, "-", "_" and "."',
   ],
   [
     'two names of one address',
     { ...BASE, api: { listen: 'localhost:1' }, ops: { listen: '127.0.0.1:1' } },
-    'config.json: ops.listen: is the address of api.listen',
+    'config.json: ops.listen: must differ from api.listen',
   ],
   ['no exchange', { ...BASE, exchanges: {} }, 'config.json: exchanges: must name at least one exchange'],
   [
     'an exchange with a bad name',
     { ...BASE, exchanges: { 'My App': APP } },
-    'config.json: exchanges["My App"]: a name is lower-case letters, digits, "-" and "_", 63 at most',
+    'config.json: exchanges["My App"]: must be named with at most 63 lower-case letters, digits, "-" and "_"',
   ],
   [
     'no source',
@@ -133,7 +133,7 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   [
     'an identity token by a token of its own',
     withApp({ source: { vault_identity: { role: 'r', exchange: 'app' } } }),
-    'config.json: exchanges.app.source.vault_identity.exchange: must name another exchange, with a source that is no vault_identity',
+    'config.json: exchanges.app.source.vault_identity.exchange: must name another exchange whose source is not vault_identity',
   ],
   [
     'a relative path',
@@ -153,7 +153,7 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   [
     'http off loopback (B3)',
     withVault({ address: 'http://vault:8200' }),
-    'config.json: vault.address: http would send the JWT in the clear: use https, or set allow_insecure_http',
+    'config.json: vault.address: must be https, as http sends the JWT in the clear; allow_insecure_http permits http',
   ],
   ['a duration in words (B4)', withVault({ timeout: '5 minutes' }), `config.json: vault.timeout: ${DURATION}`],
   ['a duration of zero (B4)', withVault({ timeout: '0s' }), 'config.json: vault.timeout: must be longer than zero'],
@@ -172,17 +172,17 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   [
     'a sink that is the source (B6)',
     withSink({ path: '/jwt/../jwt/token' }),
-    "config.json: exchanges.app.sinks[0].file.path: is the JWT's file of exchange app",
+    'config.json: exchanges.app.sinks[0].file.path: is the JWT file of exchange app',
   ],
   [
     'two sinks with one path (B6)',
     withApp({ sinks: [...APP.sinks, ...APP.sinks] }),
-    'config.json: exchanges.app.sinks[1].file.path: is written by exchanges.app.sinks[0] too',
+    'config.json: exchanges.app.sinks[1].file.path: is also the path of exchanges.app.sinks[0]',
   ],
   [
     'a sink in / (B6)',
     withSink({ path: '/token' }),
-    'config.json: exchanges.app.sinks[0].file.path: must be a file in a directory of its own, not in /',
+    'config.json: exchanges.app.sinks[0].file.path: must be a file in a directory other than /',
   ],
   [
     'a mode for everybody (B7)',
@@ -202,12 +202,12 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   [
     'tokens on every address (B8)',
     { ...BASE, api: { listen: '0.0.0.0:8275' } },
-    'config.json: api.listen: hands out tokens off loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
+    'config.json: api.listen: serves tokens beyond loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
   ],
   [
     'off loopback without a caller token (B8)',
     { ...BASE, api: { listen: '[::]:8275', allow_non_loopback: true } },
-    'config.json: api.listen: hands out tokens off loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
+    'config.json: api.listen: serves tokens beyond loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
   ],
   [
     'a listen address without a port',
@@ -217,7 +217,7 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   [
     'one address for both listeners',
     { ...BASE, ops: { listen: '127.0.0.1:8275' } },
-    'config.json: ops.listen: is the address of api.listen',
+    'config.json: ops.listen: must differ from api.listen',
   ],
   [
     'an address with a path (B14)',
@@ -227,12 +227,12 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   [
     'an address with credentials (B14)',
     withVault({ address: 'https://me:secret@vault:8200' }),
-    'config.json: vault.address: must not hold credentials',
+    'config.json: vault.address: must not contain credentials',
   ],
   [
     'an address with credentials in a name of another script (B14)',
     withVault({ address: 'https://me:secret@vault.exämple.com' }),
-    'config.json: vault.address: must not hold credentials',
+    'config.json: vault.address: must not contain credentials',
   ],
   [
     'no URL (B14)',
@@ -242,12 +242,12 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   [
     'no address at all',
     { exchanges: { app: APP } },
-    'config.json: vault.address: is required, here, in exchanges.app.vault or as VAULT_ADDR',
+    'config.json: vault.address: is required: set it here, in exchanges.app.vault or as VAULT_ADDR',
   ],
   [
     'a client certificate without its key',
     withVault({ tls: { client_cert_file: '/a.pem' } }),
-    'config.json: vault.tls: client_cert_file and client_key_file go together',
+    'config.json: vault.tls: must have both client_cert_file and client_key_file, or neither',
   ],
 ];
 

@@ -111,13 +111,13 @@ test('a character that nobody sees is refused wherever it stands, and shown safe
     ] as const)
       assert.deepEqual(
         problemsOf(config(`a${character}b`)),
-        [`config.json: ${place}: holds an unprintable character (${name}): remove it`],
+        [`config.json: ${place}: contains an unprintable character (${name}): remove it`],
         what,
       );
   }
   const { VAULT_NAMESPACE } = { VAULT_NAMESPACE: 'team\n' };
   assert.deepEqual(problemsOf(BASE, { VAULT_NAMESPACE }), [
-    'VAULT_NAMESPACE: holds an unprintable character (U+000A): remove it',
+    'VAULT_NAMESPACE: contains an unprintable character (U+000A): remove it',
   ]);
 });
 

@@ -23,7 +23,7 @@ test("a Vault's members are its settings", () => {
   assert.deepEqual(problemsOf(withVault({ timeout: '600001ms' })), ['config.json: vault.timeout: must be at most 10m']);
   assert.equal(exchangeOf(withVault({ namespace: 'root' }))?.vault.namespace, undefined);
   assert.deepEqual(problemsOf(withVault({ tls: { client_key_file: '/key' } })), [
-    'config.json: vault.tls: client_cert_file and client_key_file go together',
+    'config.json: vault.tls: must have both client_cert_file and client_key_file, or neither',
   ]);
 });
 
@@ -77,15 +77,15 @@ test("a sink's members are its settings, and a group may read unless the mode sa
 test("one file isn't two, however its path is written (B6)", () => {
   const sinks = ['/vault/token', '/vault//x/../token'].map((path) => ({ file: { path } }));
   assert.deepEqual(problemsOf(withApp({ sinks })), [
-    'config.json: exchanges.app.sinks[1].file.path: is written by exchanges.app.sinks[0] too',
+    'config.json: exchanges.app.sinks[1].file.path: is also the path of exchanges.app.sinks[0]',
   ]);
   const source = { file: { path: '/vault/./token' } };
   assert.deepEqual(problemsOf(withApp({ source })), [
-    "config.json: exchanges.app.sinks[0].file.path: is the JWT's file of exchange app",
+    'config.json: exchanges.app.sinks[0].file.path: is the JWT file of exchange app',
   ]);
   // across exchanges too
   assert.deepEqual(problemsOf({ ...BASE, exchanges: { app: APP, other: APP } }), [
-    'config.json: exchanges.other.sinks[0].file.path: is written by exchanges.app.sinks[0] too',
+    'config.json: exchanges.other.sinks[0].file.path: is also the path of exchanges.app.sinks[0]',
   ]);
 });
 
@@ -119,7 +119,7 @@ test('an identity source asks the Vault that it names, or that of the exchange t
   const third = { ...APP, sinks: [], source: { vault_identity: { role: 'r', exchange: 'other' } } };
   for (const name of ['app', 'third', 'none'])
     assert.deepEqual(problemsOf(chained(name, { third })), [
-      'config.json: exchanges.app.source.vault_identity.exchange: must name another exchange, with a source that is no vault_identity',
+      'config.json: exchanges.app.source.vault_identity.exchange: must name another exchange whose source is not vault_identity',
     ]);
 });
 
@@ -178,7 +178,7 @@ test('a trust that setup could not make is refused', () => {
   ]);
   assert.deepEqual(problems({ jwks_url: 'keys' }), [`${at}.jwks_url: must be a URL such as https://k8s-prod.oidc.pub`]);
   assert.deepEqual(problems({ oidc_discovery_url: 'https://me@issuer' }), [
-    `${at}.oidc_discovery_url: must not hold credentials`,
+    `${at}.oidc_discovery_url: must not contain credentials`,
   ]);
 });
 
@@ -236,7 +236,7 @@ test('BAO_ADDR stands in for VAULT_ADDR, an empty BAO_ one hides it, and an exch
   const { settings } = configFromEnvironment({ ...rest, BAO_ADDR: 'https://bao' });
   assert.equal(settings.exchanges[0]?.vault.address, 'https://bao');
   assert.deepEqual(problemsOf({ exchanges: { app: APP } }, { VAULT_ADDR: 'https://v', BAO_ADDR: '' }), [
-    'config.json: vault.address: is required, here, in exchanges.app.vault or as VAULT_ADDR',
+    'config.json: vault.address: is required: set it here, in exchanges.app.vault or as VAULT_ADDR',
   ]);
   const own = { exchanges: { app: { ...APP, vault: { address: 'https://own' } } } };
   const { settings: alone, origins } = parse(own, { VAULT_ADDR: 'https://v', VAULT_NAMESPACE: 'ns' });

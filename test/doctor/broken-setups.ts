@@ -83,7 +83,7 @@ const JWT: readonly BrokenSetup[] = [
       await replaceByRename(clinic.here('jwt'), jwt.slice(0, jwt.lastIndexOf('.')));
     },
     mends: writeJwt,
-    says: /2 parts/,
+    says: /3 parts separated by dots, found 2/,
   },
   {
     name: 'a JWT that was cut in its signature',
@@ -161,7 +161,7 @@ const JWT: readonly BrokenSetup[] = [
     memory: true,
     breaks: ({ memory }) => memory?.setSkew(-5 * MINUTE_SECONDS * 1000),
     mends: ({ memory }) => memory?.setSkew(0),
-    says: /ours is 5 min ahead of Vault's[\s\S]*hence: the workload JWT isn't valid yet/,
+    says: /this machine's clock is 5 min ahead of Vault's[\s\S]*leads to: the workload JWT isn't valid yet/,
   },
   {
     name: 'a JWT signed by HS256',
@@ -193,7 +193,7 @@ const ISSUER: readonly BrokenSetup[] = [
       forgetKeys(memory);
     },
     mends: ({ issuer }) => issuer.rename(issuer.issuer),
-    says: /says that it is "https:\/\/other\.oidc\.pub"\n[\s\S]*hence: the auth mount's trust config doesn't work/,
+    says: /names the issuer "https:\/\/other\.oidc\.pub"\n[\s\S]*leads to: the auth mount's trust config doesn't work/,
   },
   {
     name: 'keys that were changed after the JWT was signed',
@@ -212,7 +212,7 @@ const ISSUER: readonly BrokenSetup[] = [
       await other.close();
     },
     mends: writeJwt,
-    says: /hence: Vault can't verify the JWT's signature/,
+    says: /leads to: Vault can't verify the JWT's signature/,
   },
   {
     name: "another's JWT under the issuer's name",
@@ -239,7 +239,7 @@ const ISSUER: readonly BrokenSetup[] = [
       await admin.write('auth/jwt/config', { oidc_discovery_url: issuer.issuer, bound_issuer: issuer.issuer });
       await writeRole(ROLE);
     },
-    says: /status 404[\s\S]*hence: the auth mount trusts no issuer yet/,
+    says: /status 404[\s\S]*leads to: the auth mount trusts no issuer yet/,
   },
   {
     name: 'an issuer that is down',
@@ -250,7 +250,7 @@ const ISSUER: readonly BrokenSetup[] = [
       forgetKeys(memory);
     },
     mends: ({ issuer }) => issuer.setDown(false),
-    says: /hence: Vault can't fetch the issuer's keys/,
+    says: /leads to: Vault can't fetch the issuer's keys/,
   },
   {
     name: 'an issuer that Vault alone cannot reach',
@@ -263,7 +263,7 @@ const ISSUER: readonly BrokenSetup[] = [
     },
     mends: ({ admin, issuer }) =>
       admin.write('auth/jwt/config', { oidc_discovery_url: issuer.issuer, bound_issuer: issuer.issuer }),
-    says: /from here all is well with it/,
+    says: /from this machine, the issuer's keys verify the JWT/,
   },
   {
     name: "Vault trusts another issuer's keys",
@@ -274,7 +274,7 @@ const ISSUER: readonly BrokenSetup[] = [
       // Vault fetches them at the first login: they must be there then
       peers.push(other);
     },
-    says: /from here all is well with it/,
+    says: /from this machine, the issuer's keys verify the JWT/,
   },
 ];
 
@@ -301,7 +301,7 @@ const MOUNT: readonly BrokenSetup[] = [
     mends: ({ app }) => {
       app.login.mount = 'jwt';
     },
-    says: /It answers at mount jwt with no namespace: correct login\.mount/,
+    says: /Correct login\.mount and login\.namespace: a JWT auth method answers at mount jwt with no namespace/,
   },
   {
     name: 'a mount in no namespace',
@@ -313,7 +313,7 @@ const MOUNT: readonly BrokenSetup[] = [
     mends: ({ app }) => {
       app.login.namespace = undefined;
     },
-    says: /in namespace team-a[\s\S]*It answers at mount jwt with no namespace/,
+    says: /in namespace team-a[\s\S]*a JWT auth method answers at mount jwt with no namespace/,
   },
   {
     name: 'a mount of another type',
@@ -490,7 +490,7 @@ const VAULT: readonly BrokenSetup[] = [
     memory: true,
     breaks: fault({ status: 404, body: 'not found' }),
     mends: noFault,
-    says: /hence: the auth mount doesn't exist/,
+    says: /leads to: the auth mount doesn't exist/,
   },
   {
     name: 'a CA that is not known',
@@ -500,7 +500,7 @@ const VAULT: readonly BrokenSetup[] = [
       config.vault.tls = {};
     },
     mends: trustAgain,
-    says: /signed by an unknown CA .*made out to IP Address:127\.0\.0\.1, by ca/,
+    says: /signed by an unknown CA .*it is for IP Address:127\.0\.0\.1, issued by ca/,
   },
   {
     name: 'a certificate for another name',
@@ -634,7 +634,7 @@ const OWN: readonly BrokenSetup[] = [
     root: true,
     breaks: ({ here }) => chown(here('sink'), 1234, 1234),
     mends: ({ here }) => chown(here('sink'), 0, 0),
-    says: /belongs to user 1234, we are 0:0\n +If the sidecar runs as that user, let doctor run as that user too/,
+    says: /is owned by user 1234; doctor runs as 0:0\n +If the sidecar runs as that user, run doctor as that user too/,
   },
   {
     name: "a directory in the sink's place",
@@ -662,7 +662,7 @@ const OWN: readonly BrokenSetup[] = [
         peers.push(server);
       },
       mends: closePeers,
-      says: /another process has it/,
+      says: /another process listens on it/,
     }),
   ),
 ];

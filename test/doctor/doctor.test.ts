@@ -79,11 +79,11 @@ test('all is well: it says so, leaves no token behind, and nothing in the sink',
   assert.equal(
     text,
     `exchange app
-  ok       a JWT of ${clinic.issuer.issuer} for vault, subject system:serviceaccount:default:app, ends in 60 min
-  ok       its signature fits the keys at ${clinic.issuer.issuer}/keys
-  ok       Vault 1.21.1 at ${url}, clocks agree
-  ok       auth/jwt lets it in as app: a service token for 60 min, renewable, policies app-read default
-  ok       ${clinic.here('sink/token')} can be written`,
+  ok       the JWT has issuer ${clinic.issuer.issuer}, audience vault, subject system:serviceaccount:default:app; it expires in 60 min
+  ok       the keys at ${clinic.issuer.issuer}/keys verify its signature
+  ok       Vault 1.21.1 at ${url}; the clocks agree
+  ok       login at auth/jwt as app: a service token for 60 min, renewable, policies app-read default
+  ok       ${clinic.here('sink/token')} is writable`,
   );
   assert.deepEqual(patient.memory?.vault.alive(), []);
   assert.deepEqual(await readdir(clinic.here('sink')), []);

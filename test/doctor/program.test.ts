@@ -43,14 +43,14 @@ test('a check that breaks off is an error, and the others go on', async (t) => {
   const fine = await doctor();
   assert.deepEqual([fine.code, codesIn(fine.out)], [0, []], fine.out);
   for (const [module, words] of [
-    [patch('fs/promises', 'stat', BOOM), /^the check of the workload JWT's file broke off: TypeError: boom$/],
-    [patch('net', 'createServer', BOOM), /^the check of the listeners broke off: TypeError: boom$/],
+    [patch('fs/promises', 'stat', BOOM), /^the check of the workload JWT's file failed: TypeError: boom$/],
+    [patch('net', 'createServer', BOOM), /^the check of the listeners failed: TypeError: boom$/],
   ] as const) {
     const { code, out } = await doctor({ module });
     assert.deepEqual([code, codesIn(out)], [1, ['internal']], out);
     const findings = reportsIn(out).flatMap((report) => report.findings);
     assert.match(findings[0]?.evidence ?? '', words);
-    assert.ok(reportsIn(out)[0]?.facts.some((fact) => /lets it in as app/.test(fact)));
+    assert.ok(reportsIn(out)[0]?.facts.some((fact) => /login at auth\/jwt as app/.test(fact)));
   }
 });
 
@@ -106,7 +106,10 @@ test("the operator's token goes to the Vault of VAULT_ADDR alone, and without on
       ?.notes.join('\n') ?? '';
   const token = { VAULT_TOKEN: 'dev-root' };
   const unset = await doctor({ env: token });
-  assert.match(noteOf(unset.out, 'app'), new RegExp(`Vault's side wasn't compared: .*set VAULT_ADDR=${vault.url}$`));
+  assert.match(
+    noteOf(unset.out, 'app'),
+    new RegExp(`doctor didn't compare Vault's side: .*set VAULT_ADDR=${vault.url}$`),
+  );
   assert.ok(!vault.requests.some(({ path }) => path === '/v1/sys/auth'));
   const set = await doctor({ env: { ...token, VAULT_ADDR: vault.url } });
   assert.equal(noteOf(set.out, 'app'), '');
@@ -152,7 +155,7 @@ test('a JWT of a foreign issuer: no host that the config does not name is asked,
   assert.deepEqual(asked, ['/.well-known/openid-configuration']);
   assert.match(
     reportsIn(named.out)[0]?.notes.join('\n') ?? '',
-    /its keys are at .*a host that the config doesn't name/,
+    /the jwks_uri of .*a host that the config doesn't name/,
   );
   const args = ['doctor', '--config', join(directory, 'config.json'), '--json', '--fetch-issuer'];
   const fetched = await runProgram(t, args);

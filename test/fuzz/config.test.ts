@@ -102,7 +102,7 @@ test('any JSON, any text, and the text of the example with pieces cut out or put
 test('what is nested too deep is refused like any other rubbish (B1)', () => {
   const opened = ['['.repeat(200_000), '{"a":'.repeat(100_000), '[1,'.repeat(200_000), '{"x":1,"a":'.repeat(100_000)];
   for (const text of [...opened, `${'['.repeat(1e5)}${']'.repeat(1e5)}`])
-    assert.deepEqual(parse(text), ['config.json:1:1: nested too deep']);
+    assert.deepEqual(parse(text), ['config.json:1:1: is nested too deeply']);
 });
 
 test('a key with a newline, or with what a terminal obeys, is told in one plain line (B2)', () => {
@@ -118,7 +118,7 @@ test('a name that every object has from its prototype names no exchange (B2)', (
       exchanges: { app: { ...app, source: { vault_identity: { role: 'r', exchange } } } },
     };
     assert.deepEqual(parse(JSON.stringify(config)), [
-      'config.json: exchanges.app.source.vault_identity.exchange: must name another exchange, with a source that is no vault_identity',
+      'config.json: exchanges.app.source.vault_identity.exchange: must name another exchange whose source is not vault_identity',
     ]);
   }
 });

@@ -288,7 +288,7 @@ test('a sink that fails is a line for each reason, and one when it is whole agai
   );
   assert.deepEqual(
     told('not_ready').map((line) => line['reasons']),
-    [["sink /vault/token: there is no space for the sink's file"]],
+    [["sink /vault/token: there is no space left for the sink's file"]],
   );
   world.sinkFailure = undefined;
   world.pass(MINUTE);

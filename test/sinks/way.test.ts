@@ -39,7 +39,7 @@ test("a parent that is somebody else's is refused by name, for every use of the 
     // the number that stands for users outside of a namespace is a user like any other outside of one
     for (const uid of [STRANGER, 65_534]) {
       await chown(at(name), uid, 0);
-      assert.equal(await outcome(), `${name} belongs to user ${uid}`);
+      assert.equal(await outcome(), `${name} is owned by user ${uid}`);
     }
     await assert.rejects(sink.check(), ExchangeError);
     await assert.rejects(sink.remove(), ExchangeError);

@@ -163,7 +163,7 @@ test('a full disk makes the exchange not ready, with the reason; the write is re
   world.sinkFailure = { code: 'sink_no_space' };
   begin(world);
   world.pass(60_000);
-  assert.deepEqual(world.status().reasons, ["sink /vault/token: there is no space for the sink's file"]);
+  assert.deepEqual(world.status().reasons, ["sink /vault/token: there is no space left for the sink's file"]);
   assert.equal(world.calls.length, 1, 'a full disk causes no call to Vault');
   world.sinkFailure = undefined;
   world.pass(30_000);

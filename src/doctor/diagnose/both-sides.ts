@@ -1,4 +1,5 @@
-// What Vault refuses without saying what it compared: the JWT's side of it, and Vault's side where an operator's token read it.
+// Adds to a refusal the two values that Vault compared but doesn't report: the JWT's claim, and the bound value in Vault if an
+// operator's token could read it.
 
 import type { Failure } from '../../core/errors.ts';
 import { printable } from '../../core/secret.ts';
@@ -19,7 +20,7 @@ const SIDES: Readonly<Partial<Record<Failure['code'], Sides>>> = {
   issuer_mismatch: { claim: 'iss', kind: 'trust', member: 'bound_issuer' },
 };
 
-/** @returns words to go after the evidence; none where there is nothing to compare */
+/** @returns text to append to the evidence; empty if there is nothing to compare */
 export function bothSides({ code, facts }: Failure, evidence: Evidence): string {
   const words = facts?.kind === 'reply' ? facts.words : '';
   const { claims } = evidence;
@@ -33,7 +34,7 @@ export function bothSides({ code, facts }: Failure, evidence: Evidence): string 
   return `; the JWT's ${printable(claim)} is ${shown(claimAt(claims, claim))}${theirs}`;
 }
 
-/** The claim that Vault names, unless it is one that the role takes something from. */
+/** The bound claim that Vault names in its error message; undefined for user_claim, groups_claim and claim_mappings. */
 function boundClaim(code: Failure['code'], words: string): Sides | undefined {
   const [, claim] = /validating claims: claim "([^"]+)"/.exec(words) ?? [];
   return code === 'claims_mismatch' && claim !== undefined

@@ -1,10 +1,10 @@
-// The command that mends a finding: to be looked at, and pasted.
+// The shell command that fixes a finding, for an operator to review and paste.
 //
-// The rule: a command grants nothing that the config doesn't name. The JWT and what its issuer publishes are unverified
-// claims of somebody else, and even a JWT that Vault verified may be another workload's. So whom to trust, and whom a role
-// lets in, is taken from `expect` and `setup` alone; what was read in Vault is written back as it is; everything else is
-// a constant. The JWT only tells whether the command would help. One exception narrows: a role that lets in every subject
-// is bound to the subject that has just logged in. No command holds an unprintable character.
+// The rule: a command grants nothing that the config doesn't name. The JWT and the issuer's documents are unverified, and even
+// a JWT that Vault verified may belong to another workload. So issuers, audiences and subjects come from `expect` and `setup`
+// only; values read from Vault are written back unchanged; everything else is a constant. The JWT only decides whether the
+// command would help. One exception, which narrows access: a role that accepts every subject is bound to the subject that has
+// just logged in. No command contains an unprintable character.
 
 import { defined } from '../../core/defined.ts';
 import type { Facts } from '../../core/facts.ts';
@@ -25,7 +25,7 @@ import { trustsTooMuch } from '../../setup/trust.ts';
 import type { FindingCode } from './codes.ts';
 import { currentOf, type Evidence } from './evidence.ts';
 
-/** @returns undefined where no command helps, or none is safe */
+/** @returns undefined if no command helps, or none is safe */
 export const commandFor = (code: FindingCode, evidence: Evidence, facts?: Facts): string | undefined =>
   COMMANDS[code]?.(evidence, facts);
 
@@ -64,7 +64,7 @@ const COMMANDS: Readonly<Partial<Record<FindingCode, Build>>> = {
 const onPath = (command: string, path: string): string | undefined =>
   unprintableIn(path) === undefined ? `${command} ${quoted(path)}` : undefined;
 
-/** The steps of `setup` as the config has them, beside what a trust config has already. */
+/** The chosen steps of `setup`, with the other members of an existing trust config preserved. */
 function steps(evidence: Evidence, ...kinds: readonly SetupStep['kind'][]): string | undefined {
   const { settings, setup } = evidence;
   const { steps: all, problems } = planProvision([{ ...settings, setup }]);
@@ -81,7 +81,7 @@ const complete = (step: Pick<SetupStep, 'kind' | 'body'>, evidence: Evidence): S
 const commandOf = (step: Pick<SetupStep, 'kind' | 'path' | 'body' | 'namespace'>): string | undefined =>
   unprintableMembers(step).length === 0 ? asCommand(step) : undefined;
 
-/** The trust config as it is, but for the issuer that it binds; unless it was read, all of it as the config's setup has it. */
+/** Rewrites bound_issuer in the existing trust config. If that couldn't be read, writes the config's whole trust step. */
 function rebound(evidence: Evidence): string | undefined {
   const { setup, jwt } = evidence;
   const issuer = setup.trust.boundIssuer;
@@ -95,7 +95,7 @@ function rebound(evidence: Evidence): string | undefined {
   return onTrust(evidence, { ...Object.fromEntries(keys), bound_issuer: issuer });
 }
 
-/** A document that says another name, which the config binds and the JWT has. */
+/** Trusts the issuer that the discovery document names, if the config binds that issuer and the JWT has it. */
 function renamed(evidence: Evidence): string | undefined {
   const { issuer, jwt, setup } = evidence;
   if (issuer?.state !== 'renamed' || jwt?.seen?.issuer !== issuer.published) return undefined;
@@ -121,14 +121,14 @@ function bindSubject(evidence: Evidence): string | undefined {
   return helps ? onRole(evidence, { bound_subject: subject }) : undefined;
 }
 
-/** By the config, or else to the only subject that is known to log in: fewer than now, and nobody new. */
+/** Binds the config's subject, or else the subject that has just logged in: both only narrow the role. */
 function bindLooseRole(evidence: Evidence): string | undefined {
   const hasLoggedIn = evidence.login?.seen !== undefined;
   const subject = evidence.setup.role.boundSubject ?? (hasLoggedIn ? evidence.jwt?.seen?.subject : undefined);
   return subject === undefined || subject === '' ? undefined : onRole(evidence, { bound_subject: subject });
 }
 
-/** Vault names the claim that doesn't fit; the config may say what it should be. The others that are bound must stay so. */
+/** Binds the claim that Vault names to the config's value, and keeps the role's other bound claims. */
 function bindClaim(evidence: Evidence, facts: Facts | undefined): string | undefined {
   const words = facts?.kind === 'reply' ? facts.words : '';
   const { userClaim, boundClaims = {}, boundClaimsType } = evidence.setup.role;
@@ -154,8 +154,8 @@ function withDefaultPolicy(evidence: Evidence): string | undefined {
 }
 
 /**
- * The other members of a role stay as they are, but for two that fall back where a write doesn't name them: its type, and how
- * its claims are compared, which is the config's where the role wasn't read.
+ * Writes members of the role and keeps the others. A write without role_type or bound_claims_type resets them, so the command
+ * sets role_type to jwt, and bound_claims_type as in the role, or as in the config if the role could not be read.
  */
 function onRole(evidence: Evidence, members: Readonly<Record<string, StepValue>>): string | undefined {
   const { settings, setup } = evidence;

@@ -1,4 +1,4 @@
-// From evidence to findings, the cause first: a finding whose cause was found too is folded under it.
+// Turns evidence into findings. Findings are folded under their causes.
 
 import { explain, type Failure } from '../../core/errors.ts';
 import { printable, withoutControls } from '../../core/secret.ts';
@@ -11,7 +11,7 @@ import { baseFinding, type Finding, fold, toFinding, type UnfoldedFinding } from
 import { jwtFindings } from './jwt-findings.ts';
 import { ago, lifeOf } from './life.ts';
 
-/** Errors first, in the order in which a login goes; empty when all is well. */
+/** Returns the findings in the order of a login's steps, errors before warnings. */
 export function diagnose(evidence: Evidence): readonly Finding[] {
   return fold([
     ...jwtFindings(evidence),
@@ -29,8 +29,8 @@ export function diagnose(evidence: Evidence): readonly Finding[] {
 
 const wordsOf = (failure: Failure): string => explain(failure).evidence ?? '';
 
-/** Vault itself explained the refusal: a 400 without words comes from something before it. */
-const isInWords = (failure: Failure | undefined): boolean =>
+/** Reports whether the refusal is Vault's own: a 400 without an error message comes from a proxy in front of Vault. */
+const isVaultMessage = (failure: Failure | undefined): boolean =>
   failure?.facts?.kind === 'reply' && failure.facts.status === 400 && failure.facts.words !== '';
 
 const isUnknownToken = ({ facts }: Failure): boolean =>
@@ -39,7 +39,7 @@ const isUnknownToken = ({ facts }: Failure): boolean =>
 const unfinishedFindings = ({ unfinished = [] }: Pick<Evidence, 'unfinished'>): UnfoldedFinding[] =>
   unfinished.length === 0 ? [] : [baseFinding({ code: 'check_unfinished', evidence: unfinished })];
 
-/** For a check of doctor's own that threw. */
+/** Returns the finding for a doctor check that threw. */
 export const brokenFinding = (words: string): UnfoldedFinding => baseFinding({ code: 'internal', evidence: words });
 
 export function diagnoseListeners(
@@ -52,25 +52,28 @@ export function diagnoseListeners(
     ...listeners.flatMap(({ key, address, state, failure }) => {
       const refusal = failure === undefined ? [] : [baseFinding(failure)];
       if (state === 'free' || state === 'ours') return refusal;
-      const why = state === 'taken' ? 'another process has it' : "this machine doesn't have it, or it isn't allowed";
+      const why =
+        state === 'taken'
+          ? 'another process listens on it'
+          : "the address isn't on this machine, or the port isn't allowed";
       return [baseFinding({ code: 'listen_failed', evidence: `${key} ${address}: ${why}` }), ...refusal];
     }),
   ]);
 }
 
-/** Config problems, one finding each. */
+/** Returns one finding per config problem. */
 export const diagnoseConfig = (problems: readonly string[]): readonly Finding[] =>
   problems.map((evidence) => ({ ...baseFinding({ code: 'config_invalid', evidence }), consequences: [] }));
 
 function vaultFindings(evidence: Evidence): UnfoldedFinding[] {
   const { health, login, certificate } = evidence;
   const findings: UnfoldedFinding[] = [];
-  const ofLogin = login?.failure?.code.startsWith('vault_') && !isOfMount(evidence) ? login.failure : undefined;
+  const ofLogin = login?.failure?.code.startsWith('vault_') && !isMountProblem(evidence) ? login.failure : undefined;
   // If logins work, ignore a failing sys/health.
-  const isVault = login?.seen !== undefined || isInWords(login?.failure);
+  const isVault = login?.seen !== undefined || isVaultMessage(login?.failure);
   const failure = health?.failure?.code === 'bad_response' && isVault ? ofLogin : (health?.failure ?? ofLogin);
   if (failure !== undefined) {
-    const names = certificate === undefined ? '' : `; it is made out to ${certificate.names}, by ${certificate.issuer}`;
+    const names = certificate === undefined ? '' : `; it is for ${certificate.names}, issued by ${certificate.issuer}`;
     const more = failure.code === 'vault_tls' ? names : '';
     findings.push(toFinding({ ...failure, evidence: `${wordsOf(failure)}${more}` }, evidence));
   }
@@ -79,13 +82,16 @@ function vaultFindings(evidence: Evidence): UnfoldedFinding[] {
     const by = `${ago(Math.abs(skewMs))} ${skewMs > 0 ? 'ahead of' : 'behind'} Vault's`;
     const harmful = login?.failure?.code === 'jwt_expired' || login?.failure?.code === 'jwt_not_yet_valid';
     findings.push(
-      toFinding({ code: 'clock_wrong', evidence: `ours is ${by}`, severity: harmful ? 'error' : 'warning' }, evidence),
+      toFinding(
+        { code: 'clock_wrong', evidence: `this machine's clock is ${by}`, severity: harmful ? 'error' : 'warning' },
+        evidence,
+      ),
     );
   }
   return findings;
 }
 
-const BY_ISSUER: ReadonlySet<FindingCode> = new Set([
+const ISSUER_RELATED: ReadonlySet<FindingCode> = new Set([
   'signature_invalid',
   'issuer_unreachable',
   'mount_misconfigured',
@@ -95,14 +101,14 @@ const BY_ISSUER: ReadonlySet<FindingCode> = new Set([
 
 const inQuotes = (text: string): string => JSON.stringify(printable(text));
 
-/** What is wrong with the issuer as seen from here matters as far as Vault sees it too. */
+/** Issuer problems seen from this machine. They are errors only if the login fails in a way that they explain. */
 function issuerFindings(evidence: Evidence): UnfoldedFinding[] {
   const { issuer, login } = evidence;
   if (issuer === undefined || issuer.state === 'verified' || issuer.state === 'unfetched') return [];
   const trust = currentOf(evidence, 'trust');
-  // by its keys alone Vault has no use for what the issuer publishes
+  // A mount with pinned keys doesn't fetch the issuer's documents.
   if (trust !== undefined && !trust['oidc_discovery_url'] && login?.seen !== undefined) return [];
-  const severity = login === undefined || BY_ISSUER.has(login.failure?.code ?? 'internal') ? 'error' : 'warning';
+  const severity = login === undefined || ISSUER_RELATED.has(login.failure?.code ?? 'internal') ? 'error' : 'warning';
   const see = (code: FindingCode, words: string) => [toFinding({ code, evidence: words, severity }, evidence)];
   switch (issuer.state) {
     case 'unreachable':
@@ -110,49 +116,49 @@ function issuerFindings(evidence: Evidence): UnfoldedFinding[] {
     case 'unpublished':
       return see('issuer_unpublished', `${issuer.url}: ${issuer.words}`);
     case 'renamed':
-      return see('issuer_renamed', `${issuer.url} says that it is ${inQuotes(issuer.published)}`);
+      return see('issuer_renamed', `${issuer.url} names the issuer ${inQuotes(issuer.published)}`);
     case 'key-missing':
-      return see('issuer_key_missing', `key ${inQuotes(issuer.keyId)} isn't at ${issuer.url}`);
+      return see('issuer_key_missing', `${issuer.url} has no key ${inQuotes(issuer.keyId)}`);
     case 'forged':
-      return see('issuer_signature', `key ${inQuotes(issuer.keyId)} of ${issuer.url} doesn't fit`);
+      return see('issuer_signature', `key ${inQuotes(issuer.keyId)} of ${issuer.url} doesn't verify the signature`);
   }
 }
 
 function loginFindings(evidence: Evidence): UnfoldedFinding[] {
   const { login, mount, issuer } = evidence;
   const failure = login?.failure;
-  const isOfAll = failure?.code.startsWith('vault_') && !isOfMount(evidence);
-  if (failure === undefined || isOfAll) return [];
-  if (BY_MOUNT.has(failure.code) && mount?.answers === false) return [missingMount(failure, evidence)];
-  const isFineHere = issuer?.state === 'verified' && BY_ISSUER.has(failure.code);
+  const isVaultProblem = failure?.code.startsWith('vault_') && !isMountProblem(evidence);
+  if (failure === undefined || isVaultProblem) return [];
+  if (MOUNT_RELATED.has(failure.code) && mount?.answers === false) return [missingMount(failure, evidence)];
+  const isVerifiedHere = issuer?.state === 'verified' && ISSUER_RELATED.has(failure.code);
   const words = `${wordsOf(failure)}${bothSides(failure, evidence)}`;
   const finding = toFinding(
-    { ...failure, evidence: isFineHere ? `${words}; from here all is well with it` : words },
+    { ...failure, evidence: isVerifiedHere ? `${words}; from this machine, the issuer's keys verify the JWT` : words },
     evidence,
   );
-  return [isFineHere && failure.code === 'signature_invalid' ? { ...finding, remedy: OTHER_KEYS } : finding];
+  return [isVerifiedHere && failure.code === 'signature_invalid' ? { ...finding, remedy: OTHER_KEYS } : finding];
 }
 
-/** Auth methods of other types refuse a JWT's login in ways of their own. */
-const BY_MOUNT: ReadonlySet<FindingCode> = new Set([
+/** The codes that an auth method of another type may produce for a JWT login. */
+const MOUNT_RELATED: ReadonlySet<FindingCode> = new Set([
   'login_forbidden',
   'mount_missing',
   'login_refused',
   'vault_unavailable',
 ]);
 
-/** Whether the login fails because what is at the mount is no JWT auth method, while Vault itself is well. */
-const isOfMount = ({ login, health, mount }: Evidence): boolean =>
-  BY_MOUNT.has(login?.failure?.code ?? 'internal') && health?.seen !== undefined && mount?.answers === false;
+/** Reports whether the login fails because no JWT auth method is at the mount, while Vault itself is healthy. */
+const isMountProblem = ({ login, health, mount }: Evidence): boolean =>
+  MOUNT_RELATED.has(login?.failure?.code ?? 'internal') && health?.seen !== undefined && mount?.answers === false;
 
 const OTHER_KEYS =
-  "The mount trusts other keys than the issuer's: give the exchange a mount of its own, or turn this one to its issuer if nobody else logs in by it.";
+  "Point the mount at this issuer, or give the exchange a mount of its own if other workloads use this one: the mount trusts another issuer's keys.";
 
 function missingMount(failure: Failure, evidence: Evidence): UnfoldedFinding {
   const { settings, mount } = evidence;
   const { elsewhere } = mount ?? {};
   const type = currentOf(evidence, 'mount')?.['type'];
-  const place = `auth/${settings.login.mount}${inWords(settings.login.namespace)}`;
+  const place = `auth/${settings.login.mount}${namespaceSuffix(settings.login.namespace)}`;
   const looked = type === undefined ? `no JWT auth method answers at ${place}` : `${place} is of type ${type}`;
   const finding = toFinding({ code: 'mount_missing', evidence: `${wordsOf(failure)}; ${looked}` }, evidence);
   const { command: _, ...rest } = finding;
@@ -161,14 +167,14 @@ function missingMount(failure: Failure, evidence: Evidence): UnfoldedFinding {
   return {
     ...rest,
     remedy: withoutControls(
-      `It answers at mount ${elsewhere.mount} with ${namespace}: correct login.mount and login.namespace.`,
+      `Correct login.mount and login.namespace: a JWT auth method answers at mount ${elsewhere.mount} with ${namespace}.`,
     ),
   };
 }
 
 const OTHER_MOUNT = 'Correct login.mount, or enable a JWT auth method at another path.';
 
-const inWords = (namespace: string | undefined): string =>
+const namespaceSuffix = (namespace: string | undefined): string =>
   namespace === undefined ? '' : ` in namespace ${namespace}`;
 
 function tokenFindings(evidence: Evidence): UnfoldedFinding[] {
@@ -193,7 +199,7 @@ function tokenFindings(evidence: Evidence): UnfoldedFinding[] {
   return findings;
 }
 
-/** With a token of a role whose own tokens may not look themselves up, a refusal tells nothing. */
+/** A denied lookup proves a dead token only if Vault calls it unknown, or if the role's tokens may look themselves up. */
 function heldTokenFindings({ held, lookup, login }: Evidence): UnfoldedFinding[] {
   const failure = held?.lookup.failure;
   if (held === undefined || failure?.code !== 'renewal_denied') return [];
@@ -211,7 +217,7 @@ function setupFindings(evidence: Evidence): UnfoldedFinding[] {
       toFinding(
         {
           code: 'role_trusts_all',
-          evidence: role === undefined ? `by the config's setup.role: ${loose}` : loose,
+          evidence: role === undefined ? `setup.role in the config: ${loose}` : loose,
           severity: 'warning',
         },
         evidence,
@@ -219,7 +225,7 @@ function setupFindings(evidence: Evidence): UnfoldedFinding[] {
     );
   const words = differences.flatMap(({ step, current, changes }) =>
     current === undefined && changes.length > 0
-      ? [`${step.path} isn't there`]
+      ? [`${step.path} doesn't exist`]
       : changes.map(
           ({ member, from, to }) => `${step.path} ${member} ${from ?? 'unset'} -> ${to.split('\n')[0] || 'unset'}`,
         ),
@@ -231,7 +237,7 @@ function setupFindings(evidence: Evidence): UnfoldedFinding[] {
   return findings;
 }
 
-/** The bounds of a role as Vault answers them. */
+/** The bounds of a role in a reply from Vault. */
 const boundsOf = (role: Readonly<Record<string, unknown>>): Parameters<typeof trustsTooMuch>[0] => ({
   boundSubject: String(role['bound_subject'] ?? ''),
   boundClaims: (role['bound_claims'] ?? {}) as BoundClaims,
@@ -242,13 +248,16 @@ function sinkFindings(evidence: Evidence): UnfoldedFinding[] {
   return evidence.sinks.flatMap(({ failure }) => {
     if (failure === undefined) return [];
     if (failure.facts?.kind !== 'ownership' || failure.facts.problem !== 'owner') return [toFinding(failure, evidence)];
-    const finding = toFinding({ ...failure, evidence: `${wordsOf(failure)}, we are ${evidence.self}` }, evidence);
+    const finding = toFinding(
+      { ...failure, evidence: `${wordsOf(failure)}; doctor runs as ${evidence.self}` },
+      evidence,
+    );
     return [evidence.self.startsWith('0:') ? { ...finding, remedy: AS_ROOT } : finding];
   });
 }
 
 const AS_ROOT =
-  "If the sidecar runs as that user, let doctor run as that user too; if it runs as root, the directory must be root's.";
+  "If the sidecar runs as that user, run doctor as that user too; if it runs as root, make root the directory's owner.";
 
-/** the leeway of Vault's own check (clock_skew_leeway of a role) */
+/** Vault's own leeway, clock_skew_leeway of a role. */
 const TOLERATED_SKEW_MS = 60_000;

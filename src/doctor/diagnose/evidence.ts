@@ -1,4 +1,4 @@
-// What doctor found out about one exchange. Whoever gathers it stops at no failure and judges nothing; diagnosis.ts does.
+// The evidence on one exchange. gather.ts collects it without judging it; diagnose.ts judges it.
 
 import type { Failure } from '../../core/errors.ts';
 import type { ExchangeSettings, SetupSettings } from '../../core/settings.ts';
@@ -7,7 +7,7 @@ import type { WorkloadJwt } from '../../core/workload-jwt.ts';
 import type { Current, Difference } from '../../setup/diff.ts';
 import type { SetupStep } from '../../setup/plan.ts';
 
-/** What was looked at and came out well or badly; undefined members of Evidence weren't looked at, or not in time. */
+/** The result of a check or its failure. An undefined member of Evidence means that its check didn't run or didn't finish. */
 export type Seen<T> =
   | { readonly seen: T; readonly failure?: undefined }
   | { readonly failure: Failure; readonly seen?: undefined };
@@ -17,30 +17,30 @@ export interface Evidence {
   readonly setup: SetupSettings;
   /** epoch milliseconds of this machine's wall clock */
   readonly wall: number;
-  /** who we are, as uid:gid */
+  /** the uid:gid that doctor runs as */
   readonly self: string;
   readonly file?: FileFacts | undefined;
   readonly jwt?: Seen<WorkloadJwt> | undefined;
-  /** of the JWT, unverified: only for comparing and showing */
+  /** the JWT's claims, unverified: only for comparison and display */
   readonly claims?: Readonly<Record<string, unknown>> | undefined;
   readonly issuer?: IssuerFacts | undefined;
   readonly certificate?: CertificateFacts | undefined;
   readonly health?: Seen<HealthFacts> | undefined;
   readonly mount?: MountFacts | undefined;
   readonly login?: Seen<Grant> | undefined;
-  /** whether Vault still knows the token that a sink holds; undefined where none does, or it isn't asked */
+  /** whether Vault still knows the token in a sink; undefined if no sink holds one, or the check was skipped */
   readonly held?: HeldTokenFacts | undefined;
-  /** what the token may not do for itself */
+  /** whether the new token may look itself up, and renew itself */
   readonly lookup?: Seen<true> | undefined;
   readonly renewal?: Seen<true> | undefined;
-  /** by an operator's token, where one is at hand */
+  /** between the setup and Vault; undefined without an operator's token */
   readonly differences?: readonly Difference[] | undefined;
-  /** what that token couldn't read, and what Vault said to it */
+  /** the paths that the operator's token couldn't read, with Vault's error messages */
   readonly unread?: readonly string[] | undefined;
   readonly sinks: readonly SinkFacts[];
-  /** the checks that threw, each in words */
+  /** one message per check that threw */
   readonly broken?: readonly string[] | undefined;
-  /** the checks that still go on */
+  /** the names of the checks that are still running */
   readonly unfinished?: readonly string[] | undefined;
 }
 
@@ -55,19 +55,19 @@ export interface FileFacts {
   readonly modifiedAt: number;
   /** such as "0:0, mode 600" */
   readonly owner: string;
-  /** the file itself is a mount, as subPath makes it: it never changes */
+  /** the file is itself a mount, as with subPath, so it never changes */
   readonly isMount: boolean;
 }
 
 export type IssuerFacts =
-  /** its documents are elsewhere, or nowhere that the config names; nothing is fetched from there */
+  /** the documents weren't fetched, as the config doesn't name their host */
   | { readonly state: 'unfetched'; readonly words: string }
   | { readonly state: 'unreachable' | 'unpublished'; readonly url: string; readonly words: string }
   | { readonly state: 'renamed'; readonly url: string; readonly published: string }
   | { readonly state: 'key-missing' | 'forged' | 'verified'; readonly url: string; readonly keyId: string };
 
 export interface CertificateFacts {
-  /** what it is made out to, such as "DNS:vault.example.com" */
+  /** the subject alternative names, such as "DNS:vault.example.com" */
   readonly names: string;
   readonly issuer: string;
 }
@@ -81,11 +81,11 @@ export interface HealthFacts {
 
 export interface MountFacts {
   readonly answers: boolean;
-  /** where a mount of that name answers instead */
+  /** another place where a JWT auth method answers */
   readonly elsewhere?: { readonly mount: string; readonly namespace: string };
 }
 
-/** What an operator's token read at the place of a step; undefined where there is nothing, or it wasn't read. */
+/** The current content of a step's path in Vault; undefined if the path is empty or couldn't be read. */
 export const currentOf = ({ differences = [] }: Evidence, kind: SetupStep['kind']): Current =>
   differences.find(({ step }) => step.kind === kind)?.current;
 
@@ -97,8 +97,8 @@ export interface SinkFacts {
 export interface ListenerFacts {
   readonly key: 'api.listen' | 'ops.listen';
   readonly address: string;
-  /** ours: a running sidecar answers there */
+  /** ours: a running sidecar listens there */
   readonly state: 'free' | 'ours' | 'taken' | 'unusable';
-  /** why the listener would refuse every client */
+  /** why the listener refuses every client */
   readonly failure?: Failure;
 }

@@ -1,4 +1,4 @@
-// A finding of doctor's: what is wrong, why one thinks so, what to do; and how findings are folded under their causes.
+// A finding of doctor: title, evidence and remedy. Findings are folded under their causes.
 
 import { defined } from '../../core/defined.ts';
 import { EXIT_CODES, hintFor } from '../../core/errors.ts';
@@ -11,34 +11,34 @@ import type { Evidence } from './evidence.ts';
 export interface Finding {
   readonly code: FindingCode;
   readonly title: string;
-  /** the exit code of doctor if this is its first error; 0 where it is only advice */
+  /** the exit code of doctor if this is its first error; 0 for advice */
   readonly exit: number;
   readonly severity: 'error' | 'warning';
   readonly evidence?: string;
   readonly remedy: string;
-  /** to paste into a shell; undefined where the remedy is no command */
+  /** a command to paste into a shell; undefined if no command fixes it */
   readonly command?: string;
-  /** the codes that explain this one, where they were found too */
+  /** the codes of possible causes */
   readonly depends_on: readonly FindingCode[];
-  /** what this one explains */
+  /** the findings that this one causes */
   readonly consequences: readonly Finding[];
 }
 
-/** not folded yet */
+/** A finding before folding. */
 export type UnfoldedFinding = Omit<Finding, 'consequences'>;
 
-/** A failure, or what only doctor knows. */
+/** A failure, or an observation that only doctor makes. */
 export interface Observation {
   readonly code: FindingCode;
   readonly facts?: Facts;
-  /** of one line, or several; the line that the facts make if left out */
+  /** one line or several; by default, the line that facts.ts renders */
   readonly evidence?: string | readonly string[];
   readonly severity?: 'error' | 'warning';
 }
 
 const MOST_CHARACTERS = 800;
 
-/** Makes a finding without a command. Each line of evidence is short and safe to show. */
+/** Makes a finding without a command. Each line of evidence is short and printable. */
 export function baseFinding({ code, facts, evidence, severity = 'error' }: Observation): UnfoldedFinding {
   const { title, hint, area } = diagnosisOf(code);
   const lines = [evidence ?? (facts && evidenceText(facts)) ?? []]
@@ -49,7 +49,7 @@ export function baseFinding({ code, facts, evidence, severity = 'error' }: Obser
   return { code, severity, title, ...shown, remedy: hint, exit, depends_on: CAUSES[code] ?? [] };
 }
 
-/** The same with the hint's placeholders filled in, and with the command that mends it where there is one. */
+/** Makes a finding with the placeholders of its hint filled in, and with the command that fixes it, if any. */
 export function toFinding(observation: Observation, evidence: Evidence): UnfoldedFinding {
   const finding = baseFinding(observation);
   const remedy = hintFor(finding.remedy, evidence.settings);
@@ -57,7 +57,7 @@ export function toFinding(observation: Observation, evidence: Evidence): Unfolde
   return { ...finding, remedy, ...defined({ command }) };
 }
 
-/** Errors first; what another finding explains goes below it, and the same thing is told once. */
+/** Removes duplicates, moves each finding below its cause, and sorts errors before warnings. */
 export function fold(raw: readonly UnfoldedFinding[]): readonly Finding[] {
   const findings = raw.filter((one, index) => raw.findIndex((other) => isSame(one, other)) === index);
   const causeOf = (finding: UnfoldedFinding) =>
@@ -71,7 +71,7 @@ export function fold(raw: readonly UnfoldedFinding[]): readonly Finding[] {
   return roots.sort((a, b) => rank(a) - rank(b));
 }
 
-/** The same code twice is one finding, unless it can concern several places. */
+/** Findings with one code are duplicates, unless the code can concern several places. */
 const isSame = (one: UnfoldedFinding, other: UnfoldedFinding): boolean =>
   one.code === other.code && (one.evidence === other.evidence || !hasSeveralPlaces(one.code));
 

@@ -13,7 +13,9 @@ export function jwtFindings(evidence: Evidence): UnfoldedFinding[] {
   const findings: UnfoldedFinding[] = [];
   if (jwt?.failure !== undefined) findings.push(toFinding(withOwner(jwt.failure, evidence), evidence));
   if (file?.isMount)
-    findings.push(toFinding({ code: 'jwt_never_changes', evidence: file.path, severity: rotting(evidence) }, evidence));
+    findings.push(
+      toFinding({ code: 'jwt_never_changes', evidence: file.path, severity: frozenFileSeverity(evidence) }, evidence),
+    );
   if (jwt?.seen === undefined) return findings;
   if (isStale(jwt.seen, wall)) {
     const changed = file === undefined ? '' : `; the file last changed ${ago(wall - file.modifiedAt)} ago`;
@@ -27,17 +29,17 @@ export function jwtFindings(evidence: Evidence): UnfoldedFinding[] {
   const life = lifeOf(evidence);
   if (life !== undefined && life > DAY_MS)
     findings.push(
-      toFinding({ code: 'jwt_long_lived', evidence: `it lives ${ago(life)}`, severity: 'warning' }, evidence),
+      toFinding({ code: 'jwt_long_lived', evidence: `it is valid for ${ago(life)}`, severity: 'warning' }, evidence),
     );
   return findings;
 }
 
-/** A file that can't change is an error as soon as its JWT has ended. */
-function rotting({ jwt, wall }: Evidence): 'error' | 'warning' {
+/** A file that never changes is an error once its JWT has expired. */
+function frozenFileSeverity({ jwt, wall }: Evidence): 'error' | 'warning' {
   return jwt?.seen !== undefined && isExpired(jwt.seen, wall) ? 'error' : 'warning';
 }
 
 function withOwner(failure: Failure, { file, self }: Evidence): Observation {
   if (failure.code !== 'jwt_unreadable' || file === undefined) return failure;
-  return { ...failure, evidence: `${explain(failure).evidence}; it belongs to ${file.owner}, the sidecar is ${self}` };
+  return { ...failure, evidence: `${explain(failure).evidence}; its owner is ${file.owner}; doctor runs as ${self}` };
 }

@@ -1,19 +1,19 @@
-// How long JWTs and leases live, in words.
+// The lifetimes of JWTs and leases, as text.
 
 import type { Evidence } from './evidence.ts';
 
-/** The life of the JWT in milliseconds, from its issuance to its expiry. */
+/** The lifetime of the JWT in milliseconds, from its issuance to its expiry. */
 export function lifeOf({ jwt }: Evidence): number | undefined {
   const { issuedAt, expiresAt } = jwt?.seen ?? {};
   return issuedAt === undefined || expiresAt === undefined ? undefined : expiresAt - issuedAt;
 }
 
 export function lifeLeft(expiresAt: number | undefined, wall: number): string {
-  if (expiresAt === undefined) return 'it never ends';
-  return expiresAt <= wall ? `it ended ${ago(wall - expiresAt)} ago` : `it ends in ${ago(expiresAt - wall)}`;
+  if (expiresAt === undefined) return 'it never expires';
+  return expiresAt <= wall ? `it expired ${ago(wall - expiresAt)} ago` : `it expires in ${ago(expiresAt - wall)}`;
 }
 
-/** The largest unit, rounded: 45 s, 12 min, 3 h, 2 d. */
+/** Formats a duration in its largest unit, rounded: 45 s, 12 min, 3 h, 2 d. */
 export function ago(ms: number): string {
   const seconds = Math.round(ms / 1000);
   if (seconds < 120) return `${seconds} s`;

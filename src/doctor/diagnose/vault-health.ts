@@ -1,4 +1,4 @@
-// sys/health, for people: whether Vault serves, and what its clock says. Nothing is decided by it: a login tells more.
+// Reads sys/health, for Vault's state and its clock. Doctor trusts the result of a login more than sys/health.
 // https://developer.hashicorp.com/vault/api-docs/system/health
 
 import { judgeRefusal, parseObject, type VaultReply, type VaultRequest } from '../../core/vault-protocol.ts';
@@ -18,7 +18,7 @@ export function judgeHealth(reply: VaultReply, wall: number): Seen<HealthFacts> 
   if (!body['initialized']) return { failure: { code: 'vault_uninitialized', facts } };
   if (body['sealed'] === true) return { failure: { code: 'vault_sealed', facts } };
   const serverSeconds = body['server_time_utc'];
-  // a second at most is lost by Vault's rounding, and half of the way
+  // Vault rounds down to whole seconds, so add half a second; half of the round trip approximates when Vault read its clock.
   const skewMs = typeof serverSeconds === 'number' ? wall - reply.durationMs / 2 - (serverSeconds + 0.5) * 1000 : 0;
   return { seen: { version: String(body['version'] ?? ''), standby: body['standby'] === true, skewMs } };
 }

@@ -1,4 +1,4 @@
-// What doctor found to be well, in lines for people.
+// The checks that passed, one line each.
 
 import { shortened } from '../../core/secret.ts';
 import { shownClaims } from '../../core/workload-jwt.ts';
@@ -13,29 +13,29 @@ export function wellFacts(evidence: Evidence): readonly string[] {
 
 const MOST_CHARACTERS = 800;
 
-/** What wasn't looked at, and how to have it looked at. */
+/** The checks that were skipped, with how to enable them. */
 export const openNotes = ({ issuer }: Evidence): readonly string[] =>
   issuer?.state === 'unfetched' ? [shortened(issuer.words, MOST_CHARACTERS)] : [];
 
 function jwtFact({ jwt, wall }: Evidence): string[] {
   if (jwt?.seen === undefined) return [];
   const { expiresAt } = jwt.seen;
-  const { issuer = 'nobody', subject = 'nobody', audience } = shownClaims(jwt.seen);
-  const end = expiresAt === undefined ? 'without an end' : `ends in ${ago(Math.max(0, expiresAt - wall))}`;
-  const to = audience.join(' ') || 'no audience';
-  return [`a JWT of ${issuer} for ${to}, subject ${subject}, ${end}`];
+  const { issuer = 'none', subject = 'none', audience } = shownClaims(jwt.seen);
+  const end = expiresAt === undefined ? 'never expires' : `expires in ${ago(Math.max(0, expiresAt - wall))}`;
+  const to = audience.join(' ') || 'none';
+  return [`the JWT has issuer ${issuer}, audience ${to}, subject ${subject}; it ${end}`];
 }
 
 const issuerFact = ({ issuer }: Evidence): string[] =>
-  issuer?.state === 'verified' ? [`its signature fits the keys at ${issuer.url}`] : [];
+  issuer?.state === 'verified' ? [`the keys at ${issuer.url} verify its signature`] : [];
 
 function vaultFact({ settings, health }: Evidence): string[] {
   if (health?.seen === undefined) return [];
   const { version, standby, skewMs } = health.seen;
   const role = standby ? ', a standby' : '';
-  // Vault tells whole seconds: less than one can't be told from none
+  // Vault reports whole seconds, so a smaller difference is below the resolution.
   const clocks = Math.abs(skewMs) < 1000 ? 'agree' : `are ${ago(Math.abs(skewMs))} apart`;
-  return [`Vault ${version} at ${settings.vault.address}${role}, clocks ${clocks}`];
+  return [`Vault ${version} at ${settings.vault.address}${role}; the clocks ${clocks}`];
 }
 
 function loginFact({ settings, login, renewal }: Evidence): string[] {
@@ -44,7 +44,7 @@ function loginFact({ settings, login, renewal }: Evidence): string[] {
   const renewed = renewal?.seen === true ? ', renewable' : '';
   const { mount, role } = settings.login;
   return [
-    `auth/${mount} lets it in as ${role}: a ${type} token for ${ago(leaseMs)}${renewed}, policies ${policies.join(' ')}`,
+    `login at auth/${mount} as ${role}: a ${type} token for ${ago(leaseMs)}${renewed}, policies ${policies.join(' ')}`,
   ];
 }
 
@@ -52,4 +52,4 @@ const heldFact = ({ held }: Evidence): string[] =>
   held?.lookup.seen === true ? [`Vault knows the token in ${held.sink}`] : [];
 
 const sinkFact = ({ sinks }: Evidence): string[] =>
-  sinks.flatMap(({ id, failure }) => (failure === undefined ? [`${id} can be written`] : []));
+  sinks.flatMap(({ id, failure }) => (failure === undefined ? [`${id} is writable`] : []));

@@ -1,4 +1,4 @@
-// The certificate that Vault shows, whoever signed it: read to be named, trusted for nothing, and nothing is sent.
+// Reads Vault's certificate without verifying it, only to show its names and issuer. No request is sent over this connection.
 
 import { connect } from 'node:tls';
 import type { VaultSettings } from '../../core/settings.ts';
@@ -16,7 +16,7 @@ export function readCertificate(
     const socket = connect(options, () => {
       const { subjectaltname = '', issuer } = socket.getPeerCertificate();
       socket.destroy();
-      resolve({ names: subjectaltname || 'no name', issuer: String(issuer?.CN ?? 'an unnamed CA') });
+      resolve({ names: subjectaltname || 'no host name', issuer: String(issuer?.CN ?? 'an unnamed CA') });
     });
     const giveUp = () => {
       socket.destroy();

@@ -1,7 +1,7 @@
-// Whether Vault still knows the token that the exchange's sink holds. It was revoked, or Vault came back with an empty
-// storage: the daemon learns that at the next renewal, an operator wants to know now.
-// The token goes to the exchange's own Vault alone. A look-up spends a use of a token with few uses; what a sink holds doesn't
-// say, so the caller leaves it out where the role gives such tokens.
+// Checks whether Vault still knows the token in the exchange's sink. After a revocation, or if Vault lost its storage,
+// the daemon notices it only at the next renewal.
+// The token is sent only to the exchange's own Vault. A lookup spends a use of a token with limited uses, and the sink's content
+// doesn't show that limit, so the caller skips this check if the role issues such tokens.
 
 import { ExchangeError } from '../../core/errors.ts';
 import { isTokenText, Secret } from '../../core/secret.ts';
@@ -11,7 +11,7 @@ import { isFileProblem, readSmallFile } from '../../files/small-file.ts';
 import type { VaultClient } from '../../vault/client.ts';
 import type { HeldTokenFacts } from '../diagnose/evidence.ts';
 
-/** @returns undefined where no sink holds a token */
+/** @returns undefined if no sink holds a token */
 export async function inspectHeldToken(
   { login, sinks }: Pick<ExchangeSettings, 'login' | 'sinks'>,
   client: VaultClient,

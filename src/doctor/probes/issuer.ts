@@ -1,5 +1,5 @@
-// The issuer as anybody can see it: its discovery document, its keys, and whether they verify the JWT. Vault does the same;
-// here it is done to explain. https://openid.net/specs/openid-connect-discovery-1_0.html
+// Checks the issuer's public documents: the discovery document, the keys, and whether they verify the JWT. Vault does the same at
+// a login; doctor repeats it to explain failures. https://openid.net/specs/openid-connect-discovery-1_0.html
 
 import { compactVerify, createLocalJWKSet, errors, type JSONWebKeySet, type JWK } from 'jose';
 import { defined } from '../../core/defined.ts';
@@ -13,14 +13,14 @@ import type { IssuerFacts } from '../diagnose/evidence.ts';
 
 interface Looking {
   readonly timeoutMs: number;
-  /** hosts that the config doesn't name may be asked: the JWT's own issuer, and wherever its document points to */
+  /** allows requests to hosts that the config doesn't name: the JWT's issuer, and the jwks_uri of its document */
   readonly fetchIssuer: boolean;
 }
 
 /**
- * Asks only hosts that the config names, unless `fetchIssuer`: a JWT is unverified here, and whoever wrote it must not choose
- * where this machine sends requests. Redirects aren't followed to another host.
- * @returns undefined where the JWT's algorithm has no public key
+ * Fetches and checks the issuer's documents. Without `fetchIssuer`, requests go only to hosts that the config names: the JWT is
+ * unverified, and its author must not choose where this machine sends requests. Redirects to other hosts aren't followed.
+ * @returns undefined if the JWT's algorithm has no public key
  */
 export async function inspectIssuer(
   jwt: Secret,
@@ -40,7 +40,7 @@ export async function inspectIssuer(
   }
 }
 
-/** @returns where the keys are. @throws IssuerTrouble */
+/** @returns the URL of the keys. @throws IssuerTrouble */
 async function findKeys(issuer: unknown, trust: TrustSettings, { timeoutMs, fetchIssuer }: Looking): Promise<string> {
   if (typeof issuer !== 'string' || !/^https?:\/\//.test(issuer) || !URL.canParse(issuer))
     throw new IssuerTrouble({ state: 'unfetched', words: fetchIssuer ? NO_URL : NOT_NAMED });
@@ -49,18 +49,18 @@ async function findKeys(issuer: unknown, trust: TrustSettings, { timeoutMs, fetc
   if (published !== issuer)
     throw new IssuerTrouble({ state: 'renamed', url, published: String(published).slice(0, 200) });
   if (typeof keysUrl !== 'string' || !/^https?:\/\//.test(keysUrl) || !URL.canParse(keysUrl))
-    throw new IssuerTrouble({ state: 'unpublished', url, words: 'it names no jwks_uri' });
+    throw new IssuerTrouble({ state: 'unpublished', url, words: 'it has no valid jwks_uri' });
   if (!fetchIssuer && !originsOf(url, trust).includes(new URL(keysUrl).origin))
-    throw new IssuerTrouble({ state: 'unfetched', words: `${url} says that its keys are at ${keysUrl}${ELSEWHERE}` });
+    throw new IssuerTrouble({ state: 'unfetched', words: `the jwks_uri of ${url} is ${keysUrl}${ELSEWHERE}` });
   return keysUrl;
 }
 
 const NOT_NAMED =
-  "the issuer's documents weren't looked at: set expect.issuer or setup.trust, or allow the JWT's own issuer with --fetch-issuer";
-const NO_URL = "the issuer's documents weren't looked at: the JWT's issuer is no URL";
-const ELSEWHERE = ", a host that the config doesn't name: not looked at; --fetch-issuer allows it";
+  "doctor didn't fetch the issuer's documents: set expect.issuer or setup.trust, or allow the JWT's own issuer with --fetch-issuer";
+const NO_URL = "doctor didn't fetch the issuer's documents: the JWT's issuer is not a URL";
+const ELSEWHERE = ", on a host that the config doesn't name: doctor didn't fetch it; --fetch-issuer allows it";
 
-/** The document's own, and those that the config names. */
+/** The origins of the document and of the URLs in the config. */
 const originsOf = (url: string, { discoveryUrl, jwksUrl, boundIssuer }: TrustSettings): string[] =>
   [url, discoveryUrl, jwksUrl, boundIssuer].flatMap((one) =>
     one !== undefined && URL.canParse(one) ? [new URL(one).origin] : [],
@@ -80,7 +80,7 @@ async function isVerified(jwt: Secret, keys: JWK[]): Promise<boolean> {
     await compactVerify(jwt.reveal(), createLocalJWKSet({ keys }));
     return true;
   } catch (error) {
-    // without a key's name any of them may be meant
+    // Without a kid in the JWT, any of the keys may have signed it.
     if (!(error instanceof errors.JWKSMultipleMatchingKeys)) return false;
     for await (const key of error) {
       const fits = await compactVerify(jwt.reveal(), key).catch(() => undefined);
@@ -103,7 +103,7 @@ class IssuerTrouble extends Error {
 async function fetchJson(text: string, { caPem }: TrustSettings, timeoutMs: number): Promise<Record<string, unknown>> {
   const url = new URL(text);
   const tls = defined({ ca: caPem });
-  // the client that carries requests to Vault carries this one as well: its deadline and limits are wanted here too
+  // Use the Vault client, for its deadline and its size limits.
   const client = openVaultClient({ address: url.origin, tls, timeoutMs, redirectHosts: [], useProxyEnv: true });
   try {
     const reply = await client.send({ method: 'GET', path: url.pathname + url.search });
@@ -112,14 +112,18 @@ async function fetchJson(text: string, { caPem }: TrustSettings, timeoutMs: numb
     if (reply.status !== 200)
       throw new IssuerTrouble({ state: 'unpublished', url: text, words: `status ${reply.status}` });
     const body = objectOf(parseObject(reply.body));
-    if (body === undefined) throw new IssuerTrouble({ state: 'unpublished', url: text, words: 'no JSON object' });
+    if (body === undefined)
+      throw new IssuerTrouble({ state: 'unpublished', url: text, words: 'the response is not a JSON object' });
     return body;
   } catch (error) {
     if (!(error instanceof ExchangeError)) throw error;
     const { code, evidence = code } = explain(error.failure);
-    // Vault follows it
+    // Vault itself follows the redirect, so this isn't a failure.
     if (code === 'redirect_blocked')
-      throw new IssuerTrouble({ state: 'unfetched', words: `${text} redirects (${evidence}): not followed from here` });
+      throw new IssuerTrouble({
+        state: 'unfetched',
+        words: `${text} redirects (${evidence}); doctor doesn't follow it`,
+      });
     throw new IssuerTrouble({ state: 'unreachable', url: text, words: evidence });
   } finally {
     await client.close();

@@ -1,4 +1,4 @@
-// Whether the daemon could listen where it is told to, or does so already; and whether a client could get in.
+// Checks whether the daemon can listen on its addresses or already does, and whether the caller token is readable.
 
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -7,7 +7,7 @@ import type { ListenAddress, Settings } from '../../core/settings.ts';
 import { readCallerToken } from '../../http/caller-token.ts';
 import type { ListenerFacts } from '../diagnose/evidence.ts';
 
-/** @param answers whether a running sidecar is at the ops listener: then both are its own */
+/** @param answers reports whether a running sidecar listens at ops.listen; if so, taken addresses count as its own */
 export async function inspectListeners(
   { api, ops }: Settings,
   answers: () => Promise<boolean>,

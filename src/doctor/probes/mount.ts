@@ -1,5 +1,5 @@
-// Whether a JWT auth method answers at the mount. Vault says 403 to a path that it doesn't know as to a forbidden one; but a
-// login without a role is refused in words by a mount that is there. Nothing secret is sent.
+// Checks whether a JWT auth method answers at the mount. Vault answers 403 for an unknown path as for a forbidden one, but an
+// existing mount refuses a login without a role with an error message. The request contains no secret.
 
 import { Secret } from '../../core/secret.ts';
 import type { ExchangeSettings, LoginSettings } from '../../core/settings.ts';
@@ -21,7 +21,7 @@ export async function probeMount(client: VaultClient, { login }: ExchangeSetting
   return { answers: false };
 }
 
-/** of the jwt plugin, where a login has no role, no config to go by, or a default role and no JWT */
+/** The jwt plugin's errors for a login without a role, without a mount config, or without a JWT (if the mount has a default role). */
 const OWN_WORDS = /"missing role"|could not load configuration|"missing token"/;
 
 async function answers(client: VaultClient, login: LoginSettings): Promise<boolean> {

@@ -50,7 +50,7 @@ test("a JWT that can't be read: whose it is, and who we are", () => {
     }),
   );
   assert.equal(finding?.code, 'jwt_unreadable');
-  assert.equal(finding?.evidence, '/jwt/token: EACCES; it belongs to 0:0, mode 600, the sidecar is 65532:65532');
+  assert.equal(finding?.evidence, '/jwt/token: EACCES; its owner is 0:0, mode 600; doctor runs as 65532:65532');
 });
 
 test('a file that is a mount of its own: a warning while its JWT is good, then the cause of its end', () => {
@@ -130,7 +130,7 @@ test("what isn't as the setup says: one line for each change, or for what isn't 
   const [finding] = diagnose(evidenceOf({ differences }));
   assert.deepEqual(
     [finding?.code, finding?.evidence],
-    ['setup_differs', "auth/jwt/config bound_issuer https://a -> https://b\nauth/jwt/role/app isn't there"],
+    ['setup_differs', "auth/jwt/config bound_issuer https://a -> https://b\nauth/jwt/role/app doesn't exist"],
   );
 });
 
@@ -180,7 +180,7 @@ test('a role of Vault that names no workload is a warning, by its own bounds or 
   assert.deepEqual(wordsOn(role({ bound_claims: claims, bound_claims_type: 'string' })), []);
   const setup = { ...evidenceOf({}).setup, stated: true };
   assert.deepEqual(wordsOn({ setup }), [
-    "role_trusts_all: by the config's setup.role: every subject of the issuer may log in",
+    'role_trusts_all: setup.role in the config: every subject of the issuer may log in',
   ]);
   assert.deepEqual(wordsOn({ setup, ...role({ bound_subject: 'app' }) }), [], "Vault's side counts where it is known");
 });
