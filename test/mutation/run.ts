@@ -45,8 +45,8 @@ async function main(): Promise<number> {
   );
   const stale = staleEquivalents(every.map(({ mutant }) => mutant));
   if (stale.length > 0) throw new Error(`equivalents.ts lists what is no mutant: ${stale.join(', ')}`);
-  const { only } = values;
-  const all = every.filter(({ mutant }) => only === undefined || `${mutant.file}:${mutant.line}`.includes(only));
+  const only = new RegExp(values.only ?? '');
+  const all = every.filter(({ mutant }) => only.test(`${mutant.file}:${mutant.line}`));
   const chosen = values.sample === undefined ? all : shuffled(all, Number(values.seed ?? 1));
   console.log(`${all.length} mutants in ${new Set(all.map(({ mutant }) => mutant.file)).size} files`);
   const trees = Array.from({ length: Number(values.workers ?? Math.min(2, availableParallelism())) }, openTree);
