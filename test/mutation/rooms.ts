@@ -15,7 +15,7 @@ export const ROOMS: readonly Room[] = [
   },
   {
     sources: 'src/{runner,clock,served-exchange,exchanges}.ts',
-    tests: ['test/runner*.test.ts', 'test/clock.test.ts', 'test/exchanges.test.ts'],
+    tests: ['test/runner*.test.ts', 'test/clock.test.ts', 'test/exchanges.test.ts', 'test/served-exchange.test.ts'],
   },
   { sources: 'src/{files,sinks}/*.ts', tests: ['test/files/*.test.ts', 'test/sinks/*.test.ts'] },
   { sources: 'src/sources/*.ts', tests: ['test/sources/*.test.ts'] },
