@@ -524,9 +524,31 @@ test('an exchange that goes on under a new config keeps its token at the same Va
   const otherSource = inherit({ source: { kind: 'env', name: 'JWT' } });
   assert.deepEqual([otherSource.token, otherSource.jwt], [token({ jwtSerial: 0 }), undefined]);
   assert.equal(inherit({ expect: { issuer: 'x' } }).jwt, undefined);
-  assert.equal(inherit({}, { token: undefined }).token, undefined);
+  for (const next of [{}, { login: { mount: 'jwt', role: 'other' } }])
+    assert.equal(inherit(next, { token: undefined }).token, undefined);
   assert.equal(inherit({}, { generation: 9, lastCallAt: NOW - 5 }).generation, 9);
   assert.equal(inherit({}, { lastCallAt: NOW - 5 }).lastCallAt, NOW - 5);
   assert.deepEqual(inherit({}, { budget: { level: 3, at: NOW } }).budget, { level: 5, at: NOW + MINUTE });
   assert.deepEqual(inherit({}, { logins: { level: 0, at: NOW + 55 * SECOND } }).logins.level, 1);
+});
+
+test('each sink that goes on under a new config keeps what it holds, unless its format or mode changed', () => {
+  const setting = (path: string, mode = 0o640) => ({ kind: 'file', path, mode, format: 'raw' }) as const;
+  const sinkStates = (next: Partial<ExchangeSettings>) =>
+    initialState({ settings: { ...settingsOf(), ...next }, sinks: next.sinks?.map(({ path }) => path) ?? [] }, MOMENT, {
+      inherited: {
+        settings: { ...settingsOf(), sinks: [setting('/one'), setting('/two', 0o600)] },
+        state: stateOf({
+          sinks: [
+            sink({ id: '/one', holds: holding, writtenAt: 1, checkAt: NOW + HOUR, writing }),
+            sink({ id: '/two', holds: { ...holding, revision: 2 }, writtenAt: 2 }),
+          ],
+        }),
+      },
+    }).sinks;
+  assert.deepEqual(sinkStates({ sinks: [setting('/one'), setting('/two'), setting('/new')] }), [
+    sink({ id: '/one', holds: holding, writtenAt: 1 }),
+    sink({ id: '/two', writtenAt: 2 }),
+    sink({ id: '/new' }),
+  ]);
 });

@@ -35,6 +35,11 @@ const { values } = parseArgs({
     workers: { type: 'string' },
   },
 });
+const trees: string[] = [];
+process.once('exit', () => {
+  for (const tree of trees) rmSync(tree, { recursive: true, force: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 process.exitCode = await main();
 
 async function main(): Promise<number> {
@@ -49,18 +54,15 @@ async function main(): Promise<number> {
   const all = every.filter(({ mutant }) => only.test(`${mutant.file}:${mutant.line}`));
   const chosen = values.sample === undefined ? all : shuffled(all, Number(values.seed ?? 1));
   console.log(`${all.length} mutants in ${new Set(all.map(({ mutant }) => mutant.file)).size} files`);
-  const trees = Array.from({ length: Number(values.workers ?? Math.min(2, availableParallelism())) }, openTree);
-  try {
-    const tests = await measureAll(trees, new Set(chosen.map(({ room }) => room)));
-    console.log(`the tests pass without a mutant after ${seconds()} s`);
-    return report(await tryAll(trees, chosen, tests));
-  } finally {
-    for (const tree of trees) rmSync(tree, { recursive: true, force: true });
-  }
+  const workers = Number(values.workers ?? Math.min(2, availableParallelism()));
+  for (let worker = 0; worker < workers; worker++) trees.push(openTree());
+  const tests = await measureAll(new Set(chosen.map(({ room }) => room)));
+  console.log(`the tests pass without a mutant after ${seconds()} s`);
+  return report(await tryAll(chosen, tests));
 }
 
 /** Runs every test file of the rooms once, in as many trees as there are. */
-async function measureAll(trees: readonly string[], rooms: ReadonlySet<Room>): Promise<Map<string, TestFile>> {
+async function measureAll(rooms: ReadonlySet<Room>): Promise<Map<string, TestFile>> {
   const paths = [...new Set([...rooms].flatMap(filesOf))];
   const measured = new Map<string, TestFile>();
   const work = async (tree: string) => {
@@ -71,11 +73,7 @@ async function measureAll(trees: readonly string[], rooms: ReadonlySet<Room>): P
   return measured;
 }
 
-async function tryAll(
-  trees: readonly string[],
-  candidates: readonly Candidate[],
-  measured: ReadonlyMap<string, TestFile>,
-): Promise<Trial[]> {
+async function tryAll(candidates: readonly Candidate[], measured: ReadonlyMap<string, TestFile>): Promise<Trial[]> {
   const until = values.sample === undefined ? Number.POSITIVE_INFINITY : Number(values.sample) * 60_000;
   const left = [...candidates];
   const trials: Trial[] = [];

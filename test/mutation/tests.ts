@@ -31,7 +31,21 @@ const SLOW_MS = 2500;
 const SLOW_AT_ONCE = 3;
 /** Keeps what Node makes of the modules that don't change. */
 const COMPILE_CACHE = mkdtempSync(join(tmpdir(), 'vault-token-sidecar-compiled-'));
-process.once('exit', () => rmSync(COMPILE_CACHE, { recursive: true, force: true }));
+/** The process groups of the tests that run. */
+const groups = new Set<number>();
+process.once('exit', () => {
+  for (const group of groups) endGroup(group);
+  rmSync(COMPILE_CACHE, { recursive: true, force: true });
+});
+
+function endGroup(group: number): void {
+  groups.delete(group);
+  try {
+    process.kill(-group, 'SIGKILL');
+  } catch {
+    // it has ended
+  }
+}
 
 /** Runs a file without a mutant. @throws Error if it fails: it would kill every mutant */
 export async function measure(tree: string, path: string): Promise<TestFile> {
@@ -113,14 +127,12 @@ function run(
     const env = { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE, SIDECAR: 'source', CI: '', ...extraEnv };
     // a process group of its own: the tests start processes too
     const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'pipe', 'ignore'], detached: true });
+    const group = child.pid ?? Number.NaN;
+    groups.add(group);
     const end = (outcome: Outcome) => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abandon);
-      try {
-        process.kill(-(child.pid ?? 0), 'SIGKILL');
-      } catch {
-        // the group has ended
-      }
+      endGroup(group);
       resolve(outcome);
     };
     const abandon = () => end({ verdict: 'failed' });

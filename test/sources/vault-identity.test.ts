@@ -77,6 +77,40 @@ test('a sealed Vault is told as such; a reply without a token is none', async (t
   assert.equal(await codeOf(source), 'bad_response');
 });
 
+test('the token of another exchange is asked with; without it, or a file, nobody is asked', async (t) => {
+  const { world, reply, file } = await setUp(t);
+  const tokens = new Map([['first', new Secret('hvs.of-the-first')]]);
+  const asking = (token: { exchange: string } | { file: string }) =>
+    openVaultIdentitySource(
+      { kind: 'vault-identity', role: 'r', vault: VAULT, token },
+      {
+        vault: {
+          async send(request) {
+            world.asked.push(request);
+            return reply(200, { data: { token: 'jwt' } });
+          },
+          async close() {},
+        },
+        tokenOf: (exchange) => tokens.get(exchange),
+      },
+    );
+  assert.equal(asking({ exchange: 'first' }).watched, true);
+  assert.equal(await codeOf(asking({ exchange: 'first' })), 'jwt');
+  assert.deepEqual(
+    world.asked.map(({ token }) => token?.reveal()),
+    ['hvs.of-the-first'],
+  );
+  for (const token of [{ exchange: 'second' }, { file: `${file}.none` }]) {
+    await assert.rejects(asking(token).read(), (error) => {
+      assert.ok(error instanceof ExchangeError);
+      assert.equal(error.failure.code, 'identity_token_missing');
+      assert.match(error.failure.evidence ?? '', 'exchange' in token ? /^exchange second has none$/ : /\.none: /);
+      return true;
+    });
+  }
+  assert.equal(world.asked.length, 1);
+});
+
 test('without a Vault token to ask with nobody is asked, and it is used as soon as it is there', async (t) => {
   const { file, world, source } = await setUp(t);
   await writeFile(file, 'two words');
