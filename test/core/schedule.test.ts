@@ -48,6 +48,11 @@ test('a backoff doubles from one second to its cap, half of it by chance', () =>
   assert.equal(delay('vault_timeout', 9, 0, { tokenLeftMs: 300_000 }), 15_000, 'a tenth of what the token lives');
   assert.equal(delay('role_missing', 20, 0), 150_000);
   assert.deepEqual([delay('signature_invalid', 20, 0), delay('signature_invalid', 3, 0)], [150_000, 2000]);
+  const nearItsEnd = { tokenLeftMs: 1000 };
+  assert.deepEqual(
+    [delay('signature_invalid', 3, 0, nearItsEnd), delay('signature_invalid', 4, 0, nearItsEnd)],
+    [1000, 4000],
+  );
   assert.deepEqual([delay('jwt_expired', 1, 0), delay('jwt_expired', 1, 0.5)], [60_000, 63_000]);
 });
 
