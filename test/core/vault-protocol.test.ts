@@ -97,6 +97,8 @@ test('leases of every odd kind are judged, and none is taken for longer than ten
   assert.deepEqual(lease(1e18), [315_360_000_000, true]);
   assert.deepEqual(lease(2_764_800), [2_764_800_000, true]);
   for (const odd of [-1, null, '3600', undefined, [], {}]) assert.equal(lease(odd), 'bad_response');
+  const endless = JSON.stringify({ auth: { ...AUTH, lease_duration: 7 } }).replace(':7', ':1e999');
+  assert.equal(loginCode(200, endless), 'bad_response');
 });
 
 test('a lease is at least a millisecond, and what a grant leaves out has its default', () => {

@@ -9,7 +9,46 @@ interface Equivalent {
   readonly why: string;
 }
 
-const EQUIVALENT: readonly Equivalent[] = [];
+const EQUIVALENT: readonly Equivalent[] = [
+  {
+    file: 'src/core/bucket.ts',
+    before: 'return bucket.level >= cost ? bucket.at : bucket.at + Math.ceil((cost - bucket.level) / refillPerMs);',
+    after: 'return bucket.level > cost ? bucket.at : bucket.at + Math.ceil((cost - bucket.level) / refillPerMs);',
+    why: 'at equality there is nothing to wait for either way',
+  },
+  {
+    file: 'src/core/decide.ts',
+    before: 'const LONGEST_SLEEP_MS = 3_600_000;',
+    after: 'const LONGEST_SLEEP_MS = 7200000;',
+    why: 'the runner wakes every 30 s',
+  },
+  {
+    file: 'src/core/decide.ts',
+    before: 'let isLogin = loginAt < renewalAt;',
+    after: 'let isLogin = loginAt <= renewalAt;',
+    why: 'the next statement decides where the two are equal',
+  },
+  {
+    file: 'src/core/decide.ts',
+    before:
+      'isLogin = failedLogins === failedRenewals ? (login ?? 0) <= (renewal ?? 0) : failedLogins < failedRenewals;',
+    after:
+      'isLogin = failedLogins === failedRenewals ? (login ?? 0) <= (renewal ?? 0) : failedLogins <= failedRenewals;',
+    why: 'the last comparison is of two numbers that differ',
+  },
+  {
+    file: 'src/core/decide.ts',
+    before: 'if (token === undefined) return;',
+    after: '',
+    why: 'for the type alone: a renewal is due only with a token',
+  },
+  {
+    file: 'src/core/record.ts',
+    before: 'if (!after.sinks.some(isOverdue)) return after;',
+    after: '',
+    why: 'a shortcut: without an overdue sink the rest copies the list as it is',
+  },
+];
 
 const matches = (one: Equivalent, { file, before, after }: Mutant): boolean =>
   one.file === file && one.before === before && one.after === after;
