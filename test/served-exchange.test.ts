@@ -22,7 +22,10 @@ const settingsFor = (changes: Partial<ExchangeSettings> = {}): ExchangeSettings 
   ...changes,
 });
 
-function setUp(settings: readonly ExchangeSettings[], { isOneShot = true, files = {} as Record<string, string> } = {}) {
+function setUp(
+  settings: readonly ExchangeSettings[],
+  { shared = { isOneShot: true } as { isOneShot?: boolean }, files = {} as Record<string, string> } = {},
+) {
   const time = new SimulatedTime();
   const ledger = new Ledger();
   const [vault, other] = [HERE, ELSEWHERE].map(({ address }) => new SimulatedVault(address, time, ledger));
@@ -57,7 +60,7 @@ function setUp(settings: readonly ExchangeSettings[], { isOneShot = true, files 
     },
     env: {},
     ports: host.ports,
-    isOneShot,
+    ...shared,
   });
   const pass = async (ms: number) => {
     time.touch();
@@ -178,8 +181,34 @@ test('a close leaves files and tokens, and nothing open', async () => {
   await during(exchanges.close());
   await pass(2 * HOUR);
   assert.deepEqual([calls, host.files.has('/vault/token'), host.opened, time.timers], [['login'], true, 0, 0]);
-  await during(exchanges.apply([settingsFor({ name: 'late' })]));
-  assert.equal(exchanges.views().length, 1, 'a config that comes after the end is ignored');
+});
+
+test('a config that comes after the end is ignored, and one that a stop overtakes starts nothing more', async () => {
+  const late = [settingsFor({ name: 'late' })];
+  for (const end of ['stop', 'close'] as const) {
+    const { told, pass, during, exchanges } = setUp([settingsFor()]);
+    await pass(MINUTE);
+    await during(exchanges[end]());
+    await during(exchanges.apply(late));
+    assert.deepEqual(told, ['added app /vault/token'], end);
+  }
+  const { told, pass, during, exchanges } = setUp([settingsFor()]);
+  await pass(MINUTE);
+  const applying = exchanges.apply([settingsFor({ onStop: 'revoke' }), ...late]);
+  await during(Promise.all([exchanges.stop(), applying]).then(() => {}));
+  assert.ok(!told.some((line) => line.startsWith('added late')), told.join());
+});
+
+test('a revoking stop has a second for its revocations', async () => {
+  const { calls, vault, view, pass, during, exchanges } = setUp([settingsFor({ onStop: 'revoke' })]);
+  for (let token = 0; token < 3; token++) {
+    await pass(MINUTE);
+    view().refresh();
+  }
+  await pass(10 * SECOND);
+  vault.troubles.push({ operations: ['revoke'], latencyMs: 410 });
+  await during(exchanges.stop());
+  assert.equal(calls.filter((call) => call === 'revoke').length, 3, 'one after another');
 });
 
 test('a stop ends within its grace whatever hangs', async () => {
@@ -195,9 +224,13 @@ test('a stop ends within its grace whatever hangs', async () => {
 
 test('an exchange that a reload takes away ends as its on_stop says, and is reported as removed', async () => {
   const gone = settingsFor({ name: 'gone', onStop: 'revoke', sinks: [sinkAt('/vault/gone')] });
-  const { calls, host, told, pass, during, exchanges } = setUp([settingsFor(), gone]);
+  const { calls, host, told, vault, ledger, time, pass, during, exchanges } = setUp([settingsFor(), gone]);
   await pass(MINUTE);
+  vault.troubles.push({ operations: ['revoke'], latencyMs: 600 });
+  const from = time.now;
   await during(exchanges.apply([settingsFor()]));
+  assert.ok(time.now - from >= 600, 'the reload waits for the revocation');
+  assert.equal([...ledger.tokens.values()].filter(({ expiresAt }) => expiresAt <= time.now).length, 1);
   assert.deepEqual(
     exchanges.views().map(({ name }) => name),
     ['app'],
@@ -259,12 +292,12 @@ test('an exchange asks another Vault with the token of an exchange that logs in 
 });
 
 test("a restart counts its predecessor's login by the age of the token file; a one-shot command does not wait", async () => {
-  for (const [isOneShot, atOnce] of [
-    [false, 0],
-    [true, 1],
+  for (const [shared, atOnce] of [
+    [{}, 0],
+    [{ isOneShot: true }, 1],
   ] as const) {
     const { calls, pass } = setUp([settingsFor()], {
-      isOneShot,
+      shared,
       files: { '/vault/token': 'hvs.of-an-earlier-process' },
     });
     await pass(3 * SECOND);

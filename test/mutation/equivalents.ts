@@ -66,6 +66,18 @@ const EQUIVALENT: readonly Equivalent[] = [
     after: 'if (from === undefined || from > jwt.expiresAt) return jwt.expiresAt <= wall;',
     why: 'nine tenths of a life of 0 ms are over at its end too',
   },
+  {
+    file: 'src/clock.ts',
+    before: 'if (sleptMs > 0 && Math.abs(sleptMs - jumpedMs) <= TOLERANCE_MS) suspendedMs += sleptMs;',
+    after: 'if (sleptMs >= 0 && Math.abs(sleptMs - jumpedMs) <= TOLERANCE_MS) suspendedMs += sleptMs;',
+    why: 'it adds nothing',
+  },
+  {
+    file: 'src/exchanges.ts',
+    before: 'const GRACE_MS = STOP_MS + 200;',
+    after: 'const GRACE_MS = STOP_MS + 400;',
+    why: 'a last resort behind the core, which ends a stop after STOP_MS',
+  },
 ];
 
 const matches = (one: Equivalent, { file, before, after }: Mutant): boolean =>
