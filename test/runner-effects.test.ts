@@ -155,6 +155,7 @@ test('a sink that is not there has nothing written', async () => {
 });
 
 test('a refused call is a failed login or renewal, and each call is reported with its code', async () => {
+  const from = performance.now();
   let refusal: VaultReply | undefined = reply(503, { errors: ['Vault is sealed'] });
   const { runner, events, calls, world } = setUp({ send: async () => refusal ?? GRANTED });
   await settle();
@@ -175,7 +176,7 @@ test('a refused call is a failed login or renewal, and each call is reported wit
     'renew renewal_denied',
   ]);
   for (const { durationMs, clockSkewMs } of calls)
-    assert.ok(durationMs >= 0 && durationMs < 5000 && clockSkewMs === undefined);
+    assert.ok(durationMs >= 0 && durationMs <= performance.now() - from && clockSkewMs === undefined);
   await runner.close();
 });
 

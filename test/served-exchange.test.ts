@@ -1,6 +1,7 @@
 // Exchanges as a process serves them, on a simulated host: clients that wait, reloads, and the end of each.
 
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import type { ExchangeSettings } from '../src/core/settings.ts';
 import { openExchanges } from '../src/exchanges.ts';
@@ -32,6 +33,8 @@ function setUp(
   assert.ok(vault !== undefined && other !== undefined);
   const calls: string[] = [];
   const told: string[] = [];
+  const repairs: string[] = [];
+  const steps: string[] = [];
   const host = new SimulatedHost(time, [vault, other], () => 0.5, {
     read() {},
     wrote() {},
@@ -47,7 +50,8 @@ function setUp(
       told.push(`added ${name} ${sinks.join()}`),
     removed: (name: string) => told.push(`removed ${name}`),
     left: (name: string, sink: string) => told.push(`left ${name} ${sink}`),
-    stepped() {},
+    stepped: (_policy: unknown, _before: unknown, _after: unknown, { type }: { readonly type: string }) =>
+      void steps.push(type),
     called() {},
   };
   const exchanges = openExchanges(settings, {
@@ -59,7 +63,13 @@ function setUp(
       left: (name, sink) => void observer.left(name, sink),
     },
     env: {},
-    ports: host.ports,
+    ports: {
+      ...host.ports,
+      watchDirectoryOf: (path, onHint) => ({
+        ...host.ports.watchDirectoryOf(path, onHint),
+        repair: async () => void repairs.push(path),
+      }),
+    },
     ...shared,
   });
   const pass = async (ms: number) => {
@@ -82,7 +92,7 @@ function setUp(
     assert.ok(found !== undefined);
     return found;
   };
-  return { time, ledger, vault, other, calls, told, host, exchanges, pass, during, view };
+  return { time, ledger, vault, other, calls, told, repairs, steps, host, exchanges, pass, during, view };
 }
 
 test('a token is served with what is left of its lease, and its expiry on the wall clock', async () => {
@@ -118,6 +128,12 @@ test('a client that waits gets word of the next token, of the stop, and at once 
   view().refresh();
   await pass(5 * SECOND);
   assert.equal(first.isOver, true);
+  const { signal } = new AbortController();
+  const heard = view().changed(view().generation(), signal);
+  view().refresh();
+  await pass(10 * SECOND);
+  await heard;
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
   const aborted = AbortSignal.abort();
   await view().changed(view().generation(), aborted);
   await view().changed((view().generation() ?? 0) - 1, new AbortController().signal);
@@ -274,6 +290,16 @@ test('a changed file of the TLS settings ends the backoff of calls, unless the e
   }
   await during(exchanges.close());
   assert.equal(host.opened, 0);
+});
+
+test('the directories of the TLS files are watched from the start, and looked for again after each call', async () => {
+  const vault = { ...HERE, tls: { caFile: '/tls/ca.pem' } };
+  const { calls, repairs, steps, pass, during, exchanges } = setUp([settingsFor({ vault })]);
+  assert.deepEqual(repairs, ['/tls/ca.pem']);
+  await pass(MINUTE);
+  assert.deepEqual([calls, repairs.length], [['login'], 2]);
+  assert.ok(steps.includes('logged-in'), 'each step is reported');
+  await during(exchanges.close());
 });
 
 test('an exchange asks another Vault with the token of an exchange that logs in there, while both are in force', async () => {

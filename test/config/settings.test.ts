@@ -177,7 +177,9 @@ test('a trust that setup could not make is refused', () => {
   assert.deepEqual(problems({ jwks_url: 'https://a', oidc_discovery_url: 'https://b' }), [
     `${at}: must have at most one of oidc_discovery_url, jwks_url`,
   ]);
-  assert.deepEqual(problems({ jwks_url: 'keys' }), [`${at}/jwks_url: must be a URL such as https://k8s-prod.oidc.pub`]);
+  for (const url of ['keys', 'ftp://keys'])
+    assert.deepEqual(problems({ jwks_url: url }), [`${at}/jwks_url: must be a URL such as https://k8s-prod.oidc.pub`]);
+  assert.deepEqual(problems({ jwks_url: 'http://keys' }), []);
   assert.deepEqual(problems({ oidc_discovery_url: 'https://me@issuer' }), [
     `${at}/oidc_discovery_url: must not hold credentials`,
   ]);

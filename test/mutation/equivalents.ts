@@ -78,6 +78,12 @@ const EQUIVALENT: readonly Equivalent[] = [
     after: 'const GRACE_MS = STOP_MS + 400;',
     why: 'a last resort behind the core, which ends a stop after STOP_MS',
   },
+  {
+    file: 'src/served-exchange.ts',
+    before: 'if (known === undefined) return undefined;',
+    after: '',
+    why: 'each token is of the Vault in force or of one that a change remembered',
+  },
 ];
 
 const matches = (one: Equivalent, { file, before, after }: Mutant): boolean =>
