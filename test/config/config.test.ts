@@ -277,6 +277,15 @@ test('defaults', () => {
     [settings.api.listen, settings.ops.listen.port, app?.vault.timeoutMs],
     [{ host: '127.0.0.1', port: 8275 }, 8276, 15_000],
   );
+  assert.deepEqual([settings.ops.nodeMetrics, app?.vault.useProxyEnv, settings.log.level], [false, false, 'info']);
+});
+
+test('every switch is off by default, in the JSON Schema too', () => {
+  const defaults = [...JSON.stringify(configJsonSchema()).matchAll(/\{[^{}]*"type":"boolean"[^{}]*\}/g)].map(
+    ([flag]) => JSON.parse(flag).default,
+  );
+  assert.ok(defaults.length >= 5);
+  assert.deepEqual(new Set(defaults), new Set([false]));
 });
 
 test('addresses are normalised; loopback may speak http (B14)', () => {

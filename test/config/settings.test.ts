@@ -293,3 +293,18 @@ test('the bounds of names, durations and syntax (B1, B4)', () => {
   assert.equal(problemsOf(`// comment\n${text}`).length > 0, true, 'a comment');
   assert.equal(problemsOf(`{${',"a":1'.repeat(100)}`).length <= 20, true, 'few lines');
 });
+
+test("a Vault's member is placed where it stands, and its default where the exchange's Vault is", () => {
+  const at = 'config.json: ';
+  assert.deepEqual(problemsOf(withApp({ vault: { timeout: '11m' } })), [
+    `${at}/exchanges/app/vault/timeout: must be at most 10m`,
+  ]);
+  assert.deepEqual(problemsOf(withVault({ timeout: '11m' })), [`${at}/vault/timeout: must be at most 10m`]);
+  const defaultsOf = (config: object) =>
+    parse(config)
+      .origins()
+      .filter(({ path, origin }) => path.endsWith('/vault/timeout') && origin === 'default')
+      .map(({ path }) => path);
+  assert.deepEqual(defaultsOf(BASE), ['/vault/timeout']);
+  assert.deepEqual(defaultsOf(withApp({ vault: { address: 'https://other' } })), ['/exchanges/app/vault/timeout']);
+});
