@@ -308,3 +308,11 @@ test("a Vault's member is placed where it stands, and its default where the exch
   assert.deepEqual(defaultsOf(BASE), ['/vault/timeout']);
   assert.deepEqual(defaultsOf(withApp({ vault: { address: 'https://other' } })), ['/exchanges/app/vault/timeout']);
 });
+
+test('a poll interval is between one second and one hour, both included', () => {
+  const problems = (poll_interval: string) =>
+    problemsOf(withApp({ source: { file: { path: '/jwt/token', poll_interval } } }));
+  const at = 'config.json: /exchanges/app/source/file/poll_interval';
+  assert.deepEqual([problems('1s'), problems('1h')], [[], []]);
+  for (const odd of ['999ms', '3601s']) assert.deepEqual(problems(odd), [`${at}: must be between 1s and 1h`]);
+});

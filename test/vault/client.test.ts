@@ -77,6 +77,23 @@ test('what is sent: the headers that Vault wants, the token and the body', async
   assert.deepEqual([token, namespace, marker, seen.body], ['hvs.CAESIsecret', 'team', 'true', '{"jwt":"eyJsecret"}']);
 });
 
+test('a namespace and a token are sent only where there are any, and a query as it stands', async (t) => {
+  let seen: { url: string | undefined; headers: Record<string, unknown> } | undefined;
+  const address = await httpPeer(t, (request, response) => {
+    seen = { url: request.url, headers: request.headers };
+    response.setHeader('x-several', ['first', 'second']).end('{}');
+  });
+  const startedAt = performance.now();
+  const reply = await openClient(t, address).send({ method: 'GET', path: '/v1/sys/health?standbyok=true' });
+  assert.ok(reply.durationMs >= 0 && reply.durationMs <= performance.now() - startedAt);
+  assert.equal(reply.headers['x-several'], 'first');
+  assert.equal(seen?.url, '/v1/sys/health?standbyok=true');
+  assert.deepEqual(
+    ['x-vault-token', 'x-vault-namespace'].filter((name) => name in (seen?.headers ?? {})),
+    [],
+  );
+});
+
 test('nobody listens (D1)', async (t) => {
   const server = createServer();
   const port = await listen(t, server);
@@ -162,7 +179,17 @@ test('redirects go nowhere that is not allowed, and nothing is sent there (C5)',
     'redirect_blocked: without a usable Location',
   );
   assert.equal(await outcome(openClient(t, await redirecting('/again'))), 'redirect_blocked: redirected twice');
-  assert.match(await outcome(openClient(t, await redirecting('/v1/x', 302))), /^redirect_blocked: status 302/);
+  for (const status of [301, 302, 303])
+    assert.equal(
+      await outcome(openClient(t, await redirecting('/v1/x', status))),
+      `redirect_blocked: status ${status} would drop the request's body`,
+    );
+  assert.equal(await outcome(openClient(t, await redirecting('/again', 308))), 'redirect_blocked: redirected twice');
+  assert.equal(
+    await outcome(openClient(t, await redirecting('http://['))),
+    'redirect_blocked: without a usable Location',
+  );
+  assert.equal(await outcome(openClient(t, await redirecting('/v1/x', 304))), '304');
   assert.equal(leaked, 0);
 });
 
