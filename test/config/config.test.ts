@@ -255,6 +255,8 @@ for (const [name, config, line] of CASES) test(name, () => assert.deepEqual(prob
 test('all problems are told at once', () => {
   assert.equal(problemsOf({ ...withApp({ login: {}, on_stop: 'x' }), extra: 1 }).length, 3);
   assert.equal(problemsOf({ ...withVault({ timeout: '0s' }), ops: { listen: 'x' } }).length, 2);
+  const unknown = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`key_${index}`, 1]));
+  assert.equal(problemsOf({ ...BASE, ...unknown }).length, 50);
 });
 
 test('the example is valid, and shows every member of the schema', () => {

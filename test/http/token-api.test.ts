@@ -262,3 +262,10 @@ test('a bug is an internal error that says nothing of itself', async (t) => {
   };
   assert.equal((await get('/v1/token')).status, 400);
 });
+
+test('HEAD is no way to ask for a token', async (t) => {
+  const { view, get } = await setUp(t);
+  view.set('hvs.CAESIexample');
+  const answer = await get('/v1/token', {}, 'HEAD');
+  assert.deepEqual([answer.status, answer.headers.get('etag')], [404, null]);
+});

@@ -3,7 +3,7 @@
 // lists those that change none.
 //
 // usage: run.ts [--sample MINUTES] [--seed N] [--only PATTERN] [--workers N]
-// Without --sample every mutant is tried, which takes hours. A sample fails only when the share is lower than chance explains.
+// Without --sample every mutant is tried, which takes an hour. A sample fails only when the share is lower than chance explains.
 
 import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
