@@ -108,6 +108,30 @@ const EQUIVALENT: readonly Equivalent[] = [
     after: 'while (length <= buffer.length) {',
     why: 'one more read, of 0 bytes, ends the loop too',
   },
+  {
+    file: 'src/http/ops-api.ts',
+    before: 'const READY_REPLY = { schema: { response: { 200: READINESS, 503: READINESS } } };',
+    after: 'const READY_REPLY = { schema: { response: { 400: READINESS, 503: READINESS } } };',
+    why: 'without a schema the same two members are sent',
+  },
+  {
+    file: 'src/http/ops-api.ts',
+    before: 'const READY_REPLY = { schema: { response: { 200: READINESS, 503: READINESS } } };',
+    after: 'const READY_REPLY = { schema: { response: { 200: READINESS, 1006: READINESS } } };',
+    why: 'without a schema the same two members are sent',
+  },
+  {
+    file: 'src/http/limits.ts',
+    before: "return sendError(reply.header('retry-after', Math.max(1, Math.ceil(waitMs / 1000))), 429, [",
+    after: "return sendError(reply.header('retry-after', Math.min(1, Math.ceil(waitMs / 1000))), 429, [",
+    why: 'the wait for one request is 20 ms at most, so both are 1',
+  },
+  {
+    file: 'src/http/limits.ts',
+    before: 'trustProxy: false,',
+    after: 'trustProxy: true,',
+    why: 'nothing reads what Fastify takes from the headers of a proxy, and the token API refuses them',
+  },
 ];
 
 const matches = (one: Equivalent, { file, before, after }: Mutant): boolean =>
