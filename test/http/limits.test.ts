@@ -2,7 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { type TestContext, test } from 'node:test';
+import { mostConnections } from '../../src/http/connections.ts';
 import { closeApp } from '../../src/http/limits.ts';
 import { buildOpsApi } from '../../src/http/ops-api.ts';
 import { ask, askInTurn, closed, openSocket, portOf, request, statusesIn } from './raw-socket.ts';
@@ -75,4 +78,14 @@ test('each listener has half of the files that the sidecar leaves over, from 4 t
       ]),
     );
   assert.deepEqual([withFiles(52), withFiles(101), withFiles(1000)], [4, 26, 64]);
+});
+
+test('a listener has 64 connections where the number of files has no limit', (t) => {
+  const unlimited = 'Max open files            unlimited            unlimited            files     \n';
+  const mock = t.mock.method(fs, 'readFileSync', () => unlimited);
+  syncBuiltinESMExports();
+  const most = mostConnections();
+  mock.mock.restore();
+  syncBuiltinESMExports();
+  assert.equal(most, 64);
 });
