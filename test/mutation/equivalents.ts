@@ -132,6 +132,12 @@ const EQUIVALENT: readonly Equivalent[] = [
     after: 'trustProxy: true,',
     why: 'nothing reads what Fastify takes from the headers of a proxy, and the token API refuses them',
   },
+  {
+    file: 'src/vault/client.ts',
+    before: 'const CONNECT_TIMEOUT_MS = 5000;',
+    after: 'const CONNECT_TIMEOUT_MS = 10000;',
+    why: 'no promise: vault.timeout bounds the whole call, and decides for how long a silent peer is waited for',
+  },
 ];
 
 const matches = (one: Equivalent, { file, before, after }: Mutant): boolean =>

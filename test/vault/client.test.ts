@@ -274,3 +274,32 @@ test('a new CA file is used at the next call; a bad one leaves the old trust; at
     assert.match(await outcome(openClient(t, address, { tls: { caFile } })), /^vault_tls_files: /);
   }
 });
+
+test('a close ends the call in flight', async (t) => {
+  const asked = Promise.withResolvers<void>();
+  const client = openClient(
+    t,
+    await rawPeer(
+      t,
+      afterRequest(() => asked.resolve()),
+    ),
+    { timeoutMs: 20_000 },
+  );
+  const call = outcome(client);
+  await asked.promise;
+  await client.close();
+  assert.match(await call, /^vault_connection_lost: /);
+});
+
+test('HTTP/1.1 is spoken to a Vault that offers HTTP/2 too', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const protocols: unknown[] = [];
+  const server = createHttpsServer(
+    { ...makeCa(directory).issue(), ALPNProtocols: ['h2', 'http/1.1'] },
+    (_request, response) => void response.end('{}'),
+  );
+  server.on('secureConnection', ({ alpnProtocol }) => protocols.push(alpnProtocol));
+  const address = `https://127.0.0.1:${await listen(t, server)}`;
+  assert.equal(await outcome(openClient(t, address, { tls: { caFile: join(directory, 'ca.pem') } })), '200');
+  assert.deepEqual(protocols, ['http/1.1']);
+});
