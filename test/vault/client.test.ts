@@ -2,6 +2,7 @@
 // reply or a failure that says what was wrong, and no secret goes where it must not.
 
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
 import { writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { createServer as createHttpsServer, type ServerOptions } from 'node:https';
@@ -302,4 +303,19 @@ test('HTTP/1.1 is spoken to a Vault that offers HTTP/2 too', async (t) => {
   const address = `https://127.0.0.1:${await listen(t, server)}`;
   assert.equal(await outcome(openClient(t, address, { tls: { caFile: join(directory, 'ca.pem') } })), '200');
   assert.deepEqual(protocols, ['http/1.1']);
+});
+
+test('a name of several addresses is reached where one of them answers', async (t) => {
+  const port = await listen(
+    t,
+    createHttpServer((_request, response) => void response.end('{}')),
+  );
+  const addresses = [
+    { address: '::1', family: 6 },
+    { address: '127.0.0.1', family: 4 },
+  ];
+  const lookup = (_name: string, { all }: dns.LookupOptions, done: (...outcome: unknown[]) => void) =>
+    all ? done(null, addresses) : done(null, '::1', 6);
+  t.mock.method(dns, 'lookup', lookup as typeof dns.lookup);
+  assert.equal(await outcome(openClient(t, `http://vault.test:${port}`)), '200');
 });
