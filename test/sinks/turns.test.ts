@@ -49,6 +49,7 @@ test('a write waits for the one before; of those that wait only the newest is do
   const removal = app.remove();
   await end('removal');
   await removal;
+  assert.equal(begun.at(-1), 'removal');
 });
 
 test('a write that failed holds up nobody', async () => {
