@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import fs, { type FileHandle, open, symlink, writeFile } from 'node:fs/promises';
+import fs, { type FileHandle, open, symlink, truncate, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -48,6 +48,8 @@ test('names what stands there instead of a small regular file', async (t) => {
   assert.equal(await problemAt(at('loop')), 'missing');
   assert.equal(await problemAt(at('limit')), 'none');
   assert.equal(await problemAt(at('large')), 'too-large');
+  await truncate(at('large'), 2 ** 40);
+  assert.equal(await problemAt(at('large')), 'too-large', 'more than memory holds');
 });
 
 test('reads a file that comes in pieces, and without a size, to its end', async () => {

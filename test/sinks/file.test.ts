@@ -272,3 +272,13 @@ test('no descriptor stays open, whether the token is written, there already or r
   await assert.rejects(sink.deliver(TOKEN));
   assert.equal(descriptors(), before);
 });
+
+test('the check tries to give the file its owner', async (t) => {
+  const { path, directory } = await setUp(t);
+  const impossible = openFileSink({ kind: 'file', path, mode: 0o600, gid: 2 ** 32, format: 'raw' });
+  await assert.rejects(impossible.check(), (error) => {
+    assert.ok(error instanceof ExchangeError);
+    return error.failure.code === 'sink_owner';
+  });
+  assert.deepEqual(await readdir(directory), []);
+});
