@@ -187,6 +187,52 @@ const EQUIVALENT: readonly Equivalent[] = [
     after: 'const MOST_LINKS = 80;',
     why: 'any limit ends a loop, and no real path has as many links',
   },
+  {
+    file: 'src/observe/log.ts',
+    before: 'const BUFFER_BYTES = 1024 * 1024;',
+    after: 'const BUFFER_BYTES = 2048 * 1024;',
+    why: 'no promise: how much is kept for a reader that stalls',
+  },
+  {
+    file: 'src/observe/log.ts',
+    before: 'const BUFFER_BYTES = 1024 * 1024;',
+    after: 'const BUFFER_BYTES = 1024 * 2048;',
+    why: 'no promise: how much is kept for a reader that stalls',
+  },
+  {
+    file: 'src/observe/log.ts',
+    before: 'const IN_FLIGHT_MS = 100;',
+    after: 'const IN_FLIGHT_MS = 200;',
+    why: 'no promise: a part of the second that a stop has',
+  },
+  {
+    file: 'src/observe/log.ts',
+    before: 'const retryEAGAIN = () => performance.now() < giveUpAt;',
+    after: 'const retryEAGAIN = () => performance.now() <= giveUpAt;',
+    why: 'they differ for an instant',
+  },
+  {
+    file: 'src/observe/metrics.ts',
+    before:
+      'const EVENT_LOOP_UTILIZATION = { eventLoopUtilizationMaxAgeSeconds: 3600, eventLoopUtilizationTimeout: 1000 };',
+    after:
+      'const EVENT_LOOP_UTILIZATION = { eventLoopUtilizationMaxAgeSeconds: 7200, eventLoopUtilizationTimeout: 1000 };',
+    why: 'no promise: the window of a metric of Node',
+  },
+  {
+    file: 'src/observe/metrics.ts',
+    before:
+      'const EVENT_LOOP_UTILIZATION = { eventLoopUtilizationMaxAgeSeconds: 3600, eventLoopUtilizationTimeout: 1000 };',
+    after:
+      'const EVENT_LOOP_UTILIZATION = { eventLoopUtilizationMaxAgeSeconds: 3600, eventLoopUtilizationTimeout: 2000 };',
+    why: 'no promise: the window of a metric of Node',
+  },
+  {
+    file: 'src/observe/metrics.ts',
+    before: 'const SHOWN_AT_ONCE = 10;',
+    after: 'const SHOWN_AT_ONCE = 20;',
+    why: 'any small number lets the event loop turn',
+  },
 ];
 
 const matches = (one: Equivalent, { file, before, after }: Mutant): boolean =>
