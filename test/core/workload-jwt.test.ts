@@ -168,3 +168,13 @@ test('no text makes the decoder throw', () => {
   );
   fc.assert(fc.property(fc.array(part, { maxLength: 6 }), (parts) => void decode(parts.join('.'))));
 });
+
+test('a malformed JWT is malformed whatever is expected, and a header that is no JSON makes it so', () => {
+  const codeOf = (text: string, expected = {}) => {
+    const outcome = decode(text, expected);
+    return 'code' in outcome ? outcome.code : 'fine';
+  };
+  assert.equal(codeOf('word', { issuer: 'https://x' }), 'jwt_malformed');
+  const [, payload = '', signature = ''] = jwtText().split('.');
+  assert.equal(codeOf(`bm90.${payload}.${signature}`), 'jwt_malformed');
+});
