@@ -201,7 +201,7 @@ function localText(facts: LocalFacts): string {
 function ownershipText(facts: Extract<Facts, { kind: 'ownership' }>): string {
   switch (facts.problem) {
     case 'owner':
-      return `belongs to user ${facts.uid}`;
+      return `is owned by user ${facts.uid}`;
     case 'symlink-owner':
       return `is a symlink owned by user ${facts.uid}`;
     case 'symlink':

@@ -256,6 +256,8 @@ for (const [name, config, line] of CASES) test(name, () => assert.deepEqual(prob
 test('all problems are told at once', () => {
   assert.equal(problemsOf({ ...withApp({ login: {}, on_stop: 'x' }), extra: 1 }).length, 3);
   assert.equal(problemsOf({ ...withVault({ timeout: '0s' }), ops: { listen: 'x' } }).length, 2);
+  const unknown = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`key_${index}`, 1]));
+  assert.equal(problemsOf({ ...BASE, ...unknown }).length, 50);
 });
 
 test('the example is valid, and shows every member of the schema', () => {
@@ -278,6 +280,15 @@ test('defaults', () => {
     [settings.api.listen, settings.ops.listen.port, app?.vault.timeoutMs],
     [{ host: '127.0.0.1', port: 8275 }, 8276, 15_000],
   );
+  assert.deepEqual([settings.ops.nodeMetrics, app?.vault.useProxyEnv, settings.log.level], [false, false, 'info']);
+});
+
+test('every switch is off by default, in the JSON Schema too', () => {
+  const defaults = [...JSON.stringify(configJsonSchema()).matchAll(/\{[^{}]*"type":"boolean"[^{}]*\}/g)].map(
+    ([flag]) => JSON.parse(flag).default,
+  );
+  assert.ok(defaults.length >= 5);
+  assert.deepEqual(new Set(defaults), new Set([false]));
 });
 
 test('addresses are normalised; loopback may speak http (B14)', () => {

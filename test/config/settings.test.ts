@@ -176,7 +176,9 @@ test('a trust that setup could not make is refused', () => {
   assert.deepEqual(problems({ jwks_url: 'https://a', oidc_discovery_url: 'https://b' }), [
     `${at}: must have at most one of oidc_discovery_url, jwks_url`,
   ]);
-  assert.deepEqual(problems({ jwks_url: 'keys' }), [`${at}.jwks_url: must be a URL such as https://k8s-prod.oidc.pub`]);
+  for (const url of ['keys', 'ftp://keys'])
+    assert.deepEqual(problems({ jwks_url: url }), [`${at}.jwks_url: must be a URL such as https://k8s-prod.oidc.pub`]);
+  assert.deepEqual(problems({ jwks_url: 'http://keys' }), []);
   assert.deepEqual(problems({ oidc_discovery_url: 'https://me@issuer' }), [
     `${at}.oidc_discovery_url: must not contain credentials`,
   ]);
@@ -289,4 +291,27 @@ test('the bounds of names, durations and syntax (B1, B4)', () => {
   assert.equal(problemsOf(`${text.slice(0, -1)},}`).length > 0, true, 'a trailing comma');
   assert.equal(problemsOf(`// comment\n${text}`).length > 0, true, 'a comment');
   assert.equal(problemsOf(`{${',"a":1'.repeat(100)}`).length <= 20, true, 'few lines');
+});
+
+test("a Vault's member is placed where it stands, and its default where the exchange's Vault is", () => {
+  const at = 'config.json: ';
+  assert.deepEqual(problemsOf(withApp({ vault: { timeout: '11m' } })), [
+    `${at}exchanges.app.vault.timeout: must be at most 10m`,
+  ]);
+  assert.deepEqual(problemsOf(withVault({ timeout: '11m' })), [`${at}vault.timeout: must be at most 10m`]);
+  const defaultsOf = (config: object) =>
+    parse(config)
+      .origins()
+      .filter(({ key, origin }) => key.endsWith('vault.timeout') && origin === 'default')
+      .map(({ key }) => key);
+  assert.deepEqual(defaultsOf(BASE), ['vault.timeout']);
+  assert.deepEqual(defaultsOf(withApp({ vault: { address: 'https://other' } })), ['exchanges.app.vault.timeout']);
+});
+
+test('a poll interval is between one second and one hour, both included', () => {
+  const problems = (poll_interval: string) =>
+    problemsOf(withApp({ source: { file: { path: '/jwt/token', poll_interval } } }));
+  const at = 'config.json: exchanges.app.source.file.poll_interval';
+  assert.deepEqual([problems('1s'), problems('1h')], [[], []]);
+  for (const odd of ['999ms', '3601s']) assert.deepEqual(problems(odd), [`${at}: must be between 1s and 1h`]);
 });

@@ -10,6 +10,7 @@ import { Secret } from '../../src/core/secret.ts';
 import type { ExchangeEvent, State } from '../../src/core/state.ts';
 import { initialState, step } from '../../src/core/step.ts';
 import type { Grant } from '../../src/core/vault-protocol.ts';
+import { decodeWorkloadJwt } from '../../src/core/workload-jwt.ts';
 import { jwtText } from '../support/jwt-text.ts';
 import { settingsOf } from '../support/world.ts';
 
@@ -24,6 +25,117 @@ test('a renewal is planned between one half and three quarters of the lease, nev
       if (leaseMs >= 60_000) assert.ok(at >= leaseMs * 0.66);
     }),
   );
+});
+
+test('a renewal comes at half of a lease below a minute, and from two thirds to three quarters of a longer one', () => {
+  const at = schedule.renewalPoint;
+  assert.deepEqual([at(59_000, 0), at(59_000, 0.9), at(60_000, 0), at(120_000, 0.6)], [29_500, 29_500, 40_000, 86_000]);
+  assert.deepEqual([at(100, 0), schedule.loginPoint(100)], [1000, 1000], 'never within the first second');
+  assert.equal(schedule.loginPoint(100_000), 85_000);
+});
+
+test('a token is no longer handed out in the last tenth of its lease, or the last five seconds of a long one', () => {
+  assert.deepEqual([schedule.expiryMargin(10_000), schedule.expiryMargin(3_600_000)], [1000, 5000]);
+});
+
+test('a backoff doubles from one second to its cap, half of it by chance', () => {
+  const delay = (code: ErrorCode, count: number, random: number, facts: Partial<schedule.RetryFacts> = {}) =>
+    schedule.retryDelay({ code }, { count, random, tokenLeftMs: undefined, untilValidMs: undefined, ...facts });
+  assert.deepEqual(
+    [1, 2, 3, 7, 5000].map((count) => delay('vault_timeout', count, 0.5)),
+    [750, 1500, 3000, 45_000, 45_000],
+  );
+  assert.equal(delay('vault_timeout', 9, 0, { tokenLeftMs: 300_000 }), 15_000, 'a tenth of what the token lives');
+  assert.equal(delay('role_missing', 20, 0), 150_000);
+  assert.deepEqual([delay('signature_invalid', 20, 0), delay('signature_invalid', 3, 0)], [150_000, 2000]);
+  const nearItsEnd = { tokenLeftMs: 1000 };
+  assert.deepEqual(
+    [delay('signature_invalid', 3, 0, nearItsEnd), delay('signature_invalid', 4, 0, nearItsEnd)],
+    [1000, 4000],
+  );
+  assert.deepEqual([delay('jwt_expired', 1, 0), delay('jwt_expired', 1, 0.5)], [60_000, 63_000]);
+});
+
+test('a JWT of the future is sent again one second after the leeway of a minute lets it pass', () => {
+  const delay = (untilValidMs: number | undefined, count = 1) =>
+    schedule.retryDelay({ code: 'jwt_not_yet_valid' }, { count, random: 0, tokenLeftMs: undefined, untilValidMs });
+  assert.deepEqual([delay(100_000), delay(undefined), delay(1e9)], [41_000, 5000, 300_000]);
+  assert.equal(delay(undefined, 9), 30_000);
+});
+
+test('Retry-After delays from one second to five minutes, and never shortens the backoff', () => {
+  const delay = (retryAfterMs: number, count = 1) =>
+    schedule.retryDelay(
+      { code: 'vault_rate_limited', retryAfterMs },
+      { count, random: 0, tokenLeftMs: undefined, untilValidMs: undefined },
+    );
+  assert.deepEqual([delay(0), delay(7000), delay(1e9), delay(1, 20)], [1000, 7000, 300_000, 30_000]);
+});
+
+test('the budget holds ten failures, a timeout costs two, and what must leave room waits for three more', () => {
+  const spent = (cost: number) =>
+    spend(fullBucket(schedule.FAILURE_BUDGET, 0), schedule.FAILURE_BUDGET, { now: 0, cost });
+  assert.deepEqual(
+    [schedule.failureCost({ code: 'vault_timeout' }), schedule.failureCost({ code: 'internal' })],
+    [2, 1],
+  );
+  assert.deepEqual(
+    [9, 9.5, 10].map((cost) => schedule.budgetReadyAt(spent(cost), false)),
+    [0, 15_000, 30_000],
+  );
+  assert.deepEqual(
+    [7, 8, 10].map((cost) => schedule.budgetReadyAt(spent(cost), true)),
+    [0, 30_000, 90_000],
+  );
+});
+
+test('the JWT is looked for again three times at once, then at each poll; a poll varies by a tenth', () => {
+  assert.deepEqual(
+    [1, 3, 4].map((count) => schedule.rereadDelay(count, 10_000)),
+    [200, 200, 10_000],
+  );
+  assert.equal(schedule.rereadDelay(1, 100), 100);
+  assert.deepEqual([schedule.pollDelay(10_000, 0), schedule.pollDelay(10_000, 0.5)], [9000, 10_000]);
+});
+
+test('an identity token is replaced at half of its life, in five seconds at the earliest', () => {
+  const delay = (lifeMs: number | undefined) => {
+    const issuedAt = 1_790_000_000_000;
+    const iat = issuedAt / 1000;
+    const jwt = decodeWorkloadJwt(
+      new Secret(jwtText(lifeMs === undefined ? { iat } : { iat, exp: iat + lifeMs / 1000 })),
+      {},
+    );
+    assert.ok(!('code' in jwt));
+    return schedule.identityDelay(jwt);
+  };
+  assert.deepEqual([delay(600_000), delay(4000), delay(0), delay(undefined)], [300_000, 5000, 60_000, 60_000]);
+  const retry = schedule.identityRetryDelay;
+  assert.deepEqual(
+    [retry({ code: 'identity_token_missing' }, 1, 0), retry({ code: 'identity_token_missing' }, 4, 0)],
+    [200, 5000],
+  );
+  assert.deepEqual(
+    [retry({ code: 'identity_refused' }, 1, 0), retry({ code: 'identity_refused' }, 9, 0)],
+    [500, 15_000],
+  );
+});
+
+test('a sink that fails is tried again after one second, then ever later up to half a minute', () => {
+  assert.deepEqual(
+    [1, 2, 9].map((count) => schedule.sinkDelay(count, 0)),
+    [1000, 2000, 15_000],
+  );
+});
+
+test('a reading has six seconds, and the timeout of the Vault that it asks; a call has five more than its timeout', () => {
+  const { vault } = settingsOf();
+  assert.equal(schedule.readDeadline({ kind: 'env', name: 'JWT' }), 6000);
+  assert.equal(
+    schedule.readDeadline({ kind: 'vault-identity', vault, role: 'r', token: { file: '/t' } }),
+    6000 + vault.timeoutMs,
+  );
+  assert.equal(schedule.callDeadline(vault), vault.timeoutMs + 5000);
 });
 
 test('a token is handed out for nine tenths of its life at least', () => {
@@ -82,6 +194,12 @@ test('a bucket never holds more than its capacity, and a clock that goes back re
       }
     }),
   );
+});
+
+test('a clock that goes back leaves the bucket at its latest instant', () => {
+  const limit = { capacity: 5, refillPerMs: 0.001 };
+  assert.deepEqual(refilled({ level: 1, at: 5000 }, limit, 2000), { level: 1, at: 5000 });
+  assert.deepEqual(refilled({ level: 1, at: 5000 }, limit, 6000), { level: 2, at: 6000 });
 });
 
 test('from any sequence of events at any instants, the exchange wakes later than now and holds no NaN', () => {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import {
+  isTokenText,
   linesWithoutControls,
   Secret,
   scrub,
@@ -34,6 +35,23 @@ test('scrub takes out what looks like a JWT or a Vault token, and what is known'
     [new Secret('plain-secret')],
   );
   assert.equal(text, 'a [redacted] b [redacted] c [redacted] d [redacted]');
+});
+
+test('a known secret of eight characters is taken out; a shorter one would take out words', () => {
+  assert.equal(
+    scrub('say eightch. or seven.', [new Secret('eightch.'), new Secret('or seve')]),
+    'say [redacted] or seven.',
+  );
+});
+
+test('a Vault token is one printable word of 8 to 8192 characters', () => {
+  const lengths = [7, 8, 8192, 8193];
+  assert.deepEqual(
+    lengths.map((length) => isTokenText('x'.repeat(length))),
+    [false, true, true, false],
+  );
+  for (const text of ['hvs.two words', 'hvs.with\nline', 'hvs.\u007fdelete', 'hvs.\u00fcmlaut'])
+    assert.equal(isTokenText(text), false, text);
 });
 
 test('what a terminal would obey, or nobody sees, is shown as U+FFFD (K18)', () => {

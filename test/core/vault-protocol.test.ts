@@ -5,7 +5,18 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { explain } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
-import { judgeGrant, judgeRevocation, loginRequest, type VaultReply } from '../../src/core/vault-protocol.ts';
+import {
+  identityRequest,
+  judgeGrant,
+  judgeIdentity,
+  judgeRefusal,
+  judgeRevocation,
+  loginRequest,
+  lookupRequest,
+  renewalRequest,
+  revocationRequest,
+  type VaultReply,
+} from '../../src/core/vault-protocol.ts';
 
 const JWT = new Secret('eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhcHAifQ.c2lnbmF0dXJl');
 const AUTH = {
@@ -39,6 +50,34 @@ test('a login is one POST with the role and the JWT', () => {
   assert.ok(!JSON.stringify(request).includes('eyJ'));
 });
 
+test('a namespace goes with each request where there is one', () => {
+  const token = new Secret('hvs.CAESIexample');
+  const vault = { address: 'http://v', tls: {}, timeoutMs: 1, redirectHosts: [], useProxyEnv: false };
+  const requests = (namespace?: string) => {
+    const inNamespace = namespace === undefined ? {} : { namespace };
+    const login = { mount: 'jwt', role: 'app', ...inNamespace };
+    const identityVault = { ...vault, ...inNamespace };
+    return [
+      loginRequest(login, JWT),
+      renewalRequest(login, token),
+      revocationRequest({ address: 'http://v', namespace }, token),
+      lookupRequest(login, token),
+      identityRequest({ kind: 'vault-identity', role: 'a b', vault: identityVault, token: { file: '/t' } }, token),
+    ];
+  };
+  assert.deepEqual(
+    requests('ns').map(({ method, path, namespace }) => `${method} ${path} ${namespace}`),
+    [
+      'POST /v1/auth/jwt/login ns',
+      'POST /v1/auth/token/renew-self ns',
+      'POST /v1/auth/token/revoke-self ns',
+      'GET /v1/auth/token/lookup-self ns',
+      'GET /v1/identity/oidc/token/a%20b ns',
+    ],
+  );
+  for (const request of requests()) assert.ok(!('namespace' in request), request.path);
+});
+
 test('a plain grant', () => {
   const grant = judgeGrant('login', reply(200, { auth: AUTH, warnings: ['TTL of "2h" exceeded'] }), [JWT]);
   assert.ok(!('code' in grant));
@@ -59,6 +98,47 @@ test('leases of every odd kind are judged, and none is taken for longer than ten
   assert.deepEqual(lease(1e18), [315_360_000_000, true]);
   assert.deepEqual(lease(2_764_800), [2_764_800_000, true]);
   for (const odd of [-1, null, '3600', undefined, [], {}]) assert.equal(lease(odd), 'bad_response');
+  const endless = JSON.stringify({ auth: { ...AUTH, lease_duration: 7 } }).replace(':7', ':1e999');
+  assert.equal(loginCode(200, endless), 'bad_response');
+});
+
+test('a lease is at least a millisecond, and what a grant leaves out has its default', () => {
+  const grantOf = (auth: object) => {
+    const grant = judgeGrant('login', reply(200, { auth: { client_token: AUTH.client_token, ...auth } }), [JWT]);
+    assert.ok(!('code' in grant));
+    return grant;
+  };
+  assert.equal(grantOf({ lease_duration: 0.0001 }).leaseMs, 1);
+  const { secret: _, ...bare } = grantOf({ lease_duration: 60 });
+  assert.deepEqual(bare, {
+    accessor: '',
+    leaseMs: 60_000,
+    renewable: false,
+    type: 'service',
+    numUses: 0,
+    policies: [],
+    warnings: [],
+  });
+  const odd = { renewable: 'true', num_uses: '3', policies: ['a', 7], accessor: 7, token_type: 'batch' };
+  const { policies, accessor, type, numUses, renewable } = grantOf({ lease_duration: 60, ...odd });
+  assert.deepEqual([policies, accessor, type, numUses, renewable], [['a'], '', 'batch', 0, false]);
+  assert.equal(grantOf({ lease_duration: 60, num_uses: -1, renewable: true }).renewable, true);
+  assert.equal(grantOf({ lease_duration: 60, num_uses: 1 }).numUses, 1);
+});
+
+test('an identity token is taken with status 200 alone', () => {
+  const judged = (status: number, body: unknown) => {
+    const outcome = judgeIdentity(reply(status, body), []);
+    return outcome instanceof Secret ? outcome.reveal() : outcome.code;
+  };
+  const data = { token: 'a.b.c' };
+  assert.equal(judged(200, { data }), 'a.b.c');
+  assert.equal(judged(200, { data: { token: 7 } }), 'bad_response');
+  assert.equal(judged(200, { data: null }), 'bad_response');
+  assert.deepEqual(
+    [202, 400, 403, 404, 405, 500].map((status) => judged(status, { data })),
+    ['bad_response', 'identity_refused', 'identity_refused', 'identity_refused', 'bad_response', 'vault_unavailable'],
+  );
 });
 
 test('limited uses make a token one that is not renewed (C21)', () => {
@@ -154,6 +234,42 @@ const LOGIN_REFUSALS: readonly (readonly [number, string, string])[] = [
   [307, '', 'redirect_blocked'],
 ];
 
+test('a status at the edge of its class is read as what it is', () => {
+  for (const [status, code] of [
+    [204, 'bad_response'],
+    [299, 'bad_response'],
+    [300, 'redirect_blocked'],
+    [399, 'redirect_blocked'],
+    [400, 'bad_response'],
+    [405, 'mount_missing'],
+    [499, 'bad_response'],
+    [500, 'vault_unavailable'],
+  ] as const)
+    assert.equal(loginCode(status, ''), code, `${status}`);
+  assert.equal(loginCode(503, errors('no leader')), 'vault_no_leader');
+  assert.equal(loginCode(503, errors('something else')), 'vault_unavailable');
+  assert.equal(loginCode(500, errors('Vault is sealed')), 'vault_unavailable');
+  assert.equal(loginCode(500, errors('no active Vault')), 'vault_unavailable');
+  assert.equal(loginCode(403, 'Client sent an HTTP request to an HTTPS server'), 'login_forbidden');
+  assert.equal(loginCode(402, 'Client sent an HTTP request to an HTTPS server'), 'bad_response');
+  for (const [status, code] of [
+    [399, 'redirect_blocked'],
+    [400, 'setup_refused'],
+    [409, 'setup_refused'],
+    [410, 'bad_response'],
+  ] as const)
+    assert.equal(judgeRefusal('setup', reply(status, errors('no')), []).code, code, `${status}`);
+  assert.equal(judgeRefusal('health', reply(403, ''), []).code, 'bad_response');
+});
+
+test('evidence is the status alone where Vault has no words', () => {
+  const evidence = (body: unknown) => explain(judgeRefusal('login', reply(404, body), [])).evidence;
+  assert.deepEqual(
+    [evidence(''), evidence({ errors: [] }), evidence({ errors: 'no list' }), evidence(errors('one', 'two'))],
+    ['status 404', 'status 404', 'status 404', 'status 404, one; two'],
+  );
+});
+
 test('what Vault says when it refuses a login', () => {
   for (const [status, words, code] of LOGIN_REFUSALS) assert.equal(loginCode(status, errors(words)), code, words);
 });
@@ -168,10 +284,16 @@ test('what Vault says when it refuses a renewal', () => {
   assert.equal(renewalCode(500, errors('past the max TTL, cannot renew')), 'renewal_exhausted');
   assert.equal(renewalCode(500, errors('role app does not exist during renewal')), 'role_deleted');
   assert.equal(renewalCode(500, errors('internal error')), 'vault_unavailable');
+  assert.equal(renewalCode(400, errors('something new')), 'renewal_impossible');
+  assert.equal(renewalCode(400, ''), 'bad_response');
+  assert.deepEqual([renewalCode(404, ''), renewalCode(403, '')], ['renewal_denied', 'renewal_denied']);
+  assert.equal(renewalCode(503, errors('past the max TTL')), 'vault_unavailable');
   assert.equal(renewalCode(503, errors('Vault is sealed')), 'vault_sealed');
 });
 
 test('a revocation is well with 204', () => {
+  assert.equal(judgeRevocation(reply(200, ''), []), undefined);
+  assert.equal(judgeRevocation(reply(202, ''), [])?.code, 'bad_response');
   assert.equal(judgeRevocation(reply(204, ''), []), undefined);
   assert.equal(judgeRevocation(reply(403, errors('permission denied')), [])?.code, 'renewal_denied');
 });
@@ -186,6 +308,10 @@ test('Retry-After as seconds, as a date, and as rubbish (C7)', () => {
     asked({ 'retry-after': 'Tue, 03 Nov 2026 10:00:30 GMT', date: 'Tue, 03 Nov 2026 10:00:00 GMT' }),
     30_000,
   );
+  for (const date of ['Tue, 03 Nov 2026 10:00:30 GMT', 'Tue, 03 Nov 2026 10:00:31 GMT'])
+    assert.equal(asked({ 'retry-after': 'Tue, 03 Nov 2026 10:00:30 GMT', date }), undefined, 'no time left');
+  assert.equal(asked({ 'retry-after': 'Tue, 03 Nov 2026 10:00:30 GMT' }), undefined);
+  assert.ok(!('retryAfterMs' in judgeRefusal('login', reply(429, ''), [])));
   for (const odd of ['-1', 'soon', '', '1e9', 'NaN']) assert.equal(asked({ 'retry-after': odd }), undefined);
 });
 

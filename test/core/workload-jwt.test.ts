@@ -5,7 +5,16 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { explain } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
-import { decodeWorkloadJwt, isOlder, isStale, type WorkloadJwt } from '../../src/core/workload-jwt.ts';
+import {
+  claimAt,
+  decodeWorkloadJwt,
+  isExpired,
+  isOlder,
+  isStale,
+  readJwt,
+  shownClaims,
+  type WorkloadJwt,
+} from '../../src/core/workload-jwt.ts';
 import { jwtText } from '../support/jwt-text.ts';
 
 const decode = (text: string, expected = {}) => decodeWorkloadJwt(new Secret(text), expected);
@@ -50,6 +59,22 @@ test('an exp that can be no date counts as unknown (A14)', () => {
   }
 });
 
+test('an instant is a date from 2001 to 2286, in whole milliseconds', () => {
+  const expiresAt = (exp: number) => decoded(jwtText({ exp })).expiresAt;
+  assert.deepEqual([expiresAt(1e9 - 1), expiresAt(1e9)], [undefined, 1e12]);
+  assert.deepEqual([expiresAt(1e10), expiresAt(1e10 + 1)], [1e13, undefined]);
+  assert.equal(expiresAt(1_790_003_600.0009), 1_790_003_600_000);
+});
+
+test('a malformed JWT is described by the number of its parts', () => {
+  const evidence = (text: string) => {
+    const failure = decode(text);
+    return 'code' in failure ? explain(failure).evidence : 'fine';
+  };
+  assert.equal(evidence('word'), 'it has 1 part instead of 3');
+  assert.equal(evidence('a.b'), 'it has 2 parts instead of 3');
+});
+
 test('what is expected and not found is named with both values', () => {
   const evidence = (expected: object) => {
     const failure = decode(jwtText(), expected);
@@ -65,6 +90,11 @@ test('what is expected and not found is named with both values', () => {
     'jwt_wrong_subject: sub is "system:serviceaccount:default:app", expected "x"',
   );
   assert.equal(evidence({ audience: 'vault' }), 'fine');
+  assert.equal(evidence({ issuer: 'https://k8s-prod.oidc.pub', subject: 'system:serviceaccount:default:app' }), 'fine');
+  for (const aud of [undefined, '', []]) {
+    const failure = decode(jwtText({ aud }), { audience: 'vault' });
+    assert.equal('code' in failure && explain(failure).evidence, 'aud is none, expected "vault"');
+  }
 });
 
 test('older is by iat first, then by exp; unknown instants are never older (A22)', () => {
@@ -75,6 +105,56 @@ test('older is by iat first, then by exp; unknown instants are never older (A22)
     [isOlder(early, late), isOlder(late, early), isOlder(decoded(jwtText()), late)],
     [true, false, false],
   );
+});
+
+test('a JWT is older only where both have an iat, or both an exp', () => {
+  const of = (claims: Record<string, unknown>) => decoded(jwtText(claims));
+  const [early, late] = [
+    { iat: 1_790_000_000, exp: 1_790_000_900 },
+    { iat: 1_790_000_000, exp: 1_790_000_960 },
+  ];
+  assert.deepEqual([isOlder(of(early), of(late)), isOlder(of(late), of(early))], [true, false], 'the same iat');
+  const [iatOnly, expOnly] = [of({ iat: 1_790_000_000 }), of({ exp: 1_790_000_960 })];
+  assert.deepEqual([isOlder(iatOnly, expOnly), isOlder(expOnly, iatOnly)], [false, false]);
+  assert.equal(isOlder(of({ exp: 1_790_000_900 }), of(late)), true);
+  assert.equal(isOlder(of(late), of({ exp: 1_790_000_900 })), false);
+  assert.equal(isOlder(of(late), of(late)), false);
+});
+
+test('a JWT expires at its exp; without one it never does', () => {
+  const jwt = decoded(jwtText({ exp: 1_790_000_000 }));
+  assert.deepEqual([isExpired(jwt, 1_789_999_999_999), isExpired(jwt, 1_790_000_000_000)], [false, true]);
+  assert.equal(isExpired(decoded(jwtText()), 1e15), false);
+});
+
+test('stale without a usable iat is by nbf, else at expiry; without an exp it never is', () => {
+  const staleAt = (claims: Record<string, unknown>, seconds: number) =>
+    isStale(decoded(jwtText(claims)), seconds * 1000);
+  const byNotBefore = { nbf: 1_790_000_000, exp: 1_790_001_000 };
+  assert.deepEqual([staleAt(byNotBefore, 1_790_000_899), staleAt(byNotBefore, 1_790_000_900)], [false, true]);
+  for (const claims of [{ exp: 1_790_001_000 }, { iat: 1_790_001_000, exp: 1_790_001_000 }])
+    assert.deepEqual([staleAt(claims, 1_790_000_999), staleAt(claims, 1_790_001_000)], [false, true]);
+  assert.equal(staleAt({ iat: 1_790_000_000 }, 2_000_000_000), false);
+});
+
+test('all claims are read for comparison, members of objects by JSON pointer', () => {
+  const claims = { 'kubernetes.io': { namespace: 'team', 'a/b~c': 1 }, '/odd': 2 };
+  const jwt = readJwt(new Secret(jwtText(claims)));
+  assert.equal(claimAt(jwt?.claims ?? {}, 'sub'), 'system:serviceaccount:default:app');
+  assert.equal(claimAt(claims, '/kubernetes.io/namespace'), 'team');
+  assert.equal(claimAt(claims, '/kubernetes.io/a~1b~0c'), 1);
+  assert.equal(claimAt({ text: 'a', none: null }, '/text/length'), undefined);
+  assert.equal(claimAt({ text: 'a', none: null }, '/none/x'), undefined);
+  assert.equal(readJwt(new Secret('no JWT')), undefined);
+});
+
+test('claims are shown short: ten audiences and a count of the rest, 200 characters each', () => {
+  const audience = Array.from({ length: 11 }, (_, index) => `a${index}`);
+  const shown = (count: number) => shownClaims({ issuer: undefined, subject: 's', audience: audience.slice(0, count) });
+  assert.deepEqual(shown(10), { issuer: undefined, subject: 's', audience: audience.slice(0, 10) });
+  assert.deepEqual(shown(11).audience, [...audience.slice(0, 10), 'and 1 more']);
+  const { issuer } = shownClaims({ issuer: 'x'.repeat(201), subject: undefined, audience: [] });
+  assert.equal(issuer, `${'x'.repeat(200)}...`);
 });
 
 test('stale is past 90 % of its life (A20)', () => {
@@ -88,4 +168,14 @@ test('no text makes the decoder throw', () => {
     fc.json().map((text) => Buffer.from(text).toString('base64url')),
   );
   fc.assert(fc.property(fc.array(part, { maxLength: 6 }), (parts) => void decode(parts.join('.'))));
+});
+
+test('a malformed JWT is malformed whatever is expected, and a header that is no JSON makes it so', () => {
+  const codeOf = (text: string, expected = {}) => {
+    const outcome = decode(text, expected);
+    return 'code' in outcome ? outcome.code : 'fine';
+  };
+  assert.equal(codeOf('word', { issuer: 'https://x' }), 'jwt_malformed');
+  const [, payload = '', signature = ''] = jwtText().split('.');
+  assert.equal(codeOf(`bm90.${payload}.${signature}`), 'jwt_malformed');
 });

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openSteadyClock, type SystemClocks } from '../../src/exchange/clock.ts';
+import { openSteadyClock, openSystemClock, type SystemClocks, within } from '../../src/exchange/clock.ts';
+import { SimulatedTime, T0 as START } from '../support/simulated-time.ts';
 
 const HOUR = 3_600_000;
 const T0 = Date.UTC(2026, 10, 1);
@@ -85,4 +86,47 @@ test('never goes back', () => {
     assert.ok(elapsed() >= last);
     last = elapsed();
   }
+});
+
+test('a jump of the wall clock counts as a suspend from a fifth of a second on, within five seconds of the uptime', () => {
+  const suspendedBy = (wallMs: number, uptimeMs: number) => {
+    const { readings, elapsed } = setUp();
+    readings.wall += wallMs;
+    readings.uptime += uptimeMs;
+    return elapsed();
+  };
+  assert.deepEqual([suspendedBy(200, 200), suspendedBy(201, 201), suspendedBy(300, 300)], [0, 201, 300]);
+  assert.deepEqual([suspendedBy(15_000, 10_000), suspendedBy(15_001, 10_000)], [10_000, 0]);
+  assert.deepEqual([suspendedBy(5000, 10_000), suspendedBy(4999, 10_000)], [10_000, 0]);
+  assert.equal(suspendedBy(3000, -1000), 0, 'an uptime that goes back is no suspend');
+});
+
+test('a timer is never longer than Node can count, nor shorter than a millisecond, and wakes no sooner than asked', (t) => {
+  const delays: unknown[] = [];
+  const ended: unknown[] = [];
+  t.mock.method(globalThis, 'setTimeout', (_wake: () => void, ms: number) => delays.push(ms));
+  t.mock.method(globalThis, 'clearTimeout', (timer: unknown) => ended.push(timer));
+  const clock = openSystemClock({ monotonic: () => 5000, wall: () => T0, uptime: () => 9000 });
+  assert.equal(clock.wall(), T0);
+  for (const ms of [2 ** 40, 1000, 10.2, 0, -HOUR]) clock.wakeAt(clock.now() + ms, () => {});
+  assert.deepEqual(delays, [2_147_483_647, 1000, 11, 1, 1]);
+  clock.wakeAt(T0, () => {})();
+  assert.deepEqual(ended, [6]);
+});
+
+test('work is waited for until its deadline, and a deadline that is not needed leaves no timer', async () => {
+  const time = new SimulatedTime();
+  const clock = time.clock(() => 0.5);
+  let isOver = false;
+  void within(clock, 1000, new Promise(() => {})).then(() => {
+    isOver = true;
+  });
+  await time.pass(START + 999, () => false);
+  assert.equal(isOver, false);
+  await time.pass(START + 1000, () => isOver);
+  time.touch();
+  await time.pass(START + 1000, () => false);
+  assert.deepEqual([isOver, time.timers], [true, 0]);
+  await within(clock, 1000, Promise.resolve());
+  assert.equal(time.timers, 0);
 });

@@ -49,6 +49,7 @@ test('a write waits for the one before; of those that wait only the newest is do
   const removal = app.remove();
   await end('removal');
   await removal;
+  assert.equal(begun.at(-1), 'removal');
 });
 
 test('a write that failed holds up nobody', async () => {
@@ -68,6 +69,18 @@ test('a write without a result is waited for no longer than 45 s, and three may 
     await nextTurn();
   }
   assert.deepEqual(begun, ['0', '2', '4']);
+});
+
+test('a write is waited for until 45 s are over', async () => {
+  const { begun, world, of } = setUp();
+  const app = of('app');
+  void app.deliver(token('1'));
+  for (const at of [44_999, 45_000]) {
+    world.now = at;
+    void app.deliver(token(`${at}`));
+    await nextTurn();
+  }
+  assert.deepEqual(begun, ['1', '45000']);
 });
 
 test('an exchange that has lost the sink writes nothing, also when it lost it while it waited', async () => {

@@ -5,6 +5,7 @@ import { lookup } from 'node:dns/promises';
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { workIn } from '../../src/files/file-work.ts';
 import { isFileProblem, readSmallFile } from '../../src/files/small-file.ts';
 import { openHangingMount, withoutHangingMounts } from '../support/hanging-mount.ts';
@@ -67,6 +68,28 @@ test('an overdue operation is stuck, and so is what comes after it at once, unti
   assert.equal(next.begun(), 0);
   slow.end();
   await until('the directory is free', async () => (await workIn('/slow', next.operate)) === 'done');
+});
+
+test('an operation has five seconds unless it is given another time, and leaves no timer', async (t) => {
+  const timers = () => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
+  const before = timers();
+  assert.equal(await workIn('/timed', async () => 'done'), 'done');
+  await nextTurn();
+  assert.equal(timers(), before);
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const slow = heldWork();
+  let outcome: string | undefined;
+  void workIn('/timed', slow.operate).then((ended) => {
+    outcome = ended;
+  });
+  t.mock.timers.tick(4999);
+  await nextTurn();
+  assert.equal(outcome, undefined);
+  t.mock.timers.tick(1);
+  await nextTurn();
+  assert.equal(outcome, 'stuck');
+  slow.end();
+  await nextTurn();
 });
 
 test('an operation whose deadline passes in the queue never begins', async () => {

@@ -2,8 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import fs, { type FileHandle, open, symlink, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import fs, { type FileHandle, open, symlink, truncate, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { isFileProblem, readSmallFile } from '../../src/files/small-file.ts';
@@ -36,10 +39,17 @@ test('names what stands there instead of a small regular file', async (t) => {
   assert.equal(await problemAt(at('fifo')), 'not-a-file');
   assert.equal(await problemAt(directory), 'not-a-file');
   assert.equal(await problemAt('/dev/zero'), 'not-a-file');
+  const server = createServer().listen(at('socket'));
+  t.after(() => server.close());
+  await once(server, 'listening');
+  assert.deepEqual(await readSmallFile(at('socket')), { problem: 'not-a-file', errno: 'ENXIO' });
+  assert.deepEqual(await readSmallFile(at('x'.repeat(300))), { problem: 'unreadable', errno: 'ENAMETOOLONG' });
   assert.equal(await problemAt(at('absent')), 'missing');
   assert.equal(await problemAt(at('loop')), 'missing');
   assert.equal(await problemAt(at('limit')), 'none');
   assert.equal(await problemAt(at('large')), 'too-large');
+  await truncate(at('large'), 2 ** 40);
+  assert.equal(await problemAt(at('large')), 'too-large', 'more than memory holds');
 });
 
 test('reads a file that comes in pieces, and without a size, to its end', async () => {
@@ -47,6 +57,16 @@ test('reads a file that comes in pieces, and without a size, to its end', async 
   assert.ok(!isFileProblem(found));
   assert.ok(found.text.length > 64 * 1024, `${found.text.length} characters`);
   assert.match(found.text.slice(-200), /\nVmFlags: .*\n$/);
+});
+
+test('a file without a size is not said to have grown, and no descriptor stays open', async () => {
+  const descriptors = () => readdirSync('/proc/self/fd').length;
+  const before = descriptors();
+  const found = await readSmallFile('/proc/version');
+  assert.ok(!isFileProblem(found));
+  assert.equal(found.grew, false);
+  for (const path of ['/proc/version', '/dev/null', '/proc/self/smaps']) await readSmallFile(path);
+  assert.equal(descriptors(), before);
 });
 
 test('a file without a size is refused when it goes beyond the limit', async () => {

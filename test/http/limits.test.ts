@@ -1,7 +1,11 @@
 // The limits of one connection: how long a request may take, how large it may be, how many there may be.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { type TestContext, test } from 'node:test';
+import { mostConnections } from '../../src/http/connections.ts';
 import { closeApp } from '../../src/http/limits.ts';
 import { buildOpsApi } from '../../src/http/ops-api.ts';
 import { ask, askInTurn, closed, openSocket, portOf, request, statusesIn } from './raw-socket.ts';
@@ -58,4 +62,30 @@ test('no answer is stored, or taken for another type', async (t) => {
       await ask(port, request(port, [], `GET ${path} HTTP/1.1`)),
       /\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n/,
     );
+});
+
+test('each listener has half of the files that the sidecar leaves over, from 4 to 64 connections', () => {
+  const script = `
+    import { mostConnections } from './src/http/connections.ts';
+    console.log(mostConnections());`;
+  const withFiles = (files: number) =>
+    Number(
+      execFileSync('sh', [
+        '-c',
+        `ulimit -n ${files} && exec "$0" --input-type=module -e "$1"`,
+        process.execPath,
+        script,
+      ]),
+    );
+  assert.deepEqual([withFiles(52), withFiles(101), withFiles(1000)], [4, 26, 64]);
+});
+
+test('a listener has 64 connections where the number of files has no limit', (t) => {
+  const unlimited = 'Max open files            unlimited            unlimited            files     \n';
+  const mock = t.mock.method(fs, 'readFileSync', () => unlimited);
+  syncBuiltinESMExports();
+  const most = mostConnections();
+  mock.mock.restore();
+  syncBuiltinESMExports();
+  assert.equal(most, 64);
 });

@@ -158,11 +158,115 @@ test('one comparison of digests of one length decides on a caller, whatever was 
 });
 
 test('more than the rate allows is told to slow down (G7)', async (t) => {
-  const { view, get } = await setUp(t);
+  const { view, get, later } = await setUp(t);
+  later(100_000);
   view.set('hvs.CAESIexample');
   const answers = [];
   for (let batch = 0; batch < 6; batch++)
     answers.push(...(await Promise.all(Array.from({ length: 25 }, () => get('/v1/token')))));
   assert.equal(answers.filter(({ status }) => status === 429).length, 50);
   assert.equal(answers.at(-1)?.headers.get('retry-after'), '1');
+});
+
+test('a poll takes a timeout from one second to five minutes, and one ETag', async (t) => {
+  const { view, get } = await setUp(t);
+  view.set('hvs.CAESIexample', 1);
+  for (const good of ['timeout_sec=1', 'timeout_sec=300', 'wait_for_change=false', 'last_etag=1', ''])
+    assert.equal((await get(`/v1/token?${good}`)).status, 200, good);
+  for (const bad of ['timeout_sec=1e2', 'timeout_sec=-1', 'last_etag=1&last_etag=2', 'wait_for_change=TRUE'])
+    assert.equal((await get(`/v1/token?${bad}`)).status, 400, bad);
+});
+
+test('a poll without an ETag waits for the change of the present token', async (t) => {
+  const { view, get } = await setUp(t);
+  view.set('hvs.first-token', 1);
+  const poll = get('/v1/token?wait_for_change=true');
+  await until('it waits', () => view.waiting.size === 1);
+  view.set('hvs.second-token', 2);
+  assert.equal((await poll).headers.get('etag'), '"2"');
+});
+
+test('an exchange that a reload takes away during a poll is not found', async (t) => {
+  const views = [fakeView('a'), fakeView('b')];
+  const { view, get } = await setUp(t, { views });
+  view.set('hvs.first-token', 1);
+  const poll = get('/v1/token/a?wait_for_change=true');
+  await until('it waits', () => view.waiting.size === 1);
+  views.shift();
+  view.set('hvs.second-token', 2);
+  assert.equal((await poll).status, 404);
+});
+
+test('JSON is sent unless plain text alone is asked for', async (t) => {
+  const { view, get } = await setUp(t);
+  view.set('hvs.CAESIexample');
+  const typeFor = async (accept: string) => (await get('/v1/token', { accept })).headers.get('content-type');
+  assert.match((await typeFor('text/plain, application/json')) ?? '', /json/);
+  assert.match((await typeFor('*/*')) ?? '', /json/);
+  assert.match((await typeFor('text/plain;q=0.9, */*')) ?? '', /^text\/plain/);
+});
+
+test('every route needs an exchange of that name, and metadata a token', async (t) => {
+  const { view, get } = await setUp(t);
+  assert.equal((await get('/v1/token/app/metadata')).status, 503);
+  assert.equal((await get('/v1/token/other/metadata')).status, 404);
+  assert.equal((await get('/v1/token/other/refresh', {}, 'POST')).status, 404);
+  assert.equal(view.refreshes, 0);
+  view.set('hvs.CAESIexample');
+  assert.equal((await get('/v1/token/app/metadata')).status, 200);
+});
+
+test('a 503 says why there is no token: the failure in force, or that it has expired', async (t) => {
+  const view = fakeView();
+  const token = { accessor: 'a', expiresAt: 0, renewAt: 0, policies: [], type: 'service', renewable: true, ttlMs: 1 };
+  const failure = { code: 'vault_sealed', title: 'Vault is sealed', hint: '', since: 0, attempts: 1 } as const;
+  const { status } = view;
+  const { get } = await setUp(t, { views: [view] });
+  const reason = async () =>
+    ((await (await get('/v1/token')).json()) as { error_description: string }).error_description;
+  Object.assign(view, { status: () => ({ ...status(), token }) });
+  assert.equal(await reason(), 'the Vault token has expired');
+  Object.assign(view, { status: () => ({ ...status(), token, failure }) });
+  assert.equal(await reason(), 'Vault is sealed');
+});
+
+test('a refresh that comes too soon is told how long to wait, in whole seconds', async (t) => {
+  const { view, get, later } = await setUp(t);
+  const refresh = async () => {
+    const { status, headers } = await get('/v1/token/app/refresh', {}, 'POST');
+    return [status, headers.get('retry-after')];
+  };
+  assert.deepEqual(await refresh(), [202, null]);
+  later(8999);
+  assert.deepEqual(await refresh(), [429, '2']);
+  later(1000);
+  assert.deepEqual(await refresh(), [429, '1']);
+  later(1);
+  assert.deepEqual([await refresh(), view.refreshes], [[202, null], 2]);
+});
+
+test('a bug is an internal error that says nothing of itself', async (t) => {
+  const view = fakeView();
+  const { get } = await setUp(t, { views: [view] });
+  for (const thrown of [new Error('secret words'), Object.assign(new Error('secret words'), { statusCode: 500 })]) {
+    view.token = () => {
+      throw thrown;
+    };
+    const answer = await get('/v1/token');
+    assert.deepEqual(
+      [answer.status, await answer.json()],
+      [500, { error: 'server_error', error_description: 'Internal error.' }],
+    );
+  }
+  view.token = () => {
+    throw Object.assign(new Error('secret words'), { statusCode: 413 });
+  };
+  assert.equal((await get('/v1/token')).status, 400);
+});
+
+test('HEAD is no way to ask for a token', async (t) => {
+  const { view, get } = await setUp(t);
+  view.set('hvs.CAESIexample');
+  const answer = await get('/v1/token', {}, 'HEAD');
+  assert.deepEqual([answer.status, answer.headers.get('etag')], [404, null]);
 });

@@ -1,11 +1,15 @@
 // Makes mutants of a source file: small changes that a test should notice. It knows TypeScript by its tokens alone: text in
-// comments, strings, imports and types is left as it is.
+// comments, strings, imports and types stays as it is.
+
+import { stripTypeScriptTypes } from 'node:module';
 
 export interface Mutant {
   readonly file: string;
   /** from 1 */
   readonly line: number;
-  /** the source line before and after, without blanks at its ends */
+  /** where the change begins: an offset into the file */
+  readonly at: number;
+  /** the source line before and after, trimmed */
   readonly before: string;
   readonly after: string;
   /** the whole mutated file */
@@ -45,7 +49,7 @@ const OPERATORS: readonly Operator[] = [
     /===|!==| <=? | >=? | && | \|\| | [+-] |Math\.(?:min|max)|\b(?:true|false)\b/g,
     (found) => SWAPS[found] ?? found,
   ),
-  // a condition turned round, where it is one word or call
+  // an inverted condition, where it is one word or call
   replacing(/(?<=\bif \()!?(?=[\w.?]+(?:\([^()]*\))?\))/g, (found) => (found === '!' ? '' : '!')),
   // a constant of another size
   (code) =>
@@ -67,23 +71,38 @@ const OPERATORS: readonly Operator[] = [
 export function mutantsOf(file: string, text: string): readonly Mutant[] {
   const lines = text.split('\n');
   const code = maskedLines(text);
+  let start = 0;
   return lines.flatMap((line, index) => {
+    const lineStart = start;
+    start += line.length + 1;
     const masked = code[index] ?? '';
     if (masked.trim() === '') return [];
-    return OPERATORS.flatMap((operator) => operator(masked)).map(({ at, length, text: replacement }) => {
-      const after = line.slice(0, at) + replacement + line.slice(at + length);
-      return {
-        file,
-        line: index + 1,
-        before: line.trim(),
-        after: after.trim(),
-        text: lines.with(index, after).join('\n'),
-      };
-    });
+    return OPERATORS.flatMap((operator) => operator(masked))
+      .map(({ at, length, text: replacement }) => {
+        const after = line.slice(0, at) + replacement + line.slice(at + length);
+        return {
+          file,
+          line: index + 1,
+          at: lineStart + Math.max(at, line.search(/\S/)),
+          before: line.trim(),
+          after: after.trim(),
+          text: lines.with(index, after).join('\n'),
+        };
+      })
+      .filter(({ text: mutated }) => isValid(mutated));
   });
 }
 
-/** The lines with blanks for all that isn't code that runs. */
+function isValid(text: string): boolean {
+  try {
+    stripTypeScriptTypes(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The lines with spaces in place of everything that isn't executable code. */
 function maskedLines(text: string): string[] {
   const blank = (found: string) => found.replace(/[^\n]/g, ' ');
   const bare = text

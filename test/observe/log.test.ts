@@ -125,3 +125,25 @@ test('a reader that goes away costs lines, and neither writing nor flushing thro
   await log.flush();
   log.write('info', 'ready');
 });
+
+test('lines before, at and after a flush all arrive', async (t) => {
+  const path = join(await temporaryDirectory(t), 'log');
+  const fd = openSync(path, 'w');
+  t.after(() => closeSync(fd));
+  const log = openLog('info', fd, () => {});
+  const has = (event: string) => () => readFileSync(path, 'utf8').includes(`"${event}"`);
+  log.write('info', 'before');
+  await until('the first line', has('before'));
+  log.write('info', 'waiting');
+  await log.flush();
+  assert.ok(has('waiting')());
+  log.write('info', 'after');
+  await until('the line after the flush', has('after'));
+});
+
+test('the last line is a line like any other', () => {
+  const { log, lines } = collecting();
+  log.writeLast('error', 'crashed', { code: 'internal' });
+  const [line] = lines.map((text) => JSON.parse(text));
+  assert.deepEqual([line?.level, line?.event, line?.code], ['error', 'crashed', 'internal']);
+});

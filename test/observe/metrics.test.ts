@@ -259,3 +259,10 @@ test('a family that is renamed breaks alerts: these are the names', async () => 
     'watch_fallback_polls_total counter',
   ]);
 });
+
+test('without an exchange there is no family of exchanges', async () => {
+  const { observer } = observedWorld();
+  const { body } = await observer.metrics.render([]);
+  assert.doesNotMatch(body, /vault_token_sidecar_ready/);
+  assert.match(body, /^vault_token_sidecar_build_info\{/m);
+});

@@ -96,3 +96,22 @@ test('every counter starts at 0 with every label, and every family has help', as
   const families = new Set([...body.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));
   assert.equal(families.size, [...body.matchAll(/^# HELP \S+ \S/gm)].length);
 });
+
+test('the caller token is a line when it becomes unusable, for another reason, or usable again, and a gauge', async () => {
+  const { observer, lines, metric } = observedWorld();
+  const unusable = (problem: 'missing' | 'empty') =>
+    observer.callerTokenRead({ code: 'caller_token_unusable', facts: { kind: 'file', path: '/caller', problem } });
+  const news = () => lines.map(({ event, evidence }) => `${event} ${evidence}`);
+  observer.callerTokenRead(undefined);
+  assert.deepEqual([news(), await metric('caller_token_readable')], [[], 1]);
+  for (const problem of ['missing', 'missing', 'empty'] as const) unusable(problem);
+  assert.equal(await metric('caller_token_readable'), 0);
+  observer.callerTokenRead(undefined);
+  observer.callerTokenRead(undefined);
+  assert.equal(await metric('caller_token_readable'), 1);
+  assert.deepEqual(news(), [
+    'caller_token_unusable /caller: missing',
+    'caller_token_unusable /caller: empty',
+    'caller_token_usable undefined',
+  ]);
+});

@@ -59,7 +59,7 @@ test('kill -9 in the middle of writing, readers at full speed: old or new, never
 test('what a killed writer left is swept once it is old, by three at once too, and nothing else is (F10)', async (t) => {
   const directory = await temporaryDirectory(t);
   const path = join(directory, 'token');
-  const past = new Date(Date.now() - 120_000);
+  const past = new Date(Date.now() - 62_000);
   const foreign = ['.token.other.tmp', `.token2.${'a'.repeat(24)}.tmp`];
   const abandoned = Array.from('0123456789abcdef', (digit) => `.token.${digit.repeat(24)}.tmp`);
   for (const name of [...foreign, ...abandoned]) {
@@ -68,6 +68,8 @@ test('what a killed writer left is swept once it is old, by three at once too, a
   }
   const young = `.token.${'ab'.repeat(12)}.tmp`;
   await writeFile(join(directory, young), 'x');
+  const recently = new Date(Date.now() - 30_000);
+  await utimes(join(directory, young), recently, recently);
   const isRoot = process.getuid?.() === 0;
   const anothers = isRoot ? [`.token.${'cd'.repeat(12)}.tmp`] : [];
   for (const name of anothers) {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import {
   chmod,
   chown,
@@ -231,6 +232,11 @@ test('how old the file is: what is none, is none of a file, or is of the future,
   await utimes(path, ago, ago);
   assert.ok(Math.abs((await sink.age()) - 60_000) < 2000);
   await utimes(path, ahead, ahead);
+  const { now } = Date;
+  Date.now = () => ahead.getTime();
+  const atOnce = await sink.age();
+  Date.now = now;
+  assert.equal(atOnce, 0);
   assert.equal(await sink.age(), Number.POSITIVE_INFINITY);
   await rm(path);
   await mkdir(path);
@@ -254,4 +260,27 @@ test('the check leaves no trace, and tells an obstacle', async (t) => {
     failure: { code: 'sink_blocked', facts: { kind: 'obstacle', name: 'token', type: 'directory' } },
   });
   assert.deepEqual(await readdir(directory), ['token']);
+});
+
+test('no descriptor stays open, whether the token is written, there already or refused', async (t) => {
+  const { sink, path } = await setUp(t);
+  const descriptors = () => readdirSync('/proc/self/fd').length;
+  const before = descriptors();
+  await sink.deliver(TOKEN);
+  await sink.deliver(TOKEN);
+  await sink.check();
+  await sink.remove();
+  await mkdir(path);
+  await assert.rejects(sink.deliver(TOKEN));
+  assert.equal(descriptors(), before);
+});
+
+test('the check tries to give the file its owner', async (t) => {
+  const { path, directory } = await setUp(t);
+  const impossible = openFileSink({ kind: 'file', path, mode: 0o600, gid: 2 ** 32, format: 'raw' });
+  await assert.rejects(impossible.check(), (error) => {
+    assert.ok(error instanceof ExchangeError);
+    return error.failure.code === 'sink_owner';
+  });
+  assert.deepEqual(await readdir(directory), []);
 });

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { ExchangeError, explain } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { openFileSink } from '../../src/sinks/file.ts';
-import { runUnprivileged } from '../support/confined.ts';
+import { runInNamespace, runUnprivileged, withoutNamespaces } from '../support/confined.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const ROOT = { skip: process.getuid?.() !== 0 && 'only root may give files away' };
@@ -145,6 +145,26 @@ test('an ordinary user has its sink below directories of root and of its own', a
     const say = () => sink.deliver({ secret: new Secret('hvs.CAESIexample') }).then(({ written }) => written, (error) => error.message);
     console.log(await say());
     chmodSync(directory + '/home', 0o755);`,
+  );
+  assert.equal(output, 'true');
+});
+
+test('user 65534 is a stranger where there is such a user, and may be root outside where there is none (K14)', {
+  skip: ROOT.skip || withoutNamespaces(),
+}, async (t) => {
+  const { at, outcome } = await setUp(t);
+  await chown(at('volume/app'), 65_534, 65_534);
+  assert.equal(await outcome(), 'volume/app is owned by user 65534');
+  await chown(at('volume/app'), STRANGER, STRANGER);
+  const output = runInNamespace(
+    at('volume/app/secrets'),
+    'true',
+    `
+    import { Secret } from './src/core/secret.ts';
+    import { openFileSink } from './src/sinks/file.ts';
+    const sink = openFileSink({ kind: 'file', path: directory + '/token', mode: 0o600, format: 'raw' });
+    const say = () => sink.deliver({ secret: new Secret('hvs.CAESIexample') }).then(({ written }) => written, (error) => error.message);
+    console.log(await say());`,
   );
   assert.equal(output, 'true');
 });

@@ -148,6 +148,7 @@ test('an environment variable: there, missing, blank', async () => {
   assert.equal(await codeOf(openEnvSource('JWT', env)), 'a.b.c');
   assert.equal(await codeOf(openEnvSource('NONE', env)), 'jwt_missing');
   assert.equal(await codeOf(openEnvSource('BLANK', env)), 'jwt_empty');
+  assert.equal(openEnvSource('JWT', env).watched, true, 'it never changes');
 });
 
 test('a file that may not be read is told so, and read once it may be (A12)', async (t) => {

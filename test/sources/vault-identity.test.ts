@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { ExchangeError } from '../../src/core/errors.ts';
+import { ExchangeError, explain } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { VaultReply, VaultRequest } from '../../src/core/vault-protocol.ts';
 import { openVaultIdentitySource } from '../../src/sources/vault-identity.ts';
@@ -75,6 +75,43 @@ test('a sealed Vault is told as such; a reply without a token is none', async (t
   assert.equal(await codeOf(source), 'vault_sealed');
   world.refusal = reply(200, { data: {} });
   assert.equal(await codeOf(source), 'bad_response');
+});
+
+test('the token of another exchange is asked with; without it, or a file, nobody is asked', async (t) => {
+  const { world, reply, file } = await setUp(t);
+  const tokens = new Map([['first', new Secret('hvs.of-the-first')]]);
+  const asking = (token: { exchange: string } | { file: string }) =>
+    openVaultIdentitySource(
+      { kind: 'vault-identity', role: 'r', vault: VAULT, token },
+      {
+        vault: {
+          async send(request) {
+            world.asked.push(request);
+            return reply(200, { data: { token: 'jwt' } });
+          },
+          async close() {},
+        },
+        tokenOf: (exchange) => tokens.get(exchange),
+      },
+    );
+  assert.equal(asking({ exchange: 'first' }).watched, true);
+  assert.equal(await codeOf(asking({ exchange: 'first' })), 'jwt');
+  assert.deepEqual(
+    world.asked.map(({ token }) => token?.reveal()),
+    ['hvs.of-the-first'],
+  );
+  for (const token of [{ exchange: 'second' }, { file: `${file}.none` }]) {
+    await assert.rejects(asking(token).read(), (error) => {
+      assert.ok(error instanceof ExchangeError);
+      assert.equal(error.failure.code, 'identity_token_missing');
+      assert.match(
+        explain(error.failure).evidence ?? '',
+        'exchange' in token ? /^exchange second holds no valid Vault token$/ : /\.none: /,
+      );
+      return true;
+    });
+  }
+  assert.equal(world.asked.length, 1);
 });
 
 test('without a Vault token to ask with nobody is asked, and it is used as soon as it is there', async (t) => {

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Secret } from '../../src/core/secret.ts';
 import { openVaultClient, type VaultClient } from '../../src/vault/client.ts';
+import { readTrust } from '../../src/vault/trust.ts';
 import { makeCa, type Pair } from '../support/certificates.ts';
 import { until } from '../support/settling.ts';
 import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
@@ -110,4 +111,35 @@ test('a client that is closed while it rereads its files makes no call any more'
     assert.equal(await late, 'vault_connection_lost');
     assert.equal(asked, before);
   }
+});
+
+test('a file of CAs has 1 MiB at most', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const caFile = join(directory, 'trusted.pem');
+  const { cert } = makeCa(directory, 'ours');
+  const mostBytes = 1024 * 1024;
+  await writeFile(caFile, cert.padEnd(mostBytes, '\n'));
+  assert.equal((await readTrust({ caFile }, 5000)).ca?.length, mostBytes);
+  await writeFile(caFile, cert.padEnd(mostBytes + 1, '\n'));
+  await assert.rejects(readTrust({ caFile }, 5000), /trusted\.pem: too large/);
+});
+
+test('a certificate without its key, and what is no certificate, are refused by the names of their files', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const caFile = join(directory, 'trusted.pem');
+  const clientCertFile = join(directory, 'client.pem');
+  const clientKeyFile = join(directory, 'client.key');
+  const ca = makeCa(directory, 'ours');
+  const [one, other] = [ca.issue(), ca.issue()];
+  await Promise.all([
+    writeFile(caFile, ca.cert),
+    writeFile(clientCertFile, one.cert),
+    writeFile(clientKeyFile, other.key),
+  ]);
+  await assert.rejects(readTrust({ caFile, clientCertFile, clientKeyFile }, 5000), {
+    failure: {
+      code: 'vault_tls_files',
+      facts: { kind: 'tls-files', paths: [caFile, clientCertFile, clientKeyFile] },
+    },
+  });
 });

@@ -2,6 +2,7 @@
 // reply or a failure that says what was wrong, and no secret goes where it must not.
 
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
 import { writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { createServer as createHttpsServer, type ServerOptions } from 'node:https';
@@ -75,6 +76,23 @@ test('what is sent: the headers that Vault wants, the token and the body', async
   assert.ok(seen);
   const { 'x-vault-token': token, 'x-vault-namespace': namespace, 'x-vault-request': marker } = seen.headers;
   assert.deepEqual([token, namespace, marker, seen.body], ['hvs.CAESIsecret', 'team', 'true', '{"jwt":"eyJsecret"}']);
+});
+
+test('a namespace and a token are sent only where there are any, and a query as it stands', async (t) => {
+  let seen: { url: string | undefined; headers: Record<string, unknown> } | undefined;
+  const address = await httpPeer(t, (request, response) => {
+    seen = { url: request.url, headers: request.headers };
+    response.setHeader('x-several', ['first', 'second']).end('{}');
+  });
+  const startedAt = performance.now();
+  const reply = await openClient(t, address).send({ method: 'GET', path: '/v1/sys/health?standbyok=true' });
+  assert.ok(reply.durationMs >= 0 && reply.durationMs <= performance.now() - startedAt);
+  assert.equal(reply.headers['x-several'], 'first');
+  assert.equal(seen?.url, '/v1/sys/health?standbyok=true');
+  assert.deepEqual(
+    ['x-vault-token', 'x-vault-namespace'].filter((name) => name in (seen?.headers ?? {})),
+    [],
+  );
 });
 
 test('nobody listens (D1)', async (t) => {
@@ -162,7 +180,17 @@ test('redirects go nowhere that is not allowed, and nothing is sent there (C5)',
     'redirect_blocked: without a usable Location',
   );
   assert.equal(await outcome(openClient(t, await redirecting('/again'))), 'redirect_blocked: redirected twice');
-  assert.match(await outcome(openClient(t, await redirecting('/v1/x', 302))), /^redirect_blocked: status 302/);
+  for (const status of [301, 302, 303])
+    assert.equal(
+      await outcome(openClient(t, await redirecting('/v1/x', status))),
+      `redirect_blocked: status ${status} would drop the request's body`,
+    );
+  assert.equal(await outcome(openClient(t, await redirecting('/again', 308))), 'redirect_blocked: redirected twice');
+  assert.equal(
+    await outcome(openClient(t, await redirecting('http://['))),
+    'redirect_blocked: without a usable Location',
+  );
+  assert.equal(await outcome(openClient(t, await redirecting('/v1/x', 304))), '304');
   assert.equal(leaked, 0);
 });
 
@@ -246,4 +274,48 @@ test('a new CA file is used at the next call; a bad one leaves the old trust; at
     assert.equal(await outcome(client), '200');
     assert.match(await outcome(openClient(t, address, { tls: { caFile } })), /^vault_tls_files: /);
   }
+});
+
+test('a close ends the call in flight', async (t) => {
+  const asked = Promise.withResolvers<void>();
+  const client = openClient(
+    t,
+    await rawPeer(
+      t,
+      afterRequest(() => asked.resolve()),
+    ),
+    { timeoutMs: 20_000 },
+  );
+  const call = outcome(client);
+  await asked.promise;
+  await client.close();
+  assert.match(await call, /^vault_connection_lost: /);
+});
+
+test('HTTP/1.1 is spoken to a Vault that offers HTTP/2 too', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const protocols: unknown[] = [];
+  const server = createHttpsServer(
+    { ...makeCa(directory).issue(), ALPNProtocols: ['h2', 'http/1.1'] },
+    (_request, response) => void response.end('{}'),
+  );
+  server.on('secureConnection', ({ alpnProtocol }) => protocols.push(alpnProtocol));
+  const address = `https://127.0.0.1:${await listen(t, server)}`;
+  assert.equal(await outcome(openClient(t, address, { tls: { caFile: join(directory, 'ca.pem') } })), '200');
+  assert.deepEqual(protocols, ['http/1.1']);
+});
+
+test('a name of several addresses is reached where one of them answers', async (t) => {
+  const port = await listen(
+    t,
+    createHttpServer((_request, response) => void response.end('{}')),
+  );
+  const addresses = [
+    { address: '::1', family: 6 },
+    { address: '127.0.0.1', family: 4 },
+  ];
+  const lookup = (_name: string, { all }: dns.LookupOptions, done: (...outcome: unknown[]) => void) =>
+    all ? done(null, addresses) : done(null, '::1', 6);
+  t.mock.method(dns, 'lookup', lookup as typeof dns.lookup);
+  assert.equal(await outcome(openClient(t, `http://vault.test:${port}`)), '200');
 });

@@ -1,0 +1,20 @@
+// What people read of an error: title, evidence and hint of one table.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ERRORS, ExchangeError, isRefusal } from '../../src/core/errors.ts';
+
+test('an error reads as its title, its evidence if there is any, and its hint', () => {
+  const { title, hint } = ERRORS.jwt_missing;
+  const [bare, evident] = [
+    new ExchangeError('jwt_missing'),
+    new ExchangeError('jwt_missing', { kind: 'file', path: '/jwt/token' }),
+  ];
+  assert.deepEqual([bare.message, bare.failure], [`${title}. ${hint}`, { code: 'jwt_missing' }]);
+  assert.equal(evident.message, `${title}: /jwt/token. ${hint}`);
+  assert.deepEqual(evident.failure, { code: 'jwt_missing', facts: { kind: 'file', path: '/jwt/token' } });
+});
+
+test('only an answer of Vault against what it was sent is a refusal', () => {
+  assert.deepEqual([isRefusal({ code: 'audience_mismatch' }), isRefusal({ code: 'vault_sealed' })], [true, false]);
+});
