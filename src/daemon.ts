@@ -62,7 +62,7 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
   const observer = await openObserver();
   closers.push(() => observer.log.flush());
   observer.configRead(true, clock.wall());
-  early.tellTo(observer);
+  early.forwardTo(observer);
 
   const { buildTokenApi } = await import('./http/token-api.ts');
   const { buildOpsApi } = await import('./http/ops-api.ts');

@@ -1,4 +1,4 @@
-// The log lines of an exchange: one for each change of state that a person would call news.
+// The log lines of an exchange: one per relevant change of state.
 
 import { explain, type Failure, type LoginPlace } from '../core/errors.ts';
 import type { LogLevel } from '../core/settings.ts';
@@ -11,7 +11,7 @@ const SUMMARY_MS = 60_000;
 
 export type Tell = (level: LogLevel, event: string, fields?: LogFields) => void;
 
-/** Reports failures of calls: each change at once, and what goes on once a minute. */
+/** Reports failures of calls: a new failure at once, a repeated one once a minute. */
 export function openFailureNews() {
   const lastTold = new Map<string, { code: string; at: number }>();
   return (
@@ -25,7 +25,7 @@ export function openFailureNews() {
       ['renewal_failed', before.renewalStreak, after.renewalStreak],
     ] as const) {
       if (streak === undefined || streak === was) continue;
-      // a replica that lags is no news, unless it goes on
+      // Replication lag is reported only if it lasts.
       if (streak.failure.code === 'vault_behind' && streak.count < 3) continue;
       const key = `${status.exchange} ${event}`;
       const told = lastTold.get(key);
@@ -35,7 +35,7 @@ export function openFailureNews() {
         ...failureFields(streak.failure),
         attempts: streak.count,
         since: iso(streak.since + wall - now),
-        // a streak's own instant may lie before the least gap between two logins
+        // The streak's own retry time ignores the minimum gap between logins.
         retry_at: iso(status.nextAction?.at),
       });
     }
@@ -57,7 +57,7 @@ export function tellOfJwt(
     tell('warn', 'jwt_unusable', failureFields(failure));
   if (failure === undefined && before.reading.failure !== undefined) tell('info', 'jwt_usable');
   if (status.jwt?.stale && !last?.jwt?.stale) {
-    const hint = 'Check what rotates the file; a subPath mount never changes.';
+    const hint = 'Check the process that rotates the file; a subPath mount never changes.';
     tell('warn', 'jwt_not_rotated', { jwt_expires_at: iso(status.jwt.expiresAt), hint });
   }
 }
@@ -69,14 +69,14 @@ export function tellOfToken(tell: Tell, before: State, after: State, status: Exc
   tell(isLogin ? 'info' : 'debug', isLogin ? 'logged_in' : 'renewed', tokenFields(token, status));
   const { policies } = token;
   if (!isLogin && policies.join() !== before.token?.policies.join()) tell('warn', 'policies_changed', { policies });
-  // at each renewal Vault says the same
+  // Vault repeats its warnings at each renewal.
   const known = isLogin ? [] : (before.token?.warnings ?? []);
   for (const warning of token.warnings.filter((one) => !known.includes(one)))
     tell('warn', 'vault_warning', { warning });
   if (isLogin && token.numUses > 0) {
     tell('warn', 'token_uses_limited', {
       num_uses: token.numUses,
-      hint: "Set the role's token_num_uses to 0: each use by the workload spends one.",
+      hint: "Set the role's token_num_uses to 0: each request with the token spends a use.",
     });
   }
   const streak = before.loginStreak ?? before.renewalStreak;
@@ -100,7 +100,11 @@ export function tellOfSink(
   if (old?.failure !== undefined) tell('info', 'sink_recovered', { sink: sink.id });
   if (event.type !== 'delivered' || event.sink !== sink.id || !event.written) return;
   const restored = old?.holds !== undefined && old.holds.revision === token?.revision;
-  if (restored) tell('warn', 'sink_restored', { sink: sink.id, hint: 'Somebody deleted or altered the file.' });
+  if (restored)
+    tell('warn', 'sink_restored', {
+      sink: sink.id,
+      hint: 'Find the process that deleted or altered the file; the sidecar has restored it.',
+    });
   else tell('debug', 'sink_written', { sink: sink.id });
 }
 

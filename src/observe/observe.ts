@@ -1,4 +1,4 @@
-// The only place where facts become log lines and metrics. It compares an exchange before and after each step.
+// The observer: turns the state of an exchange before and after each step into log lines and metrics. No other code does.
 
 import type { Failure } from '../core/errors.ts';
 import type { LogLevel } from '../core/settings.ts';
@@ -13,11 +13,11 @@ export interface Observer extends RunnerObserver {
   readonly log: Log;
   readonly metrics: Metrics;
   configRead(ok: boolean, wall: number): void;
-  /** Reports a reading of the caller token; logs only a change. */
+  /** Records a read of the caller token in the metrics, and logs a change. */
   callerTokenRead(failure: Failure | undefined): void;
 }
 
-const LEFT_HINT = 'The file stays, and its token is no longer renewed: delete it once nothing reads it.';
+const LEFT_HINT = 'Delete the file once nothing reads it: the sidecar no longer renews its token.';
 
 export function openObserver(options: MetricsOptions & { level: LogLevel; target: LogTarget }): Observer {
   const metrics = openMetrics(options);
