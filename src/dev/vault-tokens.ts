@@ -1,4 +1,4 @@
-// The in-memory Vault's token store: issues, renews, looks up and revokes, by Vault's rules on TTLs and with its words.
+// The token store of the in-memory Vault: issues, renews, looks up and revokes tokens, with Vault's TTL rules and error messages.
 // https://developer.hashicorp.com/vault/docs/concepts/tokens
 
 import { randomBytes } from 'node:crypto';
@@ -25,7 +25,7 @@ export interface DevToken {
   usesLeft: number;
 }
 
-/** An error as Vault words it. */
+/** An error response, with Vault's error message. */
 export class VaultError extends Error {
   readonly status: number;
 
@@ -46,11 +46,11 @@ export function openTokenStore(now: () => number) {
   function capOf({ rules, issuedAt }: Pick<DevToken, 'rules' | 'issuedAt'>): number {
     const max = Math.min(rules.maxTtlSeconds || SYSTEM_MAX_TTL_SECONDS, SYSTEM_MAX_TTL_SECONDS);
     const explicit = rules.explicitMaxTtlSeconds || Number.POSITIVE_INFINITY;
-    // a periodic token has no maximum but an explicit one
+    // A periodic token only has an explicit maximum TTL.
     return issuedAt + 1000 * Math.min(rules.periodSeconds > 0 ? Number.POSITIVE_INFINITY : max, explicit);
   }
 
-  /** Extends the lease, and tells with which warning. */
+  /** Extends the lease, and returns Vault's warnings. */
   function extend(held: DevToken): string[] {
     const wanted = held.rules.periodSeconds || held.rules.ttlSeconds || SYSTEM_MAX_TTL_SECONDS;
     const granted = Math.min(wanted * 1000, capOf(held) - now());
@@ -81,7 +81,7 @@ export function openTokenStore(now: () => number) {
       return { held, warnings };
     },
 
-    /** The token behind a request, one of its uses spent. @throws VaultError 403 when Vault doesn't know it any more */
+    /** Returns the token of a request, and spends one of its uses. @throws VaultError 403 for an unknown or expired token */
     use(token: string | undefined): DevToken {
       const held = tokens.get(token ?? '');
       if (held === undefined || held.expiresAt <= now())
