@@ -184,5 +184,5 @@ test('a second instance on the same ports is refused, and the first one serves o
 test('a path is no address to listen on', async (t) => {
   const peers = await openPeers(t);
   for (const listen of ['unix:/run/sidecar.sock', '/run/sidecar.sock', '@sidecar'])
-    assert.throws(() => settingsOf({ ...peers.config(), api: { listen } }), /\/api\/listen: must be host:port/);
+    assert.throws(() => settingsOf({ ...peers.config(), api: { listen } }), /api\.listen: must be host:port/);
 });
