@@ -169,7 +169,7 @@ test('an observer or a listener that fails to open leaves nothing behind (K10)',
   const opened = { version: '0', nodeVersion: '0', nodeMetrics: false, level: 'error', target() {} } as const;
   for (const [expected, listen, openObserver] of [
     [/no log/, '127.0.0.1:0', async () => Promise.reject(new Error('no log'))],
-    [/can't be listened on/, `127.0.0.1:${port}`, async () => openMetricsAndLog(opened)],
+    [/can't listen on an address/, `127.0.0.1:${port}`, async () => openMetricsAndLog(opened)],
   ] as const) {
     const settings = settingsOf({ ...peers.config(), ops: { listen } });
     await assert.rejects(startDaemon({ settings, openObserver, env: {}, version: '0' }), expected);

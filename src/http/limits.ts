@@ -105,11 +105,11 @@ export function openGate(most: number): (reply: FastifyReply) => boolean {
   };
 }
 
-/** Limits the request rate. Add it after the guard, so that refused requests don't use up the rate. @param spared exempt routes */
-export function limitRate(app: FastifyInstance, now: () => number, spared: readonly string[] = []): void {
+/** Limits the request rate. Add it after the guard, so that refused requests don't use up the rate. @param exempt patterns of routes */
+export function limitRate(app: FastifyInstance, now: () => number, exempt: readonly string[] = []): void {
   let bucket: Bucket = fullBucket(REQUEST_RATE, now());
   app.addHook('onRequest', async (request, reply) => {
-    if (spared.includes(request.routeOptions.url ?? '')) return;
+    if (exempt.includes(request.routeOptions.url ?? '')) return;
     // A client that was disconnected for pipelining doesn't use up the rate.
     if (request.raw.socket.destroyed) return reply.hijack();
     bucket = refilled(bucket, REQUEST_RATE, now());

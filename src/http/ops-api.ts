@@ -24,7 +24,7 @@ export interface OpsApiOptions extends AppOptions {
   readonly listen: ListenAddress;
   readonly exchanges: () => readonly ExchangeView[];
   readonly metrics: () => Promise<{ contentType: string; body: string }>;
-  /** Reports whether each exchange of the start has delivered its first token; stays true from then on. */
+  /** Reports whether each exchange of the initial config has delivered its first token; stays true from then on. */
   readonly isStarted: () => boolean;
   /** Reports whether the exchanges still run their steps. */
   readonly isStepping: () => boolean;

@@ -6,7 +6,7 @@ const PREFIX = 'vault_token_sidecar_';
 const EACH = ['exchange'];
 
 /** Defines the metrics that are updated when an event happens. */
-export function defineKept(registry: prometheus.Registry) {
+export function defineEventMetrics(registry: prometheus.Registry) {
   const { gauge, counter, histogram } = definers(registry);
   return {
     buildInfo: gauge('build_info', 'A constant 1, labelled by the versions of the sidecar and of Node.', [
@@ -33,7 +33,7 @@ export function defineKept(registry: prometheus.Registry) {
 }
 
 /** Defines the metrics that are computed at each scrape and then reset. */
-export function defineShown(registry: prometheus.Registry) {
+export function defineScrapeMetrics(registry: prometheus.Registry) {
   const { gauge, counter } = definers(registry);
   return {
     gauges: {

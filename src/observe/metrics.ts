@@ -6,7 +6,7 @@ import prometheus from 'prom-client';
 import { ERRORS, type ErrorCode, type ErrorEntry } from '../core/errors.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 import type { Operation } from '../core/vault-protocol.ts';
-import { defineKept, defineShown } from './metric-families.ts';
+import { defineEventMetrics, defineScrapeMetrics } from './metric-families.ts';
 
 const OPERATIONS: readonly Operation[] = ['login', 'renew', 'revoke'];
 /** The possible outcomes of a call, by operation. */
@@ -33,9 +33,9 @@ const HEAD_LINES = 2;
 
 export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOptions) {
   const registry = new prometheus.Registry();
-  const families = defineKept(registry);
+  const families = defineEventMetrics(registry);
   const atScrape = new prometheus.Registry();
-  const { gauges, sinkWrittenAt, vaultRequests } = defineShown(atScrape);
+  const { gauges, sinkWrittenAt, vaultRequests } = defineScrapeMetrics(atScrape);
   families.buildInfo.labels({ version, node_version: nodeVersion }).set(1);
   families.callerTokenReadable.set(1);
   for (const operation of OPERATIONS) families.durations.zero({ operation });
