@@ -1,6 +1,5 @@
-// npm run build: bundles src/ into dist/ and prints the sizes. It is safe while tests run the programs in dist/: each file is
-// replaced by rename, and the name of a part changes with its content. --metafile=PATH writes esbuild's metafile;
-// --log-level=warning prints no sizes.
+// npm run build: bundles src/ into dist/ and prints the sizes. It may run while tests use dist/, as it replaces files atomically and
+// the names of chunks contain a hash. --metafile=PATH writes esbuild's metafile; --log-level=warning prints no sizes.
 
 import { createHash } from 'node:crypto';
 import { chmodSync, globSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,7 +14,7 @@ const DIST = join(ROOT, 'dist');
 const STAMP = join(DIST, 'sources.sha256');
 const SMALLEST_SHOWN_KB = 10;
 
-/** Says whether dist/ was built from the sources as they are now. */
+/** Reports whether dist/ was built from the current sources. */
 export function isBuilt(): boolean {
   try {
     return readFileSync(STAMP, 'utf8') === sourcesDigest();
@@ -53,7 +52,7 @@ export const bundle = (changes: Pick<BuildOptions, 'alias' | 'plugins'> = {}) =>
     format: 'esm',
     mainFields: ['module', 'main'],
     alias: { 'node:http2': './src/host/absent-http2.ts' },
-    // the CommonJS packages among the dependencies call it
+    // The CommonJS dependencies call require.
     banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
     minify: true,
     sourcemap: true,
@@ -78,7 +77,7 @@ function replaceFiles(files: readonly OutputFile[]): void {
   mkdirSync(DIST, { recursive: true });
   const names = new Set(files.map(({ path }) => basename(path)));
   const isEntry = ({ path }: OutputFile) => /^(vault-token-sidecar|healthcheck)\.mjs/.test(basename(path));
-  // the entries come last, when all parts that they load are there
+  // Write the entry points last, after the chunks that they load.
   for (const { path, contents } of [...files].sort((a, b) => Number(isEntry(a)) - Number(isEntry(b))))
     replace(path, contents);
   for (const name of readdirSync(DIST)) if (/\.mjs(\.map)?$/.test(name) && !names.has(name)) rmSync(join(DIST, name));
@@ -91,7 +90,7 @@ function replace(path: string, contents: string | Uint8Array): void {
   renameSync(unfinished, path);
 }
 
-/** The sum of the programs, and what each package takes of it. */
+/** Renders the total size of the programs, and the share of each package. */
 function sizesOf(files: readonly OutputFile[], { outputs }: Metafile): string {
   const programs = files.filter(({ path }) => path.endsWith('.mjs'));
   const sum = (sizes: readonly number[]) => sizes.reduce((total, one) => total + one, 0);

@@ -1,5 +1,5 @@
-// npm run docs: writes what the documentation takes from the program: config.schema.json, and the parts of pages between
-// the markers <!-- generated: NAME --> and <!-- end of NAME -->. test/docs.test.ts fails if one of them isn't current.
+// npm run docs: generates config.schema.json, and the parts of pages between the markers <!-- generated: NAME --> and
+// <!-- end of NAME -->. test/docs.test.ts fails if they are out of date.
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ const WIDTH = 100;
 const program = (...args: readonly string[]): string =>
   execFileSync(process.execPath, ['--disable-sigusr1', PROGRAM, ...args], { encoding: 'utf8' });
 
-/** Returns each file that holds generated text, as it should be. */
+/** Returns the current content of each file with generated text. */
 export function generated(): ReadonlyMap<string, string> {
   const schema = program('schema');
   const parts: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
@@ -90,7 +90,7 @@ function section(place: string, schema: Schema, isRequired = false): string {
   );
 }
 
-/** A line for each key that has a value of its own. */
+/** Returns one list item per key with a scalar or list value. */
 function keysOf(place: string, { properties, items, required = [] }: Schema): string[] {
   if (items?.properties !== undefined) return keysOf(`${place}[0]`, items);
   return Object.entries(properties ?? {}).flatMap(([name, member]) => {
@@ -125,7 +125,7 @@ function sentence(text: string): string {
   return `${escaped(first + text.slice(1)).replaceAll(KEY, '`$&`')}${text.endsWith('.') ? '' : '.'}`;
 }
 
-/** A key or a variable within a sentence. */
+/** Matches a config key or an environment variable in a sentence. */
 const KEY = /\b(?:[a-z]+(?:[._][a-z]+)+|[A-Z]+(?:_[A-Z]+)+)\b(?![/:])/g;
 
 // the commands
@@ -149,12 +149,12 @@ interface Entry {
 const AREAS: Readonly<Record<Area, string>> = {
   program: 'a bug',
   config: 'usage or config',
-  readiness: 'not ready in time',
-  refusal: 'Vault refuses',
+  readiness: 'the sidecar is not ready in time',
+  refusal: 'Vault refuses the request',
   vault: 'Vault is unreachable, sealed or failing',
   jwt: 'no usable workload JWT',
-  sink: 'a sink fails',
-  listener: "an address can't be used",
+  sink: "a sink can't be written",
+  listener: "a listener can't bind its address",
 };
 
 function byExitCode(table: Readonly<Record<string, Entry>>): string {
@@ -180,7 +180,7 @@ const entries = (rows: readonly (readonly [string, Entry])[], note: (entry: Entr
 
 const escaped = (text: string): string => text.replaceAll('<', '&lt;');
 
-/** A bullet's later lines stand below its text. */
+/** Wraps text at the line width; continuation lines align with the text after the bullet. */
 function wrapped(text: string, bullet: string): string {
   const lines: string[] = [];
   let line = bullet;

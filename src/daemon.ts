@@ -1,6 +1,6 @@
-// The composition root: settings become running exchanges and two listeners. The start and stop order is written here once.
-// Start: the exchanges read and log in at once; logger, metrics and listeners follow, so the first token waits for none.
-// Stop: HTTP and exchanges end at the same time, then the log is flushed; all within a second and a half.
+// The composition root: builds the exchanges, the observer and the two listeners, and defines the start and stop order.
+// Start: the exchanges read the JWT and log in at once; logger, metrics and listeners load after that, to not delay the first token.
+// Stop: the listeners and exchanges close in parallel, then the log is flushed, all within 1.5 s.
 
 import { ExchangeError } from './core/errors.ts';
 import type { ListenAddress, Settings } from './core/settings.ts';
@@ -14,7 +14,7 @@ import { REAL_PORTS } from './real-ports.ts';
 
 export interface DaemonParts {
   readonly settings: Settings;
-  /** called once the first tokens are there, or late */
+  /** called after the first logins, or after HEAD_START_MS */
   readonly openObserver: () => Promise<Observer>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
@@ -23,24 +23,24 @@ export interface DaemonParts {
 export interface Daemon {
   readonly observer: Observer;
   readonly exchanges: Exchanges;
-  /** where the listeners are, as URLs without a trailing slash */
+  /** the URLs of the listeners, without a trailing slash */
   readonly api: string;
   readonly ops: string;
-  /** whether the exchanges are stepped */
+  /** Reports whether the exchanges still run their steps. */
   isStepping(): boolean;
   reload(settings: Settings): Promise<void>;
   refresh(): void;
   stop(): Promise<void>;
 }
 
-/** How long the rest waits for the first tokens, so that loading it doesn't slow a quick login. */
+/** How long loading the rest waits for the first tokens, so that it doesn't slow down the logins. */
 const HEAD_START_MS = 1000;
-/** The exchanges end in a little more than a second; what hangs is left behind. */
+/** The deadline of a stop. The exchanges take a little more than a second; hanging calls are abandoned. */
 const STOP_MS = 1400;
-/** An exchange is stepped at least every 30 s; one that hasn't been for this long never will be. */
+/** The exchanges count as stuck after this long without a step: each one steps at least every 30 s. */
 const MOST_HEARTBEAT_MS = 60_000;
 
-/** @throws ExchangeError listen_failed; everything that was opened is closed then */
+/** Starts the daemon. @throws ExchangeError listen_failed, after closing all opened parts */
 export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const clock = openSystemClock();
   const closers: (() => Promise<unknown>)[] = [];
@@ -52,7 +52,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   }
 }
 
-/** Adds to `closers` what closes the parts, as they are opened. */
+/** Opens the parts, and adds a function to `closers` for each. */
 async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<unknown>)[]): Promise<Daemon> {
   const { settings, openObserver, env, version } = parts;
   const early = openLateObserver();
@@ -62,7 +62,7 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
   const observer = await openObserver();
   closers.push(() => observer.log.flush());
   observer.configRead(true, clock.wall());
-  early.tellTo(observer);
+  early.forwardTo(observer);
 
   const { buildTokenApi } = await import('./http/token-api.ts');
   const { buildOpsApi } = await import('./http/ops-api.ts');
@@ -70,7 +70,7 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
   const onRequest = (route: string, code: number) => observer.metrics.apiRequests.inc({ route, code });
   const callerToken = await openCaller(settings.api.callerTokenFile, observer);
   const metrics = () => observer.metrics.render(exchanges.views().map((view) => view.status()));
-  // by the monotonic clock: a suspend is no time in which steps are missed
+  // The monotonic clock excludes a suspend, during which no steps are due.
   const isStepping = () => performance.now() - exchanges.lastStepAt() < MOST_HEARTBEAT_MS;
   const { views, isStarted } = exchanges;
   const shared = { exchanges: views, callerToken, now: clock.now, onRequest };
@@ -87,7 +87,10 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
     isStepping,
     async reload(next) {
       const moved = JSON.stringify(listeners) !== JSON.stringify({ api: next.api, ops: next.ops });
-      if (moved) observer.log.write('warn', 'restart_needed', { hint: 'api and ops take effect at the next start.' });
+      if (moved)
+        observer.log.write('warn', 'restart_needed', {
+          hint: 'Restart the sidecar to apply the changes to api and ops.',
+        });
       listeners = { api: next.api, ops: next.ops };
       observer.log.setLevel(next.log.level);
       await exchanges.apply(next.exchanges);
@@ -97,7 +100,7 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
       for (const view of exchanges.views()) view.refresh();
     },
     async stop() {
-      // at the same time: kubelet may leave two seconds for all of it
+      // In parallel, as the kubelet may leave only two seconds.
       await within(clock, STOP_MS, Promise.all([closeApp(api), closeApp(ops), exchanges.stop()]));
       await observer.log.flush();
     },
@@ -117,7 +120,7 @@ async function listen(app: Listener, { host, port }: ListenAddress): Promise<str
   }
 }
 
-/** Reads the caller token once at the start, so that a problem with it is logged before the first client gets 401. */
+/** Opens the caller token and reads it once, so that a failure is logged before the first client gets 401. */
 async function openCaller(path: string | undefined, observer: Observer): Promise<CallerToken | undefined> {
   if (path === undefined) return undefined;
   const { openCallerToken } = await import('./http/caller-token.ts');

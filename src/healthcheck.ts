@@ -1,7 +1,7 @@
-// The image's health check, a program of its own: asks the ops listener whether every exchange is ready. It stands on
-// node:net alone, since each run is paid for by the sidecar's memory limit: an HTTP client would double it.
+// The health check of the image, a separate program: requests /readyz from the ops listener. It only uses node:net, as its memory
+// counts towards the sidecar's limit and an HTTP client would double it.
 //
-// usage: healthcheck.mjs [HOST:PORT]; without one VTS_OPS_LISTEN, or where the ops listener is by default.
+// usage: healthcheck.mjs [HOST:PORT], by default VTS_OPS_LISTEN or 127.0.0.1:8276
 
 import { connect } from 'node:net';
 
@@ -22,7 +22,7 @@ const socket = connect({ host, port: Number(port) }, () =>
   socket.end(`GET /readyz HTTP/1.1\r\nhost: ${listen}\r\nconnection: close\r\n\r\n`),
 );
 socket.setTimeout(TIMEOUT_MS, () => end(`no answer from ${listen} within ${TIMEOUT_MS / 1000} s`));
-socket.on('error', () => end(`nothing answers at ${listen}`));
+socket.on('error', () => end(`can't connect to ${listen}`));
 socket.on('data', (chunk) => {
   answer += chunk.toString('latin1');
 });

@@ -79,13 +79,14 @@ const io: Io = {
  * Ends the process. At exit, Node waits for every thread of its pool, so a hanging file system or a slow DNS server would delay
  * it; execve ends all threads at once.
  */
-function exit(code: number, isHeld = isSeenHeld()): never {
-  if (isHeld) process.execve?.(process.execPath, [process.execPath, '-e', `process.exit(${code})`], {});
+function exit(code: number, mayHang = hasPendingCalls()): never {
+  if (mayHang) process.execve?.(process.execPath, [process.execPath, '-e', `process.exit(${code})`], {});
   process.exit(code);
 }
 
 /** Reports whether a file or DNS call is pending. Node doesn't list all of them: `readFile` of node:fs/promises is missing. */
-const isSeenHeld = (): boolean => process.getActiveResourcesInfo().some((kind) => /^FSReq|^GetAddrInfo/.test(kind));
+const hasPendingCalls = (): boolean =>
+  process.getActiveResourcesInfo().some((kind) => /^FSReq|^GetAddrInfo/.test(kind));
 
 function print(stream: NodeJS.WriteStream, text: string): void {
   if (stream.listenerCount('error') === 0)

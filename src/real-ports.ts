@@ -1,4 +1,4 @@
-// The sources, sinks and Vault client of production.
+// The production implementations of the ports: sources, sinks and Vault client.
 
 import type { Ports } from './exchange/ports.ts';
 import { openSink } from './sinks/open-sink.ts';

@@ -24,6 +24,6 @@ test('it fails with the reason until the sidecar is ready, then passes', async (
 });
 
 test('it fails in one line where nothing answers', async () => {
-  assert.deepEqual(await check(['127.0.0.1:1']), { code: 1, err: 'not ready: nothing answers at 127.0.0.1:1\n' });
+  assert.deepEqual(await check(['127.0.0.1:1']), { code: 1, err: "not ready: can't connect to 127.0.0.1:1\n" });
   assert.deepEqual(await check(['8276']), { code: 1, err: 'not ready: "8276" is not HOST:PORT\n' });
 });

@@ -7,7 +7,7 @@ import { quoted } from '../setup/text.ts';
 export interface Scenario {
   /** the flags of this scenario only */
   readonly flags: readonly string[];
-  write(given: Given): { readonly config: ConfigFile; readonly beside: string };
+  write(given: Given): { readonly config: ConfigFile; readonly platformText: string };
 }
 
 export interface Given {
@@ -37,7 +37,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
       // The kubelet sends probes from outside the pod.
       return {
         config: { ...config, ops: { listen: '0.0.0.0:8276' } },
-        beside: podManifest(namespace, account, given),
+        platformText: podManifest(namespace, account, given),
       };
     },
   },
@@ -57,7 +57,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
         expect: { issuer, audience: issuer, subject: `project_path:${project}:ref_type:${refType}:ref:${ref}` },
         defaults: { role: 'gitlab-main', policy: 'ci-read' },
       });
-      return { config, beside: gitlabJob(issuer, given) };
+      return { config, platformText: gitlabJob(issuer, given) };
     },
   },
   vault: {
@@ -79,7 +79,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
         expect: { issuer, audience: 'vault', subject: given.required('entity-id') },
         defaults: { role: 'external-vault', policy: 'vault-federation' },
       });
-      return { config, beside: issuingVault(published, given.required('source-address')) };
+      return { config, platformText: issuingVault(published, given.required('source-address')) };
     },
   },
 };

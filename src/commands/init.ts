@@ -48,7 +48,7 @@ vault:             --entity-id, --source-address (URL of the issuing Vault)`,
     refuseFlagsOfOthers(scenario, flags);
     refuseUnprintable(flags);
     const file = textFlag(flags, 'config') ?? 'config.json';
-    const { config, beside } = scenario.write({
+    const { config, platformText } = scenario.write({
       file,
       version: io.version,
       required(name) {
@@ -66,7 +66,7 @@ vault:             --entity-id, --source-address (URL of the issuing Vault)`,
     io.err(`wrote ${resolve(file)}`);
     for (const warning of warnings) io.err(`warning: ${warning}`);
     io.out(`# Vault: paste this, or run "vault-token-sidecar setup --config ${quoted(file)} --apply"\n`);
-    io.out(`${asScript(steps)}\n\n${beside}`);
+    io.out(`${asScript(steps)}\n\n${platformText}`);
     return 0;
   },
 };

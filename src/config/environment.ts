@@ -39,7 +39,7 @@ const REQUIRED = {
   VTS_TOKEN_FILE: 'the file for the Vault token',
 };
 
-/** Fills members that the shared `vault` leaves out from the environment. */
+/** Sets members that the shared `vault` leaves out to values from the environment. */
 export function withVaultVariables(
   file: ConfigFile,
   env: Environment,

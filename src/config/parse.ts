@@ -69,7 +69,7 @@ export function configFromEnvironment(env: Environment): ParsedConfig {
   return parseConfig(text, { fileName: 'environment', env, variables });
 }
 
-/** Finds syntax errors and duplicate keys, of which JSON.parse would silently take the last. */
+/** Finds syntax errors and duplicate keys, which JSON.parse silently accepts. */
 function findSyntaxProblems(text: string): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const keys: Set<string>[] = [];

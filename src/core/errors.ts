@@ -63,7 +63,7 @@ export const ERRORS = {
   jwt_wrong_audience: row('new-jwt', 'jwt', 'the workload JWT has the wrong audience', 'Request the audience in expect.audience from the issuer (in Kubernetes: "audience" of the projected token).'),
   jwt_wrong_subject: row('new-jwt', 'jwt', 'the workload JWT has the wrong subject', 'Correct expect.subject, or run the workload under the right service account.'),
   identity_token_missing: row('new-jwt', 'jwt', 'there is no Vault token to request the identity token with', 'Check source.vault_identity: its token_file, or the exchange that it names.'),
-  identity_refused: row('new-jwt', 'jwt', 'the source Vault refuses to issue an identity token', 'Give the token an entity and read on identity/oidc/token/ for source.vault_identity.role; the role must exist, and its key must allow its client_id.'),
+  identity_refused: row('new-jwt', 'jwt', 'the source Vault refuses to issue an identity token', 'Check that the token has an entity and may read identity/oidc/token/ for source.vault_identity.role, that this role exists, and that its key allows its client_id.'),
 
   // Vault is unreachable, sealed or failing
   vault_unreachable: row('soon', 'vault', "Vault can't be reached", 'Check vault.address and the network policy, and that Vault is running.'),
@@ -96,7 +96,7 @@ export const ERRORS = {
   role_missing: row('slow', 'refusal', "the role doesn't exist", 'Create role "<role>" on <address> with "vault write auth/<mount>/role/<role> ...", or correct login.role.'),
   role_type_oidc: row('slow', 'refusal', 'the role is of type oidc', 'Write the role again with role_type=jwt.'),
   audience_unbound: row('slow', 'refusal', 'the JWT has an audience, but the role binds none', "Set the role's bound_audiences to the JWT's audience (required since Vault 1.17)."),
-  audience_mismatch: row('slow', 'refusal', "the role doesn't accept the JWT's audience", "Set the role's bound_audiences to the JWT's audience: it must match exactly."),
+  audience_mismatch: row('slow', 'refusal', "the role doesn't accept the JWT's audience", "Add the JWT's audience to the role's bound_audiences: it must match exactly."),
   issuer_mismatch: row('slow', 'refusal', "the auth mount doesn't trust the JWT's issuer", "Set bound_issuer in auth/<mount>/config to the JWT's issuer, trailing slash included."),
   subject_mismatch: row('slow', 'refusal', "the role doesn't accept the JWT's subject", "Set the role's bound_subject to the JWT's subject: it must match exactly."),
   claims_mismatch: row('slow', 'refusal', "the role doesn't accept the JWT's claims", "Compare the role's bound_claims, user_claim, groups_claim and claim_mappings with the JWT."),
@@ -106,7 +106,7 @@ export const ERRORS = {
   jwt_not_yet_valid: row('clock', 'refusal', "the workload JWT isn't valid yet", 'Check NTP on the issuer and on Vault: their clocks differ.'),
   jwt_refused: row('new-jwt', 'refusal', 'Vault rejects the workload JWT as malformed', 'Check the process that writes it: Vault needs one signed compact JWT with iat, nbf or exp.'),
   login_refused: row('slow', 'refusal', 'Vault rejected the login', "Read Vault's error message in the evidence."),
-  setup_refused: row('slow', 'refusal', 'Vault refuses a step of the setup', 'Correct the error that Vault reports; if permission is denied, use a token in VAULT_TOKEN or ~/.vault-token that has it (mounts need sudo).'),
+  setup_refused: row('slow', 'refusal', 'Vault refuses a step of the setup', 'Correct the error that Vault reports; if Vault denies permission, put a token with more rights in VAULT_TOKEN or ~/.vault-token (mounts need sudo).'),
 
   // Vault refuses the renewal
   renewal_denied: row('log-in', 'refusal', 'Vault denies the renewal', 'Check whether the token was revoked or lost, and whether its policies grant update on auth/token/renew-self.'),
@@ -119,7 +119,7 @@ export const ERRORS = {
   sink_denied: row('soon', 'sink', "the sidecar isn't allowed to write the sink's file", "Mount its directory writable, and give the sidecar's user write access to it."),
   sink_owner: row('soon', 'sink', "the sidecar can't set the owner or mode of the sink's file", "Remove uid and gid from the sink, or add the sidecar's user to that group."),
   sink_directory_missing: row('soon', 'sink', "the sink's directory doesn't exist", 'Create it, or mount the shared volume there.'),
-  sink_directory_unsafe: row('soon', 'sink', "other users can change the sink's directory", "Make root or the sidecar's user own it and each directory above it, and remove write access for others."),
+  sink_directory_unsafe: row('soon', 'sink', "other users can change the sink's directory", "Let only root or the sidecar's user own and write that directory and each directory above it."),
   sink_blocked: row('soon', 'sink', "the sink's path is not a file that can be replaced", 'Remove the directory, special file or file mount at that path; mount the directory, not the single file.'),
   sink_write_stuck: row('soon', 'sink', "writing the sink's file hangs", "Check the mount: its file system doesn't respond."),
   sink_failed: row('soon', 'sink', "the sink's file can't be written", 'Read the system error in the evidence.'),

@@ -1,21 +1,21 @@
-// An OIDC issuer in memory, over a real loopback socket: discovery document, JWKS, and JWTs with the claims one likes.
-// For the dev command and for tests; nothing of it runs in a daemon.
+// An in-memory OIDC issuer on a real loopback socket: discovery document, JWKS, and JWTs with arbitrary claims. Only for the dev
+// command and tests.
 
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 import { listenOn, type TlsPair } from './listen.ts';
 
 export interface Issuer {
-  /** where it listens */
+  /** the URL that it listens at */
   readonly url: string;
-  /** what its JWTs and its discovery document say; the URL unless set otherwise */
+  /** the "iss" of its JWTs and the issuer of its discovery document; by default, the URL */
   readonly issuer: string;
-  /** A signed JWT; `claims` go over sub "app", aud "vault", iat now, exp in `ttlSeconds` (3600). */
+  /** Mints a signed JWT; `claims` override sub "app", aud "vault", iat now and exp in `ttlSeconds` (3600). */
   mint(claims?: JwtWish): Promise<string>;
-  /** A new signing key; the old one stays published if `keepOld`. */
+  /** Creates a new signing key; the old one stays published if `keepOld`. */
   rotateKeys(keepOld: boolean): Promise<void>;
-  /** Makes the discovery document say another name. */
+  /** Changes the issuer in the discovery document. */
   rename(published: string): void;
-  /** While down every request is answered with 503. */
+  /** While down, answers every request with 503. */
   setDown(down: boolean): void;
   close(): Promise<void>;
 }

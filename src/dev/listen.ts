@@ -1,8 +1,8 @@
-// The smallest server that the in-memory issuer and Vault need: a request in, a status and a body out, over a real socket.
+// A minimal HTTP server for the in-memory issuer and Vault, on a real socket.
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, createServer as createDoor, type Server } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
 
 export interface TlsPair {
   readonly cert: string;
@@ -18,12 +18,12 @@ export interface PlainRequest {
 
 export interface PlainReply {
   readonly status: number;
-  /** text goes as it is, anything else as JSON */
+  /** a string is sent unchanged, anything else as JSON */
   readonly body: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A handler that answers undefined leaves the request hanging. */
+/** Handles a request. A request for which it returns undefined hangs. */
 export type Handler = (request: PlainRequest) => PlainReply | undefined | Promise<PlainReply | undefined>;
 
 export interface ListenOptions {
@@ -37,28 +37,28 @@ export async function listenOn(
 ): Promise<{ url: string; close(): Promise<void> }> {
   const answer = (request: IncomingMessage, response: ServerResponse) => void respond(request, response, handle);
   const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
-  const door = tls === undefined ? server : doorOf(server);
+  const listener = tls === undefined ? server : withHttpError(server);
   await new Promise<void>((resolve, reject) => {
-    door.once('error', reject);
-    door.listen(port, '127.0.0.1', resolve);
+    listener.once('error', reject);
+    listener.listen(port, '127.0.0.1', resolve);
   });
-  const bound = door.address() as AddressInfo;
+  const bound = listener.address() as AddressInfo;
   return {
     url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${bound.port}`,
     close: () =>
       new Promise((resolve) => {
-        door.close(() => resolve());
+        listener.close(() => resolve());
         server.closeAllConnections();
       }),
   };
 }
 
-/** the first byte of every TLS connection (RFC 8446, section 5.1: a handshake record) */
+/** The first byte of every TLS connection (RFC 8446, section 5.1: a handshake record). */
 const HANDSHAKE = 22;
 
-/** Before a TLS server: answers plain HTTP in words, as Go's servers do. */
-function doorOf(server: Server): Server {
-  return createDoor((socket) => {
+/** Wraps a TLS server, and answers plain HTTP with an error message, as Go's servers do. */
+function withHttpError(server: Server): Server {
+  return createTcpServer((socket) => {
     socket.on('error', () => {});
     socket.once('data', (first) => {
       if (first[0] !== HANDSHAKE)

@@ -1,5 +1,5 @@
-// What an administrator may do with the in-memory Vault, over the same HTTP API as with the real one: mounts, trust config,
-// roles, policies, a rate limit, revocation, sealing. Refusals are in the real one's words.
+// The administrator's API of the in-memory Vault, with Vault's routes and error messages: mounts, trust config, roles, policies, rate
+// limit quota, revocation and sealing.
 
 import type { PlainReply } from './listen.ts';
 import { checkDiscovery, type Mount, type MountConfig, type Role } from './vault-jwt-auth.ts';
@@ -9,7 +9,7 @@ import { type TokenStore, VaultError } from './vault-tokens.ts';
 export const ROOT_TOKEN = 'dev-root';
 
 export interface AdminWorld {
-  /** by "namespace|mount" */
+  /** keyed by "namespace|mount" */
   readonly mounts: Map<string, Mount>;
   readonly policies: Map<string, string>;
   readonly store: TokenStore;
@@ -113,7 +113,7 @@ const CONFIG_DEFAULTS = {
   unsupported_critical_cert_extensions: [],
 };
 
-/** A write replaces the config whole: what it doesn't name is reset, what isn't known is ignored. */
+/** Builds a config from a write, which replaces the whole config: resets missing members and ignores unknown ones. */
 function configOf(body: AdminRequest['body']): MountConfig {
   const members = Object.entries(CONFIG_DEFAULTS).map(([member, fallback]) => [member, body[member] ?? fallback]);
   const config = Object.fromEntries(members) as MountConfig & Record<string, unknown>;
@@ -130,7 +130,7 @@ function changeRole(world: AdminWorld, request: AdminRequest, [mountName = '', n
     roles.delete(key);
     return undefined;
   }
-  // the two members that a write resets where it doesn't name them
+  // A write without these two members resets them.
   const reset = { role_type: 'oidc', bound_claims_type: 'string' };
   const role: Role = { ...roles.get(key), ...reset, ...parseRole(request.body) };
   if (role.role_type === 'oidc' && !role.allowed_redirect_uris?.length)
@@ -155,7 +155,7 @@ const ALIASES: Readonly<Record<string, string>> = {
 const DURATIONS = new Set(['token_ttl', 'token_max_ttl', 'token_explicit_max_ttl', 'token_period']);
 const LISTS = new Set(['bound_audiences', 'token_policies']);
 
-/** Old names, durations in words, lists with commas and all values as text, as the command line writes them. */
+/** Parses a role as Vault's CLI sends it: old member names, Go-style durations, comma-separated lists, all values as strings. */
 function parseRole(body: AdminRequest['body']): Role {
   const members = Object.entries(body).map(([given, value]) => {
     const name = ALIASES[given] ?? given;

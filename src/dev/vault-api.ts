@@ -1,4 +1,4 @@
-// The in-memory Vault's HTTP API: from a request to what the real one would answer. VaultError carries a refusal.
+// The HTTP API of the in-memory Vault. A VaultError becomes an error response.
 
 import type { PlainReply, PlainRequest } from './listen.ts';
 import { type AdminWorld, administer, ROOT_TOKEN } from './vault-admin.ts';
@@ -6,9 +6,9 @@ import { checkLogin, type Mount, type Role } from './vault-jwt-auth.ts';
 import { grantBody, health, lookupBody, wrappedBody } from './vault-replies.ts';
 import { type DevToken, type TokenStore, VaultError } from './vault-tokens.ts';
 
-/** All that one Vault knows. */
+/** The state of one in-memory Vault. */
 export interface VaultWorld extends AdminWorld {
-  /** when the requests of the running interval of the quota came */
+  /** the times of the requests in the current interval of the quota */
   recent: readonly number[];
 }
 
@@ -51,7 +51,7 @@ async function route(
   }
   const [, name] = /^\/v1\/auth\/(.+)\/login$/.exec(path) ?? [];
   const mount = name === undefined ? undefined : mounts.get(`${namespace}|${decodeURIComponent(name)}`);
-  // an unknown path is one that needs a token, so Vault says the same as to a dead one
+  // Vault answers an unknown path like one that requires a token.
   if (!isWrite || name === undefined || mount === undefined || !isJwtMount(mount))
     throw new VaultError(403, 'permission denied');
   const { name: roleName, role } = await checkLogin(mount, parse(body), now());
@@ -77,7 +77,7 @@ function spendQuota(world: VaultWorld, path: string): void {
   world.recent = [...world.recent, world.now()];
 }
 
-/** The policy "default" is what lets a token look after itself. */
+/** Returns the token of a request to a -self path, which requires the policy "default". @throws VaultError */
 function ownToken(store: TokenStore, token: string | undefined): DevToken {
   const held = store.use(token);
   if (!held.rules.policies.includes('default'))

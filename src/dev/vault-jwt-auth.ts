@@ -1,5 +1,5 @@
-// The in-memory Vault's jwt auth method: the checks of hashicorp/vault-plugin-auth-jwt in its order and with its words,
-// so that what is learnt against it holds against the real one.
+// The jwt auth method of the in-memory Vault: the checks of hashicorp/vault-plugin-auth-jwt, in the same order and with the same
+// error messages, so that tests against it are valid for Vault.
 
 import { compactVerify, createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet } from 'jose';
 import { VaultError } from './vault-tokens.ts';
@@ -11,7 +11,7 @@ export interface MountConfig {
 }
 
 export interface Role {
-  /** "oidc" unless said, at each write */
+  /** a write without it sets "oidc" */
   role_type?: string;
   allowed_redirect_uris?: readonly string[] | string;
   user_claim?: string;
@@ -36,18 +36,18 @@ export interface Mount {
   config: MountConfig | undefined;
   /** names in lower case, as Vault keeps them */
   readonly roles: Map<string, Role>;
-  /** where the discovery document said that the keys are; asked once, as the plugin does */
+  /** the jwks_uri of the discovery document, which is fetched once, as in the plugin */
   keysUrl?: string | undefined;
   keys: JSONWebKeySet | undefined;
 }
 
 const ASYMMETRIC = /^(?:RS|ES|PS)(?:256|384|512)$|^EdDSA$/;
 const LEEWAY_SECONDS = 60;
-/** how far apart "nbf" and "exp" are taken to be where one is missing */
+/** The assumed time between "nbf" and "exp" if one is missing. */
 const SPAN_SECONDS = 150;
 const INVALID = 'error validating token: ';
 
-/** @returns the role by which the JWT may log in. @throws VaultError as the plugin would answer */
+/** Checks a login. @returns the role. @throws VaultError with the plugin's error message */
 export async function checkLogin(
   mount: Mount,
   request: { role?: unknown; jwt?: unknown },
@@ -60,7 +60,7 @@ export async function checkLogin(
   if (role === undefined) throw new VaultError(400, `role "${name}" could not be found`);
   if ((role.role_type ?? 'oidc') === 'oidc') throw new VaultError(400, 'role with oidc role_type is not allowed');
   if (typeof request.jwt !== 'string' || request.jwt === '') throw new VaultError(400, 'missing token');
-  // callers are on loopback, so ranges without it keep them out
+  // Clients are on loopback, so CIDRs without loopback exclude them.
   if (role.token_bound_cidrs?.length && !/127\.|::1/.test(String(role.token_bound_cidrs)))
     throw new VaultError(403, 'permission denied');
   const claims = await verify(mount, mount.config, request.jwt);
@@ -81,7 +81,7 @@ async function verify(mount: Mount, config: MountConfig, jwt: string): Promise<R
     const words = `oidc: malformed jwt: unexpected signature algorithm ${JSON.stringify(alg)}; expected [...]`;
     throw new VaultError(400, `${INVALID}error verifying token signature: ${words}`);
   }
-  // cached keys first; a signature that they don't explain is a reason to fetch them anew
+  // Try the cached keys first; if they don't verify the signature, fetch the keys again.
   for (const fetched of [false, true]) {
     if (fetched || mount.keys === undefined) mount.keys = await fetchKeys(mount, config);
     const verified = await compactVerify(jwt, createLocalJWKSet(mount.keys)).catch(() => undefined);
@@ -109,7 +109,7 @@ async function fetchKeys(mount: Mount, config: MountConfig): Promise<JSONWebKeyS
   )) as unknown as JSONWebKeySet;
 }
 
-/** @returns where the discovery document says that the keys are. @throws VaultError */
+/** @returns the jwks_uri of the discovery document. @throws VaultError */
 export async function checkDiscovery({ oidc_discovery_url: discovery = '' }: MountConfig): Promise<string> {
   const document = await getJson(
     `${discovery}/.well-known/openid-configuration`,
@@ -157,7 +157,7 @@ function checkRegisteredClaims(
     throw new VaultError(400, 'audience claim found in JWT but no audiences bound to the role');
 }
 
-/** What is missing is made of what is there, as hashicorp/cap does; NaN where there is none at all. */
+/** Derives missing dates from the others, as hashicorp/cap does; NaN if all are missing. */
 function numericDates(claims: Record<string, unknown>): { iat: number | undefined; nbf: number; exp: number } {
   const [iat, nbf, exp] = [claims['iat'], claims['nbf'], claims['exp']].map((claim) =>
     typeof claim === 'number' ? claim : undefined,
@@ -185,7 +185,7 @@ function checkUser(claims: Record<string, unknown>, role: Role): void {
   }
 }
 
-/** The star of a glob stands for anything, a slash too. */
+/** Compares a claim. In a glob, a star matches any characters, including slashes. */
 function fits(held: unknown, wanted: unknown, type: string | undefined): boolean {
   if (type !== 'glob' || typeof held !== 'string') return held === wanted;
   const parts = String(wanted)
@@ -194,7 +194,7 @@ function fits(held: unknown, wanted: unknown, type: string | undefined): boolean
   return new RegExp(`^${parts.join('.*')}$`, 's').test(held);
 }
 
-/** A claim by its name, or by a pointer such as /kubernetes.io/namespace. */
+/** Returns a claim by its name, or by a JSON Pointer such as /kubernetes.io/namespace. */
 function heldBy(claims: Record<string, unknown>, claim: string): unknown {
   if (!claim.startsWith('/')) return claims[claim];
   return claim

@@ -1,10 +1,10 @@
-// The in-memory Vault's bodies, in the real one's wire format (sdk/logical/translate_response.go).
+// The response bodies of the in-memory Vault, in Vault's wire format (sdk/logical/translate_response.go).
 
 import { randomUUID } from 'node:crypto';
 import type { PlainReply } from './listen.ts';
 import type { DevToken } from './vault-tokens.ts';
 
-/** What login and renew-self answer. */
+/** The response of login and renew-self. */
 export function grantBody(held: DevToken, warnings: readonly string[], now: number): object {
   const { token, accessor, rules, role, expiresAt } = held;
   const auth = {
@@ -24,7 +24,7 @@ export function grantBody(held: DevToken, warnings: readonly string[], now: numb
   return { ...envelope(), warnings: warnings.length === 0 ? null : warnings, auth };
 }
 
-/** A token in a wrapping, as X-Vault-Wrap-TTL asks for. */
+/** The response with a wrapped token, for X-Vault-Wrap-TTL. */
 export function wrappedBody({ accessor }: DevToken, ttl: number, now: number): object {
   const wrap_info = {
     token: `hvs.wrapping-${randomUUID()}`,

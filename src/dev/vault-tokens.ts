@@ -1,4 +1,4 @@
-// The in-memory Vault's token store: issues, renews, looks up and revokes, by Vault's rules on TTLs and with its words.
+// The token store of the in-memory Vault: issues, renews, looks up and revokes tokens, with Vault's TTL rules and error messages.
 // https://developer.hashicorp.com/vault/docs/concepts/tokens
 
 import { randomBytes } from 'node:crypto';
@@ -25,7 +25,7 @@ export interface DevToken {
   usesLeft: number;
 }
 
-/** An error as Vault words it. */
+/** An error response, with Vault's error message. */
 export class VaultError extends Error {
   readonly status: number;
 
@@ -46,15 +46,16 @@ export function openTokenStore(now: () => number) {
   function capOf({ rules, issuedAt }: Pick<DevToken, 'rules' | 'issuedAt'>): number {
     const max = Math.min(rules.maxTtlSeconds || SYSTEM_MAX_TTL_SECONDS, SYSTEM_MAX_TTL_SECONDS);
     const explicit = rules.explicitMaxTtlSeconds || Number.POSITIVE_INFINITY;
-    // a periodic token has no maximum but an explicit one
+    // A periodic token only has an explicit maximum TTL.
     return issuedAt + 1000 * Math.min(rules.periodSeconds > 0 ? Number.POSITIVE_INFINITY : max, explicit);
   }
 
-  /** Extends the lease, and tells with which warning. */
-  function extend(held: DevToken): string[] {
+  /** Extends the lease, and returns Vault's warnings. */
+  /** @param at the time of the login or renewal */
+  function extend(held: DevToken, at: number): string[] {
     const wanted = held.rules.periodSeconds || held.rules.ttlSeconds || SYSTEM_MAX_TTL_SECONDS;
-    const granted = Math.min(wanted * 1000, capOf(held) - now());
-    held.expiresAt = now() + granted;
+    const granted = Math.min(wanted * 1000, capOf(held) - at);
+    held.expiresAt = at + granted;
     const capped = granted < wanted * 1000;
     return capped
       ? [
@@ -68,20 +69,21 @@ export function openTokenStore(now: () => number) {
       const prefix = origin.rules.type === 'batch' ? 'hvb.' : 'hvs.';
       const accessor = origin.rules.type === 'batch' ? '' : randomBytes(18).toString('base64url');
       const token = prefix + randomBytes(69).toString('base64url');
+      const issuedAt = now();
       const held: DevToken = {
         ...origin,
         token,
         accessor,
-        issuedAt: now(),
+        issuedAt,
         expiresAt: 0,
         usesLeft: origin.rules.numUses,
       };
-      const warnings = extend(held);
+      const warnings = extend(held, issuedAt);
       tokens.set(token, held);
       return { held, warnings };
     },
 
-    /** The token behind a request, one of its uses spent. @throws VaultError 403 when Vault doesn't know it any more */
+    /** Returns the token of a request, and spends one of its uses. @throws VaultError 403 for an unknown or expired token */
     use(token: string | undefined): DevToken {
       const held = tokens.get(token ?? '');
       if (held === undefined || held.expiresAt <= now())
@@ -97,7 +99,7 @@ export function openTokenStore(now: () => number) {
       if (held.rules.numUses > 0 && held.usesLeft <= 0) throw new VaultError(400, 'token not found');
       if (held.rules.type === 'batch') throw new VaultError(400, 'batch tokens cannot be renewed');
       if (capOf(held) <= now()) throw new VaultError(500, '1 error occurred:\n\t* past the max TTL, cannot renew\n\n');
-      return extend(held);
+      return extend(held, now());
     },
 
     revoke: (tokenOrAccessor: string) => {

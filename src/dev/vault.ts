@@ -1,6 +1,6 @@
-// A Vault in memory that speaks enough of the HTTP API over a real loopback socket: jwt mounts with config and roles,
-// login, renew-self, lookup-self, revoke-self, namespaces, sealing, and faults put in by hand. For the dev command and
-// for tests; nothing of it runs in a daemon.
+// An in-memory Vault on a real loopback socket. It implements the part of the HTTP API that the sidecar uses: jwt mounts with
+// config and roles, login, renew-self, lookup-self, revoke-self, namespaces and sealing; tests can inject faults. Only for the dev
+// command and tests.
 
 import { listenOn, type PlainReply, type PlainRequest, type TlsPair } from './listen.ts';
 import { answer, type VaultWorld } from './vault-api.ts';
@@ -17,16 +17,16 @@ export interface DevVaultOptions {
 export interface DevVault {
   readonly url: string;
   readonly requests: readonly LoggedRequest[];
-  /** Enables the mount, trusts the issuer and writes the role: the guide's three steps. */
+  /** Enables the mount, trusts the issuer and writes the role. */
   trust(wish: { mount?: string; issuer: string; role: string; namespace?: string; settings?: Role }): void;
   mount(name: string, namespace?: string): Mount;
   setSealed(sealed: boolean): void;
-  /** Every request is answered by this while it is set; a fault that answers undefined leaves it hanging. */
+  /** Answers every request with the fault while it is set; if it returns undefined, the request hangs. */
   setFault(
     fault: ((request: PlainRequest) => PlainReply | undefined | Promise<PlainReply | undefined>) | undefined,
   ): void;
   revoke(tokenOrAccessor: string): void;
-  /** Loses every token, as a storage that was restored does. */
+  /** Deletes every token, like a restore of an old storage. */
   forget(): void;
   alive(): readonly DevToken[];
   close(): Promise<void>;

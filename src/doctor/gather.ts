@@ -1,5 +1,5 @@
-// Gathers the evidence on one exchange, with the daemon's own source, client and sinks. A failure is evidence and doesn't stop the
-// gathering; so is a check that throws or times out.
+// Gathers the evidence on one exchange, with the daemon's own source, client and sinks. A failed check is
+// evidence too, as is one that throws or times out, and doesn't stop the gathering.
 
 import { defined } from '../core/defined.ts';
 import { ExchangeError, explain, isFailure, unlessFailure } from '../core/errors.ts';

@@ -1,19 +1,19 @@
-// What the program gets from the process that runs it. Only main.ts touches the process itself.
+// The interface between commands and the process. Only main.ts touches the process itself.
 
 export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** standard output is a terminal that a person looks at */
+  /** standard output is a terminal */
   readonly isTty: boolean;
   readonly version: string;
   readonly nodeVersion: string;
-  /** Asks the person at the terminal; undefined where there is none. */
+  /** Asks a question at the terminal; resolves to undefined if there is none. */
   ask(question: string): Promise<string | undefined>;
   out(text: string): void;
   err(text: string): void;
   onSignal(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR2', handler: () => void): void;
-  /** called with what nobody caught; the process ends after it */
+  /** Registers a handler for uncaught errors; the process ends after it. */
   onCrash(handler: (error: unknown) => void): void;
-  /** ends the process at once */
+  /** Ends the process at once. */
   exit(code: number): void;
 }
 

@@ -1,6 +1,6 @@
-// Tells systemd, where a unit of Type=notify started us, that the sidecar is ready, what it waits for, that it turns, and
-// that it stops. Node can't send to the datagram socket that systemd listens on, so the program systemd-notify does; a unit
-// needs NotifyAccess=all for that. https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
+// Notifies systemd, under a unit of Type=notify: readiness, status, watchdog and stopping. Node can't send to systemd's datagram
+// socket, so this runs the program systemd-notify, which needs NotifyAccess=all in the unit.
+// https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 
 import { spawn } from 'node:child_process';
 import type { ExchangeStatus } from '../core/status.ts';
@@ -10,58 +10,59 @@ export interface SystemdParts {
   readonly clock: Clock;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly statuses: () => readonly ExchangeStatus[];
-  /** whether the process does its work; without that systemd's watchdog isn't fed */
+  /** Reports whether the process works; if not, systemd's watchdog gets no notification. */
   readonly isAlive: () => boolean;
-  /** called with the reason when systemd can't be told any more */
+  /** called with the reason when notifications start to fail */
   readonly onUnheard: (reason: string) => void;
 }
 
 export interface Systemd {
-  /** Looks at once instead of at the next turn. */
+  /** Sends due notifications now instead of at the next interval. */
   look(): void;
   stopping(): void;
 }
 
-/** How soon a change of status is seen by `systemctl status`. */
-const TURN_MS = 10_000;
+/** The interval of status updates for `systemctl status`. */
+const INTERVAL_MS = 10_000;
 
 export function openSystemd({ clock, env, statuses, isAlive, onUnheard }: SystemdParts): Systemd {
-  // half of the limit is what systemd advises; a third leaves room for one that is late
-  const feedMs = env['WATCHDOG_USEC'] === undefined ? Number.POSITIVE_INFINITY : Number(env['WATCHDOG_USEC']) / 3000;
-  const turnMs = Math.min(TURN_MS, feedMs);
-  let told = '';
+  // systemd recommends half of the watchdog timeout; a third tolerates a late notification.
+  const watchdogMs =
+    env['WATCHDOG_USEC'] === undefined ? Number.POSITIVE_INFINITY : Number(env['WATCHDOG_USEC']) / 3000;
+  const intervalMs = Math.min(INTERVAL_MS, watchdogMs);
+  let lastStatus = '';
   let isReady = false;
-  let fedAt = Number.NEGATIVE_INFINITY;
-  let isHeard = true;
-  let underWay: Promise<void> | undefined;
-  let cancelTurn = () => {};
+  let watchdogAt = Number.NEGATIVE_INFINITY;
+  let isSending = true;
+  let inFlight: Promise<void> | undefined;
+  let cancelNext = () => {};
 
-  /** @returns whether systemd heard it */
-  async function tell(words: readonly string[]): Promise<boolean> {
+  /** Sends a notification. @returns whether it succeeded */
+  async function send(words: readonly string[]): Promise<boolean> {
     const reason = await notify(words, env);
-    if (reason !== undefined && isHeard) onUnheard(reason);
-    isHeard = reason === undefined;
-    return isHeard;
+    if (reason !== undefined && isSending) onUnheard(reason);
+    isSending = reason === undefined;
+    return isSending;
   }
 
   function look(): void {
-    cancelTurn();
-    cancelTurn = clock.wakeAt(clock.now() + turnMs, look);
-    if (underWay !== undefined) return;
+    cancelNext();
+    cancelNext = clock.wakeAt(clock.now() + intervalMs, look);
+    if (inFlight !== undefined) return;
     const words: string[] = [];
     const status = statusLine(statuses());
     if (!isReady && statuses().every(({ started }) => started)) words.push('READY=1');
-    if (status !== told) words.push(`STATUS=${status}`);
-    if (clock.now() >= fedAt + feedMs && isAlive()) words.push('WATCHDOG=1');
+    if (status !== lastStatus) words.push(`STATUS=${status}`);
+    if (clock.now() >= watchdogAt + watchdogMs && isAlive()) words.push('WATCHDOG=1');
     if (words.length === 0) return;
     const now = clock.now();
-    // what wasn't heard is told again at the next turn
-    underWay = tell(words).then((heard) => {
-      underWay = undefined;
-      if (!heard) return;
-      if (words.includes('WATCHDOG=1')) fedAt = now;
+    // A failed notification is retried at the next interval.
+    inFlight = send(words).then((isSent) => {
+      inFlight = undefined;
+      if (!isSent) return;
+      if (words.includes('WATCHDOG=1')) watchdogAt = now;
       isReady ||= words.includes('READY=1');
-      told = status;
+      lastStatus = status;
     });
   }
 
@@ -69,8 +70,8 @@ export function openSystemd({ clock, env, statuses, isAlive, onUnheard }: System
   return {
     look,
     stopping() {
-      cancelTurn();
-      void tell(['STOPPING=1', 'STATUS=stopping']);
+      cancelNext();
+      void send(['STOPPING=1', 'STATUS=stopping']);
     },
   };
 }
@@ -80,13 +81,13 @@ function statusLine(statuses: readonly ExchangeStatus[]): string {
   return waiting.length === 0 ? 'every exchange is ready' : waiting.join('; ');
 }
 
-/** @returns why systemd didn't hear it; undefined when it did */
+/** @returns why the notification failed; undefined if it succeeded */
 function notify(words: readonly string[], env: SystemdParts['env']): Promise<string | undefined> {
   return new Promise((resolve) => {
     const child = spawn('systemd-notify', words, { env, stdio: 'ignore' });
-    // the sidecar's end waits for nobody
+    // A running child must not delay the exit.
     child.unref();
     child.on('error', ({ message }) => resolve(message));
-    child.on('close', (code) => resolve(code === 0 ? undefined : `systemd-notify ended with ${code}`));
+    child.on('close', (code) => resolve(code === 0 ? undefined : `systemd-notify exited with code ${code}`));
   });
 }

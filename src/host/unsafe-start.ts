@@ -1,5 +1,5 @@
-// Refuses to start where Node itself would expose what the process holds: a debugger, a preloaded module, a heap dump, a
-// report, a key log. Node gains such flags with every release, so harmless flags are listed, not harmful ones.
+// Refuses to start if flags or variables of Node would expose secrets of the process: debugger, preloaded module, heap dump,
+// report, key log. The allowed flags are listed rather than the harmful ones, as each release of Node adds new ones.
 
 export interface Start {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -9,7 +9,7 @@ export interface Start {
   readonly debuggerUrl: () => string | undefined;
 }
 
-/** What each variable does. A value of its own is named where only that value is refused. */
+/** The refused variables, or a variable with its refused value, each with the reason and the remedy. */
 const REFUSED_VARIABLES: Readonly<Record<string, string>> = {
   'NODE_TLS_REJECT_UNAUTHORIZED=0': 'turns TLS verification off: unset it, and set vault.tls.ca_file',
   SSLKEYLOGFILE: 'writes TLS keys to a file: unset it',
@@ -19,9 +19,9 @@ const REFUSED_VARIABLES: Readonly<Record<string, string>> = {
   NODE_V8_COVERAGE: 'writes coverage to a file: unset it',
 };
 
-/** Allowed on the command line and in NODE_OPTIONS, in exactly this polarity: --no-disable-sigusr1 isn't among them. */
+/** The flags that are allowed on the command line and in NODE_OPTIONS, in exactly this form: --no-disable-sigusr1 is refused. */
 const ALLOWED_FLAGS: ReadonlySet<string> = new Set([
-  // memory and compilers; --jitless and --lite-mode would take WebAssembly from the HTTP client
+  // memory and compilers; --jitless and --lite-mode disable WebAssembly, which the HTTP client needs
   '--max-old-space-size',
   '--max-old-space-size-percentage',
   '--max-semi-space-size',
@@ -69,7 +69,7 @@ const ALLOWED_FLAGS: ReadonlySet<string> = new Set([
   '--allow-child-process',
 ]);
 
-/** @returns why the process must not run like this; undefined when it may */
+/** @returns why the process must not start; undefined if it may */
 export function unsafeStart({ env, execArgv, debuggerUrl }: Start): string | undefined {
   for (const [variable, reason] of Object.entries(REFUSED_VARIABLES)) {
     const [name = '', value] = variable.split('=');
@@ -79,26 +79,26 @@ export function unsafeStart({ env, execArgv, debuggerUrl }: Start): string | und
   for (const [place, words] of Object.entries(places)) {
     const refused = words.find((word) => word.startsWith('-') && !isAllowed(word));
     if (refused !== undefined)
-      return `${place}: Node's ${nameOf(refused)} isn't known to be harmless: remove it; SECURITY.md lists the allowed flags`;
+      return `${place}: Node's ${nameOf(refused)} isn't allowed: remove it; SECURITY.md lists the allowed flags`;
   }
-  // No other flag or signal opens a debugger then, and to ask costs 3 MiB.
+  // With --disable-sigusr1 no signal opens the debugger, so skip the inspector check, which costs 3 MiB.
   if (Object.values(places).some((words) => words.some((word) => normalized(word) === '--disable-sigusr1')))
     return undefined;
   return debuggerUrl() === undefined
     ? undefined
-    : "a signal SIGUSR1 opened Node's debugger: start node with --disable-sigusr1";
+    : "the signal SIGUSR1 has opened Node's debugger: start node with --disable-sigusr1";
 }
 
-/** The value of a flag may be secret, so it is never shown. */
+/** Returns the name of a flag without its value, which may be secret. */
 const nameOf = (word: string): string => word.split('=')[0] ?? '';
 
-/** Node takes _ for - in the name of a flag. */
+/** Returns the name of a flag with - for _, as Node treats them as equal. */
 const normalized = (word: string): string => nameOf(word).replaceAll('_', '-');
 
-/** A bare -- ends Node's flags. */
+/** Reports whether a flag is allowed. A bare -- ends Node's flags. */
 const isAllowed = (word: string): boolean => word === '--' || ALLOWED_FLAGS.has(normalized(word));
 
-/** Splits at spaces, which double quotes keep, and within these a backslash keeps the next character: as Node does. */
+/** Splits NODE_OPTIONS as Node does: at spaces outside double quotes; within quotes, a backslash escapes the next character. */
 function splitNodeOptions(text: string): readonly string[] {
   const words = text.match(/(?:"(?:\\.|[^"\\])*"|[^ "])+/gs) ?? [];
   return words.map((word) =>

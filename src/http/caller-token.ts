@@ -1,18 +1,18 @@
-// The secret that clients of the token API must show, from api.caller_token_file. The file is read again for each request,
-// so that the secret can be rotated; while it can't be read, no client gets in.
+// The caller token: the secret in api.caller_token_file that clients of the token API must send. The file is read for each
+// request, so that the secret can be rotated. While it can't be read, every client gets 401.
 
 import type { Failure } from '../core/errors.ts';
 import type { Facts } from '../core/facts.ts';
 import { Secret } from '../core/secret.ts';
 import { type FileProblem, isFileProblem, readSmallFile, type SmallFile } from '../files/small-file.ts';
 
-/** Reads the secret, or says why there is none. Never rejects. */
+/** Resolves to the secret, or to the failure to read it. Never rejects. */
 export type CallerToken = () => Promise<Secret | Failure>;
 
-/** Well below the deadline of a client, which then gets its 401. While a read hangs beyond it, later ones fail at once. */
+/** Well below a client's deadline, so that the client still gets its 401. While a read hangs for longer, new reads fail at once. */
 const DEADLINE_MS = 1000;
 
-/** @param onRead called after each reading, with undefined where it succeeded */
+/** @param onRead called after each read, with undefined if it succeeded */
 export function openCallerToken(path: string, onRead: (failure: Failure | undefined) => void): CallerToken {
   return async () => {
     const outcome = await readCallerToken(path);

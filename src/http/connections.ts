@@ -1,5 +1,5 @@
-// The connections of one listener. When all places are taken, an idle connection makes room for a new client; a client that
-// pipelines is cut. So neither silence nor pipelining keeps another client out.
+// Limits the connections of a listener. At the limit, a new client evicts an idle connection. A client that pipelines requests is
+// disconnected. So neither idle nor pipelining clients can lock out others.
 
 import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http';
@@ -9,10 +9,10 @@ const MOST_CONNECTIONS = 64;
 /** File descriptors reserved for the daemon itself: connections to Vault, and the files that it reads and writes. */
 const OWN_FILES = 48;
 
-/** a request of the usual size */
+/** About the size of a typical request. */
 const SLICE_BYTES = 512;
 
-/** Connections at a time, of each listener: fewer where few files may be open. */
+/** Returns the connection limit of each listener, which is lower if the limit of open files is low. */
 export function mostConnections(): number {
   const [, files = ''] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
   if (files === '') return MOST_CONNECTIONS;
@@ -21,13 +21,13 @@ export function mostConnections(): number {
 
 export interface LimitedServer {
   readonly server: Server;
-  /** Cuts every connection without a request in flight. */
+  /** Closes every connection without a request in flight. */
   cutIdle(): void;
 }
 
-/** Answers one request of a connection at a time: a client that pipelines is cut. */
+/** Creates a server that handles one request per connection at a time, and disconnects clients that pipeline. */
 export function createLimitedServer(options: ServerOptions, most: number, handle: RequestListener): LimitedServer {
-  // the response in flight on each connection, undefined on an idle one; the last change of each comes last
+  // The response in flight per connection; undefined if it is idle. The most recently changed connection is last.
   const open = new Map<Socket, ServerResponse | undefined>();
 
   function begin(socket: Socket, response: ServerResponse): boolean {
@@ -45,7 +45,7 @@ export function createLimitedServer(options: ServerOptions, most: number, handle
   const server = createServer(options, (request, response) => {
     if (begin(request.socket, response)) handle(request, response);
   });
-  // Node would answer these without a handler, and so without a limit
+  // Node answers these requests itself, and so without the limit.
   server.on('checkExpectation', ({ socket }, response) => {
     if (begin(socket, response)) response.writeHead(417, { connection: 'close' }).end();
   });
@@ -62,8 +62,8 @@ export function createLimitedServer(options: ServerOptions, most: number, handle
 }
 
 /**
- * Hands what a client sends to Node's parser in slices, so that a cut ends the parsing too: the 2,000 requests that fit in
- * one read of 64 KiB would block the event loop for 50 ms.
+ * Feeds received data to Node's parser in slices, so that closing the connection also stops the parsing: one read of 64 KiB may
+ * contain 2,000 requests, which would block the event loop for 50 ms.
  */
 function feedInSlices(socket: Socket): void {
   const [parse] = socket.listeners('data');
@@ -82,7 +82,7 @@ function move(open: Connections, socket: Socket, response: ServerResponse | unde
   open.set(socket, response);
 }
 
-/** Cuts the connection that has been idle for longest, else the newcomer: a request in flight is never cut for another. */
+/** Closes the connection that has been idle for the longest time. If none is idle, closes the new connection. */
 function evictIdle(open: Connections, newcomer: Socket): void {
   const idle = [...open].find(([socket, response]) => response === undefined && !socket.destroyed);
   const [socket] = idle ?? [newcomer];

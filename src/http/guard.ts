@@ -1,6 +1,6 @@
-// The guards before every route. Loopback alone doesn't protect the token API: a web page, a rebound DNS name or a proxy
-// of the application can reach it. So a request must name a loopback host, carry a header that no browser or proxy adds,
-// carry none that they do add, and, if one is configured, show the caller token. The ops API keeps web pages out.
+// The guards of both APIs. Listening on loopback doesn't protect the token API: a web page, a rebound DNS name or a proxy of the
+// application can reach it. So a request must have a loopback Host, a header that browsers and proxies don't add, no header that
+// they add, and the caller token if one is configured. The ops API only blocks web pages.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
@@ -12,7 +12,7 @@ import { sendError } from './limits.ts';
 
 export interface GuardOptions {
   readonly listen: ListenAddress;
-  /** the secret that clients show as a bearer token; unset: none is asked for */
+  /** reads the secret that clients must send as a bearer token; undefined if none is required */
   readonly callerToken?: CallerToken | undefined;
 }
 
@@ -34,7 +34,7 @@ const REFUSALS = {
   caller: [401, 'invalid_token', 'The caller token is missing or wrong.'],
 } as const satisfies Record<string, Refusal>;
 
-/** Refuses at the first hook, before routing matters and before anything is read. */
+/** Adds the guard of the token API, in the first hook: before the body is read and before any handler. */
 export function addGuard(app: FastifyInstance, { listen, callerToken }: GuardOptions): void {
   app.addHook('onRequest', async (request, reply) => {
     const refusal =
@@ -44,8 +44,8 @@ export function addGuard(app: FastifyInstance, { listen, callerToken }: GuardOpt
 }
 
 /**
- * The ops API holds no token, but it names identities and policies: a web page must not read it. Probes and scrapes use
- * an address, so its Host reveals a rebound DNS name.
+ * Adds the guard of the ops API. It serves no token, but identities and policies that a web page must not read. Probes and scrapes
+ * use an IP address, so a DNS name in Host reveals DNS rebinding.
  */
 export function addOpsGuard(app: FastifyInstance, listen: ListenAddress): void {
   app.addHook('onRequest', async ({ raw, headers }, reply) => {
@@ -76,17 +76,20 @@ function refusalOf({ raw, headers, method }: FastifyRequest, listen: ListenAddre
 const hostsOf = ({ rawHeaders }: FastifyRequest['raw']): string[] =>
   rawHeaders.filter((_value, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === 'host');
 
-/** Browsers say where a request comes from: "none" is the address bar. */
+/** Reports whether Sec-Fetch-Site, which browsers send, has a value other than "none" (a URL from the address bar). */
 const isCrossSite = (headers: FastifyRequest['headers']): boolean => (headers['sec-fetch-site'] ?? 'none') !== 'none';
 
-/** An IP address, localhost or the listen address, with any port or none; HTTP/1.0 probes may send no name at all. */
+/** Accepts an IP address, localhost or the listen host, with or without a port; and no Host, for HTTP/1.0 probes. */
 function isAddress(host: string, listen: ListenAddress): boolean {
   const [, bracketed, bare = ''] = /^(?:\[([^\]]+)\]|([^:[\]]*))(?::\d{1,5})?$/.exec(host) ?? [];
   if (host === '' || (bracketed !== undefined && isIP(bracketed) === 6)) return true;
   return isIP(bare) === 4 || ['localhost', listen.host.toLowerCase()].includes(bare.toLowerCase());
 }
 
-/** Off loopback the listen address itself is a good host too; on every address only the caller's secret can tell. */
+/**
+ * Accepts the loopback names and the listen host, with the listener's port. A listener on all addresses accepts every Host and
+ * relies on the caller token.
+ */
 function isOwnHost(host: string, port: number | undefined, listen: ListenAddress): boolean {
   if (ANY_ADDRESS.includes(listen.host)) return true;
   const configured = listen.host.includes(':') ? `[${listen.host}]` : listen.host;

@@ -1,17 +1,16 @@
-// What both listeners share: limits that keep slow, huge and many requests from mattering, fixed error bodies, and a
-// close that ends in time.
+// Shared by both listeners: limits against slow, large and frequent requests, fixed error bodies, and a close with a deadline.
 
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { type Bucket, type BucketLimit, fullBucket, readyAt, refilled, spend } from '../core/bucket.ts';
 import { createLimitedServer } from './connections.ts';
 
-/** A request is cut off within 5 s: at this age, or when the next check finds that it has reached it. */
+/** A request is aborted within 5 s: at the first check after it reaches this age. */
 const REQUEST_TIMEOUT_MS = 4000;
 const CHECK_MS = 500;
 const REQUEST_RATE: BucketLimit = { capacity: 100, refillPerMs: 50 / 1000 };
 const KEEP_ALIVE_MS = 5000;
 const MOST_REQUESTS_PER_CONNECTION = 100;
-/** A client that reads none of its response during two of these in a row is cut. */
+/** A client that reads nothing of its response for two consecutive intervals is disconnected. */
 const UNREAD_CHECK_MS = 1000;
 const BUSY_RETRY_SECONDS = 5;
 const DRAIN_MS = 2000;
@@ -19,11 +18,11 @@ const DRAIN_MS = 2000;
 export interface AppOptions {
   /** milliseconds on any steady clock */
   readonly now: () => number;
-  /** told of each answer: the route's pattern, never the URL */
+  /** called for each response, with the pattern of the route instead of the URL */
   readonly onRequest?: ((route: string, status: number) => void) | undefined;
 }
 
-/** Answers with fixed texts only: nothing of the request is echoed. A refusal closes the connection. */
+/** Sends an error with a fixed text, which never echoes the request. A status below 500 also closes the connection. */
 export function sendError(
   reply: FastifyReply,
   status: number,
@@ -33,7 +32,7 @@ export function sendError(
   return reply.code(status).type('application/json').send(JSON.stringify({ error, error_description }));
 }
 
-/** Node's own limits on what one connection may send, and how slowly. */
+/** Node's limits on the size and the duration of requests. */
 const SERVER_OPTIONS = {
   insecureHTTPParser: false,
   maxHeaderSize: 8 * 1024,
@@ -44,7 +43,7 @@ const SERVER_OPTIONS = {
   requireHostHeader: true,
 } as const;
 
-/** @param places connections at a time */
+/** @param places the maximum number of connections */
 export function openApp({ onRequest }: Pick<AppOptions, 'onRequest'>, places: number): FastifyInstance {
   let cutIdle = () => {};
   const app = fastify({
@@ -65,12 +64,12 @@ export function openApp({ onRequest }: Pick<AppOptions, 'onRequest'>, places: nu
   });
   app.addHook('preClose', async () => cutIdle());
   app.removeAllContentTypeParsers();
-  // who names the type of the body that it doesn't send is no fault
+  // Accept any Content-Type: the request has no body.
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
   app.addHook('onRequest', async (_request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
   });
-  // Node counts what a client reads of a large response as activity
+  // Node resets this timeout whenever the client reads a part of the response.
   app.addHook('onSend', async ({ raw }) => void raw.socket.setTimeout(UNREAD_CHECK_MS));
   app.addHook('onResponse', async (request, reply) =>
     onRequest?.(request.routeOptions.url ?? 'unknown', reply.statusCode),
@@ -87,7 +86,7 @@ export function openApp({ onRequest }: Pick<AppOptions, 'onRequest'>, places: nu
   return app;
 }
 
-/** Lets at most `most` responses be in flight; beyond, a client gets 503 and comes again. */
+/** Limits the responses in flight to `most`; further requests get 503 with Retry-After. */
 export function openGate(most: number): (reply: FastifyReply) => boolean {
   let inFlight = 0;
   return (reply) => {
@@ -106,12 +105,12 @@ export function openGate(most: number): (reply: FastifyReply) => boolean {
   };
 }
 
-/** Added after a guard, so that what is refused anyway takes nothing from those who are not. `spared` are routes' patterns. */
-export function limitRate(app: FastifyInstance, now: () => number, spared: readonly string[] = []): void {
+/** Limits the request rate. Add it after the guard, so that refused requests don't use up the rate. @param exempt patterns of routes */
+export function limitRate(app: FastifyInstance, now: () => number, exempt: readonly string[] = []): void {
   let bucket: Bucket = fullBucket(REQUEST_RATE, now());
   app.addHook('onRequest', async (request, reply) => {
-    if (spared.includes(request.routeOptions.url ?? '')) return;
-    // a client that was cut for pipelining takes nothing from others
+    if (exempt.includes(request.routeOptions.url ?? '')) return;
+    // A client that was disconnected for pipelining doesn't use up the rate.
     if (request.raw.socket.destroyed) return reply.hijack();
     bucket = refilled(bucket, REQUEST_RATE, now());
     if (bucket.level < 1) {
@@ -125,7 +124,7 @@ export function limitRate(app: FastifyInstance, now: () => number, spared: reado
   });
 }
 
-/** Closes a listener: what is under way may end for two seconds, then connections are cut. */
+/** Closes a listener. Requests in flight have two seconds to finish; then their connections are closed. */
 export async function closeApp(app: FastifyInstance): Promise<void> {
   const cut = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS);
   await app.close();

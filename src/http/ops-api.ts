@@ -1,5 +1,5 @@
-// The ops API, for probes, Prometheus and operators: health, status and metrics. Never a token here, so it may listen
-// where kubelet can reach it. Health is a view of what the exchanges hold: Vault's own state never restarts a pod.
+// The ops API: health, status and metrics, for probes, Prometheus and operators. It serves no token, so it may listen where the
+// kubelet can reach it. Health reflects the state of the exchanges, so that an outage of Vault doesn't restart pods.
 
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { ListenAddress } from '../core/settings.ts';
@@ -12,7 +12,7 @@ import { type AppOptions, limitRate, openApp, openGate, sendError } from './limi
 import { StatusReply, statusReply } from './status-reply.ts';
 
 const MOST_LAG_MS = 5000;
-/** Never told to slow down: kubelet would restart the sidecar because somebody else asks too often. */
+/** Exempt from the rate limit, as the kubelet would restart the sidecar when other clients use up the rate. */
 const PROBES = ['/livez', '/readyz', '/readyz/:exchange', '/startupz'];
 const READINESS = {
   type: 'object',
@@ -24,12 +24,12 @@ export interface OpsApiOptions extends AppOptions {
   readonly listen: ListenAddress;
   readonly exchanges: () => readonly ExchangeView[];
   readonly metrics: () => Promise<{ contentType: string; body: string }>;
-  /** whether each exchange that the process started with has delivered its first token; true for ever after */
+  /** Reports whether each exchange of the initial config has delivered its first token; stays true from then on. */
   readonly isStarted: () => boolean;
-  /** whether the exchanges are stepped */
+  /** Reports whether the exchanges still run their steps. */
   readonly isStepping: () => boolean;
   readonly version: string;
-  /** of the token API; read for its metric and its status, since no request may do so for long */
+  /** the caller token of the token API; read at each scrape and status, so that its metric is current without API requests */
   readonly callerToken?: CallerToken | undefined;
 }
 
@@ -40,7 +40,7 @@ export function buildOpsApi(options: OpsApiOptions): FastifyInstance {
   limitRate(app, options.now, PROBES);
   const enter = openGate(Math.floor(places / 2));
   app.addHook('onRequest', async (request, reply) => {
-    // the other half of the places is reserved for probes
+    // Half of the connections are reserved for probes.
     if (!PROBES.includes(request.routeOptions.url ?? '') && !enter(reply)) return reply;
   });
   const statuses = (): ExchangeStatus[] => options.exchanges().map((view) => view.status());
@@ -87,7 +87,7 @@ function sendReadiness(reply: FastifyReply, statuses: readonly ExchangeStatus[])
   return reply.code(ready ? 200 : 503).send({ ready, reasons });
 }
 
-/** How long the event loop takes for one turn now. */
+/** Measures the event-loop lag: the time of one turn. */
 async function eventLoopLag(): Promise<number> {
   const from = performance.now();
   await new Promise((resolve) => setImmediate(resolve));

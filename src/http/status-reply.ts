@@ -1,12 +1,12 @@
-// The reply of /status: its schema, which is also its type, and how it is made of the exchanges' status.
-// Members are in snake_case, instants are RFC 3339 text, and what is absent is null. Undeclared members are never sent.
+// The response of /status: its schema, which also defines its type, and its construction from the status of the exchanges.
+// Members are in snake_case, instants are RFC 3339 strings, absent values are null. Undeclared members are never sent.
 
 import Type, { type Static, type TSchema } from 'typebox';
 import { type Explanation, explain, isFailure } from '../core/errors.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 import type { CallerToken } from './caller-token.ts';
 
-/** A schema that also accepts null. As a list of types it needs no validator to serialize, which a union would load. */
+/** Makes a schema accept null. A list of types, unlike a union, serializes without loading a validator. */
 const nullable = <T extends TSchema & { type: string }>(schema: T) =>
   Type.Unsafe<Static<T> | null>({ ...schema, type: [schema.type, 'null'] });
 

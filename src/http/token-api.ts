@@ -1,5 +1,5 @@
-// The token API: the Vault token for the application beside us, one call away, or at the moment it changes. Answers from
-// memory and never calls Vault. Member names are those of RFC 8693, section 2.2.1.
+// The token API: serves the Vault token to the application beside the sidecar, at once or as a long poll until it changes. Responds
+// from memory and never calls Vault. Member names are those of RFC 8693, section 2.2.1.
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ExchangeView, ServedToken } from '../exchange/view.ts';
@@ -19,14 +19,14 @@ const METADATA = {
   renewable: { type: 'boolean' },
   exchange: TEXT,
 } as const;
-// the serializer emits declared members only: a leak would need a visible line here
+// The serializer emits only declared members, so the metadata can't leak the token.
 const METADATA_REPLY = { response: { 200: { type: 'object', properties: METADATA } } };
 const TOKEN_REPLY = { response: { 200: { type: 'object', properties: { access_token: TEXT, ...METADATA } } } };
 export interface TokenApiOptions extends AppOptions, GuardOptions {
   readonly exchanges: () => readonly ExchangeView[];
 }
 
-/** As sent: a parameter that is repeated is an array. */
+/** The raw query: a repeated parameter is an array. */
 type Query = Readonly<Record<string, string | string[] | undefined>>;
 
 interface TokenRoute {
@@ -48,7 +48,7 @@ export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
   limitRate(app, options.now);
   const closing = new AbortController();
   app.addHook('preClose', async () => closing.abort());
-  // A long poll keeps its connection for minutes: half of the connections are for clients that don't wait.
+  // A long poll holds its connection for minutes, so half of the connections are reserved for other requests.
   const enter = openGate(Math.floor(places / 2));
   const refreshedAt = new Map<string, number>();
 
@@ -82,7 +82,7 @@ export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
     if (waitMs > 0)
       return sendError(reply.header('retry-after', Math.ceil(waitMs / 1000)), 429, [
         'slow_down',
-        'A refresh was asked for just now.',
+        'A refresh was requested less than 10 s ago.',
       ]);
     refreshedAt.set(view.name, options.now());
     view.refresh();
@@ -96,7 +96,7 @@ type Missing = readonly [status: 404 | 409, error: string, description: string];
 /** Finds the exchange by name; without a name, the only one. */
 function findView(views: readonly ExchangeView[], name: string | undefined): ExchangeView | Missing {
   if (name === undefined && views.length > 1)
-    return [409, 'exchange_required', 'There are several exchanges: ask for /v1/token/{exchange}.'];
+    return [409, 'exchange_required', 'There are several exchanges: request /v1/token/{exchange}.'];
   const view = name === undefined ? views[0] : views.find((one) => one.name === name);
   return view ?? [404, 'not_found', 'There is no exchange of that name.'];
 }
@@ -116,12 +116,12 @@ function sendToken(view: ExchangeView, { headers }: FastifyRequest, reply: Fasti
 
 interface Poll {
   readonly waits: boolean;
-  /** the generation that the caller has; undefined: the present one */
+  /** the generation that the client has; undefined for the current one */
   readonly known: number | undefined;
   readonly timeoutMs: number;
 }
 
-/** By hand: a validator for these three would cost 2 MiB. @returns undefined where the query isn't valid */
+/** Parses the query without a validator, which would cost 2 MiB. @returns undefined if the query is invalid */
 function parsePoll({ wait_for_change, last_etag, timeout_sec = '60' }: Query): Poll | undefined {
   const [, etag] = /^"?(\d{1,16})"?$/.exec(String(last_etag)) ?? [];
   const seconds = /^\d{1,3}$/.test(String(timeout_sec)) ? Number(timeout_sec) : 0;
@@ -132,7 +132,7 @@ function parsePoll({ wait_for_change, last_etag, timeout_sec = '60' }: Query): P
   return { waits: wait_for_change === 'true', known, timeoutMs: seconds * 1000 };
 }
 
-/** Holds the request until the token's generation differs from the one known, the time is up, or nobody listens any more. */
+/** Waits until the token's generation differs from the known one, the timeout passes, or the client or the listener is gone. */
 async function waitForChange(
   view: ExchangeView,
   { known, timeoutMs }: Poll,
@@ -165,7 +165,7 @@ function sendUnavailable(view: ExchangeView, reply: FastifyReply): FastifyReply 
   return sendError(reply.header('retry-after', 5), 503, ['temporarily_unavailable', title]);
 }
 
-/** JSON unless plain text is asked for and JSON is not. */
+/** Reports whether the client accepts plain text but not JSON. */
 function wantsText({ accept = '' }: FastifyRequest['headers']): boolean {
   return accept.includes('text/plain') && !accept.includes('application/json');
 }

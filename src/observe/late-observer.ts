@@ -1,29 +1,29 @@
-// Stands in for the observer until it is there: the first login doesn't wait for logger and metrics to be loaded, which
-// takes longer than the login. What is told meanwhile is kept, and told in the same order.
+// Buffers the events of the exchanges until the observer is loaded. Loading logger and metrics takes longer than the first login,
+// which must not wait for it.
 
 import type { RunnerObserver } from '../exchange/runner.ts';
 
 export interface LateObserver extends RunnerObserver {
-  /** Tells what was kept, and from now on everything at once. */
-  tellTo(observer: RunnerObserver): void;
+  /** Forwards the buffered events in their order, and all later events at once. */
+  forwardTo(observer: RunnerObserver): void;
 }
 
 export function openLateObserver(): LateObserver {
   let target: RunnerObserver | undefined;
-  const kept: ((observer: RunnerObserver) => void)[] = [];
-  const tell = (news: (observer: RunnerObserver) => void) => {
-    if (target === undefined) kept.push(news);
-    else news(target);
+  const buffered: ((observer: RunnerObserver) => void)[] = [];
+  const report = (event: (observer: RunnerObserver) => void) => {
+    if (target === undefined) buffered.push(event);
+    else event(target);
   };
   return {
-    added: (policy) => tell((observer) => observer.added(policy)),
-    removed: (exchange) => tell((observer) => observer.removed(exchange)),
-    left: (...sink) => tell((observer) => observer.left(...sink)),
-    stepped: (...step) => tell((observer) => observer.stepped(...step)),
-    called: (...call) => tell((observer) => observer.called(...call)),
-    tellTo(observer) {
+    added: (policy) => report((observer) => observer.added(policy)),
+    removed: (exchange) => report((observer) => observer.removed(exchange)),
+    left: (...sink) => report((observer) => observer.left(...sink)),
+    stepped: (...step) => report((observer) => observer.stepped(...step)),
+    called: (...call) => report((observer) => observer.called(...call)),
+    forwardTo(observer) {
       target = observer;
-      for (const news of kept.splice(0)) news(observer);
+      for (const event of buffered.splice(0)) event(observer);
     },
   };
 }

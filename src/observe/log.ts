@@ -1,6 +1,6 @@
-// JSON lines by pino: `time` in ISO 8601, `level` as a word, `event` in snake_case, then named members.
-// A line never holds a secret: only named members are ever passed in, and whatever looks like a JWT or a Vault token
-// in the finished line is cut out. Writing never blocks: a reader that stalls costs lines, which are counted.
+// The log: JSON lines with `time` in ISO 8601, `level` as a word, `event` in snake_case, then named members.
+// A line never contains a secret: callers pass named members only, and everything that looks like a JWT or a Vault token is
+// redacted from the finished line. Writing never blocks: while the reader stalls, lines are dropped and counted.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import pino from 'pino';
@@ -10,25 +10,25 @@ import type { LogLevel } from '../core/settings.ts';
 export type LogFields = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
 
 export interface Log {
-  /** @param wall when it happened, epoch milliseconds; now if left out */
+  /** @param wall the time of the event in epoch milliseconds; by default, now */
   write(level: LogLevel, event: string, fields?: LogFields, wall?: number): void;
   setLevel(level: LogLevel): void;
-  /** Before the process ends: what its reader doesn't take within a second is lost. */
+  /** Flushes the log before the process ends. Lines that the reader doesn't accept within a second are lost. */
   flush(): Promise<void>;
-  /** The line after which the process ends: it is written when this returns, even if all file threads are taken. */
+  /** Writes the last line before the process ends, synchronously, so that it doesn't need a free file thread. */
   writeLast(level: LogLevel, event: string, fields: LogFields): void;
 }
 
-/** Where lines go: a file descriptor, or a function that takes whole lines. */
+/** The destination: a file descriptor, or a function that takes whole lines. */
 export type LogTarget = number | ((line: string) => void);
 
 const BUFFER_BYTES = 1024 * 1024;
-/** What the end of the process waits for a reader that stalls. */
+/** How long the exit waits for a reader that stalls. */
 const FLUSH_MS = 1000;
-/** And for the line that one of Node's file threads writes at the moment. */
+/** How long the exit waits for the write in flight on one of Node's file threads. */
 const IN_FLIGHT_MS = 100;
 
-/** @param onDropped called once for each line that a stalled reader costs */
+/** @param onDropped called once per dropped line */
 export function openLog(level: LogLevel, target: LogTarget, onDropped: () => void): Log {
   const destination = typeof target === 'number' ? openDestination(target, onDropped) : { write: target };
   let wallOfLine = 0;
@@ -62,7 +62,7 @@ export function openLog(level: LogLevel, target: LogTarget, onDropped: () => voi
   };
 }
 
-/** Fields may quote others: what a terminal would obey, once a reader has undone the JSON, is taken out. */
+/** Removes control characters from fields, which may quote untrusted text: decoded from JSON, they would act on a terminal. */
 function safe(fields: LogFields): LogFields {
   const shown = (value: LogFields[string]): LogFields[string] => {
     if (typeof value === 'string') return linesWithoutControls(value);
@@ -78,7 +78,7 @@ function openDestination(fd: number, onDropped: () => void) {
   const retryEAGAIN = () => performance.now() < giveUpAt;
   const destination = pino.destination({ dest: fd, sync: false, minLength: 0, maxLength: BUFFER_BYTES, retryEAGAIN });
   destination.on('drop', onDropped);
-  // Nobody reads any more (EPIPE), or the disk is full: the exchange goes on without its log.
+  // The reader is gone (EPIPE) or the disk is full: the exchanges go on without a log.
   destination.on('error', () => {
     isBroken = true;
     onDropped();
@@ -86,7 +86,7 @@ function openDestination(fd: number, onDropped: () => void) {
   destination.on('write', () => {
     isBroken = false;
   });
-  // the library's property, missing in its types: a line that is shorter waits for a flush
+  // minLength is missing in the library's types: it buffers lines until their length reaches it.
   const hold = (minLength: number) => void Object.assign(destination, { minLength });
   return {
     write: (line: string) => void (isClosed || destination.write(line)),
@@ -98,7 +98,7 @@ function openDestination(fd: number, onDropped: () => void) {
       } catch {
         isBroken = true;
       }
-      // pino flushes once more as the process exits, and sonic-boom would go on for ever where writing fails
+      // pino flushes again at exit, and sonic-boom retries a failing write endlessly.
       isClosed = isBroken;
       if (isClosed) return destination.destroy();
       hold(BUFFER_BYTES);

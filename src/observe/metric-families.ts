@@ -1,36 +1,39 @@
-// The metrics' names, labels and help, as users read them.
+// The names, labels and help texts of the metrics.
 
 import prometheus from 'prom-client';
 
 const PREFIX = 'vault_token_sidecar_';
 const EACH = ['exchange'];
 
-/** What is told as it happens, and kept. */
-export function defineKept(registry: prometheus.Registry) {
+/** Defines the metrics that are updated when an event happens. */
+export function defineEventMetrics(registry: prometheus.Registry) {
   const { gauge, counter, histogram } = definers(registry);
   return {
     buildInfo: gauge('build_info', 'A constant 1, labelled by the versions of the sidecar and of Node.', [
       'version',
       'node_version',
     ]),
-    durations: histogram('vault_request_duration_seconds', 'How long calls to Vault take.', ['operation']),
+    durations: histogram('vault_request_duration_seconds', 'Duration of calls to Vault.', ['operation']),
     jwtChanges: counter('jwt_changes_total', 'New workload JWTs seen.', EACH),
     sinkWrites: counter('sink_writes_total', 'Writes of the Vault token to a sink.', ['exchange', 'sink', 'result']),
-    fallbackPolls: counter('watch_fallback_polls_total', 'Readings of the JWT while nothing could watch it.'),
-    clockSkew: gauge('vault_clock_skew_seconds', "The local clock minus Vault's, to the second."),
-    configReloaded: gauge('config_last_reload_successful', 'Whether the config in force is the one last read.'),
-    configReloadedAt: gauge('config_last_reload_success_timestamp_seconds', 'When the config in force was read.'),
+    fallbackPolls: counter('watch_fallback_polls_total', "Reads of the JWT while its directory couldn't be watched."),
+    clockSkew: gauge('vault_clock_skew_seconds', "The local clock minus Vault's clock, in whole seconds."),
+    configReloaded: gauge('config_last_reload_successful', 'Whether the last reload of the config succeeded.'),
+    configReloadedAt: gauge('config_last_reload_success_timestamp_seconds', 'When the current config was loaded.'),
     apiRequests: counter('api_requests_total', "Requests to the sidecar's own HTTP routes.", ['route', 'code']),
     callerTokenReadable: gauge(
       'caller_token_readable',
       'Whether api.caller_token_file can be read; 1 if none is configured.',
     ),
-    logLinesDropped: counter('log_lines_dropped_total', 'Log lines lost because nobody read them.'),
+    logLinesDropped: counter(
+      'log_lines_dropped_total',
+      'Log lines dropped because the reader stalled or the write failed.',
+    ),
   };
 }
 
-/** What is put in at each scrape and then forgotten. */
-export function defineShown(registry: prometheus.Registry) {
+/** Defines the metrics that are computed at each scrape and then reset. */
+export function defineScrapeMetrics(registry: prometheus.Registry) {
   const { gauge, counter } = definers(registry);
   return {
     gauges: {
@@ -42,12 +45,12 @@ export function defineShown(registry: prometheus.Registry) {
       ),
       tokenRenewal: gauge(
         'token_renewal_timestamp_seconds',
-        'When the next call to Vault is planned; 0 if none is.',
+        'When the next call to Vault is planned; 0 if none is planned.',
         EACH,
       ),
-      tokenTtl: gauge('token_ttl_seconds', 'The lease that Vault granted last.', EACH),
-      authenticated: gauge('authenticated', 'Whether an unexpired Vault token is held.', EACH),
-      ready: gauge('ready', 'Whether an unexpired Vault token is held and is in every sink.', EACH),
+      tokenTtl: gauge('token_ttl_seconds', 'The TTL of the Vault token as last granted; 0 if there is none.', EACH),
+      authenticated: gauge('authenticated', 'Whether the exchange holds an unexpired Vault token.', EACH),
+      ready: gauge('ready', 'Whether the exchange holds an unexpired Vault token that is in every sink.', EACH),
       failures: gauge('consecutive_failures', 'Failures since the last success.', EACH),
       lastSuccess: gauge(
         'last_success_timestamp_seconds',
@@ -59,11 +62,7 @@ export function defineShown(registry: prometheus.Registry) {
       'exchange',
       'sink',
     ]),
-    vaultRequests: counter('vault_requests_total', 'Calls to Vault, by their outcome.', [
-      'exchange',
-      'operation',
-      'code',
-    ]),
+    vaultRequests: counter('vault_requests_total', 'Calls to Vault, by outcome.', ['exchange', 'operation', 'code']),
   };
 }
 

@@ -1,15 +1,15 @@
-// The Prometheus metrics, by the names that users build alerts on. Counters are told as things happen; gauges are taken
-// from the exchanges' status at the scrape, so that they can't go stale. Labels are closed sets, and every set starts at 0:
-// what is 0 for most of a process's life is told at the scrape and not kept, since many exchanges would keep it many times.
+// The Prometheus metrics. Counters are updated when an event happens; gauges are computed from the status of the exchanges at each
+// scrape, so that they are never stale. Labels are closed sets, and every label set starts at 0. Series that are mostly 0 exist only
+// during a scrape, to save memory with many exchanges.
 
 import prometheus from 'prom-client';
 import { ERRORS, type ErrorCode, type ErrorEntry } from '../core/errors.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 import type { Operation } from '../core/vault-protocol.ts';
-import { defineKept, defineShown } from './metric-families.ts';
+import { defineEventMetrics, defineScrapeMetrics } from './metric-families.ts';
 
 const OPERATIONS: readonly Operation[] = ['login', 'renew', 'revoke'];
-/** by operation: how a call can end */
+/** The possible outcomes of a call, by operation. */
 const CODES = { login: codesOf('login'), renew: codesOf('renew'), revoke: codesOf('revoke') };
 
 export interface MetricsOptions {
@@ -21,21 +21,21 @@ export interface MetricsOptions {
 export type Metrics = ReturnType<typeof openMetrics>;
 
 /**
- * When the clock is set from 1970 to today, prom-client turns its window on bit by bit in one go: with bits of 12 s, as it
- * would take them, nothing else happens for two seconds.
+ * Longer steps of prom-client's sliding window. When the clock is set from 1970 to today, prom-client advances the window step by
+ * step: with its default steps of 12 s, that blocks the event loop for two seconds.
  */
 const EVENT_LOOP_UTILIZATION = { eventLoopUtilizationMaxAgeSeconds: 3600, eventLoopUtilizationTimeout: 1000 };
 
-/** Of so many exchanges the text is made in one go; between two goes the event loop turns. */
-const SHOWN_AT_ONCE = 10;
-/** HELP and TYPE, before the series of a family */
+/** The number of exchanges per batch of a scrape; between batches, the event loop runs. */
+const BATCH_SIZE = 10;
+/** The HELP and TYPE lines of a metric family. */
 const HEAD_LINES = 2;
 
 export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOptions) {
   const registry = new prometheus.Registry();
-  const families = defineKept(registry);
+  const families = defineEventMetrics(registry);
   const atScrape = new prometheus.Registry();
-  const { gauges, sinkWrittenAt, vaultRequests } = defineShown(atScrape);
+  const { gauges, sinkWrittenAt, vaultRequests } = defineScrapeMetrics(atScrape);
   families.buildInfo.labels({ version, node_version: nodeVersion }).set(1);
   families.callerTokenReadable.set(1);
   for (const operation of OPERATIONS) families.durations.zero({ operation });
@@ -81,15 +81,15 @@ export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOption
       lastSuccess.set(exchange, wall);
     },
 
-    /** The text that Prometheus scrapes, with the gauges as the exchanges stand now: what a reload took away is gone. */
+    /** Renders the text for a scrape, with gauges for the current exchanges only, so that removed exchanges disappear. */
     async render(statuses: readonly ExchangeStatus[]): Promise<{ contentType: string; body: string }> {
       const { contentType } = registry;
       const names = atScrape.getMetricsAsArray().map(({ name }) => name);
       const texts = names.map((): string[] => []);
-      for (let from = 0; from < statuses.length; from += SHOWN_AT_ONCE) {
-        for (const status of statuses.slice(from, from + SHOWN_AT_ONCE)) show(status);
+      for (let from = 0; from < statuses.length; from += BATCH_SIZE) {
+        for (const status of statuses.slice(from, from + BATCH_SIZE)) show(status);
         const rendered = names.map((name) => atScrape.getSingleMetricAsString(name));
-        // the values are taken by now, and the next scrape may come while this one waits
+        // The values are rendered; reset them before the next scrape may run.
         atScrape.resetMetrics();
         for (const [index, text] of (await Promise.all(rendered)).entries())
           texts[index]?.push(from === 0 ? text : text.split('\n').slice(HEAD_LINES).join('\n'));
@@ -100,7 +100,7 @@ export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOption
   };
 }
 
-/** What ails Vault, or us, ails every call; a refused login has its own words, and so have the refusals of a token. */
+/** Returns the outcomes of an operation: failures of Vault or the sidecar, plus the refusals specific to logins or to tokens. */
 function codesOf(operation: Operation): readonly ('ok' | ErrorCode)[] {
   const failures = Object.entries(ERRORS) as [ErrorCode, ErrorEntry][];
   const possible = failures.filter(([code, { area, retry }]) => {

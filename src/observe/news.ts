@@ -1,4 +1,4 @@
-// The log lines of an exchange: one for each change of state that a person would call news.
+// The log lines of an exchange: one per relevant change of state.
 
 import { explain, type Failure, type LoginPlace } from '../core/errors.ts';
 import type { LogLevel } from '../core/settings.ts';
@@ -9,13 +9,14 @@ import type { LogFields } from './log.ts';
 
 const SUMMARY_MS = 60_000;
 
-export type Tell = (level: LogLevel, event: string, fields?: LogFields) => void;
+/** Writes a line about the exchange. A failure adds its code, title, evidence and hint. */
+export type WriteLine = (level: LogLevel, event: string, fields?: LogFields, failure?: Failure) => void;
 
-/** Reports failures of calls: each change at once, and what goes on once a minute. */
-export function openFailureNews() {
-  const lastTold = new Map<string, { code: string; at: number }>();
+/** Reports failures of calls: a new failure at once, a repeated one once a minute. */
+export function openFailureLog() {
+  const lastLogged = new Map<string, { code: string; at: number }>();
   return (
-    tell: Tell,
+    write: WriteLine,
     before: State,
     after: State,
     { moment: { now, wall }, status }: { moment: Moment; status: ExchangeStatus },
@@ -25,68 +26,65 @@ export function openFailureNews() {
       ['renewal_failed', before.renewalStreak, after.renewalStreak],
     ] as const) {
       if (streak === undefined || streak === was) continue;
-      // a replica that lags is no news, unless it goes on
+      // Replication lag is reported only if it lasts.
       if (streak.failure.code === 'vault_behind' && streak.count < 3) continue;
       const key = `${status.exchange} ${event}`;
-      const told = lastTold.get(key);
-      if (streak.count > 1 && told?.code === streak.failure.code && now - told.at < SUMMARY_MS) continue;
-      lastTold.set(key, { code: streak.failure.code, at: now });
-      tell('warn', event, {
-        ...failureFields(streak.failure),
-        attempts: streak.count,
-        since: iso(streak.since + wall - now),
-        // a streak's own instant may lie before the least gap between two logins
-        retry_at: iso(status.nextAction?.at),
-      });
+      const logged = lastLogged.get(key);
+      if (streak.count > 1 && logged?.code === streak.failure.code && now - logged.at < SUMMARY_MS) continue;
+      lastLogged.set(key, { code: streak.failure.code, at: now });
+      const since = iso(streak.since + wall - now);
+      // The streak's own retry time ignores the minimum gap between logins.
+      const fields = { attempts: streak.count, since, retry_at: iso(status.nextAction?.at) };
+      write('warn', event, fields, streak.failure);
     }
   };
 }
 
-export function tellOfJwt(
-  tell: Tell,
+export function logJwt(
+  write: WriteLine,
   before: State,
   after: State,
   { last, status }: { last: ExchangeStatus | undefined; status: ExchangeStatus },
 ): void {
   if (after.jwt !== undefined && after.jwt.serial !== before.jwt?.serial) {
     const { claims } = after.jwt;
-    tell('info', 'jwt_changed', { ...shownClaims(claims), jwt_expires_at: iso(claims.expiresAt) });
+    write('info', 'jwt_changed', { ...shownClaims(claims), jwt_expires_at: iso(claims.expiresAt) });
   }
   const failure = after.reading.failure?.failure;
   if (failure !== undefined && failure.code !== before.reading.failure?.failure.code)
-    tell('warn', 'jwt_unusable', failureFields(failure));
-  if (failure === undefined && before.reading.failure !== undefined) tell('info', 'jwt_usable');
+    write('warn', 'jwt_unusable', {}, failure);
+  if (failure === undefined && before.reading.failure !== undefined) write('info', 'jwt_usable');
   if (status.jwt?.stale && !last?.jwt?.stale) {
-    const hint = 'Check what rotates the file; a subPath mount never changes.';
-    tell('warn', 'jwt_not_rotated', { jwt_expires_at: iso(status.jwt.expiresAt), hint });
+    const hint = 'Check the process that rotates the file; a subPath mount never changes.';
+    write('warn', 'jwt_not_rotated', { jwt_expires_at: iso(status.jwt.expiresAt), hint });
   }
 }
 
-export function tellOfToken(tell: Tell, before: State, after: State, status: ExchangeStatus): void {
+export function logToken(write: WriteLine, before: State, after: State, status: ExchangeStatus): void {
   const { token } = after;
   if (token === undefined || token.revision === before.token?.revision) return;
   const isLogin = token.generation !== before.token?.generation;
-  tell(isLogin ? 'info' : 'debug', isLogin ? 'logged_in' : 'renewed', tokenFields(token, status));
+  write(isLogin ? 'info' : 'debug', isLogin ? 'logged_in' : 'renewed', tokenFields(token, status));
   const { policies } = token;
-  if (!isLogin && policies.join() !== before.token?.policies.join()) tell('warn', 'policies_changed', { policies });
-  // at each renewal Vault says the same
+  if (!isLogin && policies.join() !== before.token?.policies.join()) write('warn', 'policies_changed', { policies });
+  // Vault repeats its warnings at each renewal.
   const known = isLogin ? [] : (before.token?.warnings ?? []);
   for (const warning of token.warnings.filter((one) => !known.includes(one)))
-    tell('warn', 'vault_warning', { warning });
+    write('warn', 'vault_warning', { warning });
   if (isLogin && token.numUses > 0) {
-    tell('warn', 'token_uses_limited', {
+    write('warn', 'token_uses_limited', {
       num_uses: token.numUses,
-      hint: "Set the role's token_num_uses to 0: each use by the workload spends one.",
+      hint: "Set the role's token_num_uses to 0: each request with the token spends a use.",
     });
   }
   const streak = before.loginStreak ?? before.renewalStreak;
   if (streak !== undefined && after.loginStreak === undefined && after.renewalStreak === undefined) {
-    tell('info', 'recovered', { code: streak.failure.code, attempts: streak.count });
+    write('info', 'recovered', { code: streak.failure.code, attempts: streak.count });
   }
 }
 
-export function tellOfSink(
-  tell: Tell,
+export function logSink(
+  write: WriteLine,
   before: State,
   { sink, token }: { sink: SinkState; token: HeldToken | undefined },
   event: ExchangeEvent,
@@ -94,20 +92,24 @@ export function tellOfSink(
   const old = before.sinks.find(({ id }) => id === sink.id);
   if (sink.failure !== undefined) {
     if (sink.failure.failure.code !== old?.failure?.failure.code)
-      tell('error', 'sink_failed', { sink: sink.id, ...failureFields(sink.failure.failure) });
+      write('error', 'sink_failed', { sink: sink.id }, sink.failure.failure);
     return;
   }
-  if (old?.failure !== undefined) tell('info', 'sink_recovered', { sink: sink.id });
+  if (old?.failure !== undefined) write('info', 'sink_recovered', { sink: sink.id });
   if (event.type !== 'delivered' || event.sink !== sink.id || !event.written) return;
   const restored = old?.holds !== undefined && old.holds.revision === token?.revision;
-  if (restored) tell('warn', 'sink_restored', { sink: sink.id, hint: 'Somebody deleted or altered the file.' });
-  else tell('debug', 'sink_written', { sink: sink.id });
+  if (restored)
+    write('warn', 'sink_restored', {
+      sink: sink.id,
+      hint: 'Find the process that deleted or altered the file; the sidecar has restored it.',
+    });
+  else write('debug', 'sink_written', { sink: sink.id });
 }
 
-export function tellOfReadiness(tell: Tell, last: ExchangeStatus | undefined, status: ExchangeStatus): void {
-  if (status.ready && !last?.ready) tell('info', 'ready');
+export function logReadiness(write: WriteLine, last: ExchangeStatus | undefined, status: ExchangeStatus): void {
+  if (status.ready && !last?.ready) write('info', 'ready');
   if (!status.ready && last?.ready && status.phase !== 'stopping')
-    tell('error', 'not_ready', { reasons: status.reasons });
+    write('error', 'not_ready', { reasons: status.reasons });
 }
 
 export const failureFields = (failure: Failure, place?: LoginPlace): LogFields => ({ ...explain(failure, place) });

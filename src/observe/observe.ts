@@ -1,42 +1,44 @@
-// The only place where facts become log lines and metrics. It compares an exchange before and after each step.
+// The observer: turns the state of an exchange before and after each step into log lines and metrics. No other code does.
 
 import type { Failure } from '../core/errors.ts';
 import type { LogLevel } from '../core/settings.ts';
 import type { ExchangeEvent, Moment, Policy, State } from '../core/state.ts';
 import { type ExchangeStatus, statusOf } from '../core/status.ts';
 import type { RunnerObserver, VaultCall } from '../exchange/runner.ts';
-import { type Log, type LogFields, type LogTarget, openLog } from './log.ts';
+import { type Log, type LogTarget, openLog } from './log.ts';
 import { type Metrics, type MetricsOptions, openMetrics } from './metrics.ts';
-import { failureFields, openFailureNews, tellOfJwt, tellOfReadiness, tellOfSink, tellOfToken } from './news.ts';
+import { failureFields, logJwt, logReadiness, logSink, logToken, openFailureLog, type WriteLine } from './news.ts';
 
 export interface Observer extends RunnerObserver {
   readonly log: Log;
   readonly metrics: Metrics;
   configRead(ok: boolean, wall: number): void;
-  /** Reports a reading of the caller token; logs only a change. */
+  /** Records a read of the caller token in the metrics, and logs a change. */
   callerTokenRead(failure: Failure | undefined): void;
 }
 
-const LEFT_HINT = 'The file stays, and its token is no longer renewed: delete it once nothing reads it.';
+const LEFT_HINT = 'Delete the file once nothing reads it: the sidecar no longer renews its token.';
 
 export function openObserver(options: MetricsOptions & { level: LogLevel; target: LogTarget }): Observer {
   const metrics = openMetrics(options);
   const log = openLog(options.level, options.target, () => metrics.logLinesDropped.inc());
   const seen = new Map<string, ExchangeStatus>();
-  const tellOfFailures = openFailureNews();
+  const logFailures = openFailureLog();
 
   function stepped(policy: Policy, before: State, after: State, event: ExchangeEvent, moment: Moment): void {
     const exchange = policy.settings.name;
-    const tell = (level: LogLevel, name: string, fields: LogFields = {}) =>
-      log.write(level, name, { exchange, ...fields }, moment.wall);
+    const write: WriteLine = (level, name, fields = {}, failure) => {
+      const inWords = failure === undefined ? {} : failureFields(failure, policy.settings);
+      log.write(level, name, { exchange, ...inWords, ...fields }, moment.wall);
+    };
     const last = seen.get(exchange);
     const status = statusOf(policy, after, moment);
     seen.set(exchange, status);
-    tellOfJwt(tell, before, after, { last, status });
-    tellOfToken(tell, before, after, status);
-    tellOfFailures(tell, before, after, { moment, status });
-    for (const sink of after.sinks) tellOfSink(tell, before, { sink, token: after.token }, event);
-    tellOfReadiness(tell, last, status);
+    logJwt(write, before, after, { last, status });
+    logToken(write, before, after, status);
+    logFailures(write, before, after, { moment, status });
+    for (const sink of after.sinks) logSink(write, before, { sink, token: after.token }, event);
+    logReadiness(write, last, status);
     count(policy, before, after, event, moment);
   }
 
@@ -68,11 +70,11 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
       metrics.configReloaded.set(ok ? 1 : 0);
       if (ok) metrics.configReloadedAt.set(wall / 1000);
     },
-    callerTokenRead: openCallerTokenTeller(log, metrics),
+    callerTokenRead: openCallerTokenLog(log, metrics),
   };
 }
 
-function openCallerTokenTeller(log: Log, metrics: Metrics): Observer['callerTokenRead'] {
+function openCallerTokenLog(log: Log, metrics: Metrics): Observer['callerTokenRead'] {
   let last: string | undefined;
   return (failure) => {
     metrics.callerTokenReadable.set(failure === undefined ? 1 : 0);

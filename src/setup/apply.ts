@@ -1,5 +1,5 @@
-// Brings a plan about in a real Vault: reads what is there, shows the difference, asks, writes. What is right already is
-// left alone, so a second time changes nothing; nothing is ever deleted.
+// Applies a plan to Vault: reads the current state, shows the difference, asks for confirmation and writes. Idempotent: writes only
+// differences, and deletes nothing.
 
 import { EXIT_CODES, ExchangeError } from '../core/errors.ts';
 import { linesWithoutControls, oneLine, type Secret, withoutControls } from '../core/secret.ts';
@@ -28,7 +28,7 @@ export async function applySetup(
   const [first] = exchanges;
   if (first === undefined) return 0;
   if (new Set(steps.map(({ address }) => address)).size > 1)
-    throw new UsageError('the exchanges log in to several Vaults: name one exchange with --exchange');
+    throw new UsageError('the exchanges log in to several Vaults: select one exchange with --exchange');
   const { token, without } = await findOperatorToken(first.vault, io);
   if (token === undefined) throw new UsageError(without);
   const client = openVaultClient(first.vault);
@@ -64,10 +64,10 @@ export async function applySetup(
 }
 
 async function isAllowed(io: Io): Promise<boolean> {
-  const answer = await io.ask('Do this? [y/N] ');
-  if (answer === undefined) throw new UsageError('nobody to ask: --yes applies without asking');
+  const answer = await io.ask('Apply these changes? [y/N] ');
+  if (answer === undefined) throw new UsageError('there is no terminal to ask for confirmation: use --yes');
   if (/^y(es)?$/i.test(answer.trim())) return true;
-  io.err('nothing was changed');
+  io.err('cancelled: nothing was changed');
   return false;
 }
 
@@ -76,7 +76,7 @@ async function compare(step: SetupStep, client: VaultClient, token: Secret): Pro
   return { step, current, changes: changesOf(step, current) };
 }
 
-/** What Vault didn't take back of what it had answered: only a look afterwards can tell. */
+/** Reads the written trust configs again, and returns a warning for each member that Vault didn't keep. */
 async function losses(written: readonly Difference[], client: VaultClient, token: Secret): Promise<string[]> {
   const found: string[] = [];
   for (const { step, current } of written) {
@@ -90,7 +90,7 @@ async function losses(written: readonly Difference[], client: VaultClient, token
 
 const UNREADABLE = {};
 
-/** Policies that a role would grant, and that nobody has written; those that may not be read aren't told of. */
+/** Returns a warning for each policy of a role that doesn't exist. Policies that the token may not read are skipped. */
 async function missingPolicies(
   exchanges: readonly PlannedExchange[],
   client: VaultClient,
@@ -103,7 +103,7 @@ async function missingPolicies(
       const place = { kind: 'policy' as const, path: `sys/policies/acl/${policy}`, ...login };
       const seen = await readCurrent(place, client, token).catch(() => UNREADABLE);
       if (seen === undefined)
-        warnings.push(`exchange ${name}: there is no policy ${policy} (yet): its tokens won't have its rights`);
+        warnings.push(`exchange ${name}: policy ${policy} doesn't exist: until it does, it grants the tokens nothing`);
     }
   }
   return warnings;
@@ -117,6 +117,6 @@ function describeDifference({ step, current, changes }: Difference): string {
       `           ${member.padEnd(width)}  ${from === undefined ? '' : `${oneLine(from)} -> `}${oneLine(to) || 'unset'}`,
   );
   const unknown = changes.length === 0 ? [] : unknownMembers(step, current);
-  const doubts = unknown.map((member) => `           ${member}  written back as it was read: Vault may not take it`);
+  const doubts = unknown.map((member) => `           ${member}  written back unchanged: Vault may not accept it`);
   return [`  ${verb}  ${step.path}`, ...lines, ...doubts].join('\n');
 }

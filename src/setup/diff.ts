@@ -1,15 +1,15 @@
-// What a step would change in a Vault: its body against what is there, in Vault's own way of writing values.
+// Compares the body of a step with the current content of its path in Vault.
 
 import type { SetupStep, StepValue } from './plan.ts';
 
 export interface Change {
   readonly member: string;
-  /** undefined where nothing is set yet */
+  /** undefined if the member isn't set yet */
   readonly from: string | undefined;
   readonly to: string;
 }
 
-/** What Vault answers for the path of a step; undefined where there is nothing. */
+/** The current content of a step's path in Vault; undefined if the path is empty. */
 export type Current = Readonly<Record<string, unknown>> | undefined;
 
 export interface Difference {
@@ -18,25 +18,26 @@ export interface Difference {
   readonly changes: readonly Change[];
 }
 
-/** Of a trust config only one can be set; a write drops the others. */
+/** The mutually exclusive key sources of a trust config; a write drops all but one. */
 export const KEY_SOURCES = ['oidc_discovery_url', 'jwks_url', 'jwks_pairs', 'jwt_validation_pubkeys'] as const;
 
-/** What must not be changed by the way: another issuer would shut out everybody who logs in by this mount. */
+/** Members that only --replace may change: another issuer would lock out all workloads that log in at this mount. */
 const IDENTITY: ReadonlySet<string> = new Set([...KEY_SOURCES, 'bound_issuer']);
 
+/** Returns the members that a write of the step would change. */
 export function changesOf(step: SetupStep, current: Current): Change[] {
   const dropped = step.kind === 'trust' ? KEY_SOURCES.filter((member) => step.body[member] === undefined) : [];
   const wanted = { ...step.body, ...Object.fromEntries(dropped.map((member) => [member, ''])) };
   return Object.entries(wanted).flatMap(([member, value]) => {
     const to = normalised(value);
     const from = normalised(current?.[member]);
-    // "oidc" is another name of the same auth method
+    // "oidc" is an alias of the same auth method.
     if (from === to || (step.kind === 'mount' && from === 'oidc')) return [];
     return [{ member, from: from === '' ? undefined : from, to }];
   });
 }
 
-/** Why these changes may not be made; undefined if they may. `mayReplace`: another issuer may be put in the place of one. */
+/** Returns why the changes must not be made; undefined if they may. `mayReplace` permits changing the issuer. */
 export function refusalOf(
   { kind, path, exchange }: SetupStep,
   changes: readonly Change[],
@@ -48,20 +49,20 @@ export function refusalOf(
     return `${path.slice('sys/'.length)} is of type ${first.from}: give exchange ${exchange} another mount`;
   if (kind !== 'trust') return undefined;
   if (normalised(current['oidc_client_id']) !== '')
-    return `${path} serves OIDC logins of people too: give exchange ${exchange} another mount`;
-  // its service account's key is never read back, so a write would lose it
+    return `${path} also serves OIDC logins of users: give exchange ${exchange} another mount`;
+  // Vault never returns the service account's key, so a write would lose it.
   if ((current['provider_config'] as Current)?.['provider'] === 'gsuite')
-    return `${path} has a provider_config for gsuite, whose key can't be read back and would be lost: give exchange ${exchange} another mount`;
+    return `${path} has a provider_config for gsuite, and a write would lose its key, which Vault never returns: give exchange ${exchange} another mount`;
   const other = changes.find(({ member, from }) => IDENTITY.has(member) && from !== undefined);
   if (other === undefined || mayReplace) return undefined;
   const [shown = ''] = (other.from ?? '').slice(0, 100).split('\n');
-  return `${path} has ${other.member} ${shown}: give exchange ${exchange} another mount, or --replace it`;
+  return `${path} has ${other.member} ${shown}: give exchange ${exchange} another mount, or change it with --replace`;
 }
 
 /**
- * Returns what to write for the changes to come about. A write replaces a whole trust config, so everything that is there
- * is written back, known or not, but for the sources of keys, which exclude each other. A role keeps the members that a
- * write doesn't name, but for `bound_claims_type`, which falls back to "string".
+ * Returns the body to write. A write replaces a whole trust config, so the body includes all current members, known or unknown,
+ * except the key sources, which exclude each other. A role keeps the members that a write doesn't name, except
+ * `bound_claims_type`, which a write resets to "string".
  * https://github.com/hashicorp/vault-plugin-auth-jwt, path_config.go and path_role.go
  */
 export function bodyToWrite(
@@ -78,10 +79,10 @@ function writtenBack(kind: SetupStep['kind'], current: Current = {}): [string, u
   return kind === 'trust' ? set.filter(([member]) => !isDropped(member)) : [];
 }
 
-/** What a read of a trust config adds to it: OpenBao's verdict on whether it works. */
+/** Members that a read adds to a trust config: OpenBao reports there whether the config works. */
 const READ_ONLY: ReadonlySet<string> = new Set(['status']);
 
-/** Returns the members of a trust config that this program doesn't know: they are written back as they were read. */
+/** Returns the unknown members of a trust config, which are written back unchanged. */
 export const unknownMembers = ({ kind }: Pick<SetupStep, 'kind'>, current: Current): string[] =>
   kind !== 'trust' ? [] : writtenBack(kind, current).flatMap(([member]) => (KNOWN.has(member) ? [] : [member]));
 
@@ -100,7 +101,7 @@ const KNOWN: ReadonlySet<string> = new Set([
   'unsupported_critical_cert_extensions',
 ]);
 
-/** Returns the members that were to be written and aren't there afterwards, each with what it was. */
+/** Returns the members that were written back but that Vault didn't keep, with their previous values. */
 export function lostMembers(
   { kind, body }: Pick<SetupStep, 'kind' | 'body'>,
   before: Current,
@@ -113,13 +114,13 @@ export function lostMembers(
   );
 }
 
-/** What is there already and worth a word, beside what the plan changes. */
+/** Returns warnings about the current content that the plan doesn't change. */
 export function remarksOn({ kind, path, body }: SetupStep, current: Current): string[] {
   if (kind !== 'trust' || !current?.['default_role'] || body['default_role'] !== undefined) return [];
-  return [`${path}: default_role ${String(current['default_role'])} lets in JWTs that name no role`];
+  return [`${path}: default_role ${String(current['default_role'])} accepts logins without a role`];
 }
 
-/** One text for what Vault takes as the same: a list in any order, a text with blanks at its end. */
+/** Returns the same text for values that Vault treats as equal: lists in any order, strings with leading or trailing whitespace. */
 function normalised(value: StepValue | unknown): string {
   if (value === undefined || value === null) return '';
   if (Array.isArray(value)) return value.map(worded).sort().join(', ');

@@ -1,6 +1,5 @@
-// What Vault needs so that exchanges can log in: mount, trust config, policies and role, in the order in which they must
-// be made, each with its why. Pure: from settings to steps. text.ts shows them, diff.ts compares them
-// with what is there. https://developer.hashicorp.com/vault/api-docs/auth/jwt
+// Plans the Vault setup of exchanges: mount, trust config, policies and role, in the order of their creation. Pure: turns settings
+// into steps. text.ts renders them, diff.ts compares them with Vault. https://developer.hashicorp.com/vault/api-docs/auth/jwt
 
 import { defined } from '../core/defined.ts';
 import { unprintableIn } from '../core/secret.ts';
@@ -12,31 +11,31 @@ export type StepValue = string | number | readonly string[] | Readonly<Record<st
 export interface SetupStep {
   readonly kind: 'mount' | 'trust' | 'policy' | 'role';
   readonly exchange: string;
-  /** of its Vault */
+  /** the address of the exchange's Vault */
   readonly address: string;
   readonly namespace?: string;
-  /** of the API, below /v1/ */
+  /** the API path, below /v1/ */
   readonly path: string;
-  /** durations are in seconds, as Vault answers them */
+  /** durations in seconds, as Vault returns them */
   readonly body: Readonly<Record<string, StepValue>>;
   readonly why: string;
 }
 
 export interface Plan {
   readonly steps: readonly SetupStep[];
-  /** what works, and yet trusts too much or grants nothing */
+  /** warnings about roles that accept too many workloads, or grant nothing */
   readonly warnings: readonly string[];
-  /** what keeps the plan from being made: nothing may be applied then */
+  /** errors in the plan; if there are any, nothing may be applied */
   readonly problems: readonly string[];
 }
 
 export interface PlannedExchange extends Pick<ExchangeSettings, 'name' | 'vault' | 'login'> {
   readonly setup: SetupSettings;
-  /** how long its JWTs live, where one is at hand */
+  /** the lifetime of its JWTs, if one is available */
   readonly jwtLifeMs?: number;
 }
 
-/** @param jwtLives how long the JWTs live, by exchange, in milliseconds */
+/** @param jwtLives the lifetimes of the JWTs by exchange, in milliseconds */
 export function plannedExchanges(
   exchanges: readonly ExchangeSettings[],
   { setup }: Settings,
@@ -59,7 +58,9 @@ export function planProvision(exchanges: readonly PlannedExchange[]): Plan {
       const same = steps.find((one) => isSamePlace(one, step));
       if (same === undefined) steps.push(step);
       else if (JSON.stringify(same.body) !== JSON.stringify(step.body))
-        problems.push(`${step.path}: exchanges ${same.exchange} and ${step.exchange} differ on it; give one its own`);
+        problems.push(
+          `${step.path}: exchanges ${same.exchange} and ${step.exchange} need different values; give one of them another mount, role or policy`,
+        );
     }
   }
   return { steps, warnings: exchanges.flatMap(warningsOf), problems };
@@ -77,14 +78,14 @@ function stepsOf({ name, vault, login, setup }: PlannedExchange): SetupStep[] {
       kind: 'mount',
       path: `sys/auth/${login.mount}`,
       body: { type: 'jwt' },
-      why: 'the JWT auth method, one mount for each issuer',
+      why: 'enable the JWT auth method, with one mount per issuer',
     },
     {
       ...at,
       kind: 'trust',
       path: trustPath(login),
       body: trustBody(setup),
-      why: 'which issuer Vault believes, and where its keys are',
+      why: 'trust the issuer and its keys',
     },
     ...Object.entries(setup.policies).map(
       ([policy, text]): SetupStep => ({
@@ -92,7 +93,7 @@ function stepsOf({ name, vault, login, setup }: PlannedExchange): SetupStep[] {
         kind: 'policy',
         path: `sys/policies/acl/${policy}`,
         body: { policy: text },
-        why: `what a token of exchange ${name} may do`,
+        why: `write a policy for the tokens of exchange ${name}`,
       }),
     ),
     {
@@ -100,7 +101,7 @@ function stepsOf({ name, vault, login, setup }: PlannedExchange): SetupStep[] {
       kind: 'role',
       path: rolePath(login),
       body: roleBody(setup),
-      why: 'which JWTs may log in, and what their tokens may do',
+      why: 'write the role: which JWTs may log in, and what their tokens may do',
     },
   ];
 }
@@ -131,7 +132,7 @@ function roleBody({ role }: SetupSettings): Record<string, StepValue> {
   };
 }
 
-/** Vault takes the name of a role in any case, and makes it lower. */
+/** Returns the path for comparison: Vault converts role names to lower case. */
 const placeOf = ({ kind, path }: SetupStep): string => (kind === 'role' ? path.toLowerCase() : path);
 
 const isSamePlace = (one: SetupStep, other: SetupStep): boolean =>
@@ -140,11 +141,13 @@ const isSamePlace = (one: SetupStep, other: SetupStep): boolean =>
 function problemsOf({ name, setup: { trust, role } }: PlannedExchange): string[] {
   const problems: string[] = [];
   if ((trust.jwksUrl ?? trust.discoveryUrl) === undefined)
-    problems.push(`exchange ${name}: whom to trust isn't said: set expect.issuer, or setup.trust.oidc_discovery_url`);
+    problems.push(
+      `exchange ${name}: the setup has no issuer to trust: set expect.issuer or setup.trust.oidc_discovery_url`,
+    );
   else if (trust.boundIssuer === undefined)
-    problems.push(`exchange ${name}: with jwks_url alone any issuer would do: set expect.issuer`);
+    problems.push(`exchange ${name}: jwks_url alone accepts any issuer: set expect.issuer`);
   if (role.boundAudiences === undefined && role.boundSubject === undefined && role.boundClaims === undefined)
-    problems.push(`exchange ${name}: the role would be bound to nothing: set expect.audience and expect.subject`);
+    problems.push(`exchange ${name}: the role binds no claim: set expect.audience and expect.subject`);
   return problems;
 }
 
@@ -154,27 +157,27 @@ function warningsOf({ name, setup: { role }, jwtLifeMs }: PlannedExchange): stri
   const loose = trustsTooMuch(role);
   if (loose !== undefined) warnings.push(`${loose}: set expect.subject, or setup.role.bound_claims`);
   if (boundSubject?.includes('*'))
-    warnings.push(
-      'bound_subject is compared to the letter: a glob belongs in bound_claims, with bound_claims_type glob',
-    );
+    warnings.push('bound_subject must match exactly, but contains "*": use bound_claims with bound_claims_type glob');
   if (boundAudiences === undefined)
-    warnings.push('a JWT with an audience is refused, whatever bound_claims says of "aud": set expect.audience');
-  if (policies.length === 0) warnings.push('the token may do nothing: set setup.role.token_policies');
+    warnings.push(
+      'without bound_audiences, Vault rejects every JWT with an audience, even if bound_claims has "aud": set expect.audience',
+    );
+  if (policies.length === 0) warnings.push('the role grants no policies: set setup.role.token_policies');
   if (jwtLifeMs !== undefined && ttlMs > jwtLifeMs)
     warnings.push(
-      `token_ttl is longer than the JWT lives (${Math.round(jwtLifeMs / 60_000)} min): who loses the JWT keeps the token`,
+      `token_ttl is longer than the JWT's lifetime (${Math.round(jwtLifeMs / 60_000)} min): a workload that loses the JWT keeps the token`,
     );
   return warnings.map((warning) => `exchange ${name}: ${warning}`);
 }
 
-/** What may span several lines: HCL and PEM, which come from the config alone. */
-const OF_SEVERAL_LINES: ReadonlySet<string> = new Set(['policy', 'oidc_discovery_ca_pem', 'jwks_ca_pem']);
+/** Members that may have several lines: HCL and PEM, which only come from the config. */
+const MULTILINE: ReadonlySet<string> = new Set(['policy', 'oidc_discovery_ca_pem', 'jwks_ca_pem']);
 
-/** The members whose values can't be shown safely, so that nobody could tell what a command with them does. */
+/** Returns a message per member with an unprintable character, as an operator couldn't review a command that contains it. */
 export function unprintableMembers({ path, body }: Pick<SetupStep, 'path' | 'body'>): string[] {
   return Object.entries(body).flatMap(([member, value]) => {
     const [found] = [member, ...textsIn(value)].flatMap((text) => {
-      const lines = OF_SEVERAL_LINES.has(member) ? text.replaceAll(/[\r\n\t]/g, ' ') : text;
+      const lines = MULTILINE.has(member) ? text.replaceAll(/[\r\n\t]/g, ' ') : text;
       return unprintableIn(lines) ?? [];
     });
     return found === undefined ? [] : [`${path} ${member} contains an unprintable character (${found})`];

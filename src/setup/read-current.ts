@@ -1,4 +1,4 @@
-// What is in Vault at the place of a step, read with an operator's token.
+// Reads the current content of a step's path in Vault, with an operator's token.
 
 import { unlessFailure } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
@@ -7,7 +7,7 @@ import type { Current } from './diff.ts';
 import type { SetupStep } from './plan.ts';
 import { judgeRead, readRequest } from './vault-admin.ts';
 
-/** @returns undefined where there is nothing. @throws ExchangeError setup_refused or vault_* */
+/** @returns undefined if the path is empty. @throws ExchangeError setup_refused or vault_* */
 export async function readCurrent(
   step: Pick<SetupStep, 'kind' | 'path' | 'namespace'>,
   client: VaultClient,

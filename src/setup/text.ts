@@ -1,17 +1,17 @@
-// A plan as a person takes it: `vault` commands to paste, or HCL for Terraform's vault provider.
+// Renders a plan as `vault` commands, or as HCL for Terraform's vault provider.
 // https://registry.terraform.io/providers/hashicorp/vault/latest/docs/resources/jwt_auth_backend
 
 import { defined } from '../core/defined.ts';
 import type { SetupStep, StepValue } from './plan.ts';
 
-/** The older names, by which most guides know them; Vault takes both. */
+/** The older names, which most guides use; Vault accepts both. */
 const SHORT: Readonly<Record<string, string>> = {
   token_policies: 'policies',
   token_ttl: 'ttl',
   token_max_ttl: 'max_ttl',
 };
 
-/** The commands of a step, for a POSIX shell. */
+/** Renders a step as a command for a POSIX shell. */
 export function asCommand({
   kind,
   path,
@@ -33,18 +33,21 @@ export function asCommand({
   return [`vault write${where} ${quoted(path)}`, ...members].join(members.length > 1 ? ' \\\n    ' : ' ');
 }
 
-/** What `vault write` would take for something else: a map, a file's name, its standard input, or a list's comma; and line breaks, which JSON escapes. */
+/**
+ * Reports whether `vault write` would misread the value as name=value: a map, "@file", "-" for standard input, or a comma in a
+ * list item. Values with line breaks also need JSON, which escapes them.
+ */
 function needsJson(value: StepValue): boolean {
-  if (typeof value !== 'object') return IS_READ_ELSEWHERE.test(String(value));
-  return !isList(value) || value.some((one) => one.includes(',') || IS_READ_ELSEWHERE.test(one));
+  if (typeof value !== 'object') return IS_MISREAD.test(String(value));
+  return !isList(value) || value.some((one) => one.includes(',') || IS_MISREAD.test(one));
 }
 
-const IS_READ_ELSEWHERE = /^\\?@|^-$|[\r\n\t]/;
+const IS_MISREAD = /^\\?@|^-$|[\r\n\t]/;
 
-/** Not a here-document: that ends only where its last word stands at the very beginning of a line, as it doesn't in a report. */
+/** Pipes text into a command. A here-document wouldn't end, as reports indent its delimiter. */
 const piped = (text: string, command: string): string => `printf '%s\\n' ${quoted(text)} |\n  ${command}`;
 
-/** A script for each Vault, that can be pasted whole. */
+/** Renders one script per Vault, each of which can be pasted whole. */
 export function asScript(steps: readonly SetupStep[]): string {
   const addresses = [...new Set(steps.map(({ address }) => address))];
   return addresses
@@ -63,23 +66,23 @@ const RESOURCES = {
   role: 'vault_jwt_auth_backend_role',
 } as const;
 
-/** The plan for Terraform, where mount and trust are one resource. */
+/** Renders the plan for Terraform, where mount and trust config are one resource. */
 export function asHcl(steps: readonly SetupStep[]): string {
   const taken = new Set<string>();
-  const nameAnew = (wish: string): string => {
-    // a name begins with no digit, and no two are alike
+  const uniqueName = (wish: string): string => {
+    // A name must not begin with a digit, and must be unique.
     let name = wish.replace(/\W/g, '_').replace(/^(?=\d)/, '_');
     while (taken.has(name)) name += '_';
     taken.add(name);
     return name;
   };
-  return steps.flatMap((step) => (step.kind === 'mount' ? [] : [resourceOf(step, step.kind, nameAnew)])).join('\n\n');
+  return steps.flatMap((step) => (step.kind === 'mount' ? [] : [resourceOf(step, step.kind, uniqueName)])).join('\n\n');
 }
 
 function resourceOf(
   { path, body, namespace }: SetupStep,
   kind: keyof typeof RESOURCES,
-  nameAnew: (wish: string) => string,
+  uniqueName: (wish: string) => string,
 ): string {
   const [, mount = '', role = ''] = /^auth\/(.+?)\/(?:config|role\/([^/]+))$/.exec(path) ?? [];
   const policy = path.slice('sys/policies/acl/'.length);
@@ -88,25 +91,25 @@ function resourceOf(
     role: { backend: mount, role_name: role },
     policy: { name: policy },
   }[kind];
-  const label = nameAnew(kind === 'policy' ? policy : [mount, role].filter(Boolean).join('_'));
+  const label = uniqueName(kind === 'policy' ? policy : [mount, role].filter(Boolean).join('_'));
   const members = Object.entries({ ...defined({ namespace }), ...own, ...body });
   const width = Math.max(...members.map(([name]) => name.length));
   const lines = members.map(([name, value]) => `  ${name.padEnd(width)} = ${hclOf(value)}`);
   return [`resource "${RESOURCES[kind]}" "${label}" {`, ...lines, '}'].join('\n');
 }
 
-/** "${" and "%{" begin a template in HCL. */
+/** Renders an HCL string, with "${" and "%{" escaped, which would begin a template. */
 const hclText = (text: string): string =>
   JSON.stringify(text)
     .replaceAll(/[$%](?=\{)/g, '$&$&')
-    // escapes that JSON has and HCL hasn't
+    // \b and \f are escapes in JSON but not in HCL.
     .replaceAll(/\\(?:[bf]|.)/g, (code) => ({ '\\b': '\\u0008', '\\f': '\\u000c' })[code] ?? code);
 
 function hclOf(value: StepValue): string {
   if (typeof value === 'number') return String(value);
   if (typeof value === 'string') return value.includes('\n') ? heredoc(value) : hclText(value);
   if (isList(value)) return `[${value.map(hclText).join(', ')}]`;
-  // the provider takes several values of a claim as one text with commas
+  // The provider takes several values of a claim as one comma-separated string.
   const members = Object.entries(value).map(([name, one]) => `${hclText(name)} = ${hclText([one].flat().join(','))}`);
   return `{ ${members.join(', ')} }`;
 }
@@ -124,13 +127,13 @@ function textOf(name: string, value: StepValue): string {
   return isList(value) ? value.join(',') : String(value);
 }
 
-/** Seconds as Vault's users write them: 3600 is 1h, 5400 is 90m. */
+/** Formats seconds as Vault users write them: 3600 as 1h, 5400 as 90m. */
 function secondsAsText(seconds: number): string {
   if (seconds % 3600 === 0 && seconds > 0) return `${seconds / 3600}h`;
   return seconds % 60 === 0 && seconds > 0 ? `${seconds / 60}m` : `${seconds}s`;
 }
 
-/** A word for a POSIX shell: as it is where nothing in it is special, else in quotes. */
+/** Quotes a word for a POSIX shell if it has special characters. */
 export function quoted(word: string): string {
   if (/^[\w@%+:,./-]+$/.test(word) || word === '') return word;
   return `'${word.replaceAll("'", `'\\''`)}'`;

@@ -1,12 +1,12 @@
-// Whom a role of the JWT auth method lets in, judged by its bounds: for the plan of `setup` and for a role that is there.
+// Judges whether the bounds of a JWT role accept too many workloads, for planned and for existing roles.
 // https://developer.hashicorp.com/vault/api-docs/auth/jwt#create-update-role
 
 import type { RoleSettings } from '../core/settings.ts';
 
-/** Claims that all JWTs of an issuer may share: they don't tell one workload from another. */
+/** Claims that don't identify a workload, as all JWTs of an issuer may share them. */
 const SHARED_CLAIMS: ReadonlySet<string> = new Set(['iss', 'aud', 'exp', 'iat', 'nbf', 'typ', '/iss', '/aud']);
 
-/** How subjects and claims of the usual issuers begin, whatever the workload. */
+/** The prefixes of subjects and claims that common issuers use for every workload. */
 const COMMON_BEGINNINGS = [
   'system:serviceaccount:',
   'project_path:',
@@ -18,7 +18,7 @@ const COMMON_BEGINNINGS = [
   'http://',
 ];
 
-/** Returns why the role lets in too many; undefined if its bounds name a workload. */
+/** Returns why the role accepts too many workloads; undefined if its bounds identify a workload. */
 export function trustsTooMuch({
   boundSubject,
   boundClaims = {},
@@ -27,7 +27,7 @@ export function trustsTooMuch({
   if (boundSubject !== undefined && boundSubject !== '') return undefined;
   const claims = Object.entries(boundClaims).filter(([name]) => !SHARED_CLAIMS.has(name));
   const loose = claims.filter(([, values]) => boundClaimsType === 'glob' && [values].flat().some(matchesTooMuch));
-  // all of the bound claims must match, so one that names the workload is enough
+  // All bound claims must match, so one that identifies the workload is enough.
   if (claims.length > loose.length) return undefined;
   const [first] = loose;
   return first === undefined
@@ -35,7 +35,7 @@ export function trustsTooMuch({
     : `the glob for ${first[0]} matches nearly everything (${[first[1]].flat().find(matchesTooMuch)})`;
 }
 
-/** A glob that fixes fewer than four characters before its first star, or only what all workloads have in common. */
+/** Reports whether a glob has fewer than four characters before its first star, or only a prefix that all workloads share. */
 function matchesTooMuch(glob: string): boolean {
   const star = glob.indexOf('*');
   const fixed = glob.slice(0, star);

@@ -1,4 +1,4 @@
-// The part of Vault's HTTP API that an operator's token is for: reading what the JWT auth method is told, and writing it.
+// Requests of the setup to Vault's HTTP API, with an operator's token: reading and writing mounts, trust configs, policies, roles.
 // https://developer.hashicorp.com/vault/api-docs/auth/jwt, .../system/auth, .../system/policies
 
 import { defined } from '../core/defined.ts';
@@ -10,7 +10,7 @@ import type { SetupStep } from './plan.ts';
 
 const MOUNTS = 'sys/auth';
 
-/** @param body undefined to read */
+/** @param body undefined for a read */
 export function adminRequest(
   { path, namespace }: Pick<SetupStep, 'path' | 'namespace'>,
   token: Secret,
@@ -25,11 +25,11 @@ export function adminRequest(
   };
 }
 
-/** Asks for what is there at a step's place. Mounts are listed: reading a single one needs more rights. */
+/** Returns the request that reads a step's path. For a mount it lists all mounts, as reading a single one needs more rights. */
 export const readRequest = (step: Pick<SetupStep, 'kind' | 'path' | 'namespace'>, token: Secret): VaultRequest =>
   adminRequest({ ...step, path: step.kind === 'mount' ? MOUNTS : step.path }, token);
 
-/** @returns what is there; undefined where there is nothing */
+/** @returns the current content; undefined if the path is empty */
 export function judgeRead(
   { kind, path }: Pick<SetupStep, 'kind' | 'path'>,
   reply: VaultReply,
@@ -42,7 +42,7 @@ export function judgeRead(
   return { current: kind === 'mount' ? objectOf(data[`${path.slice('sys/auth/'.length)}/`]) : data };
 }
 
-/** @returns undefined when it was done */
+/** @returns undefined if the write succeeded */
 export function judgeWrite({ path }: Pick<SetupStep, 'path'>, reply: VaultReply, token: Secret): Failure | undefined {
   return reply.status === 200 || reply.status === 204 ? undefined : refusalAt(path, reply, token);
 }

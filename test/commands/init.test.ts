@@ -73,7 +73,7 @@ test('an issuing Vault is named by its address, however it is written', async (t
 test('what setup would warn of is said at once', async (t) => {
   const flags = { argument: 'gitlab', issuer: 'gitlab', project: 'g/p', ref: '*', ...VAULT };
   const { err } = await invoke(init, { config: await start(t), ...flags });
-  assert.match(err, /^warning: exchange ci: bound_subject is compared to the letter/m);
+  assert.match(err, /^warning: exchange ci: bound_subject must match exactly/m);
 });
 
 const start = async (t: TestContext) => join(await temporaryDirectory(t), 'my.json');

@@ -38,7 +38,7 @@ test('a debugger that a signal opened before the program ran is told, and the pr
   assert.equal(await until('it ends', ended), 2);
   assert.match(
     output(),
-    /^vault-token-sidecar: a signal SIGUSR1 opened Node's debugger: start node with --disable-sigusr1$/m,
+    /^vault-token-sidecar: the signal SIGUSR1 has opened Node's debugger: start node with --disable-sigusr1$/m,
   );
 });
 

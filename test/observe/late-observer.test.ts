@@ -19,7 +19,7 @@ test('what is told before the observer is there is told to it in the same order,
   late.added(policy);
   late.stepped(policy, state, state, { type: 'woke' }, moment);
   assert.deepEqual(told, []);
-  late.tellTo(observer);
+  late.forwardTo(observer);
   assert.deepEqual(told, ['added app', 'stepped woke']);
   late.called(policy, { operation: 'login', code: 'ok', durationMs: 1, clockSkewMs: 0 });
   late.left('app', '/vault/token');

@@ -247,6 +247,15 @@ test('a login and a renewal that fail alike are lines of their own, and so are t
   assert.deepEqual(names('renewal_failed'), ['app', 'other']);
 });
 
+test('the hint of a failed login names the mount and the role of the exchange', () => {
+  const { world, told } = ready();
+  world.vault.outage = { code: 'role_missing' };
+  world.writeJwt(jwtFor(48 * HOUR));
+  world.pass(MINUTE);
+  const [line] = told('login_failed');
+  assert.match(String(line?.['hint']), /vault write auth\/jwt\/role\/app /);
+});
+
 test('two replies of a replica that lags are no line, the third is', () => {
   const observed = observedWorld();
   const failures = failing(observed, 'login_failed', 'vault_behind');

@@ -54,19 +54,19 @@ test('printed: the commands of the guide, in the order in which they work', asyn
     out,
     `export VAULT_ADDR=${vault.url}
 
-# the JWT auth method, one mount for each issuer
+# enable the JWT auth method, with one mount per issuer
 vault auth enable jwt
 
-# which issuer Vault believes, and where its keys are
+# trust the issuer and its keys
 vault write auth/jwt/config \\
     oidc_discovery_url=${issuer.url} \\
     bound_issuer=${issuer.url}
 
-# what a token of exchange app may do
+# write a policy for the tokens of exchange app
 printf '%s\\n' 'path "secret/app" { capabilities = ["read"] }' |
   vault policy write app-read -
 
-# which JWTs may log in, and what their tokens may do
+# write the role: which JWTs may log in, and what their tokens may do
 vault write auth/jwt/role/app \\
     role_type=jwt \\
     user_claim=sub \\
@@ -142,8 +142,8 @@ test('applied after a question: only "yes" does it, and where nobody can be aske
     ...(answer === undefined ? {} : { answer }),
   }));
   const unasked = await run({ apply: true }, nobody);
-  assert.deepEqual([unasked.code, unasked.err], [2, 'nobody to ask: --yes applies without asking']);
-  assert.equal((await run({ apply: true }, no)).err, 'nothing was changed');
+  assert.deepEqual([unasked.code, unasked.err], [2, 'there is no terminal to ask for confirmation: use --yes']);
+  assert.equal((await run({ apply: true }, no)).err, 'cancelled: nothing was changed');
   assert.ok(vault.requests.every(({ method }) => method === 'GET'));
   assert.equal((await run({ apply: true }, yes)).code, 0);
 });
@@ -162,7 +162,7 @@ test('a difference is shown and mended, and what others have set stays', async (
   const { out, err, code } = await run({ apply: true, yes: true });
   assert.equal(code, 0, err);
   assert.match(out, /change {2}auth\/jwt\/role\/app\n {11}bound_subject {2}other -> app$/m);
-  assert.match(err, /default_role people lets in JWTs that name no role/);
+  assert.match(err, /default_role people accepts logins without a role/);
   const config = (await admin.call('GET', 'auth/jwt/config')).body['data'] as Record<string, unknown>;
   assert.deepEqual(
     [config['bound_issuer'], config['default_role'], config['jwt_supported_algs']],
@@ -182,16 +182,16 @@ test('a mount is not turned to another issuer, unless told to; nor one of anothe
   assert.equal(refused.code, 2);
   assert.match(
     refused.err,
-    /auth\/jwt\/config has oidc_discovery_url .*: give exchange app another mount, or --replace it/,
+    /auth\/jwt\/config has oidc_discovery_url .*: give exchange app another mount, or change it with --replace/,
   );
   assert.equal((await run({ apply: true, yes: true, replace: true })).code, 0);
   await admin.write('auth/jwt/config', { jwt_validation_pubkeys: ['-----BEGIN\nkey\n'], bound_issuer: other.issuer });
   const byKeys = await run({ apply: true, yes: true });
   // one line, for the terminal: the remedy stands in it
-  assert.match(byKeys.err, /^auth\/jwt\/config has jwt_validation_pubkeys -----BEGIN: give exchange .*--replace it$/m);
+  assert.match(byKeys.err, /^auth\/jwt\/config has jwt_validation_pubkeys -----BEGIN: give exchange .*--replace$/m);
   assert.match(byKeys.out, /jwt_validation_pubkeys {2}-----BEGIN \.\.\. -> unset$/m);
   await admin.write('auth/jwt/config', { oidc_client_id: 'people' });
-  assert.match((await run({ apply: true, yes: true, replace: true })).err, /serves OIDC logins of people too/);
+  assert.match((await run({ apply: true, yes: true, replace: true })).err, /also serves OIDC logins of users/);
   await admin.write('sys/auth/other', { type: 'userpass' });
   await write({ login: { mount: 'other', role: 'app' } });
   assert.match((await run({ apply: true, yes: true, replace: true })).err, /auth\/other is of type userpass/);
@@ -200,15 +200,15 @@ test('a mount is not turned to another issuer, unless told to; nor one of anothe
 /** [what the setup says, the warning] */
 const WARNINGS: readonly (readonly [Record<string, unknown>, RegExp])[] = [
   [{ expect: { audience: 'vault' } }, /every subject of the issuer may log in/],
-  [{ expect: { subject: 'app' } }, /a JWT with an audience is refused/],
-  [{ expect: { audience: 'vault', subject: 'system:*' } }, /bound_subject is compared to the letter/],
+  [{ expect: { subject: 'app' } }, /Vault rejects every JWT with an audience/],
+  [{ expect: { audience: 'vault', subject: 'system:*' } }, /bound_subject must match exactly/],
   [
     { setup: { role: { bound_claims: { ref: '*' }, bound_claims_type: 'glob', token_policies: ['p'] } }, expect: {} },
     /the glob for ref matches nearly everything/,
   ],
   [
     { setup: { role: { bound_claims: { aud: 'vault' }, token_policies: ['p'] } }, expect: {} },
-    /every subject of the issuer may log in[\s\S]*a JWT with an audience is refused, whatever bound_claims says of "aud"/,
+    /every subject of the issuer may log in[\s\S]*without bound_audiences, Vault rejects every JWT with an audience, even if bound_claims has "aud"/,
   ],
   ...[
     ['sub', 'system:serviceaccount:*'],
@@ -222,8 +222,8 @@ const WARNINGS: readonly (readonly [Record<string, unknown>, RegExp])[] = [
     const role = { bound_claims, bound_claims_type: 'glob', token_policies: ['p'] };
     return [{ setup: { role }, expect: {} }, new RegExp(`the glob for ${claim} matches nearly everything`)] as const;
   }),
-  [{ setup: {} }, /the token may do nothing/],
-  [{ setup: { role: { token_ttl: '2h' } } }, /token_ttl is longer than the JWT lives \(60 min\)/],
+  [{ setup: {} }, /the role grants no policies/],
+  [{ setup: { role: { token_ttl: '2h' } } }, /token_ttl is longer than the JWT's lifetime \(60 min\)/],
 ];
 
 test('what trusts too much, or too little, is warned of', async (t) => {
@@ -258,8 +258,8 @@ test('what keeps a plan from being made is told at once, and where to mend it', 
   const { run, write, vault, issuer } = await setUp(t, { expect: {} });
   const { code, err } = await run();
   assert.equal(code, 2);
-  assert.match(err, /whom to trust isn't said: set expect.issuer/);
-  assert.match(err, /the role would be bound to nothing/);
+  assert.match(err, /the setup has no issuer to trust: set expect.issuer/);
+  assert.match(err, /the role binds no claim/);
   await write({ setup: { trust: { oidc_discovery_url: issuer.url, jwks_url: issuer.url } } });
   assert.match((await run()).err, /setup\.trust: must have at most one of oidc_discovery_url, jwks_url/);
   assert.match((await run({ exchange: 'nobody' })).err, /must have at most one of/);
@@ -267,7 +267,7 @@ test('what keeps a plan from being made is told at once, and where to mend it', 
   assert.equal((await run({ exchange: 'nobody' })).err, '--exchange must be one of app');
   assert.equal(
     (await run({ apply: true }, {})).err,
-    `VAULT_ADDR isn't set, and a token goes only to the Vault that it names: set VAULT_ADDR=${vault.url}, and log in with "vault login" or set VAULT_TOKEN`,
+    `VAULT_ADDR isn't set, and the token is sent only to that Vault: set VAULT_ADDR=${vault.url}, and log in with "vault login" or set VAULT_TOKEN`,
   );
   assert.equal(
     (await run({ apply: true }, { env: { VAULT_ADDR: vault.url } })).err,
@@ -287,12 +287,12 @@ test("the operator's token goes to the Vault of VAULT_ADDR alone, and nothing is
   const { run, vault } = await setUp(t);
   const token = { VAULT_TOKEN: ROOT_TOKEN };
   for (const [env, words] of [
-    [token, `VAULT_ADDR isn't set, and a token goes only to the Vault that it names: set VAULT_ADDR=${vault.url}`],
+    [token, `VAULT_ADDR isn't set, and the token is sent only to that Vault: set VAULT_ADDR=${vault.url}`],
     [
       { ...token, VAULT_ADDR: 'https://me:secret@other:8200/x' },
       `the Vault token is for VAULT_ADDR (https://other:8200), but the exchange logs in to ${vault.url}`,
     ],
-    [{ ...token, VAULT_ADDR: 'other' }, `the Vault token is for VAULT_ADDR (no URL), but the exchange`],
+    [{ ...token, VAULT_ADDR: 'other' }, `the Vault token is for VAULT_ADDR (not a URL), but the exchange`],
     // a token of one family goes with the address of that family
     [
       { BAO_TOKEN: ROOT_TOKEN, BAO_ADDR: 'https://bao:8200', VAULT_ADDR: vault.url },
@@ -347,12 +347,12 @@ test('what may not survive is shown before anything is asked, and named where it
   const mount = vault.mount('jwt');
   mount.config = { ...mount.config, bound_issuer: '', quantum_proof: 'yes' } as typeof mount.config;
   const unasked = await run({ apply: true });
-  assert.match(unasked.out, /quantum_proof {2}written back as it was read: Vault may not take it/);
+  assert.match(unasked.out, /quantum_proof {2}written back unchanged: Vault may not accept it/);
   const done = await run({ apply: true, yes: true });
   assert.match(done.err, /auth\/jwt\/config: Vault didn't keep quantum_proof, which was yes/);
   await admin.write('auth/jwt/config', { oidc_discovery_url: issuer.url, provider_config: { provider: 'gsuite' } });
   const refused = await run({ apply: true, yes: true, replace: true });
-  assert.deepEqual([refused.code, /key can't be read back and would be lost/.test(refused.err)], [2, true]);
+  assert.deepEqual([refused.code, /would lose its key, which Vault never returns/.test(refused.err)], [2, true]);
 });
 
 test('values from Vault show no terminal escapes in the diff (K18)', async (t) => {
