@@ -1,5 +1,5 @@
-// Clocks that jump, stop, drift and disagree, in virtual time. A lease is counted on a clock that nobody can set; the wall
-// clock is for the JWT's claims and for display.
+// Clocks that jump, stop, drift and disagree, in virtual time. Leases are counted on the boot clock, which can't be
+// set; the wall clock is only for the JWT's claims and for display.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -10,7 +10,7 @@ import { T0, type World, type WorldOptions } from '../support/world.ts';
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
-/** good for ten years on either side, whatever the wall clock says */
+/** Valid from ten years before T0 until ten years after it. */
 const JWT = jwtText({ iat: T0 / 1000 - 10 * 365 * 86_400, exp: T0 / 1000 + 10 * 365 * 86_400 });
 
 function begin(options: Omit<WorldOptions, 'check'> = {}) {
@@ -22,7 +22,7 @@ function begin(options: Omit<WorldOptions, 'check'> = {}) {
 
 const operations = ({ calls }: World) => calls.map(({ operation }) => operation);
 
-test('the wall clock jumps to 1970, to 2106 and back: ready all the time, no crash, no hot loop (H3)', async () => {
+test('stays ready, without a hot loop, while the wall clock jumps to 1970, to 2106 and back (H3)', async () => {
   const { world, metric } = begin();
   world.pass(MINUTE);
   for (const year of [1970, 2106, 2026, 1970]) {
@@ -39,7 +39,7 @@ test('the wall clock jumps to 1970, to 2106 and back: ready all the time, no cra
   }
 });
 
-test('started in 1970 or in 2106 it gets its token, and renews it (H3)', () => {
+test('gets and renews a token when started with a wall clock in 1970 or 2106 (H3)', () => {
   for (const year of [1970, 2106]) {
     const { world } = observedWorld();
     world.wallOffsetMs = Date.UTC(year, 0, 1) - T0;
@@ -52,7 +52,7 @@ test('started in 1970 or in 2106 it gets its token, and renews it (H3)', () => {
   }
 });
 
-test("five minutes off Vault's clock, either way: the lease counts, and renewals come as without (H5)", () => {
+test("renews on the same schedule when its clock is five minutes ahead of Vault's or behind it (H5)", () => {
   const plain = begin().world;
   plain.pass(3 * HOUR);
   for (const skewMs of [5 * MINUTE, -5 * MINUTE]) {
@@ -67,7 +67,7 @@ test("five minutes off Vault's clock, either way: the lease counts, and renewals
   }
 });
 
-test('summer time, leap seconds and slewing change nothing (H6)', (t) => {
+test('makes the same calls across daylight saving time, leap seconds and clock slewing (H6)', (t) => {
   const { TZ } = process.env;
   t.after(() => {
     if (TZ === undefined) delete process.env['TZ'];
@@ -83,7 +83,7 @@ test('summer time, leap seconds and slewing change nothing (H6)', (t) => {
   };
   const plain = live(() => {});
   assert.ok(plain.calls.length >= 5);
-  // the first of November 2026 is a change of the clocks there
+  // New York's clocks go back on 1 November 2026
   process.env['TZ'] = 'America/New_York';
   assert.deepEqual(
     live(() => {}),
@@ -94,14 +94,14 @@ test('summer time, leap seconds and slewing change nothing (H6)', (t) => {
     if (minute === 200) world.wallOffsetMs += SECOND;
   });
   assert.deepEqual(leapSecond, plain);
-  // the most that a kernel slews by, for as long as it takes to make good two seconds
+  // the kernel's maximum slew rate, for as long as a correction of two seconds takes
   const slewed = live((world, minute) => {
     if (minute < 66) world.wallOffsetMs += 0.0005 * MINUTE;
   });
   assert.deepEqual(slewed, plain);
 });
 
-test('started again two seconds after another process wrote its token: the login waits for three more (I8)', () => {
+test('a restart two seconds after the last login waits three more seconds before it logs in (I8)', () => {
   for (const [ageMs, loginAt] of [
     [2000, 3000],
     [60_000, 0],
@@ -118,17 +118,17 @@ test('started again two seconds after another process wrote its token: the login
   }
 });
 
-test('blocked for a minute when a renewal was due: one renewal, however often it is woken, and by plan from then on (H7)', () => {
+test('an event loop blocked over a due renewal makes one renewal, then returns to the schedule (H7)', () => {
   const { world } = begin();
   world.pass(42 * MINUTE);
   const before = world.calls.length;
-  // the renewal is planned for half a minute later: it and all else comes late, at once
+  // the renewal is due in half a minute; all timers fire late and together
   world.now += 80 * SECOND;
   world.post({ type: 'woke' });
   const again = world.calls.length;
   world.post({ type: 'woke' });
   world.post({ type: 'woke' });
-  assert.equal(world.calls.length, again, 'a wake that comes twice does nothing');
+  assert.equal(world.calls.length, again, 'a repeated wake-up does nothing');
   world.pass(10 * MINUTE);
   assert.deepEqual(operations(world).slice(before), ['renew']);
   assert.equal(world.status().ready, true);

@@ -1,4 +1,5 @@
-// Another Vault as the issuer: how often it is asked for an identity token is decided by the core.
+// A vault_identity source, whose JWTs come from another Vault: the core decides how often it requests an identity
+// token.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,7 +9,7 @@ import { settingsOf, T0, World } from '../support/world.ts';
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 
-/** A world whose source mints a JWT of ten minutes at each reading. */
+/** A world whose source yields JWTs that are valid for ten minutes; `mint` makes the next one. */
 function identityWorld() {
   const readings: number[] = [];
   const { vault } = settingsOf();
@@ -26,7 +27,7 @@ function identityWorld() {
   return { world, readings, mint };
 }
 
-test('a token serves for half of its life, and logins in between need no new one', () => {
+test('an identity token is reused for half of its lifetime, also by logins in between', () => {
   const { world, readings, mint } = identityWorld();
   mint();
   world.post({ type: 'woke' });
@@ -41,7 +42,7 @@ test('a token serves for half of its life, and logins in between need no new one
   assert.ok(Math.abs((readings[1] ?? 0) - T0 - 5 * MINUTE) < SECOND);
 });
 
-test('a refusal keeps the JWT, backs off to half a minute, and a refresh ends the wait', () => {
+test('a refused identity token keeps the last JWT and backs off to 30 s, and a refresh ends the backoff', () => {
   const { world, readings, mint } = identityWorld();
   mint();
   world.post({ type: 'woke' });
@@ -60,7 +61,7 @@ test('a refusal keeps the JWT, backs off to half a minute, and a refresh ends th
   assert.equal(world.state.jwt?.serial, 2);
 });
 
-test('without a Vault token to ask with the source is read again within seconds', () => {
+test('the source is read again within seconds while the Vault token it authenticates with is missing', () => {
   const { world, mint } = identityWorld();
   world.jwt = { code: 'identity_token_missing' };
   world.post({ type: 'woke' });

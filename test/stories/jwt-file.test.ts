@@ -1,5 +1,5 @@
-// What befalls the workload JWT's file, in virtual time and with what an operator is told of it. How the file itself is
-// read and watched is tested in test/sources.
+// Changes of the workload JWT's file, in virtual time, with the log lines that they cause. test/sources tests how the
+// file is read and watched.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -37,7 +37,7 @@ function countingWorld(): { world: World; readings: () => readonly number[] } {
   return { world, readings: () => readings };
 }
 
-test('the JWT is missing at start, then comes: the login follows at once (A1)', () => {
+test('logs in at once when a JWT that was missing at start appears (A1)', () => {
   const world = begin(new World(), { code: 'jwt_missing' });
   world.pass(60_000);
   assert.deepEqual(world.status().reasons, ['no Vault token yet: there is no workload JWT']);
@@ -51,7 +51,7 @@ test('the JWT is missing at start, then comes: the login follows at once (A1)', 
   ]);
 });
 
-test('an expired JWT is sent once a minute at most, and a new one ends the wait at once (A15)', () => {
+test('sends an expired JWT at most once a minute, and a new JWT at once (A15)', () => {
   const world = begin(new World(), jwtOf(-2 * HOUR));
   world.pass(10 * 60_000);
   assert.ok(world.calls.length >= 8 && world.calls.length <= 11, `${world.calls.length} logins in ten minutes`);
@@ -61,14 +61,14 @@ test('an expired JWT is sent once a minute at most, and a new one ends the wait 
   assert.deepEqual(world.transcript.slice(from), ['600.0s  jwt 2', '600.0s  logged-in', '600.1s  delivered']);
 });
 
-test('the JWT expires while the token can be renewed: it is renewed on, and the stale JWT is told (A16)', () => {
+test('keeps renewing the token after the JWT has expired, and reports the stale JWT (A16)', () => {
   const world = begin(new World());
   world.pass(5 * HOUR);
   assert.equal(world.calls.filter(({ operation }) => operation === 'login').length, 1);
   assert.deepEqual([world.status().ready, world.status().jwt?.stale], [true, true]);
 });
 
-test('an older JWT put back is not used while the newer one works (A22)', () => {
+test('ignores an older JWT that is put back while the newer one works (A22)', () => {
   const world = begin(new World(), jwtOf(60_000));
   world.pass(1000);
   world.writeJwt(jwtOf(0));
@@ -76,7 +76,7 @@ test('an older JWT put back is not used while the newer one works (A22)', () => 
   assert.equal(world.calls.length, 1);
 });
 
-test('of two JWTs in a row the last one counts; those that come during a login are used right after it (A4, A24)', () => {
+test('uses the last of several JWTs, and one written during a login right after that login (A4, A24)', () => {
   const world = begin(new World({ latencyMs: (effect) => (effect === 'log-in' ? 3000 : 2) }));
   world.pass(500);
   world.writeJwt(jwtOf(1000));
@@ -94,7 +94,7 @@ test('of two JWTs in a row the last one counts; those that come during a login a
   ]);
 });
 
-test('an expired JWT is sent once a minute, however often a refresh is asked for (A15)', () => {
+test('sends an expired JWT at most once a minute, however many refreshes are requested (A15)', () => {
   const world = begin(new World());
   world.vault.refusal = { code: 'jwt_expired' };
   for (let seconds = 0; seconds < 600; seconds += 5) {
@@ -105,7 +105,7 @@ test('an expired JWT is sent once a minute, however often a refresh is asked for
   assert.ok(after.length <= 10, `${after.length} logins in nine minutes`);
 });
 
-test('a JWT that comes while the login with the one before fails is used a second after it (A24)', () => {
+test('a JWT written while the login with its predecessor fails is used a second after that login (A24)', () => {
   const world = begin(new World({ latencyMs: (effect) => (effect === 'log-in' ? 500 : 2) }));
   world.vault.refusal = { code: 'jwt_expired' };
   world.pass(100);
@@ -119,7 +119,7 @@ test('a JWT that comes while the login with the one before fails is used a secon
   );
 });
 
-test('a JWT that is not the expected one never leaves the machine', () => {
+test('a JWT that violates `expect` is never sent', () => {
   const world = begin(
     new World({ settings: { expect: { audience: 'vault' } } }),
     jwtText({ aud: 'https://elsewhere' }),
@@ -129,7 +129,7 @@ test('a JWT that is not the expected one never leaves the machine', () => {
   assert.equal(world.status().failure?.evidence, 'aud is "https://elsewhere", expected "vault"');
 });
 
-test('where nothing tells of changes, a JWT that comes, or changes, is in use within the poll of two seconds (A2, A17)', () => {
+test('without file events, a new or changed JWT is in use within the poll interval of two seconds (A2, A17)', () => {
   const world = new World();
   world.watched = false;
   begin(world, { code: 'jwt_missing' });
@@ -145,27 +145,27 @@ test('where nothing tells of changes, a JWT that comes, or changes, is in use wi
 const UNUSABLE: readonly (readonly [rows: string, what: string, jwt: string | Failure])[] = [
   ['A7', 'empty', { code: 'jwt_empty' }],
   ['A9', 'huge', { code: 'jwt_too_large' }],
-  ['A10', 'no file', { code: 'jwt_not_a_file' }],
+  ['A10', 'something other than a regular file', { code: 'jwt_not_a_file' }],
   ['A11', 'missing', { code: 'jwt_missing' }],
-  ['A12', 'not to be read', { code: 'jwt_unreadable' }],
-  ['A13', 'no JWT', 'a.b.c.d.e'],
+  ['A12', 'unreadable', { code: 'jwt_unreadable' }],
+  ['A13', 'malformed', 'a.b.c.d.e'],
 ];
 
 for (const [rows, what, jwt] of UNUSABLE) {
-  test(`the file becomes ${what}: the JWT before stays in use, one warning, and the next good one is taken within one poll (${rows})`, () => {
+  test(`the JWT's file becomes ${what}: keeps the last JWT, warns once, and takes the next valid one within one poll (${rows})`, () => {
     const { world, told } = observedWorld();
     begin(world, jwtOf(0, 24 * HOUR));
     world.pass(1000);
     world.writeJwt(jwt);
     world.pass(10 * MINUTE);
     assert.equal(told('jwt_unusable').length, 1);
-    assert.equal(world.calls.length, 1, 'nothing of it went to Vault');
+    assert.equal(world.calls.length, 1, 'the unusable content is never sent to Vault');
     world.vault.forget();
     world.post({ type: 'refresh-requested' });
     world.pass(10_000);
-    assert.deepEqual([logins(world).length, logins(world)[1]?.outcome], [2, 'ok'], 'the JWT before serves a login');
+    assert.deepEqual([logins(world).length, logins(world)[1]?.outcome], [2, 'ok'], 'the last JWT still logs in');
     assert.equal(world.status().ready, true);
-    // nobody hints at what a chmod does
+    // chmod raises no file event
     world.jwt = jwtOf(HOUR, 24 * HOUR);
     world.pass(11_100);
     assert.equal(world.state.jwt?.serial, 2);
@@ -173,7 +173,7 @@ for (const [rows, what, jwt] of UNUSABLE) {
   });
 }
 
-test('what is no JWT at the start is no reason to call Vault (A13)', () => {
+test("doesn't call Vault while the file holds a malformed JWT from the start (A13)", () => {
   for (const jwt of ['not-a-jwt', 'a.b.c.d.e', '!!.!!.!!', `${jwtText().split('.')[0]}.WzFd.c2ln`]) {
     const world = begin(new World(), jwt);
     world.pass(10 * MINUTE);
@@ -182,7 +182,7 @@ test('what is no JWT at the start is no reason to call Vault (A13)', () => {
   }
 });
 
-test('a JWT whose exp is no date is tried, renewed and replaced like any other (A14)', () => {
+test("logs in, renews and follows rotations with a JWT whose exp isn't a valid date (A14)", () => {
   for (const exp of ['1790003600', -1, 0, 1e300, 1_790_003_600_000, null, undefined, {}, [], true]) {
     const { world } = observedWorld();
     begin(world, jwtText({ iat: T0 / 1000, exp }));
@@ -196,7 +196,7 @@ test('a JWT whose exp is no date is tried, renewed and replaced like any other (
   }
 });
 
-test('a JWT that is never replaced is warned of once, at 90 % of its life, while its token is renewed on (A16, A20)', () => {
+test("warns once about a JWT that isn't replaced by 90 % of its lifetime, and keeps renewing its token (A16, A20)", () => {
   const { world, told } = observedWorld();
   begin(world);
   world.pass(0.89 * HOUR);
@@ -208,7 +208,7 @@ test('a JWT that is never replaced is warned of once, at 90 % of its life, while
   assert.deepEqual([world.status().ready, logins(world).length], [true, 1]);
 });
 
-test('every reading without a watch is counted, and none with one (A18)', async () => {
+test("counts reads by polling only while the file isn't watched (A18)", async () => {
   const { world, metric } = observedWorld();
   begin(world);
   world.pass(10 * MINUTE);
@@ -224,7 +224,7 @@ test('every reading without a watch is counted, and none with one (A18)', async 
   assert.equal(await metric('watch_fallback_polls_total'), after);
 });
 
-test('reading hangs for two hours: the token is renewed, a new one is got with the JWT before, and the hang is told (A19)', () => {
+test('a read that hangs for two hours is reported; renewals and logins go on with the last JWT (A19)', () => {
   let readMs = 1;
   const { world, told } = observedWorld({ latencyMs: (effect) => (effect === 'read-jwt' ? readMs : 20) });
   begin(world, jwtOf(0, 24 * HOUR));
@@ -242,12 +242,12 @@ test('reading hangs for two hours: the token is renewed, a new one is got with t
   readMs = 1;
   world.jwt = jwtOf(HOUR, 24 * HOUR);
   world.pass(HOUR);
-  assert.equal(world.state.jwt?.serial, 2, 'what the hung reading found in the end is used');
+  assert.equal(world.state.jwt?.serial, 2, 'the result of the hung read is used');
   assert.equal(told('jwt_usable').length, 1);
   assert.equal(world.status().failure, undefined);
 });
 
-test('a thousand events a second are ten readings a second at most, and the last content is what counts (A21)', () => {
+test('a thousand file events a second cause at most ten reads a second, and the last content is used (A21)', () => {
   const { world, readings } = countingWorld();
   begin(world);
   world.pass(1000);
@@ -259,12 +259,13 @@ test('a thousand events a second are ten readings a second at most, and the last
   }
   const within = readings().slice(before);
   assert.ok(within.length <= 100, `${within.length} readings in ten seconds`);
-  for (const [index, at] of within.entries()) assert.ok(at - (within[index - 10] ?? 0) >= 1000, 'in no second more');
+  for (const [index, at] of within.entries())
+    assert.ok(at - (within[index - 10] ?? 0) >= 1000, 'at most ten reads in any second');
   world.pass(1000);
   assert.equal(world.state.jwt?.claims.secret.reveal(), jwtOf(10_000));
 });
 
-test('an older JWT put back is used where the newer one was refused, and never where it works (A22)', () => {
+test('an older JWT that is put back is used only if Vault refused the newer one (A22)', () => {
   const world = begin(new World(), jwtOf(MINUTE));
   world.pass(1000);
   world.writeJwt(jwtOf(0));
@@ -280,7 +281,7 @@ test('an older JWT put back is used where the newer one was refused, and never w
   assert.deepEqual([refused.state.jwt?.serial, refused.status().ready], [2, true]);
 });
 
-test('the same content written again, and again, is no login (A23)', () => {
+test('writing the same JWT again causes no login (A23)', () => {
   const { world, told } = observedWorld();
   begin(world);
   for (let write = 0; write < 50; write++) {

@@ -1,4 +1,4 @@
-// The result of any one action may be lost, or of several: the exchange goes on all the same.
+// The results of actions are lost, one or several: the exchange recovers from each.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -9,13 +9,13 @@ import { T0, World } from '../support/world.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
-/** the deadline of the action, and one backoff */
+/** The deadline of the action, and one backoff. */
 const RECOVERY_MS = 60 * SECOND;
 
 const jwtOf = (minutes: number): string =>
   jwtText({ iat: T0 / SECOND + minutes * 60, exp: T0 / SECOND + minutes * 60 + 3600 });
 
-/** A world with a new JWT each ten minutes, in which `loses` says what is lost. */
+/** A world with a new JWT every ten minutes; results for which `loses` is true never arrive. */
 function live(loses: (effect: Effect, index: number) => boolean): World {
   let index = 0;
   const world = new World({ loses: (effect) => loses(effect, index++) });
@@ -25,7 +25,7 @@ function live(loses: (effect: Effect, index: number) => boolean): World {
   return world;
 }
 
-test('any one result is lost: a token is held, the newest JWT used and the file written within a minute (K1)', () => {
+test('after the loss of any one result is ready within a minute, and uses the newest JWT within two (K1)', () => {
   for (let lost = 0; lost < 40; lost++) {
     let lostAt = Number.POSITIVE_INFINITY;
     const world = live((_effect, index) => {
@@ -46,7 +46,7 @@ test('any one result is lost: a token is held, the newest JWT used and the file 
   }
 });
 
-test('every result of one kind is lost for a while: all is well a minute after (K1)', () => {
+test('is ready within two minutes after a time in which all results of one kind were lost (K1)', () => {
   for (const kind of ['read-jwt', 'log-in', 'renew', 'deliver'] as const) {
     const until = T0 + 25 * MINUTE;
     const world = live(({ type }) => type === kind && world.now < until);
@@ -55,7 +55,7 @@ test('every result of one kind is lost for a while: all is well a minute after (
   }
 });
 
-test('results are lost at random: a token is held again within a minute of the last loss (K1)', () => {
+test('is ready within a minute of the last of many random losses (K1)', () => {
   fc.assert(
     fc.property(fc.array(fc.boolean(), { minLength: 30, maxLength: 60 }), (losses) => {
       let lastLossAt = T0;
@@ -71,7 +71,7 @@ test('results are lost at random: a token is held again within a minute of the l
   );
 });
 
-test('a stop whose revocation or withdrawal brings no result ends in a second (K1)', () => {
+test('a stop ends within a second though the result of its revocation or withdrawal is lost (K1)', () => {
   for (const kind of ['revoke', 'withdraw'] as const) {
     const world = new World({ settings: { onStop: 'revoke' }, loses: ({ type }) => type === kind });
     world.writeJwt(jwtOf(0));

@@ -1,5 +1,5 @@
-// What Vault answers, or fails to, in virtual time: the token in hand is kept, Vault is asked with manners, and all is well
-// soon after. What each reply is taken for is tested in test/core.
+// Vault's replies and failures, in virtual time: the exchange keeps its token, retries within its limits and recovers
+// soon after. test/core tests how each reply is classified.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -27,7 +27,7 @@ const gapsOf = (calls: World['calls']) => calls.slice(1).map(({ at }, index) => 
 const most = (calls: World['calls'], windowMs: number) =>
   Math.max(...calls.map(({ at }) => calls.filter((other) => other.at >= at && other.at < at + windowMs).length));
 
-/** Every call fails so until `times` have. */
+/** Makes every call fail until `times` calls have failed. */
 function failFor(world: World, failure: Failure, times: number): void {
   const before = world.calls.length;
   world.vault.outage = failure;
@@ -35,7 +35,7 @@ function failFor(world: World, failure: Failure, times: number): void {
   world.vault.outage = undefined;
 }
 
-test('a node that lags twice costs three seconds, and nobody is told (C6)', () => {
+test('two replies of a lagging node (412) delay a call by at most three seconds, without a log line (C6)', () => {
   const { world, lines } = observedWorld();
   const loud = () => lines.filter(({ level }) => level === 'warn' || level === 'error');
   world.jwt = jwtOf(0);
@@ -52,11 +52,11 @@ test('a node that lags twice costs three seconds, and nobody is told (C6)', () =
   assert.deepEqual(
     loud().map(({ event, code }) => [event, code]),
     [['renewal_failed', 'vault_behind']],
-    'one that goes on lagging is told',
+    'a node that keeps lagging is reported',
   );
 });
 
-test('five server errors: each wait is longer than the one before, then all is well (C8)', () => {
+test('backs off longer after each of five server errors, then recovers (C8)', () => {
   const world = new World({ random: seededRandom(8) });
   world.vault.outage = { code: 'vault_unavailable' };
   begin(world);
@@ -67,14 +67,14 @@ test('five server errors: each wait is longer than the one before, then all is w
   const gaps = gapsOf(world.calls);
   for (const [index, gap] of gaps.entries()) {
     const whole = 2 ** index * SECOND;
-    // two logins at once, a second apart as all calls are, then one in five seconds
+    // the login budget: two logins a second apart, then one every five seconds
     const floor = [1000, 4000][index] ?? 5000;
     const [low, high] = [Math.max(floor, whole / 2), Math.max(floor, whole)];
     assert.ok(gap >= low && gap <= high + 50, `${gaps}`);
   }
 });
 
-test('the signature is refused for two minutes, as while keys rotate: the token stays, and the next one comes (C9)', () => {
+test('keeps the token while Vault refuses the signature for two minutes, then logs in (C9)', () => {
   const world = begin(new World({ random: seededRandom(9) }));
   world.pass(SECOND);
   world.vault.refusal = { code: 'signature_invalid' };
@@ -87,7 +87,7 @@ test('the signature is refused for two minutes, as while keys rotate: the token 
   assert.equal(of('login', world).at(-1)?.outcome, 'ok');
 });
 
-test("a JWT that isn't valid yet is tried again as soon as Vault takes it (C11)", () => {
+test("retries a JWT that isn't valid yet as soon as Vault accepts it (C11)", () => {
   const world = begin(new World());
   world.pass(SECOND);
   const validAt = T0 + 200 * SECOND;
@@ -108,7 +108,7 @@ for (const [row, code] of [
   ['C12', 'login_forbidden'],
   ['C13', 'mount_missing'],
 ] as const) {
-  test(`${code}: the token stays, its renewals go on, logins come ever more slowly, and a change wakes them (${row})`, () => {
+  test(`${code}: keeps and renews the token, backs off logins to five minutes, and logs in with the next JWT (${row})`, () => {
     const world = begin(new World({ random: seededRandom(12) }));
     world.pass(SECOND);
     world.vault.refusal = { code };
@@ -132,7 +132,7 @@ const judged = (status: number, body: unknown) => {
   return judgeGrant('login', { status, headers: {}, body: new Secret(text), durationMs: 1 }, []);
 };
 
-test('whatever lease Vault grants, there is no hot loop, no timer gone wrong, and a token to the end (C19)', () => {
+test('extreme lease durations cause no hot loop and no timer overflow (C19)', () => {
   for (const seconds of [0, 0.001, 1.5, 60, 3600, 768 * 3600, 1e9, 1e18]) {
     const grant = judged(200, { auth: { ...AUTH, lease_duration: seconds } });
     assert.ok(!('code' in grant));
@@ -148,7 +148,7 @@ test('whatever lease Vault grants, there is no hot loop, no timer gone wrong, an
   }
 });
 
-test('leases of one, two and five seconds: refreshed in time or honestly not ready, and never beyond the ceiling (C20)', () => {
+test('with leases of 1, 2 and 5 s, is never ready with a dead token and stays within the call limits (C20)', () => {
   for (const ttlMs of [1000, 2000, 5000]) {
     const world = new World({ random: seededRandom(ttlMs) });
     world.vault.ttlMs = ttlMs;
@@ -170,37 +170,42 @@ test('leases of one, two and five seconds: refreshed in time or honestly not rea
 
 const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
 const NO_GRANTS: readonly (readonly [rows: string, what: string, status: number, body: unknown])[] = [
-  ['C22', 'no auth', 200, { auth: null }],
+  ['C22', 'a reply without auth', 200, { auth: null }],
   ['C22', 'an empty token', 200, { auth: { ...AUTH, client_token: '', lease_duration: 60 } }],
   ['C22', 'a wrapped token', 200, { auth: null, wrap_info: { token: 'hvs.wrapping' } }],
-  ['C22', 'a second factor', 200, { auth: { client_token: '', mfa_requirement: { mfa_request_id: 'x' } } }],
+  [
+    'C22',
+    'a demand for a second factor',
+    200,
+    { auth: { client_token: '', mfa_requirement: { mfa_request_id: 'x' } } },
+  ],
   ['C23', 'a token of two lines', 200, { auth: { ...AUTH, client_token: 'hvs.one\nhvs.two', lease_duration: 60 } }],
   ['C23', 'a token of 100 kB', 200, { auth: { ...AUTH, client_token: 'x'.repeat(100_000), lease_duration: 60 } }],
   ['C24', 'HTML', 200, '<html><body>Welcome</body></html>'],
-  ['C24', 'nothing', 200, ''],
+  ['C24', 'an empty body', 200, ''],
   ['C24', 'a list', 200, '[]'],
   ['C24', 'null', 200, 'null'],
-  ['C24', 'deep JSON', 200, deep],
-  ['C24', 'a deep auth', 200, `{"auth":${deep}}`],
+  ['C24', 'deeply nested JSON', 200, deep],
+  ['C24', 'a deeply nested auth', 200, `{"auth":${deep}}`],
   [
     'C24',
-    'a token in the prototype',
+    'a token in the __proto__ of auth',
     200,
     '{"auth":{"__proto__":{"client_token":"hvs.polluted1","lease_duration":60}}}',
   ],
-  ['C24', 'a prototype for all', 200, '{"__proto__":{"auth":{"client_token":"hvs.polluted1","lease_duration":60}}}'],
+  ['C24', 'auth in a __proto__', 200, '{"__proto__":{"auth":{"client_token":"hvs.polluted1","lease_duration":60}}}'],
   [
     'C24',
-    'auth twice, the second null',
+    'a duplicate auth whose second value is null',
     200,
     '{"auth":{"client_token":"hvs.firstauth","lease_duration":60},"auth":null}',
   ],
-  ['C25', 'half of it', 200, JSON.stringify({ auth: { ...AUTH, lease_duration: 60 } }).slice(0, 60)],
-  ['C27', 'no content', 204, ''],
+  ['C25', 'a truncated body', 200, JSON.stringify({ auth: { ...AUTH, lease_duration: 60 } }).slice(0, 60)],
+  ['C27', 'a 204', 204, ''],
 ];
 
 for (const [row, what, status, body] of NO_GRANTS) {
-  test(`${what} is no token: the one in hand stays, and Vault is asked no more than usual (${row})`, () => {
+  test(`a login answered with ${what} fails: keeps the token and backs off (${row})`, () => {
     const outcome = judged(status, body);
     assert.ok('code' in outcome);
     const { world, told } = observedWorld({ random: seededRandom(24) });
@@ -220,7 +225,7 @@ for (const [row, what, status, body] of NO_GRANTS) {
   });
 }
 
-test('every token is dead at once: it is asked about once more, then logged in anew, without a storm of tokens (C29)', () => {
+test('tokens that are dead on arrival cause one more renewal, then a login, within the login budget (C29)', () => {
   for (const [ttlMs, hours, mostLogins] of [
     [HOUR, 12, 17],
     [6 * SECOND, 1, 3600 / 5],
@@ -242,7 +247,7 @@ test('every token is dead at once: it is asked about once more, then logged in a
   }
 });
 
-test('the answer to a login is lost with the leader: one more login, so one orphan at most (C30)', () => {
+test('a login whose reply is lost with the leader is retried once, which leaves one orphaned token (C30)', () => {
   for (const lost of ['vault_connection_lost', 'vault_timeout', 'vault_no_leader'] satisfies ErrorCode[]) {
     const world = new World({ random: seededRandom(30) });
     const { login } = world.vault;
@@ -260,7 +265,7 @@ test('the answer to a login is lost with the leader: one more login, so one orph
   }
 });
 
-test('a renewal brings other policies: they are shown and told, and no login is made (C32)', () => {
+test('a renewal that changes the policies updates the status and logs a warning, without a login (C32)', () => {
   const { world, told } = observedWorld();
   world.jwt = jwtOf(0);
   world.post({ type: 'woke' });

@@ -1,4 +1,5 @@
-// A stop with on_stop "revoke": every token that the process got is revoked, the file removed, and all of it in a second.
+// A stop with on_stop "revoke": within a second, every token that the process was granted is revoked and the file
+// removed.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -16,7 +17,7 @@ function revoking(options: WorldOptions = {}): World {
   return new World({ ...options, settings: { onStop: 'revoke', ...options.settings } });
 }
 
-/** Goes over to other settings, as a reload does. */
+/** Continues `world` with changed settings, as a reload does. */
 function reloaded(world: World, settings: Partial<ExchangeSettings>, beginning: Beginning = {}): World {
   const inherited = { settings: world.policy.settings, state: world.state };
   return new World(
@@ -25,7 +26,7 @@ function reloaded(world: World, settings: Partial<ExchangeSettings>, beginning: 
   );
 }
 
-test('a JWT that rotates each ten seconds: a stop revokes the token in use and all that it replaced (K23)', () => {
+test('a stop after many rotations revokes the current token and all earlier ones (K23)', () => {
   const world = revoking();
   for (let rotation = 0; rotation < 30; rotation++)
     world.at(T0 + rotation * 10 * SECOND, () => world.writeJwt(jwtOf(rotation * 10)));
@@ -38,7 +39,7 @@ test('a JWT that rotates each ten seconds: a stop revokes the token in use and a
   assert.equal(world.isStopped(), true);
 });
 
-test('the answer to a login comes during the stop: that token is revoked too (K23)', () => {
+test('a token granted during the stop is revoked too (K23)', () => {
   const world = revoking({ latencyMs: (effect) => (effect === 'log-in' ? 600 : 20) });
   world.writeJwt(jwtOf(0));
   world.pass(MINUTE);
@@ -52,7 +53,7 @@ test('the answer to a login comes during the stop: that token is revoked too (K2
   assert.deepEqual([world.vault.issued.size, world.isStopped()], [0, true]);
 });
 
-test('a login of the config before answers after the reload: its token is revoked at the stop (K23)', () => {
+test('a token granted after a reload, by a login of the previous config, is revoked at the stop (K23)', () => {
   const world = revoking();
   world.writeJwt(jwtOf(0));
   world.pass(MINUTE);
@@ -64,7 +65,7 @@ test('a login of the config before answers after the reload: its token is revoke
   assert.equal(world.vault.issued.size, 0);
 });
 
-test('a stop before the exchange may start: its inherited token is revoked and the file removed in time (K8)', () => {
+test('a stop during the start stagger revokes the inherited token and removes the file in time (K8)', () => {
   const before = revoking();
   before.writeJwt(jwtOf(0));
   before.pass(MINUTE);
@@ -76,7 +77,7 @@ test('a stop before the exchange may start: its inherited token is revoked and t
   assert.deepEqual([world.vault.issued.size, world.file, world.isStopped()], [0, undefined, true]);
 });
 
-test('a reload that changes only the timeout or the CA keeps the token, and a stop still revokes it (K9)', () => {
+test('a reload that changes only the timeout or the CA file keeps the token, and a stop still revokes it (K9)', () => {
   for (const vault of [
     { ...settingsOf().vault, timeoutMs: 5000 },
     { ...settingsOf().vault, tls: { caFile: '/other/ca.pem' } },
@@ -95,7 +96,7 @@ test('a reload that changes only the timeout or the CA keeps the token, and a st
   }
 });
 
-test('a reload that moves the exchange to another Vault or role logs in there, and the token serves until then', () => {
+test('a reload with another Vault, role or namespace keeps serving the old token until the new login succeeds', () => {
   for (const change of [
     { vault: { ...settingsOf().vault, address: 'http://127.0.0.2:8200' } },
     { login: { mount: 'jwt', role: 'other' } },
@@ -117,7 +118,7 @@ test('a reload that moves the exchange to another Vault or role logs in there, a
   }
 });
 
-test('a refresh starts an exchange that still waits for its turn', () => {
+test('a refresh ends the start stagger of an exchange', () => {
   const world = new World({ beginning: { startsAt: T0 + MINUTE } });
   world.jwt = jwtOf(0);
   world.post({ type: 'jwt-hinted' });

@@ -1,5 +1,5 @@
-// The exchange's life in short stories, each with the transcript that a reader can check by eye. Time is a number: the
-// seconds at the left are virtual, counted from the start.
+// The main scenarios of an exchange, with short transcripts. The seconds at the left of a transcript are virtual,
+// counted from the start.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -20,7 +20,7 @@ const tail = (world: World, from: number): string[] => world.transcript.slice(fr
 const fails = (world: World): string[] =>
   world.calls.flatMap(({ outcome }) => (outcome === 'ok' || outcome === undefined ? [] : [outcome]));
 
-test('the plain day: log in, deliver, renew at two thirds, log in with each new JWT', () => {
+test('logs in, writes the file, renews at about two thirds of the lease, and logs in with each new JWT', () => {
   const world = begin(new World());
   world.pass(0.75 * HOUR);
   world.writeJwt(jwtOf(0.75 * HOUR));
@@ -36,7 +36,7 @@ test('the plain day: log in, deliver, renew at two thirds, log in with each new 
   ]);
 });
 
-test('Vault is down at start: up, not ready, and a token soon after Vault comes (C3)', () => {
+test("starts without Vault, isn't ready, and logs in soon after Vault is reachable (C3)", () => {
   const world = new World();
   world.vault.outage = { code: 'vault_unreachable' };
   begin(world);
@@ -52,7 +52,7 @@ test('Vault is down at start: up, not ready, and a token soon after Vault comes 
   assert.match(tail(world, from)[0] ?? '', /logged-in/);
 });
 
-test('Vault is sealed for an hour, the token lives two: it stays served and ready, and Vault is left in peace (C1)', () => {
+test('keeps the token and stays ready while Vault is sealed for half of the lease, with few calls (C1)', () => {
   const world = new World();
   world.vault.ttlMs = 2 * HOUR;
   begin(world, jwtOf(0, 24 * HOUR));
@@ -70,7 +70,7 @@ test('Vault is sealed for an hour, the token lives two: it stays served and read
   assert.equal(world.status().phase, 'active');
 });
 
-test('Vault is down longer than the token lives: served until expiry, then honestly not ready, then well again (C2)', () => {
+test("serves the token until it expires during an outage, then isn't ready, then recovers (C2)", () => {
   const world = begin(new World(), jwtOf(0, 24 * HOUR));
   world.pass(1000);
   world.vault.outage = { code: 'vault_timeout' };
@@ -87,7 +87,7 @@ test('Vault is down longer than the token lives: served until expiry, then hones
   assert.equal(world.status().ready, true);
 });
 
-test('the token is revoked under us, or forgotten with its storage: the next renewal tells, and the new token is in place within two seconds (C14, C28)', () => {
+test('replaces a token that Vault revoked or forgot within two seconds of the next renewal (C14, C28)', () => {
   const world = begin(new World());
   world.pass(1000);
   world.vault.forget();
@@ -99,7 +99,7 @@ test('the token is revoked under us, or forgotten with its storage: the next ren
   ]);
 });
 
-test('the policy lacks renew-self: two logins teach it, then one denied renewal in each lifetime (C15)', () => {
+test('learns within two lifetimes that the policy lacks renew-self, then tries one renewal a lifetime (C15)', () => {
   const world = new World();
   world.vault.renewalRefusal = { code: 'renewal_denied' };
   begin(world, jwtOf(0, 24 * HOUR));
@@ -110,7 +110,7 @@ test('the policy lacks renew-self: two logins teach it, then one denied renewal 
   assert.equal(world.status().ready, true);
 });
 
-test('the role is deleted: the renewal fails with 500, one login is tried, and the file keeps the token to its end (C16)', () => {
+test('keeps the token until it expires after its role is deleted, without a loop of renewals (C16)', () => {
   const world = begin(new World());
   world.pass(1000);
   world.vault.renewalRefusal = { code: 'role_deleted' };
@@ -124,7 +124,7 @@ test('the role is deleted: the renewal fails with 500, one login is tried, and t
   assert.equal(world.status().ready, true);
 });
 
-test('the maximum TTL is reached: the shrinking lease leads to a login before the token ends, without a gap (C17)', () => {
+test('logs in before the token reaches its maximum TTL, without a gap (C17)', () => {
   const world = new World();
   world.vault.maxTtlMs = 1.9 * HOUR;
   begin(world, jwtOf(0, 24 * HOUR));
@@ -138,7 +138,7 @@ test('the maximum TTL is reached: the shrinking lease leads to a login before th
   }
 });
 
-test('a batch token is never renewed: a login in each lifetime, before its end (C18)', () => {
+test('replaces a batch token by one login a lifetime, and never renews it (C18)', () => {
   const world = new World();
   world.vault.overrides = { type: 'batch', renewable: false, accessor: '' };
   begin(world, jwtOf(0, 24 * HOUR));
@@ -157,19 +157,19 @@ test('a batch token is never renewed: a login in each lifetime, before its end (
     assert.ok(gap >= 0.6 * HOUR && gap < 0.95 * HOUR, `${gap / 60_000} minutes to the next login`);
 });
 
-test('the sink is full: not ready and saying so, retried, and whole again when there is space (F1)', () => {
+test('a full disk makes the exchange not ready, with the reason; the write is retried until it succeeds (F1)', () => {
   const world = new World();
   world.sinkFailure = { code: 'sink_no_space' };
   begin(world);
   world.pass(60_000);
   assert.deepEqual(world.status().reasons, ["sink /vault/token: there is no space for the sink's file"]);
-  assert.equal(world.calls.length, 1, 'a full disk is no reason to call Vault');
+  assert.equal(world.calls.length, 1, 'a full disk causes no call to Vault');
   world.sinkFailure = undefined;
   world.pass(30_000);
   assert.equal(world.status().ready, true);
 });
 
-test('a file that somebody deletes is back within ten seconds (F15)', () => {
+test('restores a deleted token file within ten seconds (F15)', () => {
   const world = begin(new World());
   world.pass(60_000);
   world.file = undefined;
@@ -177,7 +177,7 @@ test('a file that somebody deletes is back within ten seconds (F15)', () => {
   assert.ok(world.file !== undefined);
 });
 
-test('a role that is not there is asked for ever more slowly, and a reload wakes it (C10)', () => {
+test('backs off to five minutes while the role is missing, and a reload ends the backoff (C10)', () => {
   const world = new World();
   world.vault.refusal = { code: 'role_missing' };
   begin(world);
@@ -190,7 +190,7 @@ test('a role that is not there is asked for ever more slowly, and a reload wakes
   assert.equal(world.status().ready, true);
 });
 
-test('Retry-After is honoured, and clamped (C7)', () => {
+test('honours Retry-After, clamped to five minutes (C7)', () => {
   const world = new World();
   world.vault.refusal = { code: 'vault_rate_limited', retryAfterMs: 30_000 };
   begin(world);
@@ -201,7 +201,7 @@ test('Retry-After is honoured, and clamped (C7)', () => {
   assert.ok(world.calls.length <= 4, `${world.calls.length} calls`);
 });
 
-test('a token with limited uses spends none of them on itself (C21)', () => {
+test('never renews a token with limited uses, since a renewal would spend one (C21)', () => {
   const world = new World();
   world.vault.overrides = { numUses: 3, renewable: false };
   begin(world, jwtOf(0, 24 * HOUR));
@@ -209,7 +209,7 @@ test('a token with limited uses spends none of them on itself (C21)', () => {
   assert.ok(world.calls.every(({ operation }) => operation === 'login'));
 });
 
-test('the wall clock is set: the token is kept by boot time, and renewed once ahead of time (H1, H2)', () => {
+test('keeps the token when the wall clock is set an hour ahead or back, with one early renewal (H1, H2)', () => {
   for (const jump of [HOUR, -HOUR]) {
     const world = begin(new World(), jwtOf(-2 * HOUR, 24 * HOUR));
     world.pass(60_000);
@@ -220,12 +220,12 @@ test('the wall clock is set: the token is kept by boot time, and renewed once ah
       ['login', 'renew'],
     );
     world.pass(0.9 * HOUR);
-    assert.equal(world.calls.length, 3, 'one renewal ahead of time, then by plan');
+    assert.equal(world.calls.length, 3, 'one early renewal, then back on schedule');
     assert.equal(world.status().ready, true);
   }
 });
 
-test('the machine sleeps for eight hours: on waking the token is known to be dead, and replaced at once (H4)', () => {
+test('replaces the expired token at once after the machine has slept for eight hours (H4)', () => {
   const world = begin(new World(), jwtOf(0, 24 * HOUR));
   world.pass(60_000);
   world.now += 8 * HOUR;
@@ -235,7 +235,7 @@ test('the machine sleeps for eight hours: on waking the token is known to be dea
   assert.equal(world.status().ready, true);
 });
 
-test('on_new_jwt "when-needed": the token is renewed on, and a new JWT waits for the next login', () => {
+test('on_new_jwt "when-needed": keeps renewing the token, and uses a new JWT at the next login only', () => {
   const world = begin(new World({ settings: { onNewJwt: 'when-needed' } }));
   world.pass(1000);
   world.writeJwt(jwtOf(60_000, 24 * HOUR));
@@ -246,7 +246,7 @@ test('on_new_jwt "when-needed": the token is renewed on, and a new JWT waits for
   assert.equal(world.calls.filter(({ operation }) => operation === 'login').length, 2);
 });
 
-test('a new JWT that Vault refuses does not keep the old token from being renewed (V3)', () => {
+test('keeps renewing the token while Vault refuses a new JWT (V3)', () => {
   const world = begin(new World());
   world.pass(1000);
   world.vault.refusal = { code: 'audience_mismatch' };
@@ -256,7 +256,7 @@ test('a new JWT that Vault refuses does not keep the old token from being renewe
   assert.ok(world.calls.some(({ operation, outcome }) => operation === 'renew' && outcome === 'ok'));
 });
 
-test('on_stop "revoke": the token is revoked and taken out of the sinks', () => {
+test('on_stop "revoke": revokes the token and removes it from the sinks', () => {
   const world = begin(new World({ settings: { onStop: 'revoke' } }));
   world.pass(1000);
   world.post({ type: 'stop-requested' });
@@ -266,7 +266,7 @@ test('on_stop "revoke": the token is revoked and taken out of the sinks', () => 
   assert.equal(world.vault.issued.size, 0);
 });
 
-test('logins that fail leave renewals their share of the budget: a token that can be renewed is never lost to them', () => {
+test('failing logins never starve renewals: a renewable token stays alive', () => {
   for (const [code, leases] of [
     ['issuer_unreachable', [20, 60, 100, 120]],
     ['role_missing', [20, 45, 90]],
@@ -281,7 +281,7 @@ test('logins that fail leave renewals their share of the budget: a token that ca
       world.pass(1000);
       world.vault.refusal = { code };
       for (let second = 1; second <= 900; second += 1) {
-        // each new one is another login to fail
+        // each new JWT causes another failing login
         if (second % 60 === 0) world.writeJwt(jwtOf(second * 1000, 24 * HOUR));
         world.pass(1000);
         assert.equal(world.status().authenticated, true, `${code}, a lease of ${lease} s: lost after ${second} s`);
@@ -290,7 +290,7 @@ test('logins that fail leave renewals their share of the budget: a token that ca
   }
 });
 
-test('a refresh that meets a failing Vault is made good by the first login that succeeds, and by no more', () => {
+test('a refresh that fails is retried until one login succeeds, and causes no further login', () => {
   const world = begin(new World());
   world.pass(60_000);
   world.vault.outage = { code: 'vault_unavailable' };
@@ -305,7 +305,7 @@ test('a refresh that meets a failing Vault is made good by the first login that 
   assert.equal(world.status().failure, undefined);
 });
 
-test('on_stop "revoke" with a call in flight that hangs: revoked, and out of the sinks within a second all the same', () => {
+test('on_stop "revoke": revokes the token and removes the file within a second while a renewal hangs', () => {
   const settings = { onStop: 'revoke' } as const;
   const world = begin(new World({ settings, latencyMs: (effect) => (effect === 'renew' ? 15_000 : 20) }));
   world.pass(0.76 * HOUR);
