@@ -1,6 +1,7 @@
-// npm run bench: the sidecar beside `vault agent`, all in one run on one machine, as one table. Words after `--` choose the
-// measurements (start rotation idle api many sealed size; and the long ones: flat day); --minutes N is how long the idle
-// and the sealed phase take. Fails where a target is missed by more than the tolerance. Let the machine be quiet.
+// npm run bench: measures the sidecar and `vault agent` in one run, and prints a table. Arguments after `--` select the
+// measurements (start rotation idle api many sealed size; and the long ones: flat day); --minutes N sets the duration
+// of the idle and sealed phases. Fails if a target is missed by more than its tolerance. Run it on an otherwise idle
+// machine.
 
 import { parseArgs } from 'node:util';
 import { openScope } from '../support/scope.ts';
