@@ -1,4 +1,4 @@
-// The image's health check, run as the container engine runs it.
+// The image's health check, run as a container engine runs it.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -11,7 +11,7 @@ const check = async (args: readonly string[], env: Record<string, string> = {}) 
   return { code, err };
 };
 
-test('it fails with the reason until the sidecar is ready, then passes', async (t) => {
+test('the health check fails with the reason until the sidecar is ready', async (t) => {
   const peers = await openPeers(t);
   const { daemon } = await runDaemon(t, peers.config());
   const { host, port } = new URL(daemon.ops);
@@ -23,7 +23,7 @@ test('it fails with the reason until the sidecar is ready, then passes', async (
   assert.deepEqual(await check([], { VTS_OPS_LISTEN: `0.0.0.0:${port}` }), { code: 0, err: '' });
 });
 
-test('it fails in one line where nothing answers', async () => {
+test('the health check prints one line if nothing answers', async () => {
   assert.deepEqual(await check(['127.0.0.1:1']), { code: 1, err: 'not ready: nothing answers at 127.0.0.1:1\n' });
   assert.deepEqual(await check(['8276']), { code: 1, err: 'not ready: "8276" is not HOST:PORT\n' });
 });
