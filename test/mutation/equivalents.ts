@@ -1,4 +1,4 @@
-// Mutants that change nothing that anybody could notice, each with the reason.
+// Equivalent mutants, which change no behaviour, each with the reason.
 
 import type { Mutant } from './mutants.ts';
 

@@ -1,11 +1,11 @@
-// Makes mutants of a source file: small changes that a test should notice. It knows TypeScript by its tokens alone: text in
-// comments, strings, imports and types is left as it is.
+// Creates mutants of a source file: small changes that a test should detect. It works on TypeScript's tokens, and
+// leaves comments, strings, imports and types alone.
 
 export interface Mutant {
   readonly file: string;
   /** from 1 */
   readonly line: number;
-  /** the source line before and after, without blanks at its ends */
+  /** the source line before and after, trimmed */
   readonly before: string;
   readonly after: string;
   /** the whole mutated file */
@@ -83,7 +83,7 @@ export function mutantsOf(file: string, text: string): readonly Mutant[] {
   });
 }
 
-/** The lines with blanks for all that isn't code that runs. */
+/** The lines, with spaces in place of everything that isn't executable code. */
 function maskedLines(text: string): string[] {
   const blank = (found: string) => found.replace(/[^\n]/g, ' ');
   const bare = text
