@@ -1,15 +1,15 @@
-# The image: a Node without shell or package manager, and the sidecar in one directory. See deploy/image/README.md.
+# The image: Node without a shell or package manager, and the sidecar in /app. See deploy/image/README.md.
 
-# The bundle is the same for every platform: it is made on the builder's own, and nothing runs under emulation.
+# The bundle is the same for every platform, so it is built on the builder's platform, without emulation.
 FROM --platform=$BUILDPLATFORM docker.io/library/node:26.10.0-trixie-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1 AS build
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
-# no package's scripts run; where packages come from a mirror, the secret says so
+# no package scripts; the secret can set a mirror of the registry
 RUN --mount=type=cache,target=/root/.npm --mount=type=secret,id=npmrc,target=/root/.npmrc npm ci --ignore-scripts
 COPY LICENSE build.ts tsconfig.json ./
 COPY deploy/image deploy/image
 COPY src src
-# the time of every file in the image: a release gives that of its commit
+# the timestamp of all files in the image; releases use the commit's
 ARG SOURCE_DATE_EPOCH=0
 RUN npm run build -- --metafile=/tmp/bundle.json --log-level=warning \
  && install -D -m 644 -t /out/app dist/*.mjs LICENSE \
@@ -27,8 +27,9 @@ LABEL org.opencontainers.image.title="vault-token-sidecar" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /out/ /
 USER 65532:65532
-# Small heaps and no optimizing compilers (for JavaScript, then for WebAssembly) take half the memory of Node as it comes:
-# nothing here is hot. Never --jitless: the HTTP client needs WebAssembly. Without SIGUSR1 nobody opens a debugger.
+# Small heaps without optimizing compilers (for JavaScript and WebAssembly) halve Node's memory; nothing here is
+# CPU-bound. Never --jitless, since the HTTP client needs WebAssembly. --disable-sigusr1 keeps a signal from opening the
+# debugger.
 ENTRYPOINT ["/nodejs/bin/node", "--max-semi-space-size=1", "--max-old-space-size=64", "--no-opt", "--no-maglev", "--no-sparkplug", "--wasm-tiering-budget=1000000000", "--disable-sigusr1", "/app/vault-token-sidecar.mjs"]
 CMD ["run"]
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["/nodejs/bin/node", "/app/healthcheck.mjs"]

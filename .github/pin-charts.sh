@@ -1,5 +1,5 @@
 #!/bin/sh
-# pin-charts.sh DIGEST: sets the digest of this version's image in the values of both charts, in this checkout.
+# pin-charts.sh DIGEST: sets the image's digest in the values of both charts in this checkout.
 set -eu
 cd "$(dirname "$0")/../deploy/helm"
 digest=$1
@@ -8,7 +8,7 @@ case $hex in
   "$digest" | *[!0-9a-f]*) hex= ;;
 esac
 if [ ${#hex} -ne 64 ]; then
-  echo "pin-charts.sh: $digest is no sha256 digest" >&2
+  echo "pin-charts.sh: $digest is not a sha256 digest" >&2
   exit 2
 fi
 for values in vault-token-sidecar/values.yaml vault-token-sidecar-lib/values.yaml; do

@@ -1,13 +1,13 @@
 #!/bin/sh
-# release-files.sh DIRECTORY: makes the files of a release there, from an installed checkout: the program as an archive and
-# as a .deb, what is in it (CycloneDX), the schema of its config, and their sums. One commit gives the same bytes each time, but for the .cdx.json,
-# which says when it was made.
+# release-files.sh DIRECTORY: builds the files of a release from a checkout with installed packages: the program as an
+# archive and as a .deb, its SBOM (CycloneDX), the config's schema, and checksums. Reproducible, except for the
+# .cdx.json, which contains the time of the build.
 set -eu
 umask 022
 mkdir -p "$1"
 target=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
-# the project brings its own Node
+# use the project's Node
 PATH="$PWD/node_modules/.bin:$PATH"
 version=$(node -p 'require("./package.json").version')
 name=vault-token-sidecar-$version
@@ -29,7 +29,7 @@ node deploy/image/notices.ts "$tree/bundle.json" > "$tree/$name/THIRD-PARTY-NOTI
 tar -C "$tree" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX -cf "$tree/tar" "$name"
 gzip --no-name --best < "$tree/tar" > "$target/$name.tar.gz"
 
-# npm names the whole after the directory
+# npm names the SBOM's component after the directory
 mkdir "$tree/vault-token-sidecar"
 cp package.json package-lock.json "$tree/vault-token-sidecar"
 (cd "$tree/vault-token-sidecar" && npm sbom --package-lock-only --sbom-format cyclonedx --sbom-type application --omit dev) \

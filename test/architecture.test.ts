@@ -1,4 +1,4 @@
-// The rules of the house, each with its reason. See src/README.md.
+// The rules of the code's structure, each with its reason. See src/README.md.
 
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { DIAGNOSES } from '../src/doctor/diagnose/codes.ts';
 const FILES = globSync('src/**/*.ts')
   .filter((file) => !file.endsWith('.d.ts'))
   .sort();
-/** the programs: the sidecar, and the image's health check */
+/** The programs: the sidecar, and the image's health check. */
 const ENTRIES = ['src/main.ts', 'src/healthcheck.ts'];
 const LONGEST_FILE = 300;
 const LONGEST_FUNCTION = 70;
@@ -48,9 +48,9 @@ const ROOMS = [
   ['commands'],
 ] as const;
 
-/** Who may import what; `types` may be imported from there as types only. */
+/** The allowed imports of each layer; `types` may only be imported as types. */
 const LAYERS: readonly { who: RegExp; may: RegExp; types?: RegExp; why: string }[] = [
-  { who: /^src\/core\//, may: /^(src\/core\/|jose$)/, why: 'decisions must be replayable: the core knows no IO' },
+  { who: /^src\/core\//, may: /^(src\/core\/|jose$)/, why: 'decisions must be replayable, so the core does no IO' },
   {
     who: /^src\/doctor\/diagnose\//,
     may: /^src\/(core\/|doctor\/diagnose\/|setup\/(plan|diff|text|trust)\.ts)/,
@@ -65,30 +65,34 @@ const LAYERS: readonly { who: RegExp; may: RegExp; types?: RegExp; why: string }
     who: /^src\/(sources|sinks|vault|http)\//,
     may: /^(src\/(core|files)\/|node:|undici(\/|$)|fastify$|typebox$)/,
     types: /^src\/exchange\/view\.ts$/,
-    why: 'a leaf is replaced alone',
+    why: 'an adapter must be replaceable on its own',
   },
-  { who: /^src\/files\//, may: /^node:/, why: 'it is what the leaves share' },
+  { who: /^src\/files\//, may: /^node:/, why: 'all adapters share it' },
   {
     who: /^src\/exchange\//,
     may: /^(src\/core\/|node:)/,
     types: /^src\/(sources|sinks|vault)\//,
-    why: 'tests hand in fakes',
+    why: 'tests inject fakes',
   },
   {
     who: /^src\/observe\//,
     may: /^(src\/core\/|src\/observe\/|pino$|prom-client$|node:timers\/promises$)/,
     types: /^src\/exchange\/runner\.ts$/,
-    why: 'facts come as values',
+    why: 'observers get plain values',
   },
   {
     who: /^src\/config\//,
     may: /^(src\/(core|config)\/|typebox(\/|$)|jsonc-parser$|node:path)/,
     why: 'validation needs no IO',
   },
-  { who: /^src\/dev\//, may: /^(src\/dev\/|jose$|node:)/, why: 'the toys know nothing of the daemon' },
+  {
+    who: /^src\/dev\//,
+    may: /^(src\/dev\/|jose$|node:)/,
+    why: 'the development servers are independent of the daemon',
+  },
 ];
 
-/** One door for each package. */
+/** The only files that may import each package. */
 const DOORS: Readonly<Record<string, RegExp>> = {
   undici: /^src\/vault\/(client|proxy-agent)\.ts$/,
   fastify: /^src\/http\//,
@@ -99,7 +103,7 @@ const DOORS: Readonly<Record<string, RegExp>> = {
 
 const IMPURE = ['Date.now', 'new Date(', 'Math.random', 'setTimeout', 'process.', 'async ', 'await ', 'node:'];
 
-test('layers: each part imports only what it may', () => {
+test('each layer imports only what it is allowed to', () => {
   for (const { who, may, types, why } of LAYERS) {
     const files = FILES.filter((file) => who.test(file));
     assert.ok(files.length > 0, `${who} names no file any more`);
@@ -111,7 +115,7 @@ test('layers: each part imports only what it may', () => {
   }
 });
 
-test('doors: each package is imported in one place', () => {
+test('each package is imported in one place', () => {
   for (const [name, door] of Object.entries(DOORS)) {
     assert.ok(
       FILES.some((file) => door.test(file)),
@@ -120,12 +124,12 @@ test('doors: each package is imported in one place', () => {
     for (const { from, target } of FILES.flatMap(importsOf))
       assert.ok(
         (target !== name && !target.startsWith(`${name}/`)) || door.test(from),
-        `${from} imports ${name}: it has one door`,
+        `${from} imports ${name}, which only ${door} may`,
       );
   }
 });
 
-test('no import runs back up: the rooms of src/ stand on one another', () => {
+test('a folder of src/ imports only from folders of its level or below', () => {
   const levelOf = (file: string) => ROOMS.findIndex((rooms) => rooms.some((room) => file.startsWith(`src/${room}/`)));
   for (const { from, target } of FILES.flatMap(importsOf)) {
     if (levelOf(from) < 0 || !target.startsWith('src/')) continue;
@@ -135,23 +139,23 @@ test('no import runs back up: the rooms of src/ stand on one another', () => {
   assert.deepEqual(
     [...new Set(FILES.filter((file) => levelOf(file) < 0).map(dirname))],
     ['src'],
-    'every folder has its place among the rooms',
+    'every folder has a level',
   );
   const top = FILES.filter((file) => dirname(file) === 'src');
   assert.ok(top.length <= MOST_FILES_AT_THE_TOP, `${top.length} files at the top of src/`);
 });
 
-test('what decides is pure: no clock, no chance, no waiting', () => {
+test('the core, the diagnosis and the plan are pure: no clock, no randomness, no IO', () => {
   const pure = /^src\/(core|doctor\/diagnose)\/|^src\/setup\/(plan|diff|text|trust|vault-admin)\.ts$/;
   for (const file of FILES.filter((one) => pure.test(one))) {
     for (const word of IMPURE)
-      assert.ok(!codeOf(file).includes(word), `${file} has "${word}": the caller brings time and chance`);
+      assert.ok(!codeOf(file).includes(word), `${file} has "${word}": pass in time and randomness`);
   }
 });
 
-test('only the entries touch the process; only they are imported by nobody', () => {
+test('only the entry files use the process, and no file imports them', () => {
   for (const file of FILES.filter((one) => !ENTRIES.includes(one))) {
-    assert.ok(!/process\.(env|argv|exit|on\(|stdout|stderr)/.test(codeOf(file)), `${file} touches the process`);
+    assert.ok(!/process\.(env|argv|exit|on\(|stdout|stderr)/.test(codeOf(file)), `${file} uses the process`);
     assert.ok(
       importsOf(file).every(({ target }) => !ENTRIES.includes(target)),
       `${file} imports an entry`,
@@ -159,7 +163,7 @@ test('only the entries touch the process; only they are imported by nobody', () 
   }
 });
 
-test('timers live in the clock, at the deadline of a call or of a file operation, and where HTTP is closed', () => {
+test('only the clock, deadlines of calls and file operations, HTTP timeouts and commands set timers', () => {
   const allowed =
     /^src\/(main|exchange\/clock|healthcheck|files\/file-work|vault\/client|http\/(limits|token-api)|commands\/(wait|dev|ask-daemon|command)|observe\/log)\.ts$/;
   for (const file of FILES)
@@ -169,8 +173,8 @@ test('timers live in the clock, at the deadline of a call or of a file operation
     );
 });
 
-test('files are read by one reader, which no FIFO, device, huge file or mount that hangs can hold up', () => {
-  // a file of /proc, and a file that is open already
+test("files are read only by small-file.ts, which FIFOs, devices, huge files and hanging mounts can't block", () => {
+  // one reads a file of /proc, the other one an open file
   const allowed = /^src\/(http\/connections|sinks\/file)\.ts$/;
   for (const file of FILES)
     assert.ok(
@@ -179,18 +183,18 @@ test('files are read by one reader, which no FIFO, device, huge file or mount th
     );
 });
 
-test('the health check stands on node:net alone', () => {
+test('the health check imports only node:net', () => {
   assert.deepEqual(
     importsOf('src/healthcheck.ts').map(({ target }) => target),
     ['node:net'],
-    'every run of it is charged to the sidecar',
+    'its memory and CPU time count against the sidecar',
   );
 });
 
-test('imports make no circle', () => {
+test('imports have no cycle', () => {
   const done = new Set<string>();
   const walk = (file: string, path: readonly string[]): void => {
-    assert.ok(!path.includes(file), `a circle: ${[...path, file].join(' -> ')}`);
+    assert.ok(!path.includes(file), `a cycle: ${[...path, file].join(' -> ')}`);
     if (done.has(file)) return;
     for (const { target, typeOnly } of importsOf(file))
       if (!typeOnly && existsSync(target) && target.endsWith('.ts')) walk(target, [...path, file]);
@@ -199,11 +203,11 @@ test('imports make no circle', () => {
   for (const file of FILES) walk(file, []);
 });
 
-test('budgets: a file and a function are short, and a file opens with what lives in it', () => {
+test('files and functions are short, and a file starts with a comment on its content', () => {
   for (const file of FILES) {
     const lines = textOf(file).split('\n');
     assert.ok(lines.length <= LONGEST_FILE, `${file} has ${lines.length} lines`);
-    assert.match(textOf(file), /^(#!.*\n)?\/\/ /, `${file} opens without a word`);
+    assert.match(textOf(file), /^(#!.*\n)?\/\/ /, `${file} doesn't start with a comment`);
     let start = 0;
     for (const [index, line] of lines.entries()) {
       if (/^(export )?(async )?function /.test(line)) start = index;
@@ -216,18 +220,18 @@ test('budgets: a file and a function are short, and a file opens with what lives
   }
 });
 
-test('what is absent stays absent', () => {
+test("banned constructs and file names don't appear", () => {
   for (const file of FILES) {
     assert.ok(
       !/\b(enum|abstract|namespace) \w+ ?\{|: any\b|<any>|EventEmitter/.test(codeOf(file)),
-      `${file} has what the house does without`,
+      `${file} has a banned construct`,
     );
-    assert.ok(!/(utils?|helpers?|manager|index)\.ts$/.test(file), `${file}: a name from the field, please`);
+    assert.ok(!/(utils?|helpers?|manager|index)\.ts$/.test(file), `${file}: use a name of the domain`);
   }
 });
 
 // docs/errors.md is generated from them: test/docs.test.ts
-test('every error has a title without an end, and a hint with one', () => {
+test('every error has a title without a full stop, and a hint', () => {
   for (const [code, { title, hint }] of Object.entries({ ...ERRORS, ...DIAGNOSES })) {
     assert.match(title, /[^.]$/, code);
     assert.ok(hint.length > 10, code);

@@ -1,4 +1,4 @@
-// .ci/run with an npm that only plays its part: however it ends, nothing that it started lives on.
+// .ci/run with a fake npm: it leaves no process behind, however it ends.
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -12,7 +12,7 @@ import { scopeOf } from './support/scope.ts';
 import { until } from './support/settling.ts';
 import { temporaryDirectory } from './support/temporary.ts';
 
-/** Each step writes its name; those that last have a child that outlives an npm that gets a signal, as real ones do. */
+/** Each step records its name. Long steps start a child that survives a signal to npm, as real ones do. */
 const NPM = `#!/bin/sh
 echo "$*" >> steps
 case "$*" in
@@ -48,7 +48,7 @@ async function startCi(t: TestContext, env: Record<string, string>) {
   return { start, steps: () => lines('steps'), living };
 }
 
-test('a signal ends .ci/run at once, with all that its steps started', async (t) => {
+test('a signal ends .ci/run at once, with all processes of its steps', async (t) => {
   const { start, living } = await startCi(t, { LASTS: 'test' });
   const child = start();
   await until('the soak and the tests run', () => living().length === 2);
@@ -59,7 +59,7 @@ test('a signal ends .ci/run at once, with all that its steps started', async (t)
   assert.deepEqual(living(), []);
 });
 
-test('a step that fails ends .ci/run with its exit code, and no step follows', async (t) => {
+test('a failing step ends .ci/run with its exit code, and no further step runs', async (t) => {
   const { start, steps } = await startCi(t, { KNIP_FAILS: '1' });
   assert.deepEqual(await once(start(), 'exit'), [3, null]);
   assert.deepEqual(steps(), ['ci', 'run lint', 'run types', 'run knip']);

@@ -20,7 +20,7 @@ const read = async (url: string, headers: Record<string, string> = {}) => {
 };
 const GUARD = { 'x-vault-request': 'true' };
 
-test('a JWT becomes a token: in the file before the listeners are up, over HTTP, and healthy', async (t) => {
+test('writes the token before the listeners are up, serves it over HTTP, and is healthy', async (t) => {
   const peers = await openPeers(t);
   await peers.writeJwt();
   const { daemon, log } = await runDaemon(t, peers.config());
@@ -36,7 +36,7 @@ test('a JWT becomes a token: in the file before the listeners are up, over HTTP,
   assert.equal((await read(`${daemon.ops}/v1/token`, GUARD)).status, 404, 'no token on the ops listener (G16)');
 });
 
-test("a new JWT becomes a new token, by rename and by kubelet's swap", async (t) => {
+test("logs in with a new JWT after kubelet's swap, and answers the long poll", async (t) => {
   const peers = await openPeers(t);
   const volume = await createProjectedVolume(join(peers.directory, 'volume'));
   await volume.swap('token', await peers.issuer.mint());
@@ -52,10 +52,10 @@ test("a new JWT becomes a new token, by rename and by kubelet's swap", async (t)
     return now !== first && now;
   });
   assert.equal(JSON.parse((await poll).text).access_token, second);
-  assert.equal(peers.vault.alive().length, 2, 'the old token lives on for those who hold it');
+  assert.equal(peers.vault.alive().length, 2, 'the old token stays valid for its readers');
 });
 
-test('it starts without a Vault and without a JWT, says why it is not ready, and recovers (C3, A1)', async (t) => {
+test('starts without Vault and without a JWT, reports why it is not ready, and recovers (C3, A1)', async (t) => {
   const peers = await openPeers(t);
   peers.vault.setSealed(true);
   const { daemon } = await runDaemon(t, peers.config());
@@ -64,7 +64,7 @@ test('it starts without a Vault and without a JWT, says why it is not ready, and
   assert.equal((await read(`${daemon.ops}/livez`)).status, 200);
   assert.equal((await read(`${daemon.ops}/startupz`)).status, 503);
   await peers.writeJwt();
-  await until('the seal is told', async () => (await reasons())[0] === 'no Vault token yet: Vault is sealed');
+  await until('the seal is reported', async () => (await reasons())[0] === 'no Vault token yet: Vault is sealed');
   const { text } = await read(`${daemon.api}/v1/token`, GUARD);
   assert.equal(JSON.parse(text).error_description, 'Vault is sealed');
   peers.vault.setSealed(false);
@@ -72,7 +72,7 @@ test('it starts without a Vault and without a JWT, says why it is not ready, and
   await until('ready', async () => (await read(`${daemon.ops}/readyz`)).status === 200);
 });
 
-test('a failing exchange does not touch the others, and each may have a Vault of its own', async (t) => {
+test("a failing exchange doesn't affect the others, and each can use its own Vault", async (t) => {
   const peers = await openPeers(t);
   const other = await openPeers(t);
   other.vault.trust({ mount: 'team/jwt', issuer: peers.issuer.issuer, role: 'app', namespace: 'ns' });
@@ -102,7 +102,7 @@ test('a failing exchange does not touch the others, and each may have a Vault of
   assert.equal((await read(`${daemon.ops}/readyz`)).status, 503);
 });
 
-test('a reload keeps what is unchanged, and serves the old token of what changed until the new one is in place (B11)', async (t) => {
+test("a reload keeps unchanged exchanges, and serves a changed one's old token until its new login (B11)", async (t) => {
   const peers = await openPeers(t);
   await peers.writeJwt();
   const config = peers.config();
@@ -122,7 +122,7 @@ test('a reload keeps what is unchanged, and serves the old token of what changed
   peers.vault.setSealed(true);
   peers.vault.trust({ issuer: peers.issuer.issuer, role: 'second' });
   await daemon.reload(settingsOf({ ...config, exchanges: { app: { ...app, login: { role: 'second' } } } }));
-  assert.equal(tokenOf('app'), first, 'served on while the new login fails');
+  assert.equal(tokenOf('app'), first, 'still served while the new login fails');
   assert.equal(tokenOf('added'), undefined);
   peers.vault.setSealed(false);
   daemon.refresh();
@@ -130,27 +130,27 @@ test('a reload keeps what is unchanged, and serves the old token of what changed
   assert.equal(peers.vault.alive().find(({ token }) => token === second)?.role, 'second');
 });
 
-test('a deleted file comes back; a revoked token is replaced at a refresh (F15, C14)', async (t) => {
+test('restores a deleted file, and replaces a revoked token at a refresh (F15, C14)', async (t) => {
   const peers = await openPeers(t);
   await peers.writeJwt();
   const { daemon, log } = await runDaemon(t, peers.config());
   const first = await tokenIn(peers);
   await rm(join(peers.directory, 'token'));
   await until('the file is back', () => tokenIn(peers), 12_000);
-  await until('the log tells', () => log.some((line) => line.includes('"sink_restored"')));
+  await until('the log reports it', () => log.some((line) => line.includes('"sink_restored"')));
   peers.vault.revoke(first ?? '');
   const refreshed = await fetch(`${daemon.api}/v1/token/app/refresh`, { method: 'POST', headers: GUARD });
   assert.equal(refreshed.status, 202);
   await until('another token', async () => (await tokenIn(peers)) !== first && tokenIn(peers));
 });
 
-test('a reload of the same config ends the wait after a failure (C10)', async (t) => {
+test('a reload of the same config ends the backoff (C10)', async (t) => {
   const peers = await openPeers(t);
   peers.vault.setFault(() => ({ status: 400, body: { errors: ['role "app" could not be found'] } }));
   await peers.writeJwt();
   const { daemon, log } = await runDaemon(t, peers.config());
   const failures = () => peers.vault.requests.filter(({ path }) => path.endsWith('/login')).length;
-  // by the third failure in a row the wait is longer than what this test takes
+  // after three failures the backoff is longer than this test waits
   await until('three logins have failed', () => failures() >= 3, 20_000);
   peers.vault.setFault(undefined);
   const askedAt = performance.now();
@@ -159,7 +159,7 @@ test('a reload of the same config ends the wait after a failure (C10)', async (t
   assert.ok(performance.now() - askedAt < 8000, log.join('\n'));
 });
 
-test('an observer or a listener that fails to open leaves nothing behind (K10)', async (t) => {
+test('closes everything if the observer or a listener fails to open (K10)', async (t) => {
   const taken = createServer();
   t.after(() => taken.close());
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
@@ -175,13 +175,13 @@ test('an observer or a listener that fails to open leaves nothing behind (K10)',
     await assert.rejects(startDaemon({ settings, openObserver, env: {}, version: '0' }), expected);
     const calls = peers.vault.requests.length;
     await peers.writeJwt({ sub: 'later' });
-    // longer than a watched JWT takes to be used
+    // longer than a running exchange needs to log in with a new JWT
     await pause(500);
-    assert.equal(peers.vault.requests.length, calls, 'no exchange goes on');
+    assert.equal(peers.vault.requests.length, calls, 'no exchange is running');
   }
 });
 
-test('a sink that a reload moves: "revoke" removes the old file, "keep" names it (K22)', async (t) => {
+test('a reload that moves a sink removes the old file with "revoke", and logs its path with "keep" (K22)', async (t) => {
   for (const onStop of ['revoke', 'keep'] as const) {
     const peers = await openPeers(t);
     await peers.writeJwt();
@@ -197,7 +197,7 @@ test('a sink that a reload moves: "revoke" removes the old file, "keep" names it
   }
 });
 
-test('an exchange that reloads remove and add again logs no error (K22)', async (t) => {
+test('reloads that remove and add an exchange log no error (K22)', async (t) => {
   const peers = await openPeers(t);
   await peers.writeJwt();
   const { daemon, log } = await runDaemon(t, peers.config());
@@ -216,7 +216,7 @@ test('an exchange that reloads remove and add again logs no error (K22)', async 
   );
 });
 
-test('on_stop: it stops in time; "revoke" revokes the token and takes the file away, "keep" leaves both (V12)', async (t) => {
+test('stops in time; on_stop "revoke" revokes the token and removes the file, "keep" keeps both (V12)', async (t) => {
   for (const [onStop, left] of [
     ['keep', 1],
     ['revoke', 0],
@@ -236,12 +236,12 @@ test('on_stop: it stops in time; "revoke" revokes the token and takes the file a
   }
 });
 
-test('no output holds the JWT or the Vault token: logs at trace, metrics, status, health, API errors (J9, V5)', async (t) => {
+test('no log line at trace level, metric, status or API error contains the JWT or the Vault token (J9, V5)', async (t) => {
   const peers = await openPeers(t);
   const jwts = [await peers.writeJwt()];
   const { daemon, log } = await runDaemon(t, peers.config());
   const tokens = [await until('a token', () => tokenIn(peers))];
-  // a Vault that echoes what it was sent, in every way it can
+  // Vault echoes the request in its errors and warnings
   peers.vault.setFault(({ headers, body }) => ({
     status: 400,
     body: { errors: [`bad jwt ${body} ${headers['x-vault-token']}`], warnings: [body] },
@@ -259,7 +259,7 @@ test('no output holds the JWT or the Vault token: logs at trace, metrics, status
   for (const output of outputs) for (const secret of secrets) assert.ok(!output.includes(secret), output.slice(0, 300));
 });
 
-test('metrics: every label set is there from the start, and the numbers are those of the status', async (t) => {
+test('metrics have all label sets from the start, and agree with the status', async (t) => {
   const peers = await openPeers(t);
   await peers.writeJwt();
   const { daemon } = await runDaemon(t, peers.config());
@@ -280,21 +280,21 @@ test('metrics: every label set is there from the start, and the numbers are thos
   assert.equal(value('consecutive_failures{exchange="app"}'), 0);
 });
 
-test('who waits for the token of an exchange that a reload takes away is told so', async (t) => {
+test('a long poll for an exchange that a reload removes gets 404', async (t) => {
   const peers = await openPeers(t);
   await peers.writeJwt();
   const { daemon } = await runDaemon(t, peers.config());
   const first = await until('the first token', () => tokenIn(peers));
   const poll = read(`${daemon.api}/v1/token/app?wait_for_change=true`, GUARD);
   const { exchanges, ...rest } = peers.config() as { exchanges: { app: object } };
-  // once the poll is under way
+  // by then the poll is in flight
   assert.equal(JSON.parse((await read(`${daemon.api}/v1/token`, GUARD)).text).access_token, first);
   await daemon.reload(settingsOf({ ...rest, exchanges: { other: { ...exchanges.app, sinks: [] } } }));
   assert.equal((await poll).status, 404);
-  assert.equal((await read(`${daemon.ops}/startupz`)).status, 200, 'for ever');
+  assert.equal((await read(`${daemon.ops}/startupz`)).status, 200, 'startupz never fails again');
 });
 
-test('a reload of what the token does not depend on keeps it, and writes it as it is wanted now, without a word', async (t) => {
+test("a reload of a sink's format and mode keeps the token and rewrites the file, without a log line", async (t) => {
   const peers = await openPeers(t);
   await peers.writeJwt();
   const { daemon, log } = await runDaemon(t, peers.config());
@@ -312,7 +312,7 @@ test('a reload of what the token does not depend on keeps it, and writes it as i
   );
 });
 
-test('a token is revoked at the Vault that granted it, and shown to no other', async (t) => {
+test('revokes a token at the Vault that granted it, and never sends it to another', async (t) => {
   const [peers, other] = [await openPeers(t), await openPeers(t)];
   await peers.writeJwt();
   const { daemon, stop } = await runDaemon(t, peers.config({ on_stop: 'revoke' }));
@@ -324,10 +324,10 @@ test('a token is revoked at the Vault that granted it, and shown to no other', a
     other.vault.requests.map(({ path }) => path).filter((path) => !path.endsWith('/login')),
     [],
   );
-  assert.equal(await tokenIn(peers), undefined, 'it is out of the file');
+  assert.equal(await tokenIn(peers), undefined, 'the file is removed');
 });
 
-test('an exchange under a new name keeps its file, also while the old one is revoked', async (t) => {
+test('a renamed exchange keeps its file while the old token is revoked', async (t) => {
   const peers = await openPeers(t);
   await peers.writeJwt();
   const { daemon } = await runDaemon(t, peers.config({ on_stop: 'revoke' }));
@@ -344,11 +344,11 @@ test('an exchange under a new name keeps its file, also while the old one is rev
     return isDone;
   });
   await until('a token of its own', () => daemon.exchanges.views()[0]?.status().ready);
-  assert.equal(peers.vault.alive().length, 1, 'the old one is revoked');
+  assert.equal(peers.vault.alive().length, 1, 'the old token is revoked');
   assert.deepEqual([gaps.includes(true), daemon.exchanges.views().map(({ name }) => name)], [false, ['renamed']]);
 });
 
-test('a stop while a reload is under way: nothing is begun any more', async (t) => {
+test('a stop during a reload starts no exchange', async (t) => {
   const peers = await openPeers(t);
   await peers.writeJwt();
   const { daemon, stop } = await runDaemon(t, peers.config());

@@ -1,4 +1,4 @@
-// The documentation itself: what is generated is current, links lead somewhere, configs are valid, and the words are plain.
+// The documentation: generated parts are current, links resolve, configs are valid, and the wording is plain.
 
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { temporaryDirectory } from './support/temporary.ts';
 
 const REPOSITORY = 'https://github.com/oidc-pub/vault-token-sidecar';
 
-/** Words that make a sentence hard to read. Each stands for a plain one. */
+/** Phrases to avoid, since each has a plain equivalent. */
 const HARD_WORDS = [
   'told of',
   'is told',
@@ -30,24 +30,24 @@ const HARD_WORDS = [
   'by itself',
 ];
 
-test('the README is a front page: at most 200 lines and 12 kB', () => {
+test('the README has at most 200 lines and 12 kB', () => {
   const text = pageText('README.md');
   assert.ok(text.split('\n').length <= 200);
   assert.ok(Buffer.byteLength(text) <= 12_000);
 });
 
-test('generated parts are current: "npm run docs" writes them', () => {
-  // throws where dist/, from which they are generated, is old
+test('generated parts are current ("npm run docs" updates them)', () => {
+  // throws if dist/, from which they are generated, is stale
   sidecarEntry();
   for (const [file, text] of generated()) assert.equal(readFileSync(file, 'utf8'), text, file);
 });
 
-test('the example config names the schema beside it', () => {
+test('the example config refers to the schema next to it', () => {
   const { $schema } = JSON.parse(readFileSync('config.example.json', 'utf8'));
   assert.equal($schema, './config.schema.json');
 });
 
-test('links lead to a file, and to a heading in it', () => {
+test('links lead to existing files and headings', () => {
   for (const page of [...PAGES, 'src/README.md']) {
     for (const link of linksOf(page)) {
       if (/^https?:/.test(link)) continue;
@@ -59,7 +59,7 @@ test('links lead to a file, and to a heading in it', () => {
   }
 });
 
-test('other files link to pages and headings that exist', () => {
+test('links from other files lead to existing pages and headings', () => {
   const files = ['src/**/*.ts', 'deploy/**/*.{yaml,json,service,txt,tpl,md}', '.github/**/*', 'Dockerfile'];
   for (const file of globSync(files, { exclude: (name) => name === 'node_modules' })) {
     if (!/\.\w+$|Dockerfile$/.test(file)) continue;
@@ -73,7 +73,7 @@ test('other files link to pages and headings that exist', () => {
   }
 });
 
-test('every page is in an index', () => {
+test('an index links to every page', () => {
   const linked = ['README.md', 'docs/README.md'].flatMap((page) =>
     linksOf(page).map((link) => normalize(join(dirname(page), link.split('#')[0] ?? ''))),
   );
@@ -81,7 +81,7 @@ test('every page is in an index', () => {
     assert.ok(linked.includes(page), `no index links to ${page}`);
 });
 
-test('the words are plain', () => {
+test('no page uses a phrase to avoid', () => {
   for (const page of PAGES) {
     const text = pageText(page).replaceAll(/\s+/g, ' ').toLowerCase();
     for (const words of HARD_WORDS) assert.doesNotMatch(text, new RegExp(`\\b${words}\\b`), page);
@@ -99,7 +99,7 @@ test('lines of prose have at most 100 characters, and cells of tables less than 
   }
 });
 
-test('the configs in the pages are valid', () => {
+test('the configs in the documentation are valid', () => {
   let count = 0;
   for (const { page, heading, text } of BLOCKS.filter(({ language }) => language === 'json')) {
     const value = JSON.parse(/^\s*\{/.test(text) ? text : `{${text}}`);
@@ -114,7 +114,7 @@ test('the configs in the pages are valid', () => {
   assert.ok(count >= 8);
 });
 
-test('the variables in the documentation set the keys beside them', () => {
+test('each documented variable sets its documented key', () => {
   const table = section(pageText('docs/configuration.md'), 'Without a config file');
   const rows = [...table.matchAll(/^\| `(\w+)` +\| `([^`]+)`/gm)].map(
     ([, name = '', key = '']) => [name, key] as const,
@@ -139,7 +139,7 @@ test('the variables in the documentation set the keys beside them', () => {
   assert.deepEqual(found.sort(), rows.map((row) => row.join(' ')).sort());
 });
 
-test('the GitLab job is the one that init prints', async (t) => {
+test('the documented GitLab job is the one that init prints', async (t) => {
   const command = README_COMMANDS.find((one) => one.includes('init gitlab')) ?? '';
   const { code, out, err } = await cli(command.split(' ').slice(1), { cwd: await temporaryDirectory(t) });
   assert.equal(code, 0, err);
@@ -147,7 +147,7 @@ test('the GitLab job is the one that init prints', async (t) => {
   assert.ok(out.includes(job.replace(/\n#$/, '')), out);
 });
 
-test('the metrics and events in the documentation are those of the program', async (t) => {
+test('the documented metrics and events are those of the program', async (t) => {
   const page = pageText('docs/observability.md');
   const peers = await openPeers(t);
   const { daemon } = await runDaemon(t, peers.config());
@@ -177,7 +177,7 @@ const linksOf = (page: string): string[] =>
       .matchAll(/\]\(([^)\s]+)\)/g),
   ].map(([, link = '']) => link);
 
-/** As GitHub makes them. */
+/** The anchors of a page's headings, as GitHub generates them. */
 const anchorsOf = (page: string): string[] =>
   [
     ...readFileSync(page, 'utf8')
@@ -190,7 +190,7 @@ const anchorsOf = (page: string): string[] =>
       .replaceAll(' ', '-'),
   );
 
-/** A whole config, or one with a part of it in its place; undefined for other JSON. */
+/** Completes a part of a config to a whole one; undefined for other JSON. */
 function asConfig(value: Record<string, unknown>): Record<string, unknown> | undefined {
   if ('exchanges' in value) return value;
   const app = {

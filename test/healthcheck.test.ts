@@ -1,4 +1,4 @@
-// The image's health check, run as the container engine runs it.
+// The image's health check, run as a container engine runs it.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -11,7 +11,7 @@ const check = async (args: readonly string[], env: Record<string, string> = {}) 
   return { code, err };
 };
 
-test('it fails with the reason until the sidecar is ready, then passes', async (t) => {
+test('the health check fails with the reason until the sidecar is ready', async (t) => {
   const peers = await openPeers(t);
   const { daemon } = await runDaemon(t, peers.config());
   const { host, port } = new URL(daemon.ops);

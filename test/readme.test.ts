@@ -1,5 +1,5 @@
-// Every command of the documentation works: it is run here, against a daemon on ports of its own, by .ci/run, or by a suite
-// that has what it needs.
+// Every command of the documentation works: it is run here against a daemon, by .ci/run, or by a suite with the
+// programs that it needs.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -17,7 +17,7 @@ const CI = readFileSync('.ci/run', 'utf8')
   .split('\n')
   .map((line) => line.replace(/^begin | > .*$/g, ''));
 
-/** Programs of the platforms, and which suite runs the commands that call them. */
+/** Programs of the platforms, and the suite that runs their commands. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   podman: 'test/deploy/image.deploy.ts',
   promtool: 'test/deploy/monitoring.deploy.ts',
@@ -31,19 +31,19 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   runuser: 'test/deploy/systemd.deploy.ts',
 };
 
-test('npm: what the documentation says is what CI runs', () => {
+test('CI runs the documented npm commands', () => {
   const said = readmeCommands('npm').flatMap((command) => command.split(' && '));
   assert.ok(said.length >= 12);
-  // the tests of the command line run the first one for a second; test/docs.test.ts does what the second one does
+  // test/cli runs the first one; test/docs.test.ts checks the result of the second one
   const elsewhere = ['npm run dev', 'npm run docs'];
   for (const command of said.filter((one) => !elsewhere.includes(one))) assert.ok(CI.includes(command), command);
 });
 
-test('the first two commands of the README are all that a fresh machine needs', () => {
+test('the README starts with the commands for a fresh checkout', () => {
   assert.deepEqual(README_COMMANDS.slice(0, 2), ['npm ci && npm run dev', 'npm ci && npm test']);
 });
 
-test('commands that belong together are run as one script, by a suite with a real Vault', () => {
+test('a suite with a real Vault runs each documented script', () => {
   for (const [section, suite] of Object.entries(SCRIPTS)) {
     const [page, heading = ''] = section.split('#');
     assert.ok(
@@ -55,14 +55,14 @@ test('commands that belong together are run as one script, by a suite with a rea
   }
 });
 
-test("the platforms' commands are run by the suites of the deployments", () => {
+test('the deployment suites run the commands of the platforms', () => {
   for (const command of README_COMMANDS.filter((one) => programOf(one) in ELSEWHERE)) {
     const suite = ELSEWHERE[programOf(command)] ?? '';
     assert.match(readFileSync(suite, 'utf8'), new RegExp(`readmeCommands\\([^)]*'${programOf(command)}'`), suite);
   }
 });
 
-test('everything else is run as it stands', async (t) => {
+test('all other documented commands succeed', async (t) => {
   const commands = README_COMMANDS.filter(
     (command) => programOf(command) !== 'npm' && !(programOf(command) in ELSEWHERE),
   );
@@ -80,7 +80,7 @@ test('everything else is run as it stands', async (t) => {
   }
 });
 
-/** A running daemon, and a shell that finds the program by its name and the daemon by the default way. */
+/** Starts a daemon, and returns an environment in which a shell finds the program and the daemon. */
 async function setUp(t: TestContext) {
   const peers = await openPeers(t);
   await peers.writeJwt();
@@ -107,7 +107,7 @@ async function setUp(t: TestContext) {
   return { daemon, env, configFile, directory: peers.directory };
 }
 
-/** The daemon among the commands is stopped as soon as it listens: it must end with 0 then. */
+/** Runs a command. A daemon is stopped as soon as it listens, and must then exit with 0. */
 async function shell(
   t: TestContext,
   command: string,

@@ -1,13 +1,13 @@
-// node test/run.ts [FLAG...] PATTERN...: runs the test files that match, as `node --test` does, and records what they find
-// for the matrix of faults. A pattern that matches nothing fails, and so does a test or a file that doesn't end.
+// node test/run.ts [FLAG...] PATTERN...: runs the matching test files with `node --test`, and records their results for
+// the fault matrix. A pattern without a match fails, and so does a test or a file that doesn't end.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { globSync } from 'node:fs';
 
-/** Limit for one test, unless a flag --test-timeout says otherwise. */
+/** Timeout of a test, unless --test-timeout is given. */
 const TEST_TIMEOUT_MS = 120_000;
-/** Limit for the whole run: --test-timeout doesn't end a file whose tests are done and that something keeps open. */
+/** Timeout of the run, since --test-timeout doesn't end a file whose process stays open after its tests. */
 const RUN_TIMEOUT_MS = Number(process.env['TEST_RUN_TIMEOUT_MS'] ?? 25 * 60_000);
 
 /** @returns the exit code */
@@ -25,7 +25,7 @@ export async function runTests(args: readonly string[], env: NodeJS.ProcessEnv =
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
-    // it names the files that still run, and ends their processes
+    // node --test prints the files that still run, and ends their processes
     child.kill('SIGTERM');
   }, RUN_TIMEOUT_MS);
   const [code] = await once(child, 'exit');

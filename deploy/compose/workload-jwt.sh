@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes a Vault an issuer of JWTs for the workload "app", then writes one into /run/jwt/token, and a new one every half
-# minute: whole or not at all, as kubelet does. May be started again at any time.
+# Configures a Vault as an issuer of JWTs for the workload "app", then writes a new JWT to /run/jwt/token every 30 s,
+# atomically, as kubelet does. Idempotent.
 set -eu
 umask 077
 
@@ -13,7 +13,7 @@ prepare() {
 path "identity/oidc/token/app" { capabilities = ["read"] }
 EOF
 
-  # the entity "app", and who may be it
+  # the entity "app", its alias, and the token role that may use the alias
   accessor="$(vault read -field=accessor sys/auth/token)"
   vault write identity/entity name=app
   vault write identity/entity-alias name=app mount_accessor="$accessor" \

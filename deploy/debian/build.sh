@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes dist/vault-token-sidecar_<version>_all.deb: npm run build:deb. The same sources give the same bytes; the version
-# and, unless SOURCE_DATE_EPOCH says otherwise, the date are those of the changelog.
+# npm run build:deb: builds dist/vault-token-sidecar_<version>_all.deb, reproducibly. The version and, unless
+# SOURCE_DATE_EPOCH is set, the date come from the changelog.
 set -eu
 umask 022
 export LC_ALL=C
 cd "$(dirname "$0")/../.."
-# the project's own node
+# use the project's Node
 PATH=$PWD/node_modules/.bin:$PATH
 name=vault-token-sidecar
 source=deploy/debian
@@ -17,7 +17,7 @@ parts=$(mktemp -d)
 program=dist/$name.mjs
 trap 'rm -rf "$tree" "$parts"' EXIT
 
-# put MODE FILE PATH: a file of the package; one that ends in .gz is compressed
+# put MODE FILE PATH: adds a file to the package, compressed if PATH ends in .gz
 put() {
   mkdir -p "$tree/${3%/*}"
   case $3 in
@@ -27,7 +27,7 @@ put() {
   chmod "$1" "$tree/$3"
 }
 
-# The manual is what --help says, command by command.
+# Generates the manual from the --help of each command.
 manual() {
   roff='s/\\/\\e/g; s/-/\\-/g; s/^[.'\'']/\\\&&/'
   day=$(date -u -d "@$SOURCE_DATE_EPOCH" +%F)
@@ -51,9 +51,9 @@ node deploy/image/notices.ts "$parts/bundle.json" > "$parts/notices"
 manual > "$parts/manual"
 put 755 $source/$name.sh usr/bin/$name
 for file in dist/*.mjs; do put 644 "$file" "usr/lib/$name/${file#dist/}"; done
-# the launcher starts it, so its first line with an interpreter goes
+# remove the hashbang, since the launcher starts the program
 sed -i '1{/^#!/d}' "$tree/usr/lib/$name/$name.mjs"
-# the image's
+# only the image uses the health check
 rm "$tree/usr/lib/$name/healthcheck.mjs"
 put 644 deploy/systemd/$name@.service usr/lib/systemd/system/$name@.service
 put 644 deploy/systemd/$name.sysusers.conf usr/lib/sysusers.d/$name.conf

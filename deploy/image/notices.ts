@@ -1,5 +1,5 @@
-// node notices.ts METAFILE: the licences of every package that esbuild put into the bundle, on stdout. A package without a
-// text is an error. licences/<package>.txt has what a package should ship and doesn't: its own, or that of what it carries.
+// node notices.ts METAFILE: prints the licences of all packages in esbuild's bundle. A package without a licence text is an
+// error. licences/<package>.txt supplies texts that a package doesn't ship: its own licence, or that of vendored code.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ interface Metafile {
 const OURS = join(import.meta.dirname, 'licences');
 
 /**
- * One section a package, by name and version.
+ * Returns a section for each package, sorted by name and version.
  * @throws Error that names each package without a licence text
  */
 export function noticesOf({ outputs }: Metafile): string {

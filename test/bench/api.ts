@@ -1,5 +1,5 @@
-// The token API: fifty connections that ask as fast as they can, fifty that ask within the rate, and as many long polls as
-// there is room for (64 connections), woken by a new JWT.
+// The token API: requests within the rate limit, a flood on fifty connections, and 60 long polls (of at most 64
+// connections) that a new JWT answers.
 
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';

@@ -1,25 +1,25 @@
-// How the benchmarks report what they measure: a median with its spread, memory, a line of the table, a target.
+// How the benchmarks report their measurements: medians with their spread, memory, rows of the table, targets.
 
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Memory } from '../support/proc.ts';
 
-/** A line of the table. */
+/** A row of the table. */
 export interface Row {
   readonly what: string;
   readonly sidecar: string;
-  /** empty where there is nothing to compare */
+  /** empty if Vault Agent isn't measured */
   readonly agent: string;
   readonly targets: readonly Target[];
 }
 
 export interface Target {
-  /** what is wanted, the tolerance, and what is */
+  /** the target, the tolerance and the measured value */
   readonly text: string;
   readonly isMissed: boolean;
 }
 
-/** Where there is nothing to compare. */
+/** A row without a measurement of Vault Agent. */
 export const ownRow = (what: string, sidecar: string, ...targets: readonly Target[]): Row => ({
   what,
   sidecar,
@@ -30,7 +30,7 @@ export const ownRow = (what: string, sidecar: string, ...targets: readonly Targe
 interface Limit {
   readonly most: number;
   readonly unit: string;
-  /** the share above `most` that is taken for noise */
+  /** the share above `most` that counts as noise */
   readonly tolerance?: number;
   readonly digits?: number;
 }
@@ -44,7 +44,7 @@ export function atMost(value: number, { most, unit, tolerance = 0.15, digits = 0
 
 const LIMIT_MS = 15_000;
 
-/** Looks every millisecond until the file holds something else than `before`; answers what. */
+/** Polls the file every millisecond until its content differs from `before`; returns the content. */
 export async function untilChanged(path: string, before: string | undefined, limitMs = LIMIT_MS): Promise<string> {
   const deadline = performance.now() + limitMs;
   for (;;) {
@@ -60,7 +60,7 @@ export function quantile(samples: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
 }
 
-/** The median, and between which the rest lies. */
+/** The median, the minimum and the maximum. */
 export function spread(samples: readonly number[], unit = 'ms'): string {
   const at = (share: number) => quantile(samples, share).toFixed(0);
   return `p50 ${at(0.5)} ${unit} (${at(0)}-${at(1)}, n ${samples.length})`;

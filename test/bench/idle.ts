@@ -1,4 +1,4 @@
-// Left alone: memory, processor time, wake-ups. And memory after thousands of scrapes of the metrics.
+// Idle processes: memory, CPU time, wake-ups. And memory after thousands of scrapes of the metrics.
 
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -14,7 +14,7 @@ export async function idle(peers: Peers, minutes: number): Promise<Row[]> {
   const children = await peers.startBoth();
   await pause(SETTLE_MS);
   const [ours, theirs] = await Promise.all(children.map((child) => leaveAlone(child, minutes)));
-  if (ours === undefined || theirs === undefined) throw new Error('there are two');
+  if (ours === undefined || theirs === undefined) throw new Error('a process is missing');
   await Promise.all(children.map(end));
   const row = (what: string, of: (one: Figures) => string, ...targets: readonly Target[]): Row => ({
     what,

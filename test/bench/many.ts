@@ -1,5 +1,5 @@
-// One process with 1, 100 and 1,000 exchanges against the in-memory Vault: how long until every file has its token, memory
-// and processor time when idle, and how late the event loop is. What an exchange costs is told for those beyond the first.
+// One process with 1, 100 and 1,000 exchanges against the in-memory Vault: the time until every file has its token,
+// memory and CPU time when idle, and event loop lag. The cost of an exchange is the average of those after the first.
 
 import type { ChildProcess } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -17,7 +17,7 @@ import { end, exchangeOf, startSidecar } from './peers.ts';
 const IDLE_MS = 20_000;
 const SETTLE_MS = 5000;
 const PATIENCE_MS = 120_000;
-/** the period in which Node looks at its event loop */
+/** The resolution of Node's event loop monitor. */
 const LOOK_MS = 10;
 
 interface Figures {
@@ -81,7 +81,7 @@ export async function flat(scope: Scope): Promise<Row[]> {
 }
 
 async function measure(scope: Scope, count: number): Promise<Figures> {
-  // what measures the event loop costs time itself, so it isn't there while the rest is measured
+  // the event loop monitor costs CPU time, so the lag is measured separately
   const { child, allMs } = await openMany(scope, count, false);
   const { pid = 0 } = child;
   await pause(SETTLE_MS);
@@ -94,7 +94,7 @@ async function measure(scope: Scope, count: number): Promise<Figures> {
   return { allMs, anonymousMiB, cpuPercent, lagMs };
 }
 
-/** Each scrape tells the longest lag since the one before, and the lag of making its text shows in the next. */
+/** A scrape reports the maximum lag since the previous one; the lag that it causes itself appears in the next. */
 async function measureLag(scope: Scope, count: number): Promise<Figures['lagMs']> {
   const { child, ops } = await openMany(scope, count, true);
   await pause(SETTLE_MS);

@@ -1,5 +1,6 @@
-// The two that are compared: the sidecar as the image starts it, and `vault agent`. One machine, one real Vault, one role,
-// one JWT file; each reaches Vault through a proxy that counts its requests, since a sealed Vault writes no audit log.
+// The programs that are compared: the sidecar, started as in the image, and `vault agent`. They share a real Vault, a
+// role and a JWT file. Each connects through a proxy that counts its requests, since a sealed Vault writes no audit
+// log.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,9 +19,9 @@ import { untilChanged } from './figures.ts';
 export interface Peer {
   readonly name: string;
   readonly tokenFile: string;
-  /** its config, with PLACE for the directory */
+  /** its config, with placeholders for the directory and the address */
   readonly config: string;
-  /** that reached the way to Vault since somebody set it to 0 */
+  /** requests to Vault since the count was reset */
   requests: number;
   start(): ChildProcess;
 }
@@ -32,12 +33,12 @@ export interface Peers {
   readonly vault: RealVault;
   readonly sidecar: Peer;
   readonly agent: Peer;
-  /** The agent at its best after a rotation: it reads the JWT's file each `readPeriod` and logs in with what is new. */
+  /** An agent that reads the JWT's file every `readPeriod` and logs in with a new JWT. */
   watchingAgent(readPeriod: string): Promise<Peer>;
   writeJwt(): Promise<void>;
-  /** of the tokens of both from now on */
+  /** Sets the lease of all tokens that are granted from now on. */
   setLease(seconds: number): Promise<void>;
-  /** Both, once each has written its token. */
+  /** Starts both; resolves when each has written its token. */
   startBoth(): Promise<readonly [ChildProcess, ChildProcess]>;
 }
 
@@ -52,7 +53,7 @@ export async function openPeers(scope: Scope): Promise<Peers> {
   await vault.write('auth/jwt/config', { oidc_discovery_url: issuer.issuer, bound_issuer: issuer.issuer });
   const setLease = async (ttl: number) => void (await vault.write('auth/jwt/role/app', { ...ROLE, ttl }));
   await setLease(HOUR_SECONDS);
-  // JWTs and tokens are in memory, as in a pod, where the machine has a place for that
+  // keep JWTs and tokens in memory, as in a pod, if the machine has a tmpfs
   const directory = await temporaryDirectory(scope, existsSync('/dev/shm') ? '/dev/shm' : undefined);
   const jwtFile = join(directory, 'jwt');
   const writeJwt = async () => replaceByRename(jwtFile, await issuer.mint());
@@ -116,7 +117,7 @@ export const exchangeOf = (jwtFile: string, tokenFile: string) => ({
   sinks: [{ file: { path: tokenFile } }],
 });
 
-/** A sidecar of its own, not yet with its tokens. */
+/** Starts another sidecar; resolves before it has its tokens. */
 export async function startSidecar(directory: string, name: string, parts: ConfigParts): Promise<ChildProcess> {
   const [, ...args] = commandOf(await writeConfig(directory, name, parts));
   return startProgram(args);

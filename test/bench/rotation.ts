@@ -1,6 +1,6 @@
-// From a new JWT in its file to the new token in its file. Ten exchanges of one process take turns, since one logs in every
-// five seconds at most; half of the JWTs come by rename, half by kubelet's swap. The agent has its settings as they come,
-// which get one JWT and a minute, and then its best ones: it logs in with each new JWT, and looks for one that often.
+// The time from a new JWT in its file to the new token in its file. Ten exchanges of one process take turns, since each
+// logs in at most every five seconds; half of the JWTs are replaced by rename, half by kubelet's swap. The agent is
+// measured with its default settings, for one rotation and up to a minute, and then with short read periods.
 
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -93,7 +93,7 @@ async function agentsRotations({ writeJwt }: Peers, agent: Peer, periodMs: numbe
   let before = await untilChanged(agent.tokenFile, undefined);
   const samples: number[] = [];
   for (let round = 0; round < AGENT_ROUNDS; round += 1) {
-    // anywhere in its period
+    // at a random point of its period
     await pause(1000 + Math.random() * periodMs);
     const startedAt = performance.now();
     await writeJwt();

@@ -1,10 +1,10 @@
-// Requests on the way to Vault: while it is sealed, until the tokens have long ended; and over a day of leases.
+// Requests to Vault while it is sealed, until after the tokens have expired, and over a simulated day.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { atMost, type Row } from './figures.ts';
 import { end, type Peers } from './peers.ts';
 
-/** Tokens end after two fifths of the outage. */
+/** Seals Vault; tokens expire after two fifths of the outage. */
 export async function sealed(peers: Peers, minutes: number): Promise<Row[]> {
   await peers.setLease(minutes * 24);
   const children = await peers.startBoth();
@@ -17,7 +17,7 @@ export async function sealed(peers: Peers, minutes: number): Promise<Row[]> {
       what: `requests while Vault is sealed for ${minutes} min`,
       sidecar: `${ours}`,
       agent: `${theirs}`,
-      // no share of the agent's: how often that asks depends on how its lease ends
+      // not relative to the agent, whose requests depend on how its lease ends
       targets: [atMost(ours, { most: 12 + 3 * minutes, unit: 'requests', tolerance: 0.25 })],
     },
   ];
@@ -25,7 +25,7 @@ export async function sealed(peers: Peers, minutes: number): Promise<Row[]> {
 
 const HOUR_SECONDS = 60;
 
-/** A day of 24 minutes, with leases of an hour, which is a minute. */
+/** Counts requests over 24 leases: a day with leases of an hour, scaled to minutes. */
 export async function day(peers: Peers): Promise<Row[]> {
   await peers.setLease(HOUR_SECONDS);
   for (const peer of [peers.sidecar, peers.agent]) peer.requests = 0;

@@ -1,4 +1,4 @@
-// What the image adds to its base, file by file.
+// The size of the files that the image adds to its base.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// From the start of the process to the token in the file, in turns.
+// The time from the start of the process to the token in its file. The programs are started in turns.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

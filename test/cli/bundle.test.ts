@@ -1,4 +1,4 @@
-// The bundle as a whole: each part loads, and each dynamic import finds the names that it takes.
+// The bundle: each part loads, and each dynamic import finds the exports that it uses.
 
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ interface DynamicImport {
   readonly names: readonly string[];
 }
 
-/** The dynamic imports of a source file, with what it takes from each: `const { a, b } = ...` or `x.a`. */
+/** The dynamic imports of a source file, with the names that it uses: `const { a, b } = ...` or `x.a`. */
 function dynamicImportsOf(file: string): DynamicImport[] {
   const text = readFileSync(file, 'utf8');
   const found = text.matchAll(/(?:const (?:\{ ([^}]+) \}|(\w+)) = await )?import\('([^']+)'\)/g);
@@ -26,7 +26,7 @@ function dynamicImportsOf(file: string): DynamicImport[] {
   });
 }
 
-test('each dynamic import finds the names that it takes in the part that it loads (K6)', async () => {
+test("each dynamic import finds its names in the exports of the bundle's part (K6)", async () => {
   const { metafile } = await bundle();
   const outputs = Object.values(metafile.outputs);
   const imports = globSync('src/**/*.ts').flatMap(dynamicImportsOf);
@@ -41,12 +41,12 @@ test('each dynamic import finds the names that it takes in the part that it load
     for (const name of names)
       assert.ok(
         part.exports.includes(name),
-        `${file}: import('${specifier}') has no export ${name} in the bundle, only ${part.exports.join(', ')}; of a CommonJS package there is but a default export`,
+        `${file}: import('${specifier}') has no export ${name} in the bundle, only ${part.exports.join(', ')}; a CommonJS package has only a default export`,
       );
   }
 });
 
-test('the bundle needs Node alone', async () => {
+test("the bundle imports only Node's own modules", async () => {
   const { metafile } = await bundle();
   const external = Object.values(metafile.outputs).flatMap(({ imports }) => imports.filter((one) => one.external));
   assert.ok(external.length > 0);

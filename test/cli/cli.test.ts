@@ -1,4 +1,4 @@
-// The program as a user starts it: commands, exit codes, signals, and what it says when something is wrong.
+// The program as a user starts it: commands, exit codes, signals and error messages.
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
@@ -16,7 +16,7 @@ import { temporaryDirectory } from '../support/temporary.ts';
 
 const CLEAN_ENV = { PATH: process.env['PATH'] ?? '' };
 
-/** A daemon as a process of its own; its log lines are collected. */
+/** Starts the daemon as a process, and collects its log lines. */
 function start(
   t: TestContext,
   configFile: string,
@@ -42,7 +42,7 @@ async function setUp(t: TestContext, members: Record<string, unknown> = {}) {
   return { ...peers, configFile, write };
 }
 
-test('usage errors: one line, exit code 2', async () => {
+test('usage errors print one line and exit with 2', async () => {
   for (const [args, line] of [
     [['rum'], /^vault-token-sidecar: unknown command "rum"; "vault-token-sidecar --help" lists them\n$/],
     [['constructor'], /^vault-token-sidecar: unknown command "constructor"/],
@@ -63,7 +63,7 @@ test('usage errors: one line, exit code 2', async () => {
   assert.equal((await cli(['version'], { env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } })).code, 2);
 });
 
-test('a config that is missing, no file, broken, or not to be read: exit code 2, one line, no stack (B1)', async (t) => {
+test('a missing, unreadable or invalid config prints one line without a stack and exits with 2 (B1)', async (t) => {
   const directory = await temporaryDirectory(t);
   const at = (name: string) => join(directory, name);
   await writeFile(at('broken.json'), '{"vault": }');
@@ -84,7 +84,7 @@ test('a config that is missing, no file, broken, or not to be read: exit code 2,
   assert.equal(said, `ConfigError can't read ${at('secret.json')}: EACCES; --config names the config file`);
 });
 
-test('validate: what is in force and where it came from', async (t) => {
+test('validate prints each setting with its source', async (t) => {
   const { configFile } = await setUp(t);
   const { code, out } = await cli(['validate', '--config', configFile]);
   assert.equal(code, 0);
@@ -93,13 +93,13 @@ test('validate: what is in force and where it came from', async (t) => {
   assert.match(out, /^valid: 1 exchange$/m);
 });
 
-test('who reads only the beginning gets no complaint; output that is lost is told of', async () => {
+test('ignores a closed pipe on stdout, and reports other write errors', async () => {
   const run = (command: string) =>
     new Promise<string>((resolve) => {
       const script = `sidecar() { ${sidecarInShell()} "$@"; echo "code $?" >&3; }; { ${command}; } 3>&1`;
       execFile('sh', ['-c', script], { env: CLEAN_ENV }, (_error, out, err) => resolve(out + err));
     });
-  // `true` is long gone when the first line is written
+  // `true` has exited before the first line is written
   assert.equal(await run('sidecar schema | true'), 'code 0\n');
   assert.equal(await run('sidecar validate --config none.json 2>&1 | true'), 'code 2\n');
   assert.equal(
@@ -108,7 +108,7 @@ test('who reads only the beginning gets no complaint; output that is lost is tol
   );
 });
 
-test('SIGHUP while it starts, before anything is logged, is heeded', async (t) => {
+test('handles SIGHUP during startup, before the first log line', async (t) => {
   const { vault, configFile, writeJwt } = await setUp(t);
   await writeJwt();
   vault.setSealed(true);
@@ -119,7 +119,7 @@ test('SIGHUP while it starts, before anything is logged, is heeded', async (t) =
   assert.equal(child.exitCode, null);
 });
 
-test('SIGTERM and SIGHUP at once end it, whatever the new config begins', async (t) => {
+test('SIGTERM and SIGHUP together stop the process, in either order', async (t) => {
   const { configFile, config, write, writeJwt } = await setUp(t);
   await writeJwt();
   for (const signals of [['SIGTERM', 'SIGHUP'] as const, ['SIGHUP', 'SIGTERM'] as const]) {
@@ -137,7 +137,7 @@ test('SIGTERM and SIGHUP at once end it, whatever the new config begins', async 
 test('the example config is valid', async () =>
   assert.equal((await cli(['validate', '--config', 'config.example.json'])).code, 0));
 
-test('once: delivers and ends; each failure has its exit code and one line that says why (I13)', async (t) => {
+test('once writes the token and exits; each failure has its exit code and one line with the reason (I13)', async (t) => {
   const { configFile, writeJwt, directory, vault, write, config } = await setUp(t, { on_stop: 'revoke' });
   const once = () => cli(['once', '--config', configFile, '--timeout', '1500ms']);
   const missing = await once();
@@ -147,7 +147,7 @@ test('once: delivers and ends; each failure has its exit code and one line that 
   const fine = await once();
   assert.deepEqual([fine.code, fine.out], [0, '']);
   assert.match(await readFile(join(directory, 'token'), 'utf8'), /^hvs\./);
-  assert.equal(vault.alive().length, 1, 'the token is left, whatever on_stop says');
+  assert.equal(vault.alive().length, 1, 'once never revokes the token');
   await write(config({ login: { role: 'nobody' } }));
   assert.equal((await once()).code, 4);
   await write(config({ sinks: [{ file: { path: join(directory, 'none', 'token') } }] }));
@@ -157,7 +157,7 @@ test('once: delivers and ends; each failure has its exit code and one line that 
   assert.equal((await once()).code, 5);
 });
 
-test("the guide's CI job: a JWT in the environment, everything else in variables", async (t) => {
+test('once reads the JWT from an environment variable, as in a CI job', async (t) => {
   const { issuer, configFile, write, config } = await setUp(t);
   await write(config({ source: { env: { name: 'VAULT_ID_TOKEN' } } }));
   assert.equal(
@@ -170,7 +170,7 @@ test("the guide's CI job: a JWT in the environment, everything else in variables
   );
 });
 
-test('the daemon and the commands that ask it; SIGTERM ends it with 0', async (t) => {
+test('wait, status and token query the daemon; SIGTERM makes it exit with 0', async (t) => {
   const { configFile, writeJwt, directory } = await setUp(t);
   await writeJwt();
   const { child, event } = start(t, configFile);
@@ -192,7 +192,7 @@ test('the daemon and the commands that ask it; SIGTERM ends it with 0', async (t
   assert.deepEqual([late.code, late.err], [3, `the sidecar isn't ready: no sidecar answers at ${ops}\n`]);
 });
 
-test('SIGHUP: a bad config is refused and the old one stays; a good one is taken; SIGUSR2 logs in again (B10)', async (t) => {
+test('SIGHUP refuses an invalid config and keeps the old one, and applies a valid one; SIGUSR2 logs in again (B10)', async (t) => {
   const { configFile, writeJwt, write, config, vault } = await setUp(t);
   await writeJwt();
   const { child, event, log } = start(t, configFile);
@@ -205,17 +205,17 @@ test('SIGHUP: a bad config is refused and the old one stays; a good one is taken
   const refused = await event('config_refused');
   assert.equal(refused['evidence'], 'config.json: exchanges: must name at least one exchange');
   assert.equal(await reloadedWell(), '0');
-  assert.equal((await fetch(`${ops}/readyz/app`)).status, 200, 'the exchange of the old one goes on');
+  assert.equal((await fetch(`${ops}/readyz/app`)).status, 200, 'the exchange of the old config goes on');
   await write(config());
   child.kill('SIGHUP');
   await event('config_reloaded');
   assert.equal(await reloadedWell(), '1');
-  assert.equal(vault.alive().length, 1, 'nothing changed, nothing was logged in again');
+  assert.equal(vault.alive().length, 1, 'an unchanged exchange makes no login');
   child.kill('SIGUSR2');
   await until('a second login', () => log.filter((line) => line.includes('"logged_in"')).length === 2);
 });
 
-test('a config that kubelet swapped is reloaded once, and what it says is in force (B13)', async (t) => {
+test('reloads a config that kubelet swapped once, and applies it (B13)', async (t) => {
   const { directory, writeJwt, config, vault } = await setUp(t);
   await writeJwt();
   const volume = await createProjectedVolume(join(directory, 'config'));
@@ -229,11 +229,11 @@ test('a config that kubelet swapped is reloaded once, and what it says is in for
   child.kill('SIGHUP');
   await event('config_reloaded');
   await until('the token of the added exchange', () => readFile(join(directory, 'added')).catch(() => undefined));
-  assert.equal(vault.alive().length, 2, 'and no other login');
+  assert.equal(vault.alive().length, 2, 'one login for each exchange');
   assert.equal(log.filter((line) => line.includes('"config_re')).length, 1);
 });
 
-test('SIGUSR1 opens no inspector, not even at once (I4)', async (t) => {
+test('SIGUSR1 opens no inspector, also during startup (I4)', async (t) => {
   const { configFile } = await setUp(t);
   const { child, event } = start(t, configFile);
   await event('starting');
@@ -247,7 +247,7 @@ test('SIGUSR1 opens no inspector, not even at once (I4)', async (t) => {
   assert.equal(reached, false);
 });
 
-test('SIGTERM while Vault hangs ends in time with 0; a second one at once (I1, I2)', async (t) => {
+test('SIGTERM exits with 0 in time while Vault hangs, and a second signal exits at once (I1, I2)', async (t) => {
   const { configFile, writeJwt, vault } = await setUp(t, { on_stop: 'revoke' });
   await writeJwt();
   vault.setFault(() => undefined);
@@ -262,7 +262,7 @@ test('SIGTERM while Vault hangs ends in time with 0; a second one at once (I1, I
   }
 });
 
-test('a port in use is told in one line, exit code 8 (B9)', async (t) => {
+test('a port in use prints one line and exits with 8 (B9)', async (t) => {
   const { configFile, write, config, vault } = await setUp(t);
   const { host } = new URL(vault.url);
   await write({ ...config(), ops: { listen: host } });
@@ -274,7 +274,7 @@ test('a port in use is told in one line, exit code 8 (B9)', async (t) => {
   );
 });
 
-test('dev: a newcomer sees the JWT, the login and the file, and where to look', async () => {
+test('dev prints the JWT, the login, the file and the next commands', async () => {
   const { code, out } = await cli(['dev', '--timeout', '1s']);
   assert.equal(code, 0);
   for (const told of [

@@ -1,4 +1,4 @@
-// Every command of the built program: its help, and the exit code and the stream of what it says when it can't do its work.
+// Every command of the built program: its help, and the exit code and output stream of its errors.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -20,7 +20,7 @@ const COMMANDS = [
   'version',
 ];
 
-test('--help names every command, and every command has a help', async () => {
+test('--help lists every command, and every command has its own help', async () => {
   for (const flag of ['--help', '-h', 'help']) {
     const { code, out, err } = await cli([flag]);
     assert.deepEqual([code, err], [0, '']);
@@ -38,12 +38,12 @@ test('--help names every command, and every command has a help', async () => {
   );
 });
 
-test('without a command the help is printed, and the exit code is 2', async () => {
+test('prints the help and exits with 2 without a command', async () => {
   const { code, out } = await cli([]);
   assert.deepEqual([code, out], [2, (await cli(['--help'])).out]);
 });
 
-test('version and schema print what they are asked for, and nothing else', async () => {
+test('version and schema print only their result', async () => {
   for (const flag of ['version', '--version'])
     assert.match((await cli([flag])).out, /^vault-token-sidecar \d+\.\d+\.\d+ \(node v?\d+\.\d+\.\d+\)\n$/);
   assert.equal(JSON.parse((await cli(['schema'])).out).title, 'vault-token-sidecar config');
@@ -51,7 +51,7 @@ test('version and schema print what they are asked for, and nothing else', async
 
 const NOBODY = '127.0.0.1:1';
 
-/** Doctor reports on stdout whatever it finds; every other command has nothing to print. */
+/** Doctor reports failures on stdout; every other command prints them on stderr. */
 const FAILURES: readonly (readonly [args: readonly string[], code: number, said: RegExp])[] = [
   [['run', '--config', 'none.json'], 2, /^can't read none\.json: ENOENT/],
   [['run', 'more'], 2, /Unexpected argument 'more'/],
@@ -68,7 +68,7 @@ const FAILURES: readonly (readonly [args: readonly string[], code: number, said:
   [['version', '--all'], 2, /^vault-token-sidecar: Unknown option '--all'/],
 ];
 
-test('each command that fails says so on stderr, with its exit code', async (t) => {
+test('each failing command prints its error and exits with its exit code', async (t) => {
   const cwd = await temporaryDirectory(t);
   assert.deepEqual([...new Set(FAILURES.map(([[command]]) => command))], COMMANDS);
   await Promise.all(

@@ -1,4 +1,4 @@
-// The built program behind a proxy: Vault has a name that only the proxy resolves, so each answer of Vault came through it.
+// The built program behind a proxy. Only the proxy resolves Vault's name, so every reply must have come through it.
 
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -16,7 +16,7 @@ import { temporaryDirectory } from '../support/temporary.ts';
 
 const VAULT_HOST = 'vault.test:8200';
 
-/** Forwards plain requests and tunnels; `vault.test` is at `vaultPort`. Collects the hosts that were asked for. */
+/** Forwards plain requests and tunnels; `vault.test` is at `vaultPort`. Collects the requested hosts. */
 async function openProxy(t: TestContext, vaultPort: number): Promise<{ url: string; hosts: Set<string> }> {
   const hosts = new Set<string>();
   const portOf = (host: string): number => {

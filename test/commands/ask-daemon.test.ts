@@ -1,4 +1,4 @@
-// Commands that ask a running daemon, where somebody else answers, nobody does, or not in time.
+// Commands that query a running daemon: replies of other servers, no reply, late replies.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -21,7 +21,7 @@ async function serve(t: TestContext, reply: PlainReply): Promise<string> {
   return url;
 }
 
-test("an answer that isn't the sidecar's is told as that, and never printed", async (t) => {
+test('reports a reply of another server, and never prints it', async (t) => {
   for (const body of ['<html>Welcome</html>', 'null', { a: 1 }, { exchanges: 7 }, 'two words of text']) {
     const url = await serve(t, { status: 200, body });
     for (const [command, flags] of [
@@ -36,7 +36,7 @@ test("an answer that isn't the sidecar's is told as that, and never printed", as
   }
 });
 
-test("wait ends at once for an exchange that the sidecar doesn't have, and in time where nothing is answered", async (t) => {
+test('wait exits at once for an unknown exchange, and at its timeout without a reply', async (t) => {
   const none = { error: 'not_found', error_description: 'There is no exchange of that name.' };
   const unknown = await invoke(wait, { ops: await serve(t, { status: 404, body: none }), exchange: 'x' });
   assert.deepEqual([unknown.code, unknown.err], [2, 'There is no exchange of that name.']);
@@ -51,7 +51,7 @@ test("wait ends at once for an exchange that the sidecar doesn't have, and in ti
   assert.ok(performance.now() - startedAt < 2000);
 });
 
-test('a caller token that is missing, an address that is none: one line', async (t) => {
+test('prints one line for a missing caller token or an invalid address', async (t) => {
   const directory = await temporaryDirectory(t);
   const [config, secret] = ['config.json', 'caller'].map((name) => join(directory, name));
   assert.ok(config !== undefined && secret !== undefined);
@@ -64,16 +64,16 @@ test('a caller token that is missing, an address that is none: one line', async 
     const refused = await invoke(status, { ops });
     assert.deepEqual([refused.code, refused.err], [2, '--ops and --api must be URLs such as http://127.0.0.1:8276']);
   }
-  // an empty variable counts as none
+  // an empty variable is treated as unset
   const { err: unset } = await invoke(wait, { timeout: '1ms' }, { env: { VTS_OPS_LISTEN: '' } });
   assert.doesNotMatch(unset, /host:port/);
 });
 
-test('token, status and wait never use a proxy: it would see the caller token', async (t) => {
+test('token, status and wait never use a proxy, which would see the caller token', async (t) => {
   await assertPastProxy(t, sidecarCommand());
 });
 
-test('a redirect is not followed: the caller token goes to the listener alone', async (t) => {
+test("doesn't follow a redirect, which would send the caller token elsewhere", async (t) => {
   let asked = 0;
   const elsewhere = await listenOn({}, () => {
     asked += 1;

@@ -1,4 +1,4 @@
-// The commands that ask a running daemon, where the environment tells Node to send all HTTP through a proxy.
+// Checks that commands that query a running daemon ignore the environment's proxy, also with NODE_USE_ENV_PROXY.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';

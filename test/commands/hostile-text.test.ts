@@ -1,4 +1,4 @@
-// Text of others (a JWT's claims, Vault's words, a daemon's answer) in the log, in /status and in the commands' output.
+// Untrusted text (a JWT's claims, Vault's errors, a daemon's reply) in the log, in /status and in the commands' output.
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -16,7 +16,7 @@ import { openPeers, runDaemon } from '../support/sidecar.ts';
 const HOSTILE = 'a\u001b[31m\u202eb\u2028c\u0085\nd';
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u;
 
-test('the log and /status show claims short, few and without controls (K18)', async (t) => {
+test('the log and /status shorten claims and replace control characters (K18)', async (t) => {
   const peers = await openPeers(t);
   const audience = ['vault', HOSTILE, ...Array.from({ length: 998 }, (_, index) => `aud-${index}`)];
   await peers.writeJwt({ aud: audience, sub: HOSTILE.repeat(1000) });
@@ -34,7 +34,7 @@ test('the log and /status show claims short, few and without controls (K18)', as
   for (const one of log) assert.doesNotMatch(one.replace(/\n$/, ''), /\\u00|\\n/);
 });
 
-test("a daemon's answer moves no terminal, whoever gives it (K18)", async (t) => {
+test('status prints no control characters from the reply (K18)', async (t) => {
   const at = '2026-11-26T10:00:00Z';
   const trouble = { code: HOSTILE, title: HOSTILE, hint: HOSTILE, evidence: HOSTILE };
   const exchange: ExchangeReply = {
@@ -57,7 +57,7 @@ test("a daemon's answer moves no terminal, whoever gives it (K18)", async (t) =>
   assert.doesNotMatch((await invoke(status, { ops: server.url, json: true })).out, UNPRINTABLE);
 });
 
-test('validate warns of a setup that trusts too much, and only where the config has one', async (t) => {
+test('validate warns about a setup that trusts every subject, if the config has a setup', async (t) => {
   const peers = await openPeers(t);
   const config = join(peers.directory, 'config.json');
   const warnings = async (members: object) => {
@@ -72,7 +72,7 @@ test('validate warns of a setup that trusts too much, and only where the config 
   assert.match(await warnings({ setup: glob }), /the glob for sub matches nearly everything \(repo:\*\)/);
 });
 
-test('init takes no flag with a character that nobody sees: it prints commands', async (t) => {
+test('init refuses flags with unprintable characters, since it prints them in commands', async (t) => {
   const { directory } = await openPeers(t);
   const flags = {
     argument: 'kubernetes',

@@ -1,4 +1,4 @@
-// init: a config that is valid as it stands, what goes with it, and nothing overwritten unasked.
+// init writes a valid config, prints the matching commands and manifests, and overwrites nothing without --force.
 
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -13,7 +13,7 @@ import { temporaryDirectory } from '../support/temporary.ts';
 
 const VAULT = { 'vault-address': 'https://vault.example.com:8200' };
 
-/** [scenario, its flags, the subject, the role and what must stand beside the setup] */
+/** [scenario, its flags, the expected `expect`, the role, text of the output beside the setup] */
 const SCENARIOS: readonly (readonly [string, Flags, Record<string, unknown>, string, RegExp])[] = [
   [
     'kubernetes',
@@ -60,7 +60,7 @@ const SCENARIOS: readonly (readonly [string, Flags, Record<string, unknown>, str
   ],
 ];
 
-test('an issuing Vault is named by its address, however it is written', async (t) => {
+test('normalises the address of an issuing Vault', async (t) => {
   for (const issuer of ['https://vault.a:8200', 'https://vault.a:8200/', 'https://vault.a:8200/v1/identity/oidc']) {
     const config = await start(t);
     const flags = { issuer, 'entity-id': 'e-1', 'source-address': 'https://vault.a:8200', ...VAULT };
@@ -70,7 +70,7 @@ test('an issuing Vault is named by its address, however it is written', async (t
   }
 });
 
-test('what setup would warn of is said at once', async (t) => {
+test('prints the warnings of setup', async (t) => {
   const flags = { argument: 'gitlab', issuer: 'gitlab', project: 'g/p', ref: '*', ...VAULT };
   const { err } = await invoke(init, { config: await start(t), ...flags });
   assert.match(err, /^warning: exchange ci: bound_subject must match exactly/m);
@@ -78,7 +78,7 @@ test('what setup would warn of is said at once', async (t) => {
 
 const start = async (t: TestContext) => join(await temporaryDirectory(t), 'my.json');
 
-test('each scenario: a valid config, whose setup is what was printed, and what goes with it', async (t) => {
+test('each scenario writes a valid config and prints its setup commands and further steps', async (t) => {
   for (const [argument, flags, expected, role, beside] of SCENARIOS) {
     const config = await start(t);
     const { code, out, err } = await invoke(init, { argument, config, ...VAULT, ...flags });
@@ -97,7 +97,7 @@ test('each scenario: a valid config, whose setup is what was printed, and what g
   }
 });
 
-test('nothing is overwritten without --force', async (t) => {
+test('overwrites a config only with --force', async (t) => {
   const config = await start(t);
   const flags = { argument: 'gitlab', config, issuer: 'gitlab', project: 'g/p', ...VAULT };
   await writeFile(config, 'mine');
@@ -107,7 +107,7 @@ test('nothing is overwritten without --force', async (t) => {
   assert.equal((await invoke(init, { ...flags, force: true })).code, 0);
 });
 
-/** [flags, the line] */
+/** [flags, the error] */
 const MISTAKES: readonly (readonly [Flags, RegExp])[] = [
   [{ argument: 'kubernetes', issuer: 'k8s', ...VAULT }, /^init kubernetes needs --service-account$/],
   [{ argument: 'gitlab', project: 'g/p', ...VAULT }, /^init gitlab needs --issuer$/],
@@ -120,7 +120,7 @@ const MISTAKES: readonly (readonly [Flags, RegExp])[] = [
   ],
 ];
 
-test('a mistake is one line, and writes nothing', async (t) => {
+test('prints one line for wrong flags, and writes nothing', async (t) => {
   for (const [flags, line] of MISTAKES) {
     const config = await start(t);
     const { code, err } = await invoke(init, { config, ...flags });

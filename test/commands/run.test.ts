@@ -1,4 +1,4 @@
-// The runner of the tests itself: a run that shows nothing, or never ends, is a failure.
+// The test runner: a run without tests, or one that never ends, fails.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 function run(args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<{ code: number; said: string }> {
-  // a run inside of a test reports to the outer one unless it is a run of its own
+  // without NODE_TEST_CONTEXT, the inner run doesn't report to the outer one
   const { NODE_TEST_CONTEXT: _, FAULT_RESULTS: __, ...env } = process.env;
   return new Promise((resolve) => {
     execFile(process.execPath, ['test/run.ts', ...args], { env: { ...env, ...more } }, (error, out, err) =>
@@ -17,7 +17,7 @@ function run(args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<{ c
   });
 }
 
-test('a pattern that matches no file fails, even beside one that does', async (t) => {
+test('a pattern that matches no file fails the run, also if another pattern matches', async (t) => {
   const directory = await temporaryDirectory(t);
   const [file, none] = [join(directory, 'fine.test.mjs'), join(directory, '*.nothing.ts')];
   await writeFile(file, "import { test } from 'node:test';\ntest('fine', () => {});\n");

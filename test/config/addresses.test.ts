@@ -1,4 +1,4 @@
-// Which addresses count as this machine: http may carry the JWT there, and tokens may be handed out there, and nowhere else.
+// Which addresses count as loopback: only there is plain http allowed, and only there does the token API listen.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -48,14 +48,14 @@ const ELSEWHERE = [
   '[64:ff9b::7f00:1]',
 ];
 
-test('http goes to loopback in every spelling, and is normalised (B3, B14)', () => {
+test('accepts and normalises http addresses of loopback in every spelling (B3, B14)', () => {
   for (const [host, normal] of Object.entries(LOOPBACK)) {
     const { settings } = parse(withVault({ address: `http://${host}:8200` }));
     assert.equal(settings.exchanges[0]?.vault.address, `http://${normal}:8200`, host);
   }
 });
 
-test('http to any other host is refused, however much like loopback its name looks (B3)', () => {
+test('refuses http to any other host, also if its name resembles loopback (B3)', () => {
   for (const host of ELSEWHERE) {
     assert.deepEqual(
       problemsOf(withVault({ address: `http://${host}:8200` })),
@@ -69,7 +69,7 @@ test('http to any other host is refused, however much like loopback its name loo
     assert.deepEqual(problemsOf(withVault({ address })), ['config.json: vault.address: must not contain credentials']);
 });
 
-test("http is refused at an exchange's own Vault, from a variable, and at the Vault that issues (B3)", () => {
+test("refuses http for an exchange's own Vault, from a variable, and for the issuing Vault (B3)", () => {
   const address = 'http://127.evil.example';
   const own = { ...BASE, exchanges: { app: { ...APP, vault: { address } } } };
   assert.deepEqual(problemsOf(own), [`config.json: exchanges.app.vault.address: ${REFUSED}`]);
@@ -82,7 +82,7 @@ test("http is refused at an exchange's own Vault, from a variable, and at the Va
   ]);
 });
 
-test('what is no bare address is refused, and nothing of it is quoted (B14)', () => {
+test('refuses an address with more than scheme, host and port, without quoting it (B14)', () => {
   const bare = 'must be scheme://host[:port] alone, without a path or query';
   for (const [address, problem] of [
     ['https://vault/?a=canary', bare],
@@ -94,7 +94,7 @@ test('what is no bare address is refused, and nothing of it is quoted (B14)', ()
     assert.deepEqual(problemsOf(withVault({ address })), [`config.json: vault.address: ${problem}`]);
 });
 
-test('the token API listens on loopback alone, whatever looks like it (B8)', () => {
+test('the token API accepts only loopback addresses, not names that resemble them (B8)', () => {
   const count = (listen: string) => problemsOf({ ...BASE, api: { listen } }).length;
   for (const host of ['localhost', 'LOCALHOST', '127.0.0.1', '127.8.9.10', '[::1]'])
     assert.equal(count(`${host}:1`), 0, host);
@@ -109,7 +109,7 @@ test('a port is at most 65535', () => {
     assert.equal(problemsOf({ ...BASE, ops: { listen: `127.0.0.1:${port}` } }).length, 1, port);
 });
 
-test('two listeners on one port are refused where one would be in the way of the other', () => {
+test('refuses two listeners on one port if their addresses overlap', () => {
   const token = { allow_non_loopback: true, caller_token_file: '/caller' };
   const count = (api: string, ops: string) =>
     problemsOf({ ...BASE, api: { listen: api, ...token }, ops: { listen: ops } }).length;

@@ -1,4 +1,4 @@
-// The config as a user gets it wrong: each mistake is one line that names the place and what would be right.
+// Mistakes in the config: each is reported in one line with the key and the correct form.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -17,26 +17,26 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   ['bad syntax (B1)', '{\n  "vault": }', 'config.json:2:12: not valid JSON (ValueExpected)'],
   ['an unknown key (B2)', { ...BASE, vautl: {} }, 'config.json: vautl: unknown key'],
   [
-    'more unknown keys than are told (B2)',
+    'more unknown keys than are listed (B2)',
     { ...BASE, ...Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`key${index}`, 1])) },
     'config.json: has too many unknown keys to list',
   ],
   [
-    'an unknown key inside (B2)',
+    'a nested unknown key (B2)',
     withApp({ login: { role: 'app', rol: 'x' } }),
     'config.json: exchanges.app.login.rol: unknown key',
   ],
   ['a wrong type (B2)', withApp({ login: { role: 7 } }), 'config.json: exchanges.app.login.role: must be a string'],
   ['a duplicate key (B2)', '{"exchanges": {},\n "exchanges": {}}', 'config.json:2:2: duplicate key "exchanges"'],
   ['an empty role', withApp({ login: { role: '' } }), 'config.json: exchanges.app.login.role: must not be empty'],
-  ['a role left out', withApp({ login: {} }), 'config.json: exchanges.app.login.role: is required'],
+  ['a missing role', withApp({ login: {} }), 'config.json: exchanges.app.login.role: is required'],
   [
     'a mount with auth/',
     withApp({ login: { role: 'app', mount: 'auth/jwt' } }),
     'config.json: exchanges.app.login.mount: must be the path of the mount without "auth/", such as "jwt"',
   ],
   [
-    'a mount with an empty part',
+    'a mount with an empty segment',
     withApp({ login: { role: 'app', mount: 'ci//gitlab' } }),
     'config.json: exchanges.app.login.mount: must be the path of the mount without "auth/", such as "jwt"',
   ],
@@ -49,25 +49,25 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
       ] as const,
   ),
   [
-    'a namespace that leads elsewhere',
+    'a namespace with ".."',
     withVault({ namespace: 'team/../other' }),
     'config.json: vault.namespace: must not contain "." or ".." as a path segment',
   ],
   ...['équipe/a', ' team'].map(
     (namespace) =>
       [
-        `a namespace that no header carries: ${namespace}`,
+        `a namespace that is invalid in a header: ${namespace}`,
         withApp({ login: { role: 'app', namespace } }),
         'config.json: exchanges.app.login.namespace: must be a namespace path in ASCII without leading or trailing spaces, such as "team-a/dev"',
       ] as const,
   ),
   [
-    'a role of the issuing Vault that leads elsewhere',
+    'a role of the issuing Vault that is ".."',
     withApp({ source: { vault_identity: { address: 'https://v', token_file: '/t/t', role: '..' } } }),
     'config.json: exchanges.app.source.vault_identity.role: must be letters, digits, "_", "-" and ".", and must not begin or end with "-" or "."',
   ],
   [
-    'a namespace of the issuing Vault that no header carries',
+    'a namespace of the issuing Vault that is invalid in a header',
     withApp({ source: { vault_identity: { address: 'https://v', token_file: '/t/t', role: 'r', namespace: 'é' } } }),
     'config.json: exchanges.app.source.vault_identity.namespace: must be a namespace path in ASCII without leading or trailing spaces, such as "team-a/dev"',
   ],
@@ -80,7 +80,7 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
       ] as const,
   ),
   [
-    'a role that Vault has no name for',
+    'a role with an invalid name',
     withApp({ login: { role: 'team/app' } }),
     'config.json: exchanges.app.login.role: must be letters, digits, "_", "-" and ".", and must not begin or end with "-" or "."',
   ],
@@ -90,7 +90,7 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     'config.json: exchanges.app.setup.role.token_max_ttl: must not be less than token_ttl',
   ],
   [
-    'a bound claim that is no text',
+    'a bound claim that is not a string',
     withApp({ setup: { role: { bound_claims: { admin: true } } } }),
     'config.json: exchanges.app.setup.role.bound_claims.admin: must be a string, or a list of strings',
   ],
@@ -100,7 +100,7 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     'config.json: exchanges.app.setup.policies.App: must be named with lower-case letters, digits, "-", "_" and "."',
   ],
   [
-    'two names of one address',
+    'two spellings of one address',
     { ...BASE, api: { listen: 'localhost:1' }, ops: { listen: '127.0.0.1:1' } },
     'config.json: ops.listen: must differ from api.listen',
   ],
@@ -121,17 +121,17 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     'config.json: exchanges.app.source: must have exactly one of "file", "env", "vault_identity"',
   ],
   [
-    'an identity token from nobody',
+    'an identity source without token_file and exchange',
     withApp({ source: { vault_identity: { role: 'r' } } }),
     'config.json: exchanges.app.source.vault_identity: must have exactly one of token_file, exchange',
   ],
   [
-    'an identity token from nowhere',
+    'an identity source without an address',
     withApp({ source: { vault_identity: { role: 'r', token_file: '/t' } } }),
     'config.json: exchanges.app.source.vault_identity.address: is required with token_file',
   ],
   [
-    'an identity token by a token of its own',
+    'an identity source that refers to its own exchange',
     withApp({ source: { vault_identity: { role: 'r', exchange: 'app' } } }),
     'config.json: exchanges.app.source.vault_identity.exchange: must name another exchange whose source is not vault_identity',
   ],
@@ -141,12 +141,12 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     'config.json: exchanges.app.source.file.path: must be an absolute path',
   ],
   [
-    'an unknown choice',
+    'an unknown enum value',
     withApp({ on_stop: 'delete' }),
     'config.json: exchanges.app.on_stop: must be one of "keep", "revoke"',
   ],
   [
-    'an address as a server name',
+    'an IP address as a server name',
     withVault({ tls: { server_name: '10.0.0.1' } }),
     'config.json: vault.tls.server_name: must be a host name, not an address',
   ],
@@ -159,7 +159,7 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   ['a duration of zero (B4)', withVault({ timeout: '0s' }), 'config.json: vault.timeout: must be longer than zero'],
   ['a negative duration (B4)', withVault({ timeout: -5 }), 'config.json: vault.timeout: must be longer than zero'],
   [
-    'a duration beyond reason (B4)',
+    'a duration above ten years (B4)',
     withVault({ timeout: 1e12 }),
     'config.json: vault.timeout: must be at most 10 years',
   ],
@@ -185,27 +185,27 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     'config.json: exchanges.app.sinks[0].file.path: must be a file in a directory other than /',
   ],
   [
-    'a mode for everybody (B7)',
+    'a world-readable mode (B7)',
     withSink({ mode: '0644' }),
     'config.json: exchanges.app.sinks[0].file.mode: makes the token world-readable: set the last digit to 0, or set allow_world_readable',
   ],
   [
-    'a mode that lets everybody write (B7)',
+    'a world-writable mode (B7)',
     withSink({ mode: '0662' }),
     'config.json: exchanges.app.sinks[0].file.mode: makes the token world-readable: set the last digit to 0, or set allow_world_readable',
   ],
   [
-    'a mode that is none (B7)',
+    'an invalid mode (B7)',
     withSink({ mode: '640x' }),
     'config.json: exchanges.app.sinks[0].file.mode: must be permission bits in octal, such as "0640"',
   ],
   [
-    'tokens on every address (B8)',
+    'the token API on all addresses (B8)',
     { ...BASE, api: { listen: '0.0.0.0:8275' } },
     'config.json: api.listen: serves tokens beyond loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
   ],
   [
-    'off loopback without a caller token (B8)',
+    'the token API beyond loopback without a caller token (B8)',
     { ...BASE, api: { listen: '[::]:8275', allow_non_loopback: true } },
     'config.json: api.listen: serves tokens beyond loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1',
   ],
@@ -230,17 +230,17 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     'config.json: vault.address: must not contain credentials',
   ],
   [
-    'an address with credentials in a name of another script (B14)',
+    'an address with credentials and non-ASCII characters (B14)',
     withVault({ address: 'https://me:secret@vault.exämple.com' }),
     'config.json: vault.address: must not contain credentials',
   ],
   [
-    'no URL (B14)',
+    'an address that is not a URL (B14)',
     withVault({ address: 'vault:8200' }),
     'config.json: vault.address: must be a URL such as https://vault.example.com:8200',
   ],
   [
-    'no address at all',
+    'a missing address',
     { exchanges: { app: APP } },
     'config.json: vault.address: is required: set it here, in exchanges.app.vault or as VAULT_ADDR',
   ],
@@ -253,14 +253,14 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
 
 for (const [name, config, line] of CASES) test(name, () => assert.deepEqual(problemsOf(config), [line]));
 
-test('all problems are told at once', () => {
+test('reports all problems at once', () => {
   assert.equal(problemsOf({ ...withApp({ login: {}, on_stop: 'x' }), extra: 1 }).length, 3);
   assert.equal(problemsOf({ ...withVault({ timeout: '0s' }), ops: { listen: 'x' } }).length, 2);
   const unknown = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`key_${index}`, 1]));
   assert.equal(problemsOf({ ...BASE, ...unknown }).length, 50);
 });
 
-test('the example is valid, and shows every member of the schema', () => {
+test('the example is valid, and contains every key of the schema', () => {
   const example = readFileSync('config.example.json', 'utf8');
   const { settings } = parse(example);
   for (const member of memberNames(configJsonSchema())) assert.ok(example.includes(`"${member}":`), member);
@@ -291,7 +291,7 @@ test('every switch is off by default, in the JSON Schema too', () => {
   assert.deepEqual(new Set(defaults), new Set([false]));
 });
 
-test('addresses are normalised; loopback may speak http (B14)', () => {
+test('normalises addresses, and accepts http for loopback (B14)', () => {
   for (const [given, taken] of [
     ['https://vault:8200/', 'https://vault:8200'],
     ['http://127.0.0.1:8200', 'http://127.0.0.1:8200'],
@@ -303,14 +303,14 @@ test('addresses are normalised; loopback may speak http (B14)', () => {
   }
 });
 
-test('an exchange with a Vault of its own takes nothing over from the shared one', () => {
+test('an exchange with its own Vault inherits nothing from the shared one', () => {
   const shared = { address: 'https://vault:8200', namespace: 'team', tls: { ca_file: '/ca.pem' } };
   const { settings } = parse({ vault: shared, exchanges: { app: { ...APP, vault: { address: 'https://other' } } } });
   assert.deepEqual(settings.exchanges[0]?.vault.tls, {});
   assert.equal(settings.exchanges[0]?.login.namespace, undefined);
 });
 
-test('the environment fills what the file leaves out, and says so', () => {
+test('the environment sets keys that the file leaves out, and is reported as their origin', () => {
   const { settings, origins } = parse(
     { exchanges: { app: APP } },
     { VAULT_ADDR: 'https://v', BAO_ADDR: 'https://bao', VAULT_NAMESPACE: 'ns' },
@@ -321,7 +321,7 @@ test('the environment fills what the file leaves out, and says so', () => {
   assert.equal(parse(BASE, { VAULT_ADDR: 'https://v' }).settings.exchanges[0]?.vault.address, 'https://vault:8200');
 });
 
-test('without a file: one exchange from the environment, or a line for each variable that is missing', () => {
+test('without a file, the environment defines one exchange, or each missing variable is reported', () => {
   const env = {
     VAULT_ADDR: 'https://v',
     VTS_JWT_FILE: '/jwt/token',
@@ -359,7 +359,7 @@ test('without a file: one exchange from the environment, or a line for each vari
   );
 });
 
-test('what a variable has wrong is told by its name, beside a file too', () => {
+test('reports an invalid variable by its name, also with a config file', () => {
   const env = { VAULT_ADDR: 'vault', VTS_JWT_FILE: 'jwt', VTS_ROLE: 'app', VTS_TOKEN_FILE: '/a/token' };
   const told = (variables: Record<string, string>): readonly string[] => {
     try {
@@ -379,7 +379,7 @@ test('what a variable has wrong is told by its name, beside a file too', () => {
   assert.match(line ?? '', /^BAO_ADDR: must be a URL/);
 });
 
-test('durations: what is written is what is meant, and nothing is zero, negative or NaN (B4)', () => {
+test('parses durations, and refuses zero, negative and malformed ones (B4)', () => {
   for (const [text, ms] of [
     ['90s', 90_000],
     ['1h30m', 5_400_000],

@@ -1,11 +1,11 @@
-// Rules of the config that hold for whole families of values: what is refused, and what the config may say to allow it.
+// Rules of the config for many values: what is refused, and which keys allow it.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { configJsonSchema } from '../../src/config/schema.ts';
 import { BASE, memberNames, parse, problemsOf, withApp, withSink, withVault } from '../support/configs.ts';
 
-test('what is refused is taken where the config says that it is meant (B3, B7, B8)', () => {
+test('accepts unsafe values if the config explicitly allows them (B3, B7, B8)', () => {
   const settings = (config: unknown) => parse(config).settings;
   const plain = settings(withVault({ address: 'http://vault:8200', allow_insecure_http: true }));
   assert.equal(plain.exchanges[0]?.vault.address, 'http://vault:8200');
@@ -15,14 +15,14 @@ test('what is refused is taken where the config says that it is meant (B3, B7, B
   assert.deepEqual(settings({ ...BASE, api }).api.listen, { host: '0.0.0.0', port: 8275 });
 });
 
-test('of all modes, those that let others at the token are refused, and no other (B7)', () => {
+test('refuses exactly the modes that give access to others (B7)', () => {
   for (let mode = 0; mode <= 0o777; mode++) {
     const problems = problemsOf(withSink({ mode: `0${mode.toString(8).padStart(3, '0')}` }));
     assert.equal(problems.length, (mode & 0o007) === 0 ? 0 : 1, mode.toString(8));
   }
 });
 
-test('the token listener is on loopback, by whatever name, or nowhere (B8)', () => {
+test('the token API listens only on loopback, by any of its names (B8)', () => {
   const problems = (listen: string) => problemsOf({ ...BASE, api: { listen } }).length;
   for (const listen of ['127.0.0.1:1', '127.8.9.10:1', 'localhost:1', '[::1]:1'])
     assert.equal(problems(listen), 0, listen);
@@ -30,7 +30,7 @@ test('the token listener is on loopback, by whatever name, or nowhere (B8)', () 
     assert.equal(problems(listen), 1, listen);
 });
 
-test('how to back off is not to be configured, so it has no bounds to turn round (B5)', () => {
+test('has no keys for the backoff (B5)', () => {
   const backoff = { min_backoff: '5m', max_backoff: '1s' };
   assert.deepEqual(problemsOf(withVault(backoff)), [
     'config.json: vault.min_backoff: unknown key',
@@ -42,7 +42,7 @@ test('how to back off is not to be configured, so it has no bounds to turn round
   );
 });
 
-test('the config has no place for a secret: what is one is named by its file, and a stray one is no key (B12)', () => {
+test('has no keys for secrets, only for files with secrets, and refuses a secret as an unknown key (B12)', () => {
   const names = memberNames(configJsonSchema());
   assert.ok(names.includes('caller_token_file') && names.includes('client_key_file'));
   // those of setup.role are what Vault calls its own settings of tokens
@@ -55,7 +55,7 @@ test('the config has no place for a secret: what is one is named by its file, an
     assert.deepEqual(problemsOf(withVault({ [key]: 'hvs.CAESIsecret' })), [`config.json: vault.${key}: unknown key`]);
 });
 
-test('a number that is none is refused wherever a duration stands (B4)', () => {
+test('refuses a malformed number for every duration (B4)', () => {
   for (const [value, most] of [
     ['NaN', 2],
     ['Infinity', 2],
@@ -98,7 +98,7 @@ const PLACES: readonly (readonly [string, (value: string) => unknown, string])[]
   ['the caller token', (value) => ({ ...BASE, api: { caller_token_file: `/c${value}` } }), 'api.caller_token_file'],
 ];
 
-test('a character that nobody sees is refused wherever it stands, and shown safely (K18)', () => {
+test('refuses an unprintable character in every value, and shows it escaped (K18)', () => {
   for (const [what, config, place] of PLACES) {
     for (const [character, name] of [
       ['\r\nx-vault-token: a', 'U+000D'],
@@ -121,7 +121,7 @@ test('a character that nobody sees is refused wherever it stands, and shown safe
   ]);
 });
 
-test('policies and PEM may have several lines, and nothing else that nobody sees', () => {
+test('policies and PEM may contain newlines, but no other unprintable characters', () => {
   const setup = (text: string) =>
     withApp({ setup: { trust: { oidc_discovery_ca_pem: text }, policies: { app: text } } });
   assert.deepEqual(problemsOf(setup('a\r\n\tb\n')), []);

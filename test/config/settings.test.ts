@@ -1,4 +1,4 @@
-// What a valid config means: each member of the file, and each variable, as the setting that the daemon works with.
+// The settings of a valid config: each key and each environment variable.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -9,7 +9,7 @@ import { APP, BASE, parse, problemsOf, withApp, withSink, withVault } from '../s
 const exchangeOf = (config: unknown, env?: Record<string, string>) => parse(config, env).settings.exchanges[0];
 const setupOf = (members: Record<string, unknown>) => parse(withApp(members)).settings.setup['app'];
 
-test("a Vault's members are its settings", () => {
+test('the keys of a Vault become its settings', () => {
   const tls = { ca_file: '/ca', server_name: 'vault.example', client_cert_file: '/cert', client_key_file: '/key' };
   const vault = { namespace: 'team', tls, timeout: '10m', redirect_hosts: ['standby'], use_proxy_env: true };
   assert.deepEqual(exchangeOf(withVault(vault))?.vault, {
@@ -27,7 +27,7 @@ test("a Vault's members are its settings", () => {
   ]);
 });
 
-test('what an exchange says of the shared Vault counts before it, member by member', () => {
+test("an exchange's keys override those of the shared Vault one by one", () => {
   const vault = { address: 'https://vault', namespace: 'team', tls: { ca_file: '/ca' }, timeout: '2s' };
   const own = { timeout: '3s', tls: { server_name: 'vault.example' } };
   const exchange = exchangeOf({ vault, exchanges: { app: { ...APP, vault: own } } });
@@ -35,7 +35,7 @@ test('what an exchange says of the shared Vault counts before it, member by memb
   assert.deepEqual([exchange?.vault.timeoutMs, exchange?.login.namespace], [3000, 'team']);
 });
 
-test("an exchange's members are its settings", () => {
+test('the keys of an exchange become its settings', () => {
   const source = { file: { path: '/jwt/token', poll_interval: '1s' } };
   const login = { role: 'app', mount: '/ci/gitlab/', namespace: 'own' };
   const exchange = exchangeOf(withApp({ source, login, on_new_jwt: 'when-needed', on_stop: 'revoke' }));
@@ -65,7 +65,7 @@ test("an exchange's members are its settings", () => {
     assert.equal(problemsOf(withApp({ login: { role } })).length, count, role);
 });
 
-test("a sink's members are its settings, and a group may read unless the mode says otherwise", () => {
+test('the keys of a sink become its settings; the default mode is 0640 with a gid, else 0600', () => {
   const plain = { kind: 'file', path: '/vault/token', mode: 0o600, format: 'raw' };
   const sinkOf = (members: Record<string, unknown>) => exchangeOf(withSink(members))?.sinks[0];
   assert.deepEqual(sinkOf({ uid: 0, gid: 7 }), { ...plain, mode: 0o640, uid: 0, gid: 7 });
@@ -74,7 +74,7 @@ test("a sink's members are its settings, and a group may read unless the mode sa
     assert.equal(problemsOf(withSink(members)).length, 1, JSON.stringify(members));
 });
 
-test("one file isn't two, however its path is written (B6)", () => {
+test('recognises one file by different spellings of its path (B6)', () => {
   const sinks = ['/vault/token', '/vault//x/../token'].map((path) => ({ file: { path } }));
   assert.deepEqual(problemsOf(withApp({ sinks })), [
     'config.json: exchanges.app.sinks[1].file.path: is also the path of exchanges.app.sinks[0]',
@@ -89,7 +89,7 @@ test("one file isn't two, however its path is written (B6)", () => {
   ]);
 });
 
-test('an identity source asks the Vault that it names, or that of the exchange that it names', () => {
+test('an identity source uses its own Vault address, or the Vault of its exchange', () => {
   const tls = { ca_file: '/ca', client_cert_file: '/cert', client_key_file: '/key' };
   const identity = { role: 'r', token_file: '/t', address: 'https://issuer/', namespace: 'ns', tls };
   const blank = { timeoutMs: 15_000, redirectHosts: [], useProxyEnv: false };
@@ -123,7 +123,7 @@ test('an identity source asks the Vault that it names, or that of the exchange t
     ]);
 });
 
-test('what setup makes follows from what the exchange expects, and what it says counts before that', () => {
+test("setup derives its plan from the exchange's expectations, which setup keys override", () => {
   const expect = { issuer: 'https://issuer/', audience: 'vault', subject: 'me' };
   assert.deepEqual(setupOf({ expect }), {
     stated: false,
@@ -170,7 +170,7 @@ test('what setup makes follows from what the exchange expects, and what it says 
   assert.equal(setupOf({ setup: { trust: discovery } })?.trust.boundIssuer, 'https://discovery');
 });
 
-test('a trust that setup could not make is refused', () => {
+test("refuses a trust config that setup can't apply", () => {
   const at = 'config.json: exchanges.app.setup.trust';
   const problems = (trust: Record<string, string>) => problemsOf(withApp({ setup: { trust } }));
   assert.deepEqual(problems({ jwks_url: 'https://a', oidc_discovery_url: 'https://b' }), [
@@ -184,7 +184,7 @@ test('a trust that setup could not make is refused', () => {
   ]);
 });
 
-test('a path is more than a slash, and an object is told as one (B2)', () => {
+test('refuses "/" as a path, and a wrong type in place of an object (B2)', () => {
   const at = 'config.json: exchanges.app';
   assert.deepEqual(problemsOf(withApp({ source: { file: { path: '/' } } })), [
     `${at}.source.file.path: must be an absolute path`,
@@ -211,7 +211,7 @@ const ENVIRONMENT = {
   VTS_TOKEN_FILE: '/vault/token',
 };
 
-test('every variable is a setting', () => {
+test('every environment variable sets its key', () => {
   const { settings } = configFromEnvironment({
     ...ENVIRONMENT,
     VAULT_CACERT: '/ca',
@@ -233,7 +233,7 @@ test('every variable is a setting', () => {
   assert.deepEqual([settings.api.listen.port, settings.ops.listen.port, settings.log.level], [1, 2, 'error']);
 });
 
-test('BAO_ADDR stands in for VAULT_ADDR, an empty BAO_ one hides it, and an exchange with a Vault of its own heeds neither', () => {
+test('BAO_ADDR overrides VAULT_ADDR, also if empty, and an exchange with its own Vault ignores both', () => {
   const { VAULT_ADDR: _address, ...rest } = ENVIRONMENT;
   const { settings } = configFromEnvironment({ ...rest, BAO_ADDR: 'https://bao' });
   assert.equal(settings.exchanges[0]?.vault.address, 'https://bao');
@@ -248,7 +248,7 @@ test('BAO_ADDR stands in for VAULT_ADDR, an empty BAO_ one hides it, and an exch
   assert.equal(exchangeOf(withVault({ namespace: 'file' }), { VAULT_NAMESPACE: 'ns' })?.vault.namespace, 'file');
 });
 
-test('each missing variable is named', () => {
+test('reports each missing variable', () => {
   assert.throws(
     () => configFromEnvironment({ VTS_ROLE: 'app', VTS_TOKEN_FILE: '' }),
     (error) => {
@@ -262,7 +262,7 @@ test('each missing variable is named', () => {
   );
 });
 
-test('every value in force is shown once, in order, with where it came from', () => {
+test('lists every effective value once, in order, with its origin', () => {
   const shared = {
     $schema: 'x',
     ...BASE,
@@ -281,7 +281,7 @@ test('every value in force is shown once, in order, with where it came from', ()
   assert.equal(shown('exchanges.other.login.mount')?.origin, 'file');
 });
 
-test('the bounds of names, durations and syntax (B1, B4)', () => {
+test('enforces the limits of names, durations and syntax (B1, B4)', () => {
   const named = (name: string) => problemsOf({ ...BASE, exchanges: { [name]: APP } }).length;
   assert.deepEqual(['a'.repeat(63), 'a'.repeat(64), '1-_a', '-a'].map(named), [0, 1, 0, 1]);
   const setup = (token_ttl: string) => problemsOf(withApp({ setup: { role: { token_ttl } } })).length;

@@ -1,4 +1,5 @@
-// For any lease, clock and draw: no NaN, nothing in the past, nothing beyond its bounds.
+// Properties of the schedule for any lease, clock and random value: no NaN, no time in the past, everything within
+// bounds.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -17,7 +18,7 @@ import { settingsOf } from '../support/world.ts';
 const draw = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 const lease = fc.integer({ min: 1, max: 315_360_000_000 });
 
-test('a renewal is planned between one half and three quarters of the lease, never in less than a second', () => {
+test('plans a renewal between one half and three quarters of the lease, at least a second ahead', () => {
   fc.assert(
     fc.property(lease, draw, (leaseMs, random) => {
       const at = schedule.renewalPoint(leaseMs, random);
@@ -142,7 +143,7 @@ test('a token is handed out for nine tenths of its life at least', () => {
   fc.assert(fc.property(lease, (leaseMs) => schedule.expiryMargin(leaseMs) <= leaseMs / 10));
 });
 
-test('every failure has a delay within its bounds, however often it came (B5)', () => {
+test('the backoff of every failure stays within its bounds (B5)', () => {
   const codes = fc.constantFrom(...(Object.keys(ERRORS) as ErrorCode[]));
   const ms = fc.option(fc.integer({ min: -1e15, max: 1e15 }), { nil: undefined });
   fc.assert(
@@ -163,7 +164,7 @@ test('every failure has a delay within its bounds, however often it came (B5)', 
   );
 });
 
-test('the budget lets through at most 12 failures in any minute and 40 in any 15, whatever the pace', () => {
+test('the budget allows at most 12 failures in any minute and 40 in any 15 minutes', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: 40_000 }), { minLength: 100, maxLength: 300 }), (gaps) => {
       let bucket = fullBucket(schedule.FAILURE_BUDGET, 0);
@@ -182,7 +183,7 @@ test('the budget lets through at most 12 failures in any minute and 40 in any 15
   );
 });
 
-test('a bucket never holds more than its capacity, and a clock that goes back refills nothing', () => {
+test("a bucket never exceeds its capacity, and isn't refilled when the clock goes back", () => {
   const limit = { capacity: 5, refillPerMs: 0.001 };
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: 1e9 })), (instants) => {

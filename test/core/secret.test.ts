@@ -1,4 +1,4 @@
-// A secret can't be printed by accident, in any of the ways that JavaScript has.
+// A secret can't be printed by accident, in any way of JavaScript.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -15,7 +15,7 @@ import {
 
 const secret = new Secret('hvs.CAESIverysecret');
 
-test('text, JSON, inspection, spreading and errors show [redacted] (V5)', () => {
+test('string conversion, JSON, inspection, spreading and errors show [redacted] (V5)', () => {
   const shown = [
     `${secret}`,
     String(secret),
@@ -29,7 +29,7 @@ test('text, JSON, inspection, spreading and errors show [redacted] (V5)', () => 
   assert.equal(secret.reveal(), 'hvs.CAESIverysecret');
 });
 
-test('scrub takes out what looks like a JWT or a Vault token, and what is known', () => {
+test('scrub removes JWTs, Vault tokens and known secrets', () => {
   const text = scrub(
     'a eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln b hvb.AAAAAQexample c s.abcdefghijklmnopqrstuvwx d plain-secret',
     [new Secret('plain-secret')],
@@ -79,7 +79,7 @@ test('what a terminal would obey, or nobody sees, is shown as U+FFFD (K18)', () 
   assert.equal(linesWithoutControls('a\r\nb\u001b\n'), 'a\ufffd\nb\ufffd\n');
 });
 
-test('a long text is cut, and says so; a character is never cut in two', () => {
+test('a long text is truncated with a mark, and never within a character', () => {
   assert.equal(shortened('abcde', 5), 'abcde');
   assert.equal(shortened('abcdef', 5), 'abcde...');
   assert.equal(shortened('🙂🙂', 3), '🙂\ufffd...');

@@ -1,4 +1,4 @@
-// Every kind of reply that Vault, or something in its place, can give, and what it is taken for.
+// The classification of every kind of reply of Vault, or of another server in its place.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -88,7 +88,7 @@ test('a plain grant', () => {
   );
 });
 
-test('leases of every odd kind are judged, and none is taken for longer than ten years (C19)', () => {
+test('classifies extreme and malformed leases, and caps them at ten years (C19)', () => {
   const lease = (value: unknown) => {
     const grant = judgeGrant('login', reply(200, { auth: { ...AUTH, lease_duration: value } }), [JWT]);
     return 'code' in grant ? grant.code : [grant.leaseMs, grant.renewable];
@@ -141,12 +141,12 @@ test('an identity token is taken with status 200 alone', () => {
   );
 });
 
-test('limited uses make a token one that is not renewed (C21)', () => {
+test('a token with limited uses is never renewed (C21)', () => {
   const grant = judgeGrant('login', reply(200, { auth: { ...AUTH, num_uses: 3 } }), [JWT]);
   assert.ok(!('code' in grant) && !grant.renewable && grant.numUses === 3);
 });
 
-test('an answer without a token (C22)', () => {
+test('refuses a reply without a token (C22)', () => {
   assert.equal(loginCode(200, { auth: null }), 'bad_response');
   assert.equal(loginCode(200, { auth: { ...AUTH, client_token: '' } }), 'bad_response');
   assert.equal(loginCode(200, { auth: null, wrap_info: { token: 'hvs.wrapping' } }), 'token_wrapped');
@@ -156,13 +156,13 @@ test('an answer without a token (C22)', () => {
   );
 });
 
-test('a token that is no token (C23)', () => {
+test('refuses a malformed token (C23)', () => {
   for (const token of ['hvs.with\nnewline', 'hvs.with\0nul', 'x'.repeat(100_000), 'hvs.ünïcode', 'short', 7, null]) {
     assert.equal(loginCode(200, { auth: { ...AUTH, client_token: token } }), 'bad_response');
   }
 });
 
-test('what is no answer of Vault (C24, C27)', () => {
+test("refuses replies that are not Vault's (C24, C27)", () => {
   for (const body of ['<html>', '', '[]', 'null', '"text"', '{"auth"', '{"auth":[]}'])
     assert.equal(loginCode(200, body), 'bad_response');
   assert.equal(renewalCode(204, ''), 'bad_response');
@@ -274,7 +274,7 @@ test('what Vault says when it refuses a login', () => {
   for (const [status, words, code] of LOGIN_REFUSALS) assert.equal(loginCode(status, errors(words)), code, words);
 });
 
-test('what Vault says when it refuses a renewal', () => {
+test('classifies each error of a refused renewal', () => {
   assert.equal(
     renewalCode(403, errors('2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n')),
     'renewal_denied',
@@ -298,7 +298,7 @@ test('a revocation is well with 204', () => {
   assert.equal(judgeRevocation(reply(403, errors('permission denied')), [])?.code, 'renewal_denied');
 });
 
-test('Retry-After as seconds, as a date, and as rubbish (C7)', () => {
+test('reads Retry-After as seconds or as a date, and ignores malformed values (C7)', () => {
   const asked = (headers: Record<string, string>) => {
     const outcome = judgeGrant('login', reply(429, errors('rate limit quota exceeded'), headers), []);
     return 'code' in outcome ? outcome.retryAfterMs : undefined;
@@ -315,13 +315,13 @@ test('Retry-After as seconds, as a date, and as rubbish (C7)', () => {
   for (const odd of ['-1', 'soon', '', '1e9', 'NaN']) assert.equal(asked({ 'retry-after': odd }), undefined);
 });
 
-test('evidence is one line of Vault words without the secrets that were sent, or anything like one (V5)', () => {
+test("evidence is one line of Vault's error without known secrets or anything like a secret (V5)", () => {
   const outcome = judgeGrant('login', reply(400, errors(`bad\n\tthing ${JWT.reveal()} and hvs.CAESIJabcdefgh`)), [JWT]);
   assert.ok('code' in outcome);
   assert.equal(explain(outcome).evidence, 'status 400, bad thing [redacted] and [redacted]');
 });
 
-test('no bytes of any reply make the judge throw, or let its body into the evidence', () => {
+test('any bytes of a reply are classified without an exception, and the body is never in the evidence', () => {
   const body = fc.oneof(
     fc.string(),
     fc.json(),

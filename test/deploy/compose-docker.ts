@@ -1,6 +1,6 @@
-// A Docker engine of one's own: built from its published Go modules, as is docker compose, on Debian's containerd and
-// runc. It runs in network, mount and process namespaces of its own, so that nothing of it outlives the test, and nothing
-// of this machine's network is touched.
+// A Docker engine for one test: the engine and docker compose are built from their published Go modules, and run on
+// Debian's containerd and runc. The engine has its own network, mount and process namespaces, so that it leaves nothing
+// behind and doesn't change this machine's network.
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,9 +17,9 @@ import { debian, goBuild } from '../support/tools.ts';
 const MODULE = join(import.meta.dirname, 'modules/compose');
 
 export interface Docker {
-  /** the engine's API; `tar` is the body. @throws where it refuses */
+  /** Calls the engine's API; `tar` is the body. @throws Error if the call fails */
   call(method: string, path: string, tar?: Readable): Promise<string>;
-  /** a command line that may call docker compose */
+  /** Runs a command line in which `docker compose` works. */
   shell(command: string): Promise<{ code: number; stdout: string; stderr: string }>;
 }
 
@@ -40,7 +40,7 @@ export async function openDocker(t: TestContext): Promise<Docker> {
       const options = { method: method as 'GET', dispatcher, headers, body: tar ?? null };
       const { statusCode, body } = await request(`http://docker${path}`, options);
       const text = await body.text();
-      // an import that fails half way says so at its end
+      // an import that fails midway reports the error at the end of its body
       if (statusCode >= 300 || text.includes('"errorDetail"')) throw new Error(`${method} ${path}: ${text}`);
       return text;
     },
@@ -58,18 +58,18 @@ export async function openDocker(t: TestContext): Promise<Docker> {
   return docker;
 }
 
-/** In its namespaces, until it has stopped what runs in it. @returns what ends it */
+/** Starts the engine in its namespaces. @returns a function that stops it and its containers */
 async function launch(at: (name: string) => string): Promise<() => Promise<void>> {
   const dockerd = goBuild(MODULE, 'github.com/moby/moby/v2/cmd/dockerd');
   const namespaces = ['--net', '--mount', '--pid', '--mount-proc', '--fork', '--kill-child'];
   const log = openSync(at('log'), 'w');
-  // it ends with this process, whatever ends that
+  // kill it with this process
   const command = ['--pdeathsig=KILL', 'unshare', ...namespaces, dockerd, '--config-file', at('daemon.json')];
   const child = spawn('setpriv', command, { stdio: ['ignore', log, log] });
   return async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, 'exit');
-    // unshare waits for the engine, and lets no signal through to it
+    // signal the engine itself, since unshare doesn't forward signals
     const [engine] = (await readFile(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')).split(' ');
     process.kill(Number(engine));
     await ended;
@@ -85,11 +85,11 @@ const daemonConfig = (host: string, at: (name: string) => string): object => ({
   'cgroup-parent': `/${basename(at(''))}`,
   'userland-proxy': false,
   'exec-opts': ['native.cgroupdriver=cgroupfs'],
-  // Debian's containerd and runc are older than these
+  // Debian's containerd and runc don't support these
   features: { 'containerd-snapshotter': false, 'time-namespaces': false },
 });
 
-/** compose as a program of its own; `docker`, which would find it as its plugin, is these two lines. */
+/** Installs compose as a separate program, and a `docker` script that calls it, instead of Docker's CLI. */
 async function installCompose(directory: string): Promise<void> {
   await mkdir(directory);
   await symlink(goBuild(MODULE, 'github.com/docker/compose/v5/cmd'), join(directory, 'docker-compose'));

@@ -1,5 +1,5 @@
-// The images of deploy/compose, made here since no registry can be asked: the sidecar's from the real Dockerfile, on
-// stand-ins for its bases; Vault's from the real server and busybox, with what compose.yaml uses of it.
+// Builds the images of deploy/compose without a registry: the sidecar's from the real Dockerfile on stand-ins for its
+// base images, Vault's from the real server and busybox, with the programs that compose.yaml uses.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { createReadStream } from 'node:fs';
@@ -12,7 +12,7 @@ import { findVault } from '../vault/find-vault.ts';
 import type { Docker } from './compose-docker.ts';
 import { npmrc, openEngine, standIns } from './image-engine.ts';
 
-/** what the scripts call, and Alpine has from busybox as well */
+/** The programs that the scripts call; Alpine has them from busybox too. */
 const APPLETS = ['sh', 'cat', 'date', 'mv', 'sleep', 'stat', 'test', 'wget'];
 
 export async function loadSidecar(t: TestContext, docker: Docker, image: string): Promise<void> {

@@ -1,5 +1,5 @@
-// deploy/compose and the snippet in its README: checked by docker compose, then really started on a Docker engine, with a real
-// Vault as the issuer and another one to log in to, by the commands that the README gives.
+// deploy/compose and the snippet in its README: validated by docker compose, then started on a Docker engine with the
+// README's commands, with one real Vault as the issuer and another one to log in to.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -27,13 +27,13 @@ interface Service {
 
 test('deploy/compose', async (t) => {
   const docker = await openDocker(t);
-  await t.test('is tidy', isTidy);
-  await t.test('is what docker compose knows, and locked down', () => isLockedDown(docker));
-  await t.test("the README's snippet is, too", (t) => snippetIsFine(t, docker));
+  await t.test('its script passes shellcheck', isTidy);
+  await t.test('docker compose accepts the file, and each service is locked down', () => isLockedDown(docker));
+  await t.test("so is the README's snippet", (t) => snippetIsFine(t, docker));
   await Promise.all([loadSidecar(t, docker, IMAGE), loadVault(t, docker, 'hashicorp/vault:1.21.1')]);
 
   const [up, logs, status, down, ...more] = readmeCommands('docker');
-  assert.deepEqual(more, [], 'a documented command that nobody runs');
+  assert.deepEqual(more, [], 'this test runs every documented command');
   const shell = (command = '') => succeeds(docker, command);
   const upAt = performance.now();
   await shell(up);
@@ -41,15 +41,15 @@ test('deploy/compose', async (t) => {
   const { accessor } = await untilAppSays(docker, () => true);
   assert.match(await shell(logs), /secret\/app, by the token in the file: /);
   assert.match(await shell(status), /^app +active +yes/m);
-  await t.test('the token is what the policy says, and the file for its readers only', () => tokenIsGood(docker));
-  await t.test('the sidecar has no rights', () => sidecarIsConfined(docker));
-  await t.test('a new JWT means a new token, and nothing starts anew', async () => {
+  await t.test('the token has the policy, and only its readers can read the file', () => tokenIsGood(docker));
+  await t.test('the sidecar has no privileges', () => sidecarIsConfined(docker));
+  await t.test('a new JWT causes a new token without a restart', async () => {
     const before = await startedAt(docker, 'app', 'token-sidecar');
     await untilAppSays(docker, (said) => said.accessor !== accessor);
     assert.deepEqual(await startedAt(docker, 'app', 'token-sidecar'), before);
   });
-  await t.test('the application follows its sidecar into a new network', () => appFollows(docker));
-  await t.test('stops clean, and leaves nothing', async () => {
+  await t.test('compose restarts the application when the sidecar has a new network', () => appFollows(docker));
+  await t.test('stops cleanly, and leaves nothing behind', async () => {
     await shell(`docker compose -f ${FILE} stop token-sidecar`);
     assert.equal((await inspect(docker, 'token-sidecar')).State.ExitCode, 0);
     await shell(down);
@@ -75,7 +75,10 @@ async function isLockedDown(docker: Docker): Promise<void> {
     assert.doesNotMatch(String(service['user']), /^(0|root)?(:|$)/, name);
     for (const { type, source, target, read_only: readOnly } of service.volumes ?? []) {
       if (type !== 'bind') continue;
-      assert.ok(statSync(source).isDirectory(), `${name}: a replaced ${source} would stay the old one at ${target}`);
+      assert.ok(
+        statSync(source).isDirectory(),
+        `${name}: if the single file ${source} is replaced, ${target} stays the old one`,
+      );
       assert.equal(readOnly, true, `${name}: ${target}`);
     }
   }
@@ -87,7 +90,11 @@ async function snippetIsFine(t: TestContext, docker: Docker): Promise<void> {
   writeFileSync(file, readmeBlock('deploy/compose/README.md', 'With your own Vault', 'yaml'));
   const { services, volumes } = await resolved(docker, file);
   assert.deepEqual(confinement(services['token-sidecar']), CONFINED);
-  assert.equal(services['app']?.['user'], services['token-sidecar']?.['user'], 'the file is for its owner alone');
+  assert.equal(
+    services['app']?.['user'],
+    services['token-sidecar']?.['user'],
+    'the application must own the file, which only its owner can read',
+  );
   isCompanion(services, volumes);
 }
 
@@ -99,7 +106,7 @@ const confinement = (service: Service = {}) => ({
   security_opt: service['security_opt'],
 });
 
-/** What makes the sidecar one, in the example as in the snippet. */
+/** Checks the sidecar and the application, for the example and the snippet. */
 function isCompanion(
   { app, 'token-sidecar': sidecar }: Record<string, Service>,
   volumes: Record<string, object>,
@@ -119,7 +126,7 @@ function isCompanion(
   assert.match(options['o'] ?? '', /mode=0750,uid=65532,gid=65532/);
 }
 
-/** As docker compose understands it; a warning is a failure. */
+/** The file as docker compose resolves it; a warning is a failure. */
 async function resolved(docker: Docker, file: string) {
   const quiet = await docker.shell(`docker compose -f ${file} config -q`);
   assert.deepEqual(quiet, { code: 0, stdout: '', stderr: '' });
@@ -127,7 +134,7 @@ async function resolved(docker: Docker, file: string) {
   return config as { services: Record<string, Service>; volumes: Record<string, object> };
 }
 
-/** By the application's own view: a token with the policy and no more, in a file that its group may read. */
+/** Checks in the application's container: a token with exactly the policy, in a file that its group can read. */
 async function tokenIsGood(docker: Docker): Promise<void> {
   const app = (command: string) => `docker compose -f ${FILE} exec -T app sh -c '${command}'`;
   const lookup = 'VAULT_TOKEN="$(cat /run/vault/token)" vault token lookup -format=json';
@@ -135,10 +142,12 @@ async function tokenIsGood(docker: Docker): Promise<void> {
   assert.deepEqual([data.path, data.policies.sort(), data.meta.role], ['auth/jwt/login', ['app', 'default'], 'app']);
   assert.equal(await succeeds(docker, app('stat -c "%a %u:%g" /run/vault/token')), '640 65532:65532\n');
   assert.match(await succeeds(docker, app('cat /proc/self/mountinfo')), /^.* \/run\/vault ro,.* - tmpfs /m);
-  // and what the application says that it wrote is in Vault
+  // the value that the application reports is in Vault
   const seen = `docker compose -f ${FILE} exec -T -e VAULT_TOKEN=${ROOT_TOKEN} vault vault kv get -mount=secret -field=seen app`;
   const wrote = (await succeeds(docker, seen)).trim();
-  await until('the application says so', async () => (await appLog(docker)).includes(`in the file: ${wrote}\n`));
+  await until('the application reports the value', async () =>
+    (await appLog(docker)).includes(`in the file: ${wrote}\n`),
+  );
 }
 
 async function sidecarIsConfined(docker: Docker): Promise<void> {
@@ -153,7 +162,7 @@ async function sidecarIsConfined(docker: Docker): Promise<void> {
   assert.match(write.stderr, /EROFS/);
 }
 
-/** What joined a network that is gone would be alone: so compose starts the application after the sidecar. */
+/** A container that joined the removed network would be cut off, so compose restarts the application too. */
 async function appFollows(docker: Docker): Promise<void> {
   const before = await startedAt(docker, 'app', 'token-sidecar');
   const { said } = await untilAppSays(docker, () => true);
@@ -163,10 +172,10 @@ async function appFollows(docker: Docker): Promise<void> {
   await untilAppSays(docker, (now) => now.said > said);
 }
 
-/** The metadata that the application was last told by the token API, and how often it has been told any. */
+/** Waits for the application's output: the accessor it last got from the token API, and the number of replies. */
 async function untilAppSays(docker: Docker, enough: (now: { accessor: string; said: number }) => boolean) {
   return until(
-    'the application says what it waits for',
+    'the expected output of the application',
     async () => {
       const told = [...(await appLog(docker)).matchAll(/^the token API: (\{.+\})$/gm)];
       if (told.length === 0) return false;
@@ -186,7 +195,7 @@ async function inspect(docker: Docker, service: string) {
   return JSON.parse(await docker.call('GET', `/containers/vault-token-sidecar-${service}-1/json`));
 }
 
-/** @returns what it writes to stdout */
+/** @returns its stdout */
 async function succeeds(docker: Docker, command: string): Promise<string> {
   const { code, stdout, stderr } = await docker.shell(command);
   assert.equal(code, 0, `${command}\n${stdout}${stderr}`);

@@ -1,4 +1,4 @@
-// The .deb of the sidecar, as its script makes it, and one that stands in for the nodejs of NodeSource or a newer Debian.
+// Builds the .deb of the sidecar with its script, and a nodejs package instead of NodeSource's or a newer Debian's.
 
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
@@ -7,13 +7,13 @@ import packageJson from '../../package.json' with { type: 'json' };
 
 export const PACKAGE = `dist/vault-token-sidecar_${packageJson.version}_all.deb`;
 
-/** What is in the .deb, byte for byte. */
+/** Builds the package, and returns the bytes of the .deb. */
 export function buildPackage(): Buffer {
   execFileSync('sh', ['deploy/debian/build.sh'], { stdio: ['ignore', 'ignore', 'inherit'] });
   return readFileSync(PACKAGE);
 }
 
-/** @returns the path of a .deb with the node that runs this */
+/** @returns the path of a .deb with the current node */
 export function buildNodejs(directory: string): string {
   const tree = mkdtempSync(join(directory, 'nodejs-'));
   chmodSync(tree, 0o755);

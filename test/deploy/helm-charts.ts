@@ -1,4 +1,4 @@
-// The charts as helm renders them, and a chart of somebody else's that uses the library.
+// Renders the charts with helm, and a consumer's chart that uses the library.
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -30,15 +30,15 @@ export interface Manifest {
 export type Values = Readonly<Record<string, unknown>>;
 
 export interface Helm {
-  /** for a shell in which `helm` is this one */
+  /** environment variables for a shell in which `helm` is this program */
   readonly environment: NodeJS.ProcessEnv;
-  /** What it prints. @throws Error with its complaint */
+  /** Runs helm and returns its output. @throws Error with its error message */
   run(...args: readonly string[]): string;
-  /** What it makes of a chart, of which every object is held to its schema or type. @throws Error with what is wrong */
+  /** Renders a chart, and validates each object against its schema or type. @throws Error with the first problem */
   template(chart: string, values?: Values): readonly Manifest[];
 }
 
-/** @param base what else stands in its environment, such as KUBECONFIG */
+/** @param base further environment variables, such as KUBECONFIG */
 export async function openHelm(t: Scope, base: NodeJS.ProcessEnv = process.env): Promise<Helm> {
   const directory = await temporaryDirectory(t);
   symlinkSync(goInstall('helm.sh/helm/v4/cmd/helm', 'v4.3.1'), join(directory, 'helm'));
@@ -67,7 +67,7 @@ export async function openHelm(t: Scope, base: NodeJS.ProcessEnv = process.env):
   };
 }
 
-/** The directory of a copy of the consumer's chart, with its dependency fetched. */
+/** Copies the consumer's chart, and fetches its dependency. @returns the copy's directory */
 export async function consumerChart(t: Scope, helm: Helm): Promise<string> {
   const directory = await temporaryDirectory(t);
   const chart = join(directory, CONSUMER);
@@ -79,7 +79,7 @@ export async function consumerChart(t: Scope, helm: Helm): Promise<string> {
   return chart;
 }
 
-/** The pod of the one Deployment among them. */
+/** The pod of the only Deployment. */
 export function podIn(manifests: readonly Manifest[]): Pod {
   const deployment = manifests.find(({ kind }) => kind === 'Deployment');
   if (deployment === undefined) throw new Error('there is no Deployment');

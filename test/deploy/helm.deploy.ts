@@ -1,5 +1,5 @@
-// deploy/helm: linted, rendered with all that can be enabled, held to schemas and types, and installed on a real API server:
-// the application chart by the documented commands, and somebody's chart that uses the library.
+// deploy/helm: linted, rendered with all parts enabled, validated against schemas and types, and installed on a real
+// API server: the cluster chart by the documented commands, and a consumer's chart that uses the library.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -24,14 +24,14 @@ const PARTS = {
 } satisfies Values;
 const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`;
 
-/** The namespace of what kubectl is asked for there. */
+/** The namespace of the consumer's chart. */
 const NAMESPACE = 'my-app';
 
 const contentOf = (file: string) => readFileSync(file, 'utf8');
 const kindsOf = (manifests: readonly Manifest[]) => manifests.map(({ kind }) => kind).sort();
 const find = (manifests: readonly Manifest[], kind: string) => manifests.find((one) => one.kind === kind);
 
-test('the charts have the version of the package, and helm has nothing to say against them', async (t) => {
+test('the charts have the version of the package, and pass helm lint', async (t) => {
   const helm = await openHelm(t);
   const consumer = await consumerChart(t, helm);
   const { version } = JSON.parse(contentOf('package.json')) as { version: string };
@@ -44,7 +44,7 @@ test('the charts have the version of the package, and helm has nothing to say ag
   helm.run('lint', '--strict', CHART, LIBRARY, consumer);
 });
 
-test('each part is installed if it is enabled, under the usual labels', async (t) => {
+test('each part is installed only if it is enabled, with the recommended labels', async (t) => {
   const helm = await openHelm(t);
   const policy = ['Mutating', 'Validating'].flatMap((name) => [
     `${name}AdmissionPolicy`,
@@ -66,7 +66,7 @@ test('each part is installed if it is enabled, under the usual labels', async (t
   }
 });
 
-test('every value reaches its place', async (t) => {
+test('every value is rendered', async (t) => {
   const helm = await openHelm(t);
   const manifests = helm.template(CHART, {
     fullnameOverride: 'other',
@@ -123,7 +123,7 @@ test('every value reaches its place', async (t) => {
   assert.throws(() => decodeStrictly(JSON.stringify({ ...monitor, specs: {} })), /unknown field "specs"/);
 });
 
-test('policy, alerts and dashboard are those of the other directories, in a packed chart as well', async (t) => {
+test('policy, alerts and dashboard are the files of the other directories, also in a packed chart', async (t) => {
   const helm = await openHelm(t);
   const manifests = helm.template(CHART, PARTS);
   const [rules] = decodeStrictly<unknown>(contentOf('deploy/monitoring/alerts.yaml'));
@@ -140,7 +140,7 @@ test('policy, alerts and dashboard are those of the other directories, in a pack
   assert.deepEqual(helm.template(packed[0] ?? '', PARTS), manifests);
 });
 
-test('what can only be a mistake is refused, with the place', async (t) => {
+test('the schemas refuse unknown and invalid values, with their path', async (t) => {
   const helm = await openHelm(t);
   const consumer = await consumerChart(t, helm);
   const refused = (chart: string, values: Values, why: RegExp) =>
@@ -153,42 +153,42 @@ test('what can only be a mistake is refused, with the place', async (t) => {
   );
   refused(CHART, { dashboard: { enabled: 'yes' } }, /'\/dashboard\/enabled': got string, want boolean/);
   refused(CHART, { policy: { image: { digest: 'sha256:1' } } }, /'\/policy\/image\/digest': 'sha256:1' does not match/);
-  refused(CHART, { policy: { enabled: true } }, /policy\.vault\.address must say where Vault is/);
+  refused(CHART, { policy: { enabled: true } }, /policy\.vault\.address is required/);
   const old = ['--kube-version', '1.35.0', '--set', `policy.enabled=true,policy.vault.address=${vault.address}`];
   assert.throws(() => helm.run('template', CHART, ...old), /policy\.enabled needs Kubernetes 1\.36 or newer/);
   refused(consumer, { vaultTokenSidecar: { rolle: 'x' } }, /vaultTokenSidecar:\n.*additional properties 'rolle'/);
   refused(consumer, { vaultTokenSidecar: { mode: 'daemon' } }, /'\/mode': value must be one of 'sidecar', 'init'/);
-  refused(consumer, { vaultTokenSidecar: { role: '' } }, /role is needed, or else configMap/);
-  refused(consumer, { vaultTokenSidecar: { vault: { address: '' } } }, /vault\.address is needed, or else configMap/);
+  refused(consumer, { vaultTokenSidecar: { role: '' } }, /role or configMap is required/);
+  refused(consumer, { vaultTokenSidecar: { vault: { address: '' } } }, /vault\.address or configMap is required/);
   for (const chart of [CHART, LIBRARY])
     assert.deepEqual(looseIn(JSON.parse(contentOf(`${chart}/values.schema.json`))), []);
 });
 
-test("the library's sidecar in somebody's pod", async (t) => {
+test("the library renders the sidecar in a consumer's pod", async (t) => {
   const helm = await openHelm(t);
   const consumer = await consumerChart(t, helm);
   const rendered = (values: Values) => podIn(helm.template(consumer, { vaultTokenSidecar: values })).spec;
   const sidecar = (values: Values) => rendered(values).initContainers?.[0];
 
-  await t.test('by a ConfigMap: the same as that of the kustomize component', () => {
+  await t.test('with a ConfigMap, the same sidecar as the kustomize component', () => {
     const { spec } = podIn(decodeStrictly<Manifest>(contentOf('deploy/kubernetes/component/workload.yaml')));
     const here = rendered({ configMap: 'vault-token-sidecar', vault: { address: '' }, role: '' });
-    // which is what Kubernetes takes where nothing is said
+    // IfNotPresent is the default of Kubernetes
     assert.deepEqual(here.initContainers?.[0], { ...spec.initContainers?.[0], imagePullPolicy: 'IfNotPresent' });
     assert.deepEqual(new Set(here.volumes), new Set(spec.volumes));
   });
-  await t.test('an image by its digest', () => {
+  await t.test('with an image by its digest', () => {
     assert.equal(
       sidecar({ image: { tag: '9', digest: DIGEST } })?.image.split('/')[2],
       `vault-token-sidecar:9@${DIGEST}`,
     );
   });
-  await t.test('an init container that ends', () => {
+  await t.test('as an init container that exits', () => {
     const { args, restartPolicy, startupProbe, ports } = sidecar({ mode: 'init', startupSeconds: 60 }) ?? {};
     assert.deepEqual(args, ['once', '--timeout', '60s']);
     assert.deepEqual([restartPolicy, startupProbe, ports], [undefined, undefined, undefined]);
   });
-  await t.test('a Vault with a CA and a namespace of its own, another audience, issuer, mount and directory', () => {
+  await t.test('with a CA, a namespace, an audience, an issuer, a mount and a directory', () => {
     const spec = rendered({
       vault: { namespace: 'team', caConfigMap: 'vault-ca', tlsServerName: 'vault.internal' },
       audience: 'other',
@@ -214,7 +214,7 @@ test("the library's sidecar in somebody's pod", async (t) => {
   });
 });
 
-test('on a real API server', async (t) => {
+test('the charts install on a real API server', async (t) => {
   const kubernetes = await openKubernetes(t, await openPublisher(t));
   const helm = await openHelm(t, kubernetes.environment);
   defineMonitoring(kubernetes);
@@ -235,18 +235,18 @@ test('on a real API server', async (t) => {
     metadata: { name: NAMESPACE, labels: restrict },
   });
 
-  await t.test('the notes tell what was installed, and how a pod gets the sidecar', () => {
+  await t.test('the notes list the installed parts and the labels for a pod', () => {
     const notes = helm.run('get', 'notes', 'vault-token-sidecar', '--namespace', 'vault-token-sidecar');
     assert.match(notes, /Installed: the dashboard, the PodMonitor, the policy, the alerts\./);
     assert.match(notes, /vault-token-sidecar\.oidc\.pub\/inject: "true"/);
   });
   await t.test(
-    'a chart with the library is taken under restricted Pod Security, and has the sidecar that the policy injects',
+    'a chart with the library passes restricted Pod Security, and has the same sidecar as an injected pod',
     async (t) => {
       const { status, stderr } = shell(
         `helm install my-app '${await consumerChart(t, helm)}' --namespace ${NAMESPACE}`,
       );
-      // a warning would be of Pod Security
+      // a warning would come from Pod Security
       assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
       const { spec } = kubernetes.dryRun(kubernetes.podOf('deployment/my-app'));
       assert.deepEqual(
@@ -262,7 +262,7 @@ test('on a real API server', async (t) => {
   );
 });
 
-/** The sidecar's container, with what it is told in no order. */
+/** The sidecar's container, with its environment in no order. */
 function sidecarOf({ spec }: Pod) {
   const [sidecar] = spec.initContainers ?? [];
   return { ...sidecar, env: environmentOf(sidecar) };
@@ -271,7 +271,7 @@ function sidecarOf({ spec }: Pod) {
 const environmentOf = (container: Container | undefined) =>
   Object.fromEntries(container?.env?.map(({ name, value }) => [name, value]) ?? []);
 
-/** The Prometheus operator's kinds, for a server that takes whatever stands in them: their content is checked elsewhere. */
+/** Defines the Prometheus operator's kinds without a schema; another test validates their content. */
 function defineMonitoring(kubernetes: Kubernetes): void {
   const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
   for (const kind of ['PodMonitor', 'PrometheusRule']) {
@@ -279,7 +279,7 @@ function defineMonitoring(kubernetes: Kubernetes): void {
     kubernetes.kubectl(['create', '--filename', '-'], {
       apiVersion: 'apiextensions.k8s.io/v1',
       kind: 'CustomResourceDefinition',
-      // the group isn't Kubernetes' own in spite of its name
+      // Kubernetes requires this annotation for groups under its domains
       metadata: { name: `${plural}.${group}`, annotations: { 'api-approved.kubernetes.io': 'unapproved' } },
       spec: {
         group,
@@ -292,7 +292,7 @@ function defineMonitoring(kubernetes: Kubernetes): void {
   }
 }
 
-/** Where a schema names properties and lets others in. */
+/** The paths of a schema at which additional properties are allowed. */
 function looseIn(schema: Values, place = ''): readonly string[] {
   const inner = Object.entries({ ...(schema['properties'] as Values), ...(schema['$defs'] as Values) });
   const deeper = inner.flatMap(([name, one]) => looseIn(one as Values, `${place}/${name}`));

@@ -1,5 +1,5 @@
-// podman in a corner of its own: storage, locks and runtime directory are one test's and gone after it. And the stand-ins
-// for the base images, which no registry can give here: this machine's programs with the libraries that they load.
+// podman with its own storage, locks and runtime directory, which are removed after the test. And stand-ins for the
+// base images, since there is no registry: this machine's programs with their shared libraries.
 
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, cpSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -11,9 +11,9 @@ import { temporaryDirectory } from '../support/temporary.ts';
 import { debian } from '../support/tools.ts';
 
 export interface Engine {
-  /** @returns what it writes to stdout; @throws with what it writes to stderr */
+  /** @returns its stdout; @throws Error with its stderr */
   podman(...args: readonly string[]): Promise<string>;
-  /** for commands that a shell runs */
+  /** environment variables for shell commands */
   readonly environment: NodeJS.ProcessEnv;
 }
 
@@ -29,23 +29,23 @@ export async function openEngine(t: TestContext): Promise<Engine> {
     ...process.env,
     CONTAINERS_STORAGE_CONF: at('storage.conf'),
     CONTAINERS_CONF: at('containers.conf'),
-    // builds: no namespaces of their own, and their cache goes with the corner
+    // builds without namespaces, with their cache in the test's directory
     BUILDAH_ISOLATION: 'chroot',
     TMPDIR: at('tmp'),
-    // a test asks for the health itself: podman's timer for it would be systemd's
+    // tests run the health check themselves, since podman's timer needs systemd
     DISABLE_HC_SYSTEMD: 'true',
   };
   const podman = async (...args: readonly string[]) =>
     (await promisify(execFile)('podman', args, { env: environment, maxBuffer: 1 << 26 })).stdout;
   t.after(async () => {
     await podman('rm', '--all', '--force', '--time=0');
-    // the storage driver keeps its directory mounted on itself
+    // the storage driver leaves a bind mount of its directory
     spawnSync('umount', ['--quiet', join(graph, 'overlay')]);
   });
   return { podman, environment };
 }
 
-/** No systemd to lean on, no network of one's own; limits that a container's start can really set. */
+/** A configuration without systemd, on the host's network, with limits that any machine allows. */
 function containersConf(at: (name: string) => string): string {
   return [
     '[containers]',
@@ -65,7 +65,7 @@ function containersConf(at: (name: string) => string): string {
 const NODE = realpathSync(process.execPath);
 const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
 
-/** Imports an image for each FROM of the Dockerfile. @returns the options of a build that put them in their places */
+/** Imports an image for each FROM of the Dockerfile. @returns build options that replace the base images */
 export async function standIns({ podman }: Engine, t: TestContext, dockerfile: string): Promise<readonly string[]> {
   const [build = '', base = ''] = [...dockerfile.matchAll(/^FROM (?:--platform=\S+ )?(\S+@sha256:[0-9a-f]{64})/gm)].map(
     ([, name]) => name,
@@ -82,7 +82,7 @@ export async function standIns({ podman }: Engine, t: TestContext, dockerfile: s
   return [inPlace(build, 'stand-in/build'), inPlace(base, 'stand-in/base')];
 }
 
-/** Instead of node:...-slim: Node, npm, and the few programs that the Dockerfile calls. */
+/** Replaces node:...-slim: Node, npm, and the programs that the Dockerfile calls. */
 function buildTree(root: string): void {
   for (const program of ['sh', 'env', 'find', 'install', 'rm', 'touch', 'uname'])
     plantProgram(root, `/usr/bin/${program}`, which(program));
@@ -94,7 +94,7 @@ function buildTree(root: string): void {
   plantRest(root);
 }
 
-/** Instead of distroless: Node, its user, its certificates. */
+/** Replaces distroless: Node, its user, its certificates. */
 function baseTree(root: string): void {
   plantProgram(root, '/nodejs/bin/node', NODE);
   plantRest(root);
@@ -124,7 +124,7 @@ function plantFile(root: string, target: string, source = target): void {
 
 const which = (program: string) => execFileSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).trim();
 
-/** An npm config that leads a build to the registry that this machine uses. */
+/** Writes an npm config with the registry that this machine uses. */
 export function npmrc(directory: string): string {
   const path = join(directory, 'npmrc');
   const registry = execFileSync('npm', ['config', 'get', 'registry'], { cwd: homedir(), encoding: 'utf8' }).trim();

@@ -1,5 +1,5 @@
-// The Dockerfile, really built by podman on stand-ins for its bases, twice, and really run: locked down as the README says,
-// with a volume that kubelet would swap, against a real Vault.
+// The Dockerfile, built twice by podman on stand-ins for its base images, and run with the README's command, which
+// locks it down, with a JWT volume as kubelet swaps it, against a real Vault.
 
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
@@ -29,7 +29,7 @@ const USER = 65532;
 test('the image', async (t) => {
   const engine = await openEngine(t);
   const [run = '', show = '', build = '', ...more] = readmeCommands('podman');
-  assert.deepEqual(more, [], 'a documented command that nobody runs');
+  assert.deepEqual(more, [], 'this test runs every documented command');
   const options = [
     '--layers=false',
     `--secret=id=npmrc,src=${npmrc(await temporaryDirectory(t))}`,
@@ -38,17 +38,17 @@ test('the image', async (t) => {
   const command = build.replace('podman build', `podman build ${options.join(' ')}`);
   await promisify(execFile)('sh', ['-c', command], { env: engine.environment, maxBuffer: 1 << 26 });
 
-  await t.test('says what it is and how it starts', () => describesItself(engine));
-  await t.test('holds the programs, and the licences of all that is in them', (t) => holdsLicences(t, engine));
-  await t.test('is the same when somebody else builds it', (t) => isReproducible(t, engine, options));
-  await t.test('shows its version', async () => {
+  await t.test('has the labels, the user, the entry point and the health check', () => describesItself(engine));
+  await t.test('contains the programs, and the licences of all bundled packages', (t) => holdsLicences(t, engine));
+  await t.test('is reproducible', (t) => isReproducible(t, engine, options));
+  await t.test('prints its version', async () => {
     const { stdout } = await promisify(execFile)('sh', ['-c', show], { env: engine.environment });
     assert.match(stdout, new RegExp(`\\b${version.replaceAll('.', '\\.')}\\b`));
   });
-  await t.test('runs without rights, and keeps a token of a real Vault fresh', (t) => keepsToken(t, engine, run));
+  await t.test('runs without privileges, and follows rotations with a real Vault', (t) => keepsToken(t, engine, run));
 });
 
-test('a bundled package without a licence text fails the build, by name', async (t) => {
+test('a bundled package without a licence text fails the build, with its name', async (t) => {
   const directory = join(await temporaryDirectory(t), 'node_modules/@some/package');
   await mkdir(directory, { recursive: true });
   await writeFile(join(directory, 'package.json'), '{"name":"@some/package","version":"1.2.3","license":"MIT"}');
@@ -79,7 +79,7 @@ async function holdsLicences(t: TestContext, { podman }: Engine): Promise<void> 
     assert.deepEqual(
       files.filter((file) => !/^[\w-]+-[A-Z0-9]{8}\.mjs$/.test(file)),
       ['LICENSE', 'THIRD-PARTY-NOTICES.txt', 'healthcheck.mjs', 'vault-token-sidecar.mjs'],
-      'beside the parts that the program loads',
+      'all files except the parts of the bundle',
     );
     const notices = await readFile(join(app, 'THIRD-PARTY-NOTICES.txt'), 'utf8');
     for (const [alias, wanted] of Object.entries<string>(dependencies)) {
@@ -99,7 +99,7 @@ async function holdsLicences(t: TestContext, { podman }: Engine): Promise<void> 
   }
 }
 
-/** Another checkout, at another time, for another revision: the layer with the programs is the same to the byte. */
+/** Builds another checkout at another time for another revision; the layer with the programs must be identical. */
 async function isReproducible(t: TestContext, { podman }: Engine, options: readonly string[]): Promise<void> {
   const checkout = await temporaryDirectory(t);
   for (const path of [...CONTEXT, '.dockerignore', 'Dockerfile'])
@@ -151,12 +151,12 @@ async function keepsToken(t: TestContext, engine: Engine, command: string): Prom
   const tookMs = Math.round(performance.now() - stoppedAt);
   assert.ok(tookMs < 5000, `stopped in ${tookMs} ms`);
   t.diagnostic(`stopped in ${tookMs} ms`);
-  assert.equal(await readFile(file, 'utf8'), tokens.at(-1), 'the file outlives the container');
+  assert.equal(await readFile(file, 'utf8'), tokens.at(-1), 'the file remains after the container');
   for (const line of container.output().trim().split('\n')) assert.ok('event' in JSON.parse(line), line);
   for (const secret of [...tokens, 'eyJ']) assert.ok(!container.output().includes(secret), 'a secret in the log');
 }
 
-/** The container that the README's command starts, on ports of its own; it listens. */
+/** Starts the README's command on reserved ports; resolves when the container listens. */
 async function openContainer({ podman, environment }: Engine, command: string, directory: string) {
   const name = /--name (\S+)/.exec(command)?.[1] ?? '';
   const listeners = `-e VTS_API_LISTEN=127.0.0.1:${await reservePort()} -e VTS_OPS_LISTEN=127.0.0.1:${await reservePort()}`;
@@ -189,7 +189,7 @@ async function openContainer({ podman, environment }: Engine, command: string, d
   };
 }
 
-/** What the kernel says of the process: nobody's user, no capability, none to be had, nothing to write to but the mounts. */
+/** Checks the process in /proc: unprivileged user, no capabilities, no new privileges, a read-only root. */
 async function isConfined(t: TestContext, pid: number): Promise<void> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   const field = (name: string) => new RegExp(`^${name}:\\s+(.+)$`, 'm').exec(status)?.[1] ?? '';
@@ -202,7 +202,7 @@ async function isConfined(t: TestContext, pid: number): Promise<void> {
   t.diagnostic(`memory ${mebibytes('VmRSS')} MiB resident, ${mebibytes('RssAnon')} MiB of it private`);
 }
 
-/** A Vault that trusts the issuer, with a role as the README's command wants it. */
+/** Opens an issuer, and a Vault that trusts it, with the role of the README's command. */
 async function openPeers(t: TestContext): Promise<{ issuer: Issuer; vault: RealVault }> {
   const issuer = await openIssuer();
   t.after(() => issuer.close());

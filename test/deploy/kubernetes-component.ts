@@ -1,4 +1,4 @@
-// The kustomize component in an overlay of somebody's workloads, as the server would keep what comes out.
+// The kustomize component in an overlay with different workloads, applied to the server by dry run.
 
 import assert from 'node:assert/strict';
 import { cpSync, writeFileSync } from 'node:fs';
@@ -35,7 +35,7 @@ export async function componentPatches(t: TestContext, kubernetes: Kubernetes): 
     namespace: 'my-app',
     resources: ['workloads.json'],
     components: [relative(directory, 'deploy/kubernetes/component')],
-    // as kustomization.yaml of the component tells it
+    // as in the comment of the component's kustomization.yaml
     patches: [
       {
         target: { kind: 'Deployment', name: 'grouped' },

@@ -1,6 +1,6 @@
-// The part of a kubelet that a pod with the sidecar notices: volumes with their owners and modes, and containers that are
-// processes with the users, groups, variables and mounts of the manifest, on a root that can't be written to. A pod is a
-// mount namespace here, gone with its sidecar. There are no images: at their places are the bundle and this machine's /usr.
+// The parts of a kubelet that matter to a pod with the sidecar: volumes with their owners and modes, and containers as
+// processes with the users, groups, environment and mounts of the manifest, on a read-only root. A pod is a mount
+// namespace that ends with its sidecar. Containers have the bundle and this machine's /usr instead of their images.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { createProjectedVolume } from '../support/kubelet-volume.ts';
 import { NODE_FLAGS } from '../support/node-flags.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
-/** What is looked at of a pod. */
+/** The fields of a pod that tests use. */
 export interface Pod {
   readonly apiVersion?: string;
   readonly kind?: string;
@@ -64,24 +64,24 @@ interface ProjectedToken {
 }
 
 export interface RunningPod {
-  /** What a command prints in the container of that name. @throws where it fails */
+  /** Runs a command in the named container, and returns its output. @throws Error if it fails */
   exec(container: string, ...command: readonly string[]): string;
-  /** what the sidecar's startup probe gets: an HTTP status, or nothing */
+  /** The HTTP status of the sidecar's startup probe; undefined before the sidecar listens. */
   startup(): Promise<number | undefined>;
-  /** Puts another service account token in place. */
+  /** Replaces the service account token. */
   rotate(jwt: string): Promise<void>;
-  /** As kubelet does when the pod's own containers have ended. @returns the exit code */
+  /** Stops the sidecar, as kubelet does after the pod's containers have exited. @returns the exit code */
   stop(): Promise<number | null>;
 }
 
-/** Starts the sidecar of a pod, which is first among its init containers, with a token and the files of its ConfigMap. */
+/** Starts the sidecar, the pod's first init container, with a service account token and the files of its ConfigMap. */
 export async function startPod(
   t: TestContext,
   { spec }: Pod,
   { jwt, config = {} }: { jwt: string; config?: Readonly<Record<string, string>> },
 ): Promise<RunningPod> {
   const [sidecar] = spec.initContainers ?? [];
-  if (sidecar?.restartPolicy !== 'Always') throw new Error('the first init container is no sidecar');
+  if (sidecar?.restartPolicy !== 'Always') throw new Error("the first init container isn't a native sidecar");
   const directory = await temporaryDirectory(t);
   chmodSync(directory, 0o755);
   const volumes = spec.volumes ?? [];
@@ -119,7 +119,7 @@ export async function startPod(
     async startup() {
       const log = Buffer.concat(output).toString();
       if (child.exitCode !== null) throw new Error(`the sidecar ended: ${log}`);
-      // until then whoever answers is another one
+      // before that, a reply would come from another process
       if (!log.includes('"event":"listening"')) return undefined;
       const { status } = await fetch(`http://127.0.0.1:${port}${sidecar.startupProbe?.httpGet.path}`);
       return status;
@@ -133,13 +133,13 @@ export async function startPod(
   };
 }
 
-/** Volumes with files belong to root and to fsGroup, and are for nobody else. */
+/** Makes a volume's files readable for root and fsGroup only. */
 function giveToGroup(directory: string, group: number): void {
   const script = 'chgrp -R "$1" "$2" && find "$2" -type f -exec chmod 640 {} +';
   execFileSync('sh', ['-c', script, 'sh', String(group), directory]);
 }
 
-/** The root of a tmpfs is sticky and for all; fsGroup adds itself, for new files too. */
+/** Commands that mount the tmpfs of an emptyDir, with fsGroup as its group, also for new files. */
 function mountMemory(directory: string, { name, emptyDir }: Volume, { securityContext }: PodSpec): string[] {
   if (emptyDir === undefined) return [];
   if (emptyDir.medium !== 'Memory' || emptyDir.sizeLimit !== '1Mi') throw new Error(`${name} isn't 1Mi of memory`);
@@ -163,7 +163,7 @@ function mountRoot(directory: string, container: Container): string[] {
     `for link in bin lib lib64; do ln -s usr/$link ${root}/$link; done`,
     `mount --bind /usr ${root}/usr`,
     `mount -t proc proc ${root}/proc`,
-    // what the image has
+    // the content of the image
     `mkdir -p ${root}/app ${root}/nodejs/bin`,
     `mount --bind ${resolve('dist')} ${root}/app`,
     `touch ${root}/nodejs/bin/node`,
@@ -177,7 +177,7 @@ function mountRoot(directory: string, container: Container): string[] {
   ];
 }
 
-/** What stands before a command to run it in the container. Without a group of its own a user's is 0. */
+/** The prefix of a command that runs in the container. The default group is 0. */
 function inContainer(directory: string, container: Container, { securityContext: ofPod = {} }: PodSpec): string {
   const { runAsUser = ofPod.runAsUser, runAsGroup = ofPod.runAsGroup ?? 0 } = container.securityContext ?? {};
   if (runAsUser === undefined) throw new Error(`${container.name} has no user`);

@@ -1,4 +1,4 @@
-// What the admission policy makes of pods, and of which, by dry runs.
+// Tests of the admission policy by dry runs: which pods it changes, and how.
 
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
@@ -7,7 +7,7 @@ import type { Pod, PodSpec } from './kubernetes-pod.ts';
 import type { Kubernetes } from './kubernetes-server.ts';
 import { container, INJECT, namesOf, podOf, RESTRICTED, restricted } from './kubernetes-workloads.ts';
 
-/** Changes the policy's settings; null takes one away. */
+/** Changes the policy's settings; null removes one. */
 export function changeSettings(kubernetes: Kubernetes, data: Readonly<Record<string, string | null>>): void {
   const settings = ['configmap', 'vault-token-sidecar', '--namespace', 'vault-token-sidecar'];
   kubernetes.kubectl(['patch', ...settings, '--type', 'merge', '--patch', JSON.stringify({ data })]);
@@ -20,33 +20,30 @@ export const environmentOf = ({ spec }: Pod): Readonly<Record<string, string>> =
 export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Promise<void> {
   const inject = (spec: Partial<PodSpec> = {}, labels = {}) =>
     kubernetes.dryRun(podOf(restricted(spec), { ...INJECT, ...labels }));
-  // the server learns of a new policy, and of its settings, a moment later
+  // a new policy or a change of its settings takes effect with a delay
   const bare = await until('the policy is in force', () => {
     const pod = inject();
     return pod.spec.initContainers !== undefined && pod;
   });
 
-  await t.test('with nothing but its container, by its service account', () => {
+  await t.test('a pod with the label only, with the role of its service account', () => {
     assert.deepEqual(namesOf(bare.spec.initContainers), ['vault-token-sidecar']);
     assert.deepEqual(namesOf(bare.spec.volumes), ['vault-jwt', 'vault-token']);
     assert.equal(environmentOf(bare)['VTS_ROLE'], 'my-app');
   });
-  await t.test(
-    'with a security context of the container alone, and the token for the API that pods have by default',
-    () => {
-      const app = container('app');
-      const alone = { ...app, securityContext: { ...RESTRICTED, ...app.securityContext } };
-      const { spec } = kubernetes.dryRun(
-        podOf({ serviceAccountName: 'my-app', automountServiceAccountToken: true, containers: [alone] }, INJECT),
-      );
-      assert.deepEqual(spec.containers[0]?.volumeMounts?.map(({ mountPath }) => mountPath).sort(), [
-        '/var/run/secrets/kubernetes.io/serviceaccount',
-        '/vault',
-      ]);
-      assert.deepEqual(spec.securityContext, { supplementalGroups: [65532] });
-    },
-  );
-  await t.test('the same sidecar as the component', () => {
+  await t.test('a pod with a security context on the container only, and with the default API token', () => {
+    const app = container('app');
+    const alone = { ...app, securityContext: { ...RESTRICTED, ...app.securityContext } };
+    const { spec } = kubernetes.dryRun(
+      podOf({ serviceAccountName: 'my-app', automountServiceAccountToken: true, containers: [alone] }, INJECT),
+    );
+    assert.deepEqual(spec.containers[0]?.volumeMounts?.map(({ mountPath }) => mountPath).sort(), [
+      '/var/run/secrets/kubernetes.io/serviceaccount',
+      '/vault',
+    ]);
+    assert.deepEqual(spec.securityContext, { supplementalGroups: [65532] });
+  });
+  await t.test('injects the same sidecar as the component', () => {
     const { args, env, volumeMounts, ...policy } = bare.spec.initContainers?.[0] ?? {};
     const {
       args: _,
@@ -56,14 +53,14 @@ export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Pro
     } = kubernetes.dryRun(kubernetes.podOf('job/migrate')).spec.initContainers?.[0] ?? {};
     assert.deepEqual(policy, component);
   });
-  await t.test('no pod that does not ask, and none twice', () => {
+  await t.test('leaves pods without the label alone, and injects only once', () => {
     const plain = kubernetes.dryRun(podOf(restricted({})));
     assert.deepEqual([plain.spec.initContainers, plain.spec.volumes], [undefined, undefined]);
     const again = kubernetes.dryRun({ ...bare, metadata: { name: 'pod', labels: INJECT } });
     assert.deepEqual(again.spec, bare.spec);
   });
-  await t.test("no pod in its node's network", async () => {
-    // without Pod Security, which would refuse it too
+  await t.test('refuses pods with hostNetwork', async () => {
+    // in a namespace without Pod Security, which would refuse it too
     kubernetes.kubectl(['create', 'namespace', 'open']);
     kubernetes.kubectl(['create', 'serviceaccount', 'my-app', '--namespace', 'open']);
     const create = (labels: Readonly<Record<string, string>>) =>
@@ -82,7 +79,7 @@ export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Pro
       return false;
     });
   });
-  await t.test('beside what the pod has, in each container', () => {
+  await t.test("adds to the pod's own volumes, init containers, groups and mounts", () => {
     const mine = { name: 'mine', mountPath: '/vault' };
     const { spec } = inject({
       containers: [container('app'), { ...container('other'), volumeMounts: [mine] }],
@@ -109,7 +106,7 @@ export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Pro
     }
     assert.deepEqual([spec.securityContext?.fsGroup, spec.securityContext?.supplementalGroups], [7, [8, 65532]]);
   });
-  await t.test('what the labels say, before what the settings say', async () => {
+  await t.test('labels override settings', async () => {
     const set = {
       VTS_ROLE: 'all',
       VTS_MOUNT: 'k8s/prod',
@@ -134,7 +131,7 @@ export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Pro
     assert.deepEqual([environmentOf(own)['VTS_ROLE'], environmentOf(own)['VTS_MOUNT']], ['mine', 'jwt2']);
     changeSettings(kubernetes, Object.fromEntries(Object.keys(set).map((name) => [name, null])));
   });
-  await t.test('what is empty is as if it were not there', async () => {
+  await t.test('empty settings and labels are treated as unset', async () => {
     const empty = { VTS_ROLE: '', VTS_MOUNT: '', VTS_OPS_LISTEN: '', audience: '', cpu_limit: '', ca_config_map: '' };
     changeSettings(kubernetes, { ...empty, VTS_LOG_LEVEL: 'debug' });
     const pod = await until('the settings are known', () => {
@@ -148,7 +145,8 @@ export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Pro
     const settings = Object.fromEntries(Object.keys(empty).map((name) => [name, null]));
     changeSettings(kubernetes, { ...settings, audience: 'vault', VTS_LOG_LEVEL: null });
   });
-  for (const address of [null, '']) await t.test(`refused with the address ${address}`, () => refusedWith(address));
+  for (const address of [null, ''])
+    await t.test(`refuses pods if the address is ${JSON.stringify(address)}`, () => refusedWith(address));
 
   async function refusedWith(address: string | null): Promise<void> {
     changeSettings(kubernetes, { VAULT_ADDR: address });

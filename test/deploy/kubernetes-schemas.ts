@@ -1,5 +1,5 @@
-// What Kubernetes says of its own kinds, as strict JSON Schemas: made of the OpenAPI document in its source, which comes
-// as a Go module, at the version that the module beside this file pins. And kubeconform, which holds manifests to them.
+// Strict JSON Schemas of Kubernetes' kinds, generated from the OpenAPI document in its source, which is a Go module
+// pinned by the module in this directory. And kubeconform, which validates manifests against them.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -9,12 +9,12 @@ import { digest, goInstall, made } from '../support/tools.ts';
 /** The Go module that pins Kubernetes. */
 export const MODULE = join(import.meta.dirname, 'modules/kubernetes');
 
-/** Kinds of others, for which Kubernetes has no schema: what makes them decodes them strictly. */
+/** Kinds without a schema in Kubernetes; tests that render them decode them strictly. */
 const FOREIGN = ['PodMonitor', 'PrometheusRule'].map((kind) => `monitoring.coreos.com/v1/${kind}`);
 
 /**
- * Holds every YAML file in the files and directories to the schemas: nothing unknown, nothing missing, no wrong type.
- * @throws Error with what kubeconform found
+ * Validates all YAML files in the paths against the schemas: no unknown fields, no missing fields, no wrong types.
+ * @throws Error with kubeconform's output
  */
 export function kubeconform(...paths: readonly string[]): void {
   const options = [
@@ -31,11 +31,11 @@ export function kubeconform(...paths: readonly string[]): void {
     [...options, ...schemas, ...paths],
     { encoding: 'utf8' },
   );
-  // a path without a single manifest is no success
+  // fail if there is no manifest at all
   if (status !== 0 || /^Summary: 0 resources/m.test(stdout)) throw new Error(`kubeconform: ${stdout}${stderr}`);
 }
 
-/** The schemas, one file a kind, named as kubeconform looks for them, such as deployment-apps-v1.json. */
+/** The directory of the schemas, one file a kind, with kubeconform's names, such as deployment-apps-v1.json. */
 function schemaDirectory(): string {
   return made(`kubernetes-schemas-${digest(join(MODULE, 'go.sum'), import.meta.filename)}`, (unfinished) => {
     mkdirSync(unfinished);
@@ -44,7 +44,7 @@ function schemaDirectory(): string {
     write('definitions.json', { definitions: { ...definitions, ...SCALARS } });
     for (const [name, schema] of Object.entries(definitions)) {
       const [kind, another] = schema['x-kubernetes-group-version-kind'] ?? [];
-      // what is of every group is no object that somebody applies
+      // kinds in several groups, such as DeleteOptions, are never applied
       if (kind === undefined || another !== undefined) continue;
       write(fileOf(kind), { $ref: `definitions.json#/definitions/${name}`, required: ['apiVersion', 'kind'] });
     }
@@ -70,13 +70,13 @@ function openApi(): Record<string, Schema> {
   return JSON.parse(readFileSync(join(Dir, 'api/openapi-spec/swagger.json'), 'utf8')).definitions;
 }
 
-/** OpenAPI 2 knows no union of types: it calls these strings. */
+/** OpenAPI 2 has no union types, and declares these as strings. */
 const SCALARS = {
   'io.k8s.apimachinery.pkg.api.resource.Quantity': { type: ['string', 'number'] },
   'io.k8s.apimachinery.pkg.util.intstr.IntOrString': { type: ['string', 'integer'] },
 };
 
-/** An object takes what it names and nothing else, at any depth. */
+/** Forbids additional properties at any depth. */
 function strict(schema: Schema): Schema {
   const { items, properties, additionalProperties } = schema;
   return {
@@ -90,6 +90,6 @@ function strict(schema: Schema): Schema {
 const mapped = <T>(record: Readonly<Record<string, T>>, change: (value: T) => T): Record<string, T> =>
   Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
 
-/** apps/v1 Deployment is deployment-apps-v1.json, v1 Pod is pod-v1.json. */
+/** The file name of a kind: deployment-apps-v1.json for apps/v1 Deployment, pod-v1.json for v1 Pod. */
 const fileOf = ({ group, version, kind }: Kind): string =>
   `${[kind, ...group.split('.').slice(0, 1), version].filter(Boolean).join('-').toLowerCase()}.json`;

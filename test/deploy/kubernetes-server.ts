@@ -1,6 +1,6 @@
-// A real API server with an etcd of its own, and kubectl as its administrator. It issues service account tokens as
-// https://k8s-prod.oidc.pub, and is the one who answers there for those whom the publisher leads. There is no kubelet
-// and no controller: pods, and what would make pods, are only kept.
+// A real API server with its own etcd, and kubectl as its administrator. It issues service account tokens as
+// https://k8s-prod.oidc.pub, and serves that name through the publisher's proxy. There is no kubelet and no controller:
+// workloads and pods are only stored.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
@@ -18,7 +18,7 @@ import { MODULE } from './kubernetes-schemas.ts';
 
 const ISSUER = 'https://k8s-prod.oidc.pub';
 
-/** Without this it takes itself for no version, and each kubectl for the wrong one. */
+/** Without this, the API server has no version, and kubectl reports a version skew. */
 const VERSION = 'k8s.io/component-base/version';
 const FLAGS = [`-ldflags=-s -w -X ${VERSION}.gitVersion=v1.37.2 -X ${VERSION}.gitMajor=1 -X ${VERSION}.gitMinor=37`];
 
@@ -27,21 +27,21 @@ const program = (name: string): string => goBuild(MODULE, `k8s.io/kubernetes/cmd
 export const kustomizeProgram = (): string => goInstall('sigs.k8s.io/kustomize/kustomize/v5', 'v5.8.2');
 
 export interface Kubernetes {
-  /** for a shell in which `kubectl` and `kustomize` are these */
+  /** environment variables for a shell in which `kubectl` and `kustomize` are these programs */
   readonly environment: NodeJS.ProcessEnv;
-  /** What kubectl prints, given a manifest as text or as an object. @throws Error with its complaint; a warning is one */
+  /** Runs kubectl with a manifest, as text or as an object, and returns its output. @throws Error on errors and warnings */
   kubectl(args: readonly string[], input?: unknown): string;
-  /** the same, for an object or a list of them */
+  /** The same, with parsed JSON output. */
   json<T>(args: readonly string[], input?: unknown): T;
-  /** The pod as the server would keep it. @throws Error with why it is refused */
+  /** Creates the pod by dry run, and returns it as the server would store it. @throws Error if it is refused */
   dryRun(pod: Pod | string): Pod;
-  /** The pod that a controller would make of a workload, such as deployment/my-app. */
+  /** The pod that a controller would create for a workload, such as deployment/my-app. */
   podOf(workload: string): Pod;
-  /** The token that kubelet would put into the pod's volume. */
+  /** The service account token that kubelet would put into the pod's volume. */
   tokenFor(pod: Pod): string;
 }
 
-/** Where all that is tried lives. */
+/** The namespace of all test objects. */
 const NAMESPACE = 'my-app';
 
 export interface Workload {
@@ -62,7 +62,7 @@ export async function openKubernetes(t: TestContext, publisher: Publisher): Prom
   symlinkSync(program('kubectl'), join(directory, 'kubectl'));
   symlinkSync(kustomizeProgram(), join(directory, 'kustomize'));
   const PATH = `${directory}:${process.env['PATH']}`;
-  // its caches are at home
+  // kubectl's caches are in HOME
   const environment = { ...process.env, PATH, KUBECONFIG: kubeconfig, HOME: directory };
   const ask = (args: readonly string[], manifest: unknown = '') => {
     const input = typeof manifest === 'string' ? manifest : JSON.stringify(manifest);
@@ -95,7 +95,7 @@ export async function openKubernetes(t: TestContext, publisher: Publisher): Prom
   };
 }
 
-/** @returns the process, and the path of a kubeconfig that makes kubectl its administrator */
+/** @returns the process, and the path of an administrator's kubeconfig */
 async function startServer(t: TestContext, directory: string, { ca, lead }: Publisher) {
   debian('etcd-server');
   const file = (name: string, content: string): string => {

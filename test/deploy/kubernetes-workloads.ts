@@ -1,8 +1,8 @@
-// Workloads as tests have them: a pod that restricted Pod Security takes, with what a test wants of it.
+// Workloads for tests: a pod that passes restricted Pod Security, with a test's changes.
 
 import type { Container, Pod, PodSpec } from './kubernetes-pod.ts';
 
-/** The label that asks for the sidecar. */
+/** The label that requests the sidecar. */
 export const INJECT = { 'vault-token-sidecar.oidc.pub/inject': 'true' };
 
 export const podOf = (spec: PodSpec, labels: Readonly<Record<string, string>> = {}): Pod => ({

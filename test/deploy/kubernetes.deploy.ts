@@ -1,5 +1,5 @@
-// deploy/kubernetes: held to Kubernetes' own schemas and built by kustomize, then given to a real API server whose service
-// account tokens log in to a real Vault, in the example's pod and in one that the admission policy injected.
+// deploy/kubernetes: built by kustomize, validated against Kubernetes' schemas, then applied to a real API server,
+// whose service account tokens log in to a real Vault, in the example's pod and in an injected pod.
 
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
@@ -22,7 +22,7 @@ import { INJECT, podOf, restricted } from './kubernetes-workloads.ts';
 
 const HERE = 'deploy/kubernetes';
 
-/** What yamllint's defaults have otherwise. */
+/** Changes of yamllint's defaults. */
 const YAML_RULES = [
   'line-length: {max: 130}',
   'document-start: disable',
@@ -31,7 +31,7 @@ const YAML_RULES = [
   'comments-indentation: disable',
 ];
 
-test('the YAML is tidy, and all of it is what Kubernetes knows', async (t) => {
+test("the manifests pass yamllint and Kubernetes' schemas", async (t) => {
   debian('yamllint');
   const config = `{extends: default, ignore: [deploy/helm/], rules: {${YAML_RULES.join()}}}`;
   const { status, stdout } = spawnSync('yamllint', ['--strict', '-d', config, 'deploy'], { encoding: 'utf8' });
@@ -45,7 +45,7 @@ test('the YAML is tidy, and all of it is what Kubernetes knows', async (t) => {
   assert.throws(() => kubeconform(misspelt), /additional properties 'readonly' not allowed/);
 });
 
-test("each image is this version's", () => {
+test('each image has the version of the package', () => {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
   for (const file of ['base/app.yaml', 'component/workload.yaml', 'component/cronjob.yaml', 'policy/defaults.yaml']) {
     const images = readFileSync(join(HERE, file), 'utf8').matchAll(/image: .*\/vault-token-sidecar:(.*)/g);
@@ -57,29 +57,29 @@ test("each image is this version's", () => {
   }
 });
 
-test('on a real API server', async (t) => {
+test('the manifests work on a real API server', async (t) => {
   const publisher = await openPublisher(t);
   const kubernetes = await openKubernetes(t, publisher);
   for (const command of readmeCommands('kubectl', 'kustomize')) {
     await t.test(command, () => {
       const { status, stderr } = spawnSync('sh', ['-c', command], { env: kubernetes.environment, encoding: 'utf8' });
-      // a warning would be of Pod Security
+      // a warning would come from Pod Security
       assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
     });
   }
-  await t.test('restricted Pod Security takes the pods of all manifests', () => takesAllPods(kubernetes));
-  await t.test('what init kubernetes prints is the example too', (t) => sameByInit(t, kubernetes));
-  await t.test('the component patches what is labelled', (t) => componentPatches(t, kubernetes));
-  await t.test('the policy injects pods that ask for it', (t) => policyInjects(t, kubernetes));
-  await t.test('with a real Vault', async (t) => {
+  await t.test('the pods of all manifests pass restricted Pod Security', () => takesAllPods(kubernetes));
+  await t.test('init kubernetes prints the same pod and config as the example', (t) => sameByInit(t, kubernetes));
+  await t.test('the component patches labelled workloads', (t) => componentPatches(t, kubernetes));
+  await t.test('the policy injects labelled pods', (t) => policyInjects(t, kubernetes));
+  await t.test('service account tokens log in to a real Vault', async (t) => {
     const vault = await openRealVault(t, { environment: publisher.environment });
-    // the API server answers at the issuer's name, for everybody
+    // let everyone read the API server's discovery document
     const discovery = ['--clusterrole=system:service-account-issuer-discovery', '--group=system:unauthenticated'];
     kubernetes.kubectl(['create', 'clusterrolebinding', 'issuer', ...discovery]);
-    await t.test('the example, and Vault set up from its config', (t) =>
+    await t.test('in the example, with Vault set up from its config', (t) =>
       example(t, { kubernetes, vault, ca: publisher.ca.cert }),
     );
-    await t.test('an injected pod', (t) => injected(t, { kubernetes, vault }));
+    await t.test('in an injected pod', (t) => injected(t, { kubernetes, vault }));
   });
 });
 
@@ -89,14 +89,14 @@ function takesAllPods(kubernetes: Kubernetes): void {
   for (const workload of ['deployment/my-app', 'job/migrate', 'cronjob/rotate']) {
     const { spec } = kubernetes.dryRun(kubernetes.podOf(workload));
     const [sidecar] = spec.initContainers ?? [];
-    // a native sidecar: it is stopped when the pod's own containers have ended
+    // a native sidecar, which kubelet stops after the pod's containers have exited
     assert.deepEqual([sidecar?.name, sidecar?.restartPolicy], ['vault-token-sidecar', 'Always'], workload);
     const mounts = spec.containers[0]?.volumeMounts?.map(({ name, mountPath }) => `${name} ${mountPath}`);
     assert.deepEqual(mounts, ['vault-token /vault'], workload);
   }
 }
 
-/** The config but for the policy's text, and the pod but for its application. */
+/** Compares the config without the policy's text, and the pod without its application. */
 async function sameByInit(t: TestContext, kubernetes: Kubernetes): Promise<void> {
   const file = join(await temporaryDirectory(t), 'config.json');
   const flags = ['--config', file, '--issuer', 'k8s-prod', '--vault-address', 'https://vault.example.com:8200'];
@@ -126,18 +126,18 @@ interface Peers {
   readonly vault: RealVault;
 }
 
-/** As the README tells it: the config is changed, Vault set up from it, and the directory applied. */
+/** Follows the README: edits the config, sets up Vault from it, and applies the directory. */
 async function example(t: TestContext, { kubernetes, vault, ca }: Peers & { ca: string }): Promise<void> {
   const directory = await temporaryDirectory(t);
   cpSync(join(HERE, 'base'), directory, { recursive: true });
   const file = join(directory, 'config.json');
   const config = JSON.parse(readFileSync(file, 'utf8'));
   config.vault.address = vault.url;
-  // Vault doesn't take the test's CA for a public one
+  // Vault must trust the test's CA
   config.exchanges.app.setup.trust = { oidc_discovery_ca_pem: ca };
   writeFileSync(file, JSON.stringify(config));
   const setup = ['dist/vault-token-sidecar.mjs', 'setup', '--config', file, '--apply', '--yes'];
-  // Vault asks the issuer through this process, which must not stand still meanwhile
+  // asynchronously, since Vault fetches from the issuer through a proxy in this process
   await promisify(execFile)(process.execPath, setup, { env: { VAULT_ADDR: vault.url, VAULT_TOKEN: vault.root } });
   kubernetes.kubectl(['apply', '-k', directory]);
 
@@ -159,7 +159,7 @@ async function example(t: TestContext, { kubernetes, vault, ca }: Peers & { ca: 
 
 async function injected(t: TestContext, { kubernetes, vault }: Peers): Promise<void> {
   changeSettings(kubernetes, { VAULT_ADDR: vault.url, VTS_ISSUER: 'https://k8s-prod.oidc.pub' });
-  const pod = await until('the policy knows the Vault', () => {
+  const pod = await until('the policy has the new address', () => {
     const seen = kubernetes.dryRun(podOf(restricted(), INJECT));
     return environmentOf(seen)['VAULT_ADDR'] === vault.url && seen;
   });
@@ -168,7 +168,7 @@ async function injected(t: TestContext, { kubernetes, vault }: Peers): Promise<v
   assert.equal(await running.stop(), 0);
 }
 
-/** The token that the application finds when it is started, which Vault must know. */
+/** Checks and returns the token that the application finds when it starts. */
 async function tokenOf(running: RunningPod, vault: RealVault): Promise<string> {
   await until('the startup probe succeeds', async () => (await running.startup()) === 200);
   assert.equal(running.exec('app', 'stat', '--format', '%a %u %g', '/vault/token'), '640 65532 65532\n');

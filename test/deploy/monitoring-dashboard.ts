@@ -1,4 +1,4 @@
-// What the dashboard asks Prometheus, as Grafana would: its panels' queries and its variables.
+// The dashboard's queries and variables, as Grafana sends them to Prometheus.
 
 import { readFileSync } from 'node:fs';
 
@@ -21,7 +21,7 @@ const DASHBOARD = JSON.parse(readFileSync('deploy/monitoring/dashboard.json', 'u
 
 export const PANELS: readonly Panel[] = DASHBOARD.panels.filter(({ type }) => type !== 'row');
 
-/** Each variable with the label whose values it offers, in the series of the selector. */
+/** Each variable with its label and the selector of its series. */
 export const VARIABLES = DASHBOARD.templating.list
   .filter(({ type }) => type === 'query')
   .map(({ name, query }) => {
@@ -29,7 +29,7 @@ export const VARIABLES = DASHBOARD.templating.list
     return { name, selector, label };
   });
 
-/** The query as Prometheus gets it. @throws Error for a variable that there is not */
+/** The query with its variables replaced. @throws Error for an unknown variable */
 export function plain(query: string, values: Readonly<Record<string, string>>): string {
   const all: Readonly<Record<string, string>> = { ...values, __rate_interval: '1m' };
   return query.replaceAll(/\$(\w+)/g, (_, name: string) => {

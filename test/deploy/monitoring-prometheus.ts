@@ -1,5 +1,4 @@
-// A real Prometheus with rules of ours, scraping what a test starts, and the questions that tests put to it; promtool,
-// which comes with it; and the decoder beside this file for what others than Kubernetes define.
+// A real Prometheus with our rules, its API, promtool, and a strict decoder for objects without a schema in Kubernetes.
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
@@ -30,7 +29,7 @@ export interface Alert {
 
 export type Prometheus = Awaited<ReturnType<typeof openPrometheus>>;
 
-/** It scrapes and evaluates every second, as the job that the alerts expect. */
+/** Starts Prometheus, which scrapes and evaluates every second, with the job name that the alerts expect. */
 export async function openPrometheus(t: Scope, rulesFile: string, targets: readonly Target[]) {
   debian('prometheus');
   const directory = await temporaryDirectory(t);
@@ -67,15 +66,15 @@ export async function openPrometheus(t: Scope, rulesFile: string, targets: reado
     async query(expression: string): Promise<readonly Series[]> {
       return (await get<{ result: readonly Series[] }>('query', { query: expression })).result;
     },
-    /** the values that a label has in the series that a selector names */
+    /** The values of a label in the series of a selector. */
     labelValues: (label: string, selector: string) =>
       get<readonly string[]>(`label/${label}/values`, { 'match[]': selector }),
-    /** those whose expression is true, whether for long enough or not yet */
+    /** The pending and firing alerts. */
     alerts: async () => (await get<{ alerts: readonly Alert[] }>('alerts')).alerts,
   };
 }
 
-/** What promtool said, and whether it found all well. */
+/** Runs promtool; returns its output, and whether it succeeded. */
 export function promtool(args: readonly string[], input?: string): { readonly ok: boolean; readonly output: string } {
   debian('prometheus');
   const { status, stdout, stderr } = spawnSync('promtool', args, { encoding: 'utf8', input });
@@ -83,8 +82,8 @@ export function promtool(args: readonly string[], input?: string): { readonly ok
 }
 
 /**
- * Decodes YAML documents, strictly where Kubernetes has no schema: the Prometheus operator's objects and dashboards.
- * @throws Error with what is wrong
+ * Decodes YAML documents. The Prometheus operator's objects and dashboards, which have no schema in Kubernetes, are
+ * decoded strictly. @throws Error with the first problem
  */
 export function decodeStrictly<T>(documents: string): readonly T[] {
   const program = goBuild(join(import.meta.dirname, 'modules/monitoring'), '.');

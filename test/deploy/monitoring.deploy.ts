@@ -1,5 +1,5 @@
-// deploy/monitoring: the alerts by promtool, and on a real Prometheus that scrapes a healthy and a broken sidecar; there too
-// the dashboard's queries. So every metric and label that they name is one that the sidecar really has.
+// deploy/monitoring: the alerts are tested by promtool. The alerts and the dashboard's queries run on a real Prometheus
+// that scrapes a healthy and a broken sidecar, which proves that all their metrics and labels exist.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -19,7 +19,7 @@ const HERE = 'deploy/monitoring';
 const RULES = readFileSync(`${HERE}/alerts.yaml`, 'utf8');
 const ALERTS = [...RULES.matchAll(/- alert: (\w+)/g)].map(([, name = '']) => name);
 
-test('the documented commands: the rules are well-formed and pass their tests', async (t) => {
+test('the documented promtool commands succeed', async (t) => {
   debian('prometheus');
   const commands = readmeCommands('promtool');
   assert.ok(commands.some((command) => command.includes('test rules')));
@@ -31,7 +31,7 @@ test('the documented commands: the rules are well-formed and pass their tests', 
   }
 });
 
-test('the documented scrape config is one that Prometheus takes', async (t) => {
+test('Prometheus accepts the documented scrape config', async (t) => {
   debian('prometheus');
   const file = join(await temporaryDirectory(t), 'prometheus.yaml');
   await writeFile(file, readmeBlock('deploy/monitoring/README.md', 'Scrape config', 'yaml'));
@@ -39,7 +39,7 @@ test('the documented scrape config is one that Prometheus takes', async (t) => {
   assert.match(output, /SUCCESS: .* is valid prometheus config/);
 });
 
-test('each alert is tested firing and silent: one that never fires, and one that always does, are noticed', async (t) => {
+test("the alerts' tests fail for an alert that never fires or always fires", async (t) => {
   const directory = await temporaryDirectory(t);
   await writeFile(join(directory, 'alerts_test.yaml'), readFileSync(`${HERE}/alerts_test.yaml`));
   assert.equal(ALERTS.length, 7);
@@ -56,7 +56,7 @@ test('each alert is tested firing and silent: one that never fires, and one that
   }
 });
 
-test('each alert leads to its runbook', () => {
+test('each alert links to its runbook', () => {
   const headings = [...readFileSync('docs/runbooks.md', 'utf8').matchAll(/^#+ (.+)$/gm)];
   const anchors = headings.map(([, heading = '']) => heading.toLowerCase().replaceAll(' ', '-'));
   const links = [...RULES.matchAll(/runbook_url: (\S+)$/gm)].map(([, link = '']) => new URL(link));
@@ -70,7 +70,7 @@ test('each alert leads to its runbook', () => {
   }
 });
 
-test('the dashboard is one that Grafana takes, on any data source', () => {
+test('the dashboard is valid for Grafana, and works with any data source', () => {
   const text = readFileSync(`${HERE}/dashboard.json`, 'utf8');
   const [dashboard] = decodeStrictly<Record<string, unknown>>(text);
   const { id, uid, schemaVersion, editable } = dashboard ?? {};
@@ -84,7 +84,7 @@ test('the dashboard is one that Grafana takes, on any data source', () => {
   assert.deepEqual([...new Set(sources)], [`{ "type": "prometheus", "uid": "\${datasource}" }`]);
 });
 
-test('on a real Prometheus', async (t) => {
+test('alerts and dashboard work on a real Prometheus', async (t) => {
   const healthy = await startSidecar(t, 3600);
   const broken = await startSidecar(t, 4);
   const prometheus = await openPrometheus(t, `${HERE}/alerts.yaml`, [
@@ -94,13 +94,13 @@ test('on a real Prometheus', async (t) => {
   const scraped = async () => (await prometheus.labelValues('pod', 'vault_token_sidecar_ready')).length === 2;
   await until('both are scraped', scraped);
 
-  await t.test('promtool has nothing to say against the metrics', async () => {
+  await t.test('the metrics pass promtool check metrics', async () => {
     const metrics = await (await fetch(`${healthy.ops}/metrics`)).text();
     assert.match(metrics, /^vault_token_sidecar_build_info/m);
     assert.deepEqual(promtool(['check', 'metrics'], metrics), { ok: true, output: '' });
   });
 
-  await t.test('all that can break is told, and where; of the healthy one nothing', async () => {
+  await t.test('each fault of the broken sidecar raises its alert, and the healthy one raises none', async () => {
     await broken.breakAll();
     const expected = ALERTS.filter((name) => name !== 'VaultTokenSidecarDown').sort();
     const missing = async () => {
@@ -115,13 +115,13 @@ test('on a real Prometheus', async (t) => {
       const { summary = '', description = '' } = annotations;
       assert.equal(labels['pod'], 'broken');
       assert.match(summary, 'exchange' in labels ? /\bapp\b.*\bbroken\b/ : /\bbroken\b/);
-      // what a template names and an alert hasn't leaves a gap
+      // a label that the alert lacks would leave a gap in the text
       for (const text of [summary, description]) assert.match(text, /^[\w/](?!.*( {2}|<no value>)).*\.$/);
     }
   });
 
   for (const { label, name, selector } of VARIABLES) {
-    await t.test(`dashboard, to choose from: ${name}`, async () => {
+    await t.test(`dashboard variable: ${name}`, async () => {
       const expected = {
         job: ['vault-token-sidecar'],
         namespace: ['test'],
@@ -133,7 +133,7 @@ test('on a real Prometheus', async (t) => {
     });
   }
   for (const { title, targets } of PANELS) {
-    await t.test(`dashboard: ${title}`, async () => {
+    await t.test(`dashboard panel: ${title}`, async () => {
       assert.ok(targets.length > 0);
       const here = { job: 'vault-token-sidecar', namespace: 'test', pod: 'broken', exchange: 'app' };
       for (const { expr, legendFormat = '' } of targets) {
@@ -149,14 +149,14 @@ test('on a real Prometheus', async (t) => {
     });
   }
 
-  await t.test('a sidecar that is gone is told', async () => {
+  await t.test('a stopped sidecar raises the alert VaultTokenSidecarDown', async () => {
     await broken.stop();
     const told = async () => (await raised(prometheus)).includes('VaultTokenSidecarDown');
     await until('the alert', told, 20_000);
   });
 });
 
-/** A daemon with two sinks, against a Vault in memory. */
+/** Starts a daemon with two sinks and an in-memory Vault. */
 async function startSidecar(t: TestContext, token_ttl: number) {
   const peers = await openPeers(t);
   const { directory, issuer, vault } = peers;
@@ -170,13 +170,13 @@ async function startSidecar(t: TestContext, token_ttl: number) {
   return {
     ops: daemon.ops,
     stop,
-    /** A sink can't be written, the JWT is the last one, and a Vault with another clock refuses all. */
+    /** Makes a sink unwritable, lets the JWT expire, and makes Vault refuse all calls with a skewed clock. */
     async breakAll() {
       const logins = () => vault.requests.filter(({ path }) => path.endsWith('/login')).length;
       const before = logins();
       await rm(fragile, { recursive: true });
       await peers.writeJwt({ exp: Math.floor(Date.now() / 1000) + 3 });
-      await until('it logs in anew', () => logins() > before);
+      await until('it logs in with the new JWT', () => logins() > before);
       vault.setFault(() => ({
         status: 503,
         body: { errors: ['Vault is sealed'] },
@@ -186,7 +186,7 @@ async function startSidecar(t: TestContext, token_ttl: number) {
   };
 }
 
-/** The names of the alerts whose expression is true, for however short a time. */
+/** The names of the pending and firing alerts. */
 async function raised(prometheus: Prometheus): Promise<string[]> {
   const names = (await prometheus.alerts()).map(({ labels }) => labels['alertname'] ?? '');
   return [...new Set(names)].sort();

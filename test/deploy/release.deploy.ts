@@ -1,5 +1,5 @@
-// The workflows: checked by their own linters and for what those don't know. And the files of a release, really made. That
-// the registry, the signatures and the release page take them can only be seen where these are.
+// The workflows, checked by linters and for our own rules. And the files of a release, built by the real script.
+// Publishing and signing can't be tested here.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -15,7 +15,7 @@ const { version, dependencies } = JSON.parse(readFileSync('package.json', 'utf8'
 const FILES = globSync('.github/workflows/*.yaml').sort();
 const REPOSITORY = 'oidc-pub/vault-token-sidecar';
 
-/** What yamllint's defaults have otherwise. */
+/** Changes of yamllint's defaults. */
 const YAML_RULES = [
   'line-length: {max: 130}',
   'document-start: disable',
@@ -24,7 +24,7 @@ const YAML_RULES = [
   'comments: {min-spaces-from-content: 1}',
 ];
 
-/** The rights that a job has beyond reading the code: none that isn't written here. */
+/** All write permissions of the jobs. */
 const WRITES: Readonly<Record<string, readonly string[]>> = {
   'release.yaml image': ['attestations', 'id-token', 'packages'],
   'release.yaml charts': ['id-token', 'packages'],
@@ -44,16 +44,16 @@ interface Workflow {
   readonly jobs: Readonly<Record<string, Job>>;
 }
 
-test('actionlint, shellcheck and yamllint have nothing to say', () => {
+test('the workflows pass actionlint, shellcheck and yamllint', () => {
   debian('shellcheck', 'yamllint');
   const actionlint = goInstall('github.com/rhysd/actionlint/cmd/actionlint', 'v1.7.12');
-  // without shellcheck it would leave the scripts unread, and say nothing
+  // actionlint silently skips the scripts if it doesn't find shellcheck
   says(actionlint, '-shellcheck=shellcheck', ...FILES);
   says('shellcheck', ...globSync('.github/*.sh'));
   says('yamllint', '--strict', '-d', `{extends: default, rules: {${YAML_RULES.join()}}}`, '.github');
 });
 
-test('each action is pinned to a commit, and says to which version', () => {
+test('each action is pinned to a commit, with its version in a comment', () => {
   const uses = FILES.flatMap((file) => readFileSync(file, 'utf8').match(/^.*\buses:.*$/gm) ?? []);
   assert.ok(uses.length > 10);
   const ours = uses.filter((line) => /uses: \.\//.test(line));
@@ -67,13 +67,13 @@ test('each action is pinned to a commit, and says to which version', () => {
   }
 });
 
-test('the image is built from what digests name, and what floats is in SECURITY.md', () => {
+test('the image is built from pinned digests, and SECURITY.md lists what floats', () => {
   const dockerfile = readFileSync('Dockerfile', 'utf8');
   assert.doesNotMatch(dockerfile, /^# *syntax=/m, 'BuildKit would fetch that image');
   const bases = dockerfile.match(/^FROM .*$/gm) ?? [];
   assert.equal(bases.length, 2);
   for (const base of bases) assert.match(base, /@sha256:[0-9a-f]{64}( AS \w+)?$/);
-  // emulation would need one more image, which runs with all rights
+  // emulation would need another image, which runs privileged
   const [, last = ''] = dockerfile.split(bases[1] ?? '');
   assert.doesNotMatch(last, /^RUN /m, 'it would run under emulation');
   const release = readFileSync('.github/workflows/release.yaml', 'utf8');
@@ -86,7 +86,7 @@ test('the image is built from what digests name, and what floats is in SECURITY.
   }
 });
 
-test('released charts name the image by its digest', async (t) => {
+test("pin-charts.sh sets the image's digest in both charts", async (t) => {
   const checkout = await temporaryDirectory(t);
   for (const part of ['.github', 'deploy/helm']) cpSync(part, join(checkout, part), { recursive: true });
   const pin = (text: string) => spawnSync(join(checkout, '.github/pin-charts.sh'), [text], { encoding: 'utf8' });
@@ -101,10 +101,10 @@ test('released charts name the image by its digest', async (t) => {
   }
 });
 
-test('a job has the rights that it needs, and no other', () => {
+test('each job has only the permissions that it needs', () => {
   const seen: Record<string, readonly string[]> = {};
   for (const [file, { permissions, concurrency, jobs }] of workflows()) {
-    assert.deepEqual(permissions, {}, `${file}: a job without rights of its own must have none`);
+    assert.deepEqual(permissions, {}, `${file}: jobs have no permissions by default`);
     assert.ok(concurrency, file);
     for (const [name, job] of Object.entries(jobs)) {
       const place = `${file} ${name}`;
@@ -117,7 +117,7 @@ test('a job has the rights that it needs, and no other', () => {
   assert.deepEqual(seen, WRITES);
 });
 
-test('nothing that others write gets into a script, and no credential onto the disk', () => {
+test('no script contains an expression, and no checkout stores credentials', () => {
   for (const [file, { jobs }] of workflows()) {
     const steps = Object.values(jobs).flatMap((job) => job.steps ?? []);
     for (const { run, uses, with: options } of steps) {
@@ -127,23 +127,23 @@ test('nothing that others write gets into a script, and no credential onto the d
   }
 });
 
-test('the files of a release', async (t) => {
+test('release-files.sh builds the files of a release', async (t) => {
   const release = await temporaryDirectory(t);
   makeFiles(release);
   const deb = `vault-token-sidecar_${version}_all.deb`;
   const archive = `vault-token-sidecar-${version}.tar.gz`;
   const contents = `vault-token-sidecar-${version}.cdx.json`;
   assert.deepEqual(readdirSync(release).sort(), ['SHA256SUMS', contents, archive, deb, 'config.schema.json'].sort());
-  await t.test('are the same when made again', async (t) => {
+  await t.test('they are reproducible', async (t) => {
     const again = await temporaryDirectory(t);
     makeFiles(again);
     for (const file of [archive, deb, 'config.schema.json'])
       assert.equal(sum(join(again, file)), sum(join(release, file)), file);
   });
-  await t.test('the archive holds a program that runs, and its licences', (t) =>
+  await t.test('the archive contains a working program and its licences', (t) =>
     runsFromArchive(t, join(release, archive)),
   );
-  await t.test('the SBOM names each package that is shipped, and none of the tools', () => {
+  await t.test('the SBOM lists the shipped packages, and no development tools', () => {
     const { metadata, components } = JSON.parse(readFileSync(join(release, contents), 'utf8'));
     assert.deepEqual([metadata.component.name, metadata.component.version], ['vault-token-sidecar', version]);
     const names: string[] = components.map(({ purl }: { purl: string }) => decodeURIComponent(purl));
@@ -153,7 +153,7 @@ test('the files of a release', async (t) => {
     }
     assert.ok(!names.some((name) => /esbuild|biome|typescript/.test(name)));
   });
-  await t.test('what docs/verify.md says to verify is what a release has', () => verifies(release, [archive, deb]));
+  await t.test('the commands of docs/verify.md match the release', () => verifies(release, [archive, deb]));
 });
 
 async function runsFromArchive(t: TestContext, archive: string): Promise<void> {
@@ -169,7 +169,7 @@ async function runsFromArchive(t: TestContext, archive: string): Promise<void> {
     assert.match(notices, new RegExp(`^${name} \\d`, 'm'));
 }
 
-/** The page's block: its names are a release's, its identity is the workflow's, and the sums are right. */
+/** Checks the block in docs/verify.md: the file names, the identity of the workflow, and the checksums. */
 function verifies(release: string, files: readonly string[]): void {
   const block = readmeBlock('docs/verify.md', 'Verify a release', 'text');
   const workflow = `https://github.com/${REPOSITORY}/.github/workflows/release.yaml@refs/tags/v${version}`;
@@ -185,7 +185,7 @@ function verifies(release: string, files: readonly string[]): void {
   for (const file of files) assert.ok(said.includes(`${file}: OK\n`), said);
 }
 
-/** As a clean machine would, whatever an earlier build left in dist/. */
+/** Builds the files of a release. */
 function makeFiles(directory: string): void {
   execFileSync('.github/release-files.sh', [directory], { stdio: ['ignore', 'ignore', 'inherit'] });
 }

@@ -1,5 +1,5 @@
-// A Debian machine with systemd as its first process, in a container without an engine: what is changed in it is gone with
-// it. It shares this machine's network, so that it reaches a Vault on loopback.
+// A Debian machine with systemd as process 1, in a systemd-nspawn container whose changes are discarded. It shares this
+// machine's network, so that it reaches a Vault on loopback.
 
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,13 +11,13 @@ import { until } from '../support/settling.ts';
 import { debian, made } from '../support/tools.ts';
 
 const execute = promisify(execFile);
-/** longer than a unit waits for Vault in any test */
+/** Longer than a unit waits for Vault in any test. */
 const COMMAND_MS = 90_000;
 
 export interface Machine {
-  /** where this side sees a file of the machine */
+  /** The host's path of a file in the machine. */
   at(path: string): string;
-  /** Runs a command as the machine's root and answers its output; rejects, with it, where that fails. */
+  /** Runs a command as root in the machine, and returns its output; rejects with the output if it fails. */
   run(...command: readonly string[]): Promise<string>;
 }
 
@@ -25,7 +25,7 @@ export async function openMachine(t: Scope): Promise<Machine> {
   debian('systemd-container', 'debootstrap');
   const tree = made('debian-trixie-systemd-1', makeTree);
   const options = ['--boot', '--register=no', '--keep-unit', '--console=pipe', '--quiet', '--volatile=overlay'];
-  // it must not outlive the tests, however they end
+  // end it with this process
   const container = spawn('setpriv', ['--pdeathsig', 'TERM', 'systemd-nspawn', ...options, `--directory=${tree}`], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' },
@@ -34,7 +34,7 @@ export async function openMachine(t: Scope): Promise<Machine> {
   for (const stream of [container.stdout, container.stderr]) stream.on('data', (chunk) => (said += chunk));
   const gone = once(container, 'exit');
   t.after(async () => {
-    // a first one asks it to shut down, a second one ends it
+    // the first signal requests a shutdown, the second one forces it
     container.kill('SIGTERM');
     container.kill('SIGTERM');
     await gone;
@@ -67,7 +67,7 @@ export async function openMachine(t: Scope): Promise<Machine> {
   };
 }
 
-/** Debian with systemd and what the nodejs of its vendors needs; half a minute. */
+/** Installs Debian with systemd and the libraries that Node needs, in about half a minute. */
 function makeTree(unfinished: string): void {
   const packages = '--include=systemd,systemd-sysv,libatomic1';
   execFileSync('debootstrap', ['--variant=minbase', packages, 'trixie', unfinished], {

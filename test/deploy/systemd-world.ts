@@ -1,4 +1,4 @@
-// What the unit's tests live in: a machine with the package and a nodejs on it, a real Vault and an issuer that it trusts.
+// The setup of the unit's tests: a machine with the package and nodejs, a real Vault and an issuer that it trusts.
 
 import assert from 'node:assert/strict';
 import { chmod, chown, copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
@@ -21,7 +21,7 @@ StandardOutput=file:/run/my-app.out
 ExecStart=/bin/sh -c 'cat /run/vault-token-sidecar/app/token; echo; cat "$CREDENTIALS_DIRECTORY/vault-token"; echo'
 `;
 
-/** As `systemctl show` has them. */
+/** Properties as printed by `systemctl show`. */
 type UnitProperties = Record<
   | 'ActiveState'
   | 'StatusText'
@@ -67,12 +67,12 @@ export async function openWorld(t: TestContext) {
     example,
     groupId,
     tokenNow,
-    /** A command of the README, which root needs no sudo for. */
+    /** Runs a command of the README as root, without its sudo. */
     shell: (command: string) => run('sh', '-c', `cd /root && ${command.replace(/^sudo /, '')}`),
     showsAll: async (unit: string): Promise<UnitProperties> =>
       Object.fromEntries((await run('systemctl', 'show', unit)).split('\n').map((line) => line.split(/=(.*)/s))),
 
-    /** The example's config, with this world's places in it, as the config of an instance. */
+    /** Writes the config of an instance: the example's config with this test's paths and ports. */
     async configure(instance: 'app' | 'second', ...moreSinks: readonly object[]): Promise<void> {
       const config = JSON.parse(await example('app.json'));
       const [sink] = config.exchanges.app.sinks;
@@ -83,14 +83,14 @@ export async function openWorld(t: TestContext) {
       config.ops.listen = `127.0.0.1:${opsPorts[instance]}`;
       await put(`/etc/vault-token-sidecar/${instance}.json`, JSON.stringify(config));
     },
-    /** A JWT that the sidecar may read by its group alone. */
+    /** Writes a JWT that the sidecar can read only by its group. */
     async writeJwt(): Promise<void> {
       await put('/run/oidc/token.new', await issuer.mint());
       await chown(at('/run/oidc/token.new'), 0, await groupId());
       await chmod(at('/run/oidc/token.new'), 0o640);
       await rename(at('/run/oidc/token.new'), at('/run/oidc/token'));
     },
-    /** A unit that prints the token from wherever the example of a drop-in gives it one. */
+    /** Installs a unit with the example drop-in, which prints the token from both places. */
     async installConsumer(): Promise<void> {
       await put('/etc/systemd/system/my-app.service', MY_APP);
       await put('/etc/systemd/system/my-app.service.d/vault-token.conf', await example('consumer.conf'));
@@ -102,7 +102,7 @@ export async function openWorld(t: TestContext) {
       await put(`/run/systemd/system/${unit}.d/test.conf`, `[Service]\n${lines}\n`);
       await run('systemctl', 'daemon-reload');
     },
-    /** The tokens that a reader finds while `action` goes on; each of its readings must find a whole one. */
+    /** Reads the token continuously while `action` runs; each read must find a complete token. @returns all tokens */
     async readingAllTheTime(action: () => Promise<void>, instance = 'app'): Promise<ReadonlySet<string>> {
       const seen = new Set<string>();
       let isOver = false;

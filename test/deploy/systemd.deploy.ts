@@ -1,5 +1,5 @@
-// The unit and the .deb: checked by systemd's and Debian's own tools, then installed by apt on a machine with systemd and
-// really started there, against a real Vault.
+// The unit and the .deb: checked by systemd's and Debian's tools, then installed by apt on a machine with systemd, and
+// started there with a real Vault.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -19,10 +19,10 @@ import { openWorld } from './systemd-world.ts';
 const APP = 'vault-token-sidecar@app.service';
 const SECOND = 'vault-token-sidecar@second.service';
 const TOKEN = '/run/vault-token-sidecar/app/token';
-/** Vault's retries are at most a minute apart */
+/** The maximum backoff is a minute. */
 const SOON_MS = 75_000;
 
-test('the same sources give the same package, byte for byte, and Debian has nothing to say against it', async (t) => {
+test('the package is reproducible, passes lintian and shellcheck, and has a manual', async (t) => {
   debian('lintian', 'shellcheck', 'dpkg-dev');
   const first = buildPackage();
   assert.ok(first.equals(buildPackage()), 'built twice, two packages');
@@ -45,19 +45,19 @@ test('the same sources give the same package, byte for byte, and Debian has noth
   assert.match(manual, new RegExp(`"${packageJson.version.replaceAll('.', '\\.')}"`));
 });
 
-test('on a machine with systemd', async (t) => {
+test('the package works on a machine with systemd', async (t) => {
   const world = await openWorld(t);
   const { machine, vault, showsAll, tokenNow } = world;
   let isBroken = false;
-  // each builds on those before it
+  // each step depends on the previous ones
   const step = (name: string, work: () => Promise<void>) =>
-    t.test(name, { skip: isBroken && 'a step before it failed' }, async () => {
+    t.test(name, { skip: isBroken && 'a previous step failed' }, async () => {
       isBroken = true;
       await work();
       isBroken = false;
     });
 
-  await step('apt installs it, and nothing starts by itself', async () => {
+  await step('apt installs the package without starting an instance', async () => {
     const said = [];
     for (const command of readmeCommands('apt-get', 'cp')) said.push(await world.shell(`${command} 2>&1`));
     assert.doesNotMatch(said.join('\n'), /too many arguments|fail|error/i);
@@ -66,15 +66,15 @@ test('on a machine with systemd', async (t) => {
     assert.deepEqual([mode & 0o7777, uid, gid], [0o2750, 0, await world.groupId()]);
   });
 
-  await step("systemd's own checks", async () => {
+  await step('the unit passes systemd-analyze', async () => {
     const verified = await world.shell(`systemd-analyze verify --man=no ${APP} 2>&1`);
     assert.equal(verified, '');
-    // in tenths: an exposure of 1.5 at most
+    // the threshold is in tenths: an exposure of at most 1.5
     const security = await world.shell(`systemd-analyze security --no-pager --offline=true --threshold=15 ${APP}`);
     t.diagnostic(security.split('\n').at(-1) ?? '');
   });
 
-  await step('it is active only when the token is there; until then it waits, and says for what', async () => {
+  await step('the unit is activating, with the reason, until the token is in place', async () => {
     await world.configure('app');
     await world.installConsumer();
     await vault.seal();
@@ -93,7 +93,7 @@ test('on a machine with systemd', async (t) => {
     await until('it is started', async () => (await showsAll(APP)).ActiveState === 'activating');
     await waitsFor(/no workload JWT/);
     await machine.run('systemctl', 'start', '--no-block', 'my-app');
-    // the boot goes on meanwhile
+    // the boot doesn't wait for the unit
     await machine.run('systemctl', 'stop', 'multi-user.target');
     await machine.run('timeout', '20', 'systemctl', 'start', 'multi-user.target');
     await world.writeJwt();
@@ -105,7 +105,7 @@ test('on a machine with systemd', async (t) => {
     assert.deepEqual({ ActiveState, StatusText }, { ActiveState: 'active', StatusText: 'every exchange is ready' });
   });
 
-  await step('the file belongs to the unit, and consumers get it in both ways', async () => {
+  await step('consumers get the token by LoadCredential= and by their group', async () => {
     const token = await tokenNow();
     assert.equal(
       (await vault.call('GET', 'auth/token/lookup-self', undefined, { 'x-vault-token': token })).status,
@@ -118,7 +118,7 @@ test('on a machine with systemd', async (t) => {
     assert.equal(await readFile(machine.at('/run/my-app.out'), 'utf8'), `${token}\n${token}\n`);
   });
 
-  await step('a consumer can read the token, but neither a config nor the JWT', async () => {
+  await step("consumers can't read a config or the JWT", async () => {
     const [, groups = ''] = /^SupplementaryGroups=(.*)$/m.exec(await world.example('consumer.conf')) ?? [];
     const ids = ['--reuid=nobody', '--regid=nogroup', `--groups=${groups}`];
     const asConsumer = (path: string) => machine.run('setpriv', ...ids, 'cat', path);
@@ -127,7 +127,7 @@ test('on a machine with systemd', async (t) => {
       await assert.rejects(asConsumer(path), /Permission denied/, path);
   });
 
-  await step('the other documented commands, and a reload without a restart', async () => {
+  await step('the other documented commands succeed, and a reload keeps the process', async () => {
     const { MainPID } = await showsAll(APP);
     await world.configure('app', { file: { path: `${TOKEN}.json`, mode: '0640', format: 'json' } });
     for (const command of readmeCommands('systemctl', 'journalctl', 'runuser').filter((one) => !one.includes('enable')))
@@ -139,7 +139,7 @@ test('on a machine with systemd', async (t) => {
     assert.equal((await showsAll(APP)).MainPID, MainPID);
   });
 
-  await step('over a restart and an upgrade there is always a token to read', async () => {
+  await step('the token file exists throughout a restart and an upgrade', async () => {
     const before = await tokenNow();
     const seen = await world.readingAllTheTime(async () => {
       await machine.run('systemctl', 'restart', APP);
@@ -154,7 +154,7 @@ test('on a machine with systemd', async (t) => {
     assert.ok(seen.size >= 3, `${seen.size} tokens`);
   });
 
-  await step('a second instance beside it, in which a forbidden system call would be the end', async () => {
+  await step('a second instance runs while forbidden system calls kill it', async () => {
     await world.dropIn(SECOND, 'SystemCallErrorNumber=kill\nWatchdogSec=6s');
     await world.configure('second');
     await machine.run('systemctl', 'start', SECOND);
@@ -162,10 +162,10 @@ test('on a machine with systemd', async (t) => {
     for (const unit of [APP, SECOND]) assert.equal((await showsAll(unit)).ActiveState, 'active');
   });
 
-  await step('the watchdog ends a process that hangs, and only that', async () => {
+  await step('the watchdog restarts only a hanging process', async () => {
     const fedAt = async () => Number((await showsAll(SECOND)).WatchdogTimestampMonotonic);
     const startedAt = await fedAt();
-    await until('it was fed beyond the first limit', async () => (await fedAt()) > startedAt + 7e6, 30_000);
+    await until('it was notified after the first timeout', async () => (await fedAt()) > startedAt + 7e6, 30_000);
     const { MainPID, NRestarts } = await showsAll(SECOND);
     assert.equal(NRestarts, '0');
     await world.readingAllTheTime(async () => {
@@ -174,12 +174,12 @@ test('on a machine with systemd', async (t) => {
         const now = await showsAll(SECOND);
         return now.NRestarts === '1' && now.ActiveState === 'active' && now.MainPID !== MainPID;
       };
-      await until('it was ended and started again', again, 60_000);
+      await until('it was restarted', again, 60_000);
     }, 'second');
     assert.match(await machine.run('journalctl', '--unit', SECOND), /watchdog timeout/i);
   });
 
-  await step('it stops cleanly, and takes its files along', async () => {
+  await step('a stop exits cleanly and removes the files', async () => {
     await machine.run('systemctl', 'stop', APP, SECOND);
     for (const unit of [APP, SECOND]) {
       const { ActiveState, Result, ExecMainStatus } = await showsAll(unit);
@@ -188,14 +188,14 @@ test('on a machine with systemd', async (t) => {
     assert.deepEqual(await readdir(machine.at('/run/vault-token-sidecar')), []);
   });
 
-  await step('the journal has JSON lines, and nothing secret', async () => {
+  await step('the journal has JSON lines without secrets', async () => {
     const own = await machine.run('journalctl', '--output=cat', '--unit', APP, '_TRANSPORT=stdout');
     const events = own.split('\n').map((line) => JSON.parse(line).event);
     for (const event of ['starting', 'config_reloaded', 'stopping']) assert.ok(events.includes(event), event);
     assert.doesNotMatch(await machine.run('journalctl', '--output=json'), /hvs\.|eyJ/);
   });
 
-  await step('a purge leaves what the administrator wrote, and nothing else', async () => {
+  await step("a purge removes everything except the administrator's configs", async () => {
     await machine.run('systemctl', 'enable', '--now', APP);
     const { MainPID } = await showsAll(APP);
     await machine.run('apt-get', 'purge', '--yes', 'vault-token-sidecar');

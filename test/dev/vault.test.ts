@@ -1,4 +1,4 @@
-// The in-memory Vault says what the real one says, over plain HTTP, so that what is learnt against it holds.
+// The in-memory Vault behaves as the real one does over HTTP, so that tests against it are meaningful.
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -25,7 +25,7 @@ async function setUp(t: TestContext, settings: Role = {}) {
 
 const refused = ({ status, errors }: { status: number; errors?: string[] }): string => `${status} ${errors?.join()}`;
 
-test('the issuer: discovery leads to keys that verify its JWTs', async (t) => {
+test("the issuer's discovery document leads to the keys that verify its JWTs", async (t) => {
   const { issuer } = await setUp(t);
   const getJson = async (url: string) => JSON.parse(await (await fetch(url)).text());
   const document = await getJson(`${issuer.url}/.well-known/openid-configuration`);
@@ -38,7 +38,7 @@ test('the issuer: discovery leads to keys that verify its JWTs', async (t) => {
   assert.equal(payload.sub, 'me');
 });
 
-test('renewals: extended, capped by the maximum TTL with a warning, refused past it, denied when dead', async (t) => {
+test('renewals extend the lease, are capped by the maximum TTL with a warning, and fail for a dead token', async (t) => {
   const { login, as, pass } = await setUp(t, { token_ttl: 100, token_max_ttl: 150 });
   const { auth } = await login();
   pass(60);
@@ -52,7 +52,7 @@ test('renewals: extended, capped by the maximum TTL with a warning, refused past
   assert.match(refused(await as(auth.client_token, 'renew-self')), /^403 2 errors occurred:/);
 });
 
-test('periodic tokens live on; batch tokens and deleted roles do not renew', async (t) => {
+test('renews periodic tokens beyond the maximum TTL, and refuses batch tokens and tokens of deleted roles', async (t) => {
   const { vault, login, as, pass } = await setUp(t, { token_period: 100, token_max_ttl: 150 });
   const periodic = (await login()).auth.client_token;
   for (let renewal = 0; renewal < 5; renewal++) {

@@ -1,5 +1,5 @@
-// Set-ups that are each broken in one place, with the finding that must come first. Where it has a command, pasting it mends
-// the set-up; else the remedy is done here by hand.
+// Setups that are each broken in one place, with the finding that doctor must report first. If the finding has a
+// command, running it must fix the setup; otherwise `mends` fixes it.
 
 import { createHmac } from 'node:crypto';
 import { chmod, chown, mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
@@ -29,7 +29,7 @@ const ROLE = {
 const { bound_audiences: _audiences, ...UNBOUND_AUDIENCE } = ROLE;
 const { bound_subject: _subject, ...UNBOUND_SUBJECT } = ROLE;
 
-/** The role as it would be without what is missing. */
+/** Replaces the role. */
 const roleIs = (members: Record<string, unknown>) => async (clinic: Clinic) => {
   await clinic.admin.call('DELETE', 'auth/jwt/role/app');
   await clinic.writeRole(members);
@@ -48,7 +48,7 @@ const CONFIG: readonly BrokenSetup[] = [
     says: /vault\.address: must be scheme:\/\/host\[:port\] alone/,
   },
   {
-    name: 'a key that is misspelt',
+    name: 'a misspelt key',
     code: 'config_invalid',
     breaks: ({ app }) => {
       app.login = { rol: 'app' };
@@ -61,7 +61,7 @@ const CONFIG: readonly BrokenSetup[] = [
 ];
 
 const JWT: readonly BrokenSetup[] = [
-  { name: 'no JWT', code: 'jwt_missing', breaks: ({ here }) => rm(here('jwt')), mends: writeJwt },
+  { name: 'a missing JWT', code: 'jwt_missing', breaks: ({ here }) => rm(here('jwt')), mends: writeJwt },
   {
     name: 'a directory instead of the JWT',
     code: 'jwt_not_a_file',
@@ -86,13 +86,13 @@ const JWT: readonly BrokenSetup[] = [
     says: /3 parts separated by dots, found 2/,
   },
   {
-    name: 'a JWT that was cut in its signature',
+    name: 'a JWT with a truncated signature',
     code: 'issuer_signature',
     breaks: async (clinic) => replaceByRename(clinic.here('jwt'), (await clinic.writeJwt()).slice(0, -8)),
     mends: writeJwt,
   },
   {
-    name: 'something else, large',
+    name: 'a JWT file of 70 kB',
     code: 'jwt_too_large',
     breaks: ({ here }) => writeFile(here('jwt'), 'x'.repeat(70_000)),
     mends: writeJwt,
@@ -115,14 +115,14 @@ const JWT: readonly BrokenSetup[] = [
     says: /aud is "https:\/\/kubernetes\.default\.svc", expected "vault"/,
   },
   {
-    name: "another namespace's account",
+    name: 'a service account of another namespace',
     code: 'jwt_wrong_subject',
     breaks: ({ writeJwt: write }) => write({ sub: 'system:serviceaccount:team:app' }),
     mends: writeJwt,
     says: /sub is "system:serviceaccount:team:app"/,
   },
   {
-    name: 'a variable that is not set',
+    name: 'an environment variable that is not set',
     code: 'jwt_missing',
     breaks: ({ app }) => {
       app.source = { env: { name: 'NO_SUCH_JWT' } };
@@ -133,7 +133,7 @@ const JWT: readonly BrokenSetup[] = [
     says: /NO_SUCH_JWT is not set/,
   },
   {
-    name: 'no token to ask another Vault with',
+    name: 'a missing token for a vault_identity source',
     code: 'identity_token_missing',
     breaks: ({ app, admin, here }) => {
       app.source = { vault_identity: { address: admin.url, token_file: here('none'), role: 'r' } };
@@ -150,13 +150,13 @@ const JWT: readonly BrokenSetup[] = [
     mends: writeJwt,
   },
   {
-    name: 'a JWT of tomorrow',
+    name: 'a JWT that is not valid yet',
     code: 'jwt_not_yet_valid',
     breaks: ({ writeJwt: write }) => write({ nbf: nowSeconds() + 10 * MINUTE_SECONDS }),
     mends: writeJwt,
   },
   {
-    name: "Vault's clock five minutes behind",
+    name: 'a Vault whose clock is five minutes behind',
     code: 'clock_wrong',
     memory: true,
     breaks: ({ memory }) => memory?.setSkew(-5 * MINUTE_SECONDS * 1000),
@@ -164,7 +164,7 @@ const JWT: readonly BrokenSetup[] = [
     says: /this machine's clock is 5 min ahead of Vault's[\s\S]*leads to: the workload JWT isn't valid yet/,
   },
   {
-    name: 'a JWT signed by HS256',
+    name: 'a JWT signed with HS256',
     code: 'algorithm_refused',
     breaks: async ({ issuer, here }) => {
       const claims = { iss: issuer.issuer, aud: 'vault', sub: 'system:serviceaccount:default:app' };
@@ -196,14 +196,14 @@ const ISSUER: readonly BrokenSetup[] = [
     says: /names the issuer "https:\/\/other\.oidc\.pub"\n[\s\S]*leads to: the auth mount's trust config doesn't work/,
   },
   {
-    name: 'keys that were changed after the JWT was signed',
+    name: 'keys that were rotated after the JWT was signed',
     code: 'issuer_key_missing',
     breaks: ({ issuer }) => issuer.rotateKeys(false),
     mends: writeJwt,
     memory: true,
   },
   {
-    name: 'a key that was never published',
+    name: 'a JWT signed by a key that was never published',
     code: 'issuer_key_missing',
     breaks: async ({ issuer, here }) => {
       const other = await openIssuer({ issuer: issuer.issuer });
@@ -215,7 +215,7 @@ const ISSUER: readonly BrokenSetup[] = [
     says: /leads to: Vault can't verify the JWT's signature/,
   },
   {
-    name: "another's JWT under the issuer's name",
+    name: "a JWT forged under the issuer's name and key id",
     code: 'issuer_signature',
     breaks: async ({ issuer, here }) => {
       const other = await openIssuer({ issuer: issuer.issuer });
@@ -225,7 +225,7 @@ const ISSUER: readonly BrokenSetup[] = [
     mends: writeJwt,
   },
   {
-    name: 'an issuer that is not published',
+    name: 'an issuer without a discovery document',
     code: 'issuer_unpublished',
     breaks: async ({ app, issuer, admin, writeJwt: write }) => {
       await admin.call('DELETE', 'sys/auth/jwt');
@@ -253,7 +253,7 @@ const ISSUER: readonly BrokenSetup[] = [
     says: /leads to: Vault can't fetch the issuer's keys/,
   },
   {
-    name: 'an issuer that Vault alone cannot reach',
+    name: 'an issuer that only Vault cannot reach',
     code: 'issuer_unreachable',
     memory: true,
     breaks: ({ memory, issuer }) => {
@@ -266,12 +266,12 @@ const ISSUER: readonly BrokenSetup[] = [
     says: /from this machine, the issuer's keys verify the JWT/,
   },
   {
-    name: "Vault trusts another issuer's keys",
+    name: "a mount that trusts another issuer's keys",
     code: 'signature_invalid',
     breaks: async ({ admin, issuer, peers }) => {
       const other = await openIssuer();
       await admin.write('auth/jwt/config', { jwks_url: `${other.url}/keys`, bound_issuer: issuer.issuer });
-      // Vault fetches them at the first login: they must be there then
+      // keep it running, since Vault fetches the keys at the first login
       peers.push(other);
     },
     says: /from this machine, the issuer's keys verify the JWT/,
@@ -287,13 +287,13 @@ function forgetKeys(memory: Clinic['memory']): void {
 
 const MOUNT: readonly BrokenSetup[] = [
   {
-    name: 'no mount',
+    name: 'a missing mount',
     code: 'mount_missing',
     breaks: ({ admin }) => admin.call('DELETE', 'sys/auth/jwt'),
     says: /no JWT auth method answers at auth\/jwt/,
   },
   {
-    name: 'a mount of another name',
+    name: 'a wrong mount name',
     code: 'mount_missing',
     breaks: ({ app }) => {
       app.login.mount = 'jwt2';
@@ -304,7 +304,7 @@ const MOUNT: readonly BrokenSetup[] = [
     says: /Correct login\.mount and login\.namespace: a JWT auth method answers at mount jwt with no namespace/,
   },
   {
-    name: 'a mount in no namespace',
+    name: 'a wrong namespace',
     code: 'mount_missing',
     memory: true,
     breaks: ({ app }) => {
@@ -316,7 +316,7 @@ const MOUNT: readonly BrokenSetup[] = [
     says: /in namespace team-a[\s\S]*a JWT auth method answers at mount jwt with no namespace/,
   },
   {
-    name: 'a mount of another type',
+    name: 'a mount of another auth method',
     code: 'mount_missing',
     operator: true,
     says: /auth\/jwt is of type userpass\n +Correct login\.mount, or enable/,
@@ -332,7 +332,7 @@ const MOUNT: readonly BrokenSetup[] = [
     },
   },
   {
-    name: 'a mount that trusts nobody',
+    name: 'a mount without a trust config',
     code: 'mount_unconfigured',
     breaks: async ({ admin, writeRole }) => {
       await admin.call('DELETE', 'sys/auth/jwt');
@@ -343,9 +343,9 @@ const MOUNT: readonly BrokenSetup[] = [
 ];
 
 const ROLES: readonly BrokenSetup[] = [
-  { name: 'no role', code: 'role_missing', breaks: ({ admin }) => admin.call('DELETE', 'auth/jwt/role/app') },
+  { name: 'a missing role', code: 'role_missing', breaks: ({ admin }) => admin.call('DELETE', 'auth/jwt/role/app') },
   {
-    name: 'a role for people',
+    name: 'a role of type oidc',
     code: 'role_type_oidc',
     breaks: roleIs({ ...ROLE, role_type: 'oidc', allowed_redirect_uris: 'http://127.0.0.1/callback' }),
   },
@@ -356,7 +356,7 @@ const ROLES: readonly BrokenSetup[] = [
     says: /aud is vault/,
   },
   {
-    name: 'a role for another audience, seen from both sides',
+    name: "a role for another audience, with an operator's token",
     code: 'audience_mismatch',
     operator: true,
     breaks: roleIs({ ...ROLE, bound_audiences: ['sts', 'web'] }),
@@ -369,7 +369,7 @@ const ROLES: readonly BrokenSetup[] = [
     says: /the JWT's sub is system:serviceaccount:default:app/,
   },
   {
-    name: 'a bound claim of another value',
+    name: 'a bound claim with another value',
     code: 'claims_mismatch',
     operator: true,
     breaks: async (clinic) => {
@@ -379,14 +379,14 @@ const ROLES: readonly BrokenSetup[] = [
     },
   },
   {
-    name: 'a bound claim that is missing',
+    name: 'a bound claim that the JWT lacks',
     code: 'claims_mismatch',
     breaks: roleIs({ ...ROLE, bound_claims: { ref: 'main' } }),
     mends: ({ writeJwt: write }) => write({ ref: 'main' }),
     says: /claim "ref" is missing/,
   },
   {
-    name: "a bound claim within another, as in Kubernetes' tokens",
+    name: 'a nested bound claim, as in Kubernetes tokens',
     code: 'claims_mismatch',
     operator: true,
     breaks: async (clinic) => {
@@ -396,10 +396,18 @@ const ROLES: readonly BrokenSetup[] = [
     },
     says: /the JWT's \/kubernetes\.io\/namespace is default, the role's bound_claims team/,
   },
-  { name: 'a user claim that is missing', code: 'claims_mismatch', breaks: roleIs({ ...ROLE, user_claim: 'email' }) },
-  { name: 'groups that are missing', code: 'claims_mismatch', breaks: roleIs({ ...ROLE, groups_claim: 'teams' }) },
   {
-    name: 'a role for other machines',
+    name: 'a user claim that the JWT lacks',
+    code: 'claims_mismatch',
+    breaks: roleIs({ ...ROLE, user_claim: 'email' }),
+  },
+  {
+    name: 'a groups claim that the JWT lacks',
+    code: 'claims_mismatch',
+    breaks: roleIs({ ...ROLE, groups_claim: 'teams' }),
+  },
+  {
+    name: 'a role bound to other IP addresses',
     code: 'login_forbidden',
     breaks: roleIs({ ...ROLE, token_bound_cidrs: '10.9.0.0/16' }),
     mends: redo,
@@ -411,7 +419,7 @@ const standby = { initialized: true, sealed: false, standby: true, version: '1.2
 
 const VAULT: readonly BrokenSetup[] = [
   {
-    name: 'nothing at the address',
+    name: 'an address at which nothing listens',
     code: 'vault_unreachable',
     breaks: ({ config }) => {
       config.vault.address = 'https://127.0.0.1:1';
@@ -419,7 +427,7 @@ const VAULT: readonly BrokenSetup[] = [
     mends: addressAgain,
   },
   {
-    name: 'a host that nobody knows',
+    name: 'an unknown host name',
     code: 'vault_name_unknown',
     breaks: ({ config }) => {
       config.vault.address = 'https://vault.invalid:8200';
@@ -451,7 +459,7 @@ const VAULT: readonly BrokenSetup[] = [
     mends: noFault,
   },
   {
-    name: 'no active node',
+    name: 'a cluster without an active node',
     code: 'vault_no_leader',
     memory: true,
     breaks: fault({ status: 503, body: { errors: ['no active Vault instance found'] } }),
@@ -478,14 +486,14 @@ const VAULT: readonly BrokenSetup[] = [
     mends: noFault,
   },
   {
-    name: "a portal in Vault's place",
+    name: 'a captive portal instead of Vault',
     code: 'bad_response',
     memory: true,
     breaks: fault({ status: 200, body: '<html>Welcome</html>' }),
     mends: noFault,
   },
   {
-    name: "a web server in Vault's place",
+    name: 'another web server instead of Vault',
     code: 'bad_response',
     memory: true,
     breaks: fault({ status: 404, body: 'not found' }),
@@ -493,7 +501,7 @@ const VAULT: readonly BrokenSetup[] = [
     says: /leads to: the auth mount doesn't exist/,
   },
   {
-    name: 'a CA that is not known',
+    name: 'an unknown CA',
     code: 'vault_tls',
     tls: true,
     breaks: ({ config }) => {
@@ -513,7 +521,7 @@ const VAULT: readonly BrokenSetup[] = [
     says: /issued for another name/,
   },
   {
-    name: 'http on https',
+    name: 'an http address for an https port',
     code: 'vault_not_http',
     tls: true,
     breaks: ({ config, admin }) => {
@@ -522,7 +530,7 @@ const VAULT: readonly BrokenSetup[] = [
     mends: addressAgain,
   },
   {
-    name: 'https on http',
+    name: 'an https address for an http port',
     code: 'vault_not_http',
     breaks: ({ config, admin }) => {
       config.vault.address = admin.url.replace('http:', 'https:');
@@ -566,18 +574,18 @@ const TOKEN: readonly BrokenSetup[] = [
     }),
   ),
   {
-    name: 'a token that may not renew itself',
+    name: 'a token without renew-self',
     code: 'renewal_denied',
     breaks: ({ writeRole }) => writeRole({ token_no_default_policy: true }),
   },
   {
-    name: 'a ttl above the maximum',
+    name: 'a TTL above the maximum TTL',
     code: 'token_capped',
     breaks: ({ writeRole }) => writeRole({ token_ttl: '1000h' }),
   },
   { name: 'batch tokens', code: 'token_batch', breaks: ({ writeRole }) => writeRole({ token_type: 'batch' }) },
   {
-    name: 'a token for three requests',
+    name: 'a token limited to three uses',
     code: 'token_uses_limited',
     breaks: ({ writeRole }) => writeRole({ token_num_uses: 3 }),
   },
@@ -588,31 +596,31 @@ const TOKEN: readonly BrokenSetup[] = [
     mends: ({ writeRole }) => writeRole({ token_ttl: '1h' }),
   },
   {
-    name: 'a JWT for a week',
+    name: 'a JWT that is valid for a week',
     code: 'jwt_long_lived',
     breaks: ({ writeJwt: write }) => write({ ttlSeconds: 7 * 86_400 }),
     mends: writeJwt,
   },
   {
-    name: 'a JWT that nobody renews',
+    name: 'a JWT that is not rotated',
     code: 'jwt_unrotated',
     breaks: ({ writeJwt: write }) => write({ iat: nowSeconds() - 3500, exp: nowSeconds() + 100 }),
     mends: writeJwt,
   },
   {
-    name: 'a token without a policy',
+    name: 'a token without policies',
     code: 'token_powerless',
     breaks: ({ writeRole }) => writeRole({ token_policies: [] }),
     mends: ({ writeRole }) => writeRole({ token_policies: ['app-read'] }),
   },
   {
-    name: 'a role for every subject',
+    name: 'a role that allows every subject',
     code: 'role_trusts_all',
     operator: true,
     breaks: roleIs(UNBOUND_SUBJECT),
   },
   {
-    name: 'a role that is not as the setup says',
+    name: "a role that differs from the config's setup",
     code: 'setup_differs',
     operator: true,
     breaks: ({ writeRole }) => writeRole({ token_ttl: '10m' }),
@@ -622,14 +630,14 @@ const TOKEN: readonly BrokenSetup[] = [
 ];
 
 const OWN: readonly BrokenSetup[] = [
-  { name: 'no directory for the sink', code: 'sink_directory_missing', breaks: ({ here }) => rmdir(here('sink')) },
+  { name: 'a missing sink directory', code: 'sink_directory_missing', breaks: ({ here }) => rmdir(here('sink')) },
   {
-    name: 'a sink in a directory that all may write to',
+    name: 'a world-writable sink directory',
     code: 'sink_directory_unsafe',
     breaks: ({ here }) => chmod(here('sink'), 0o777),
   },
   {
-    name: 'a sink in the directory of another user',
+    name: 'a sink directory that another user owns',
     code: 'sink_directory_unsafe',
     root: true,
     breaks: ({ here }) => chown(here('sink'), 1234, 1234),
@@ -637,7 +645,7 @@ const OWN: readonly BrokenSetup[] = [
     says: /is owned by user 1234; doctor runs as 0:0\n +If the sidecar runs as that user, run doctor as that user too/,
   },
   {
-    name: "a directory in the sink's place",
+    name: "a directory at the sink's path",
     code: 'sink_blocked',
     breaks: ({ here }) => mkdir(here('sink/token')),
     mends: ({ here }) => rmdir(here('sink/token')),

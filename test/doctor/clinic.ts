@@ -1,4 +1,5 @@
-// A set-up that works, to be broken in one place: an issuer, a Vault with its mount and role, a JWT, a config. And doctor.
+// A working setup that a test breaks in one place: an issuer, a Vault with its mount and role, a JWT, a config. And
+// doctor.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -18,17 +19,17 @@ import { cli } from '../support/program.ts';
 import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import type { AdminVault } from '../vault/admin.ts';
 
-/** A Vault to be treated: the real one, or the one in memory with its faults. */
+/** The Vault of a setup: a real one, or the one in memory with its faults. */
 export interface Patient {
   readonly admin: AdminVault;
-  /** a program that takes the CLI's commands */
+  /** a program with the commands of Vault's CLI */
   readonly cli: string;
   readonly caFile?: string;
   readonly memory?: { readonly vault: DevVault; setSkew(ms: number): void };
   unseal?(): Promise<void>;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: the config is what a user may write, wrong as it may be
+// biome-ignore lint/suspicious/noExplicitAny: tests write invalid configs too
 export type FreeConfig = any;
 
 export interface Clinic extends Patient {
@@ -37,17 +38,17 @@ export interface Clinic extends Patient {
   readonly config: FreeConfig;
   /** the exchange of the config */
   readonly app: FreeConfig;
-  /** whoever else takes part, closed in the end */
+  /** other servers, closed at the end */
   readonly peers: { close(): Promise<void> }[];
   readonly here: (name: string) => string;
   writeJwt(claims?: Record<string, unknown>): Promise<string>;
-  /** Changes the role that was set up. */
+  /** Changes the role. */
   writeRole(members: Record<string, unknown>): Promise<void>;
-  /** exit code and findings of doctor in this process, the first one first */
+  /** Runs doctor in this process. */
   examine(env?: Record<string, string>): Promise<Examination>;
-  /** the same by the built program */
+  /** Runs doctor as the built program. */
   examineBuilt(env?: Record<string, string>): Promise<Examination>;
-  /** Runs a command as it was printed. */
+  /** Runs a command that doctor printed. */
   paste(command: string): Promise<void>;
 }
 
@@ -59,7 +60,7 @@ interface Examination {
 
 const POLICY = 'path "secret/app" { capabilities = ["read"] }';
 
-/** Everything in order. */
+/** Opens a setup without faults. */
 export async function openClinic(t: TestContext, patient: Patient): Promise<Clinic> {
   const directory = await temporaryDirectory(t);
   const here = (name: string) => join(directory, name);
@@ -136,11 +137,11 @@ function examinationOf({ code, out, err }: Outcome): Examination {
 
 export const closePeers = ({ peers }: Clinic) => Promise.all(peers.splice(0).map((one) => one.close()));
 
-/** Breaks, asks doctor (the built program, or its command in this process), does what it says, and asks again. */
+/** Breaks the setup, runs doctor (the built program, or in this process), applies the remedy, and runs doctor again. */
 export async function treat(clinic: Clinic, broken: BrokenSetup, doctor: 'built' | 'in process'): Promise<void> {
   const env = broken.operator === true ? { VAULT_ADDR: clinic.admin.url, VAULT_TOKEN: clinic.admin.root } : {};
   const healthy = await clinic.examine(env);
-  assert.deepEqual(healthy.findings, [], 'the set-up is in order before');
+  assert.deepEqual(healthy.findings, [], 'the setup has no fault before');
   await broken.breaks(clinic);
   const { findings, code, text: shown } = await (doctor === 'built' ? clinic.examineBuilt(env) : clinic.examine(env));
   const [first] = findings;
@@ -160,7 +161,7 @@ export async function treat(clinic: Clinic, broken: BrokenSetup, doctor: 'built'
   assert.equal(after.code, 0);
 }
 
-/** The command with the report's indentation, as it is copied from a terminal. */
+/** The command with the report's indentation, as copied from a terminal. */
 function asShown(command: string, report: string): string {
   const lines = command.split('\n');
   const all = report.split('\n');
@@ -173,24 +174,24 @@ function asShown(command: string, report: string): string {
   return copied.join('\n');
 }
 
-/** For a test's `skip`: why it can't be broken here, or false. */
+/** For a test's `skip`: the reason why this user can't break the setup, or false. */
 export const withoutRights = ({ root }: BrokenSetup): string | false =>
   root === true && process.getuid?.() !== 0 && 'only root can';
 
 export interface BrokenSetup {
   readonly name: string;
-  /** of the finding that must come first */
+  /** the code of the finding that must come first */
   readonly code: string;
   readonly breaks: (clinic: Clinic) => unknown;
-  /** the remedy, where it is no command to paste */
+  /** the remedy, if the finding has no command */
   readonly mends?: (clinic: Clinic) => unknown;
-  /** what the text must say besides */
+  /** what the report must contain */
   readonly says?: RegExp;
-  /** only the in-memory Vault can be made to do this */
+  /** needs the in-memory Vault */
   readonly memory?: true;
-  /** only root can break it so */
+  /** needs root */
   readonly root?: true;
   readonly tls?: true;
-  /** with an operator's token at hand */
+  /** runs doctor with an operator's token */
   readonly operator?: true;
 }

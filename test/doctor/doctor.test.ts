@@ -1,4 +1,4 @@
-// Doctor on set-ups that are broken in one place: the first line names the cause, and its remedy mends it.
+// Doctor on setups that are broken in one place: the first finding names the cause, and its remedy fixes the setup.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -46,11 +46,11 @@ async function openIssuerAs(t: TestContext, issuer: string): Promise<Issuer> {
   return opened;
 }
 
-/** A share of them by the built program, which starts a process; npm run test:vault examines all of them by it. */
+/** Every sixth setup is examined by the built program, which is slower; npm run test:vault uses it for all. */
 const BUILT_EACH = 6;
 
-// most of a treatment is waiting: for a hanging Vault, for another process
-test('each broken set-up is explained by its cause, and mended by its remedy', {
+// the tests mostly wait, for a hanging Vault or another process
+test('reports the cause of each broken setup first, with a remedy that fixes it', {
   concurrency: 6,
   timeout: 600_000,
 }, async (t) => {
@@ -65,12 +65,12 @@ test('each broken set-up is explained by its cause, and mended by its remedy', {
       explained += 1;
     }),
   );
-  const hanging = t.test('when everything hangs it ends within 20 seconds all the same, and says so', everythingHangs);
+  const hanging = t.test('reports a timeout within 20 seconds when every peer hangs', everythingHangs);
   await Promise.all([hanging, ...treatments]);
   t.diagnostic(`explained ${explained} of ${BROKEN_SETUPS.length}`);
 });
 
-test('all is well: it says so, leaves no token behind, and nothing in the sink', async (t) => {
+test('prints the facts of a working setup, and leaves neither a token nor a file behind', async (t) => {
   const patient = await openPatient(t, false);
   const clinic = await openClinic(t, patient);
   const { code, text } = await clinic.examine({ VAULT_ADDR: clinic.admin.url, VAULT_TOKEN: ROOT_TOKEN });
@@ -89,21 +89,21 @@ test('all is well: it says so, leaves no token behind, and nothing in the sink',
   assert.deepEqual(await readdir(clinic.here('sink')), []);
 });
 
-test("an operator's token that may not read, or has ended, is told of", async (t) => {
+test("reports that an operator's token is expired or lacks permission", async (t) => {
   const { examine, admin } = await openClinic(t, await openPatient(t, false));
   const { findings, code } = await examine({ VAULT_ADDR: admin.url, VAULT_TOKEN: 'ended-long-ago' });
   assert.deepEqual([code, findings.map((finding) => finding.code)], [0, ['setup_unseen']]);
   assert.match(findings[0]?.evidence ?? '', /^sys\/auth: status 403.*\nauth\/jwt\/config: status 403/);
 });
 
-test('a JWT in a place where none belongs is not shown', async (t) => {
+test('redacts a JWT that is used as the name of an environment variable', async (t) => {
   const { app, examine, writeJwt } = await openClinic(t, await openPatient(t, false));
   app.source = { env: { name: await writeJwt() } };
   // examine looks for secrets
   assert.match((await examine()).text, /environment variable \[redacted\] is not set/);
 });
 
-test('an exchange whose JWT is minted by the token of another: both are looked at', async (t) => {
+test('examines an exchange with a vault_identity source together with the exchange that feeds it', async (t) => {
   const patient = await openPatient(t, false);
   const { config, examine } = await openClinic(t, patient);
   config.exchanges.chained = {
@@ -146,7 +146,7 @@ async function everythingHangs(t: TestContext): Promise<void> {
   assert.equal(findings[0]?.code, 'vault_timeout');
 }
 
-test('one exchange of several, by name; an unknown one is refused', async (t) => {
+test('--exchange selects one of several exchanges, and refuses an unknown name', async (t) => {
   const { config, app, here } = await openClinic(t, await openPatient(t, false));
   config.exchanges.other = { ...app, login: { role: 'none' }, sinks: [] };
   await writeFile(here('config.json'), JSON.stringify(config));

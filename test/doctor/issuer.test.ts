@@ -1,4 +1,4 @@
-// The issuer as doctor sees it, where it is unusual and yet right.
+// Doctor's checks of issuers that are unusual but valid.
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -28,14 +28,14 @@ async function makeKeys(count: number) {
   return { keys, sign };
 }
 
-test('a JWT that names no key is verified by any of several', async (t) => {
+test('verifies a JWT without a key id against all keys of the issuer', async (t) => {
   const { keys, sign } = await makeKeys(3);
   const jwksUrl = `${await serve(t, () => ({ status: 200, body: { keys: keys.slice(0, 2) } }))}/keys`;
   assert.equal((await inspectIssuer(await sign(1), { jwksUrl }, LOOKING))?.state, 'verified');
   assert.equal((await inspectIssuer(await sign(2), { jwksUrl }, LOOKING))?.state, 'forged');
 });
 
-test('a redirect of the issuer is not followed, and is no error: Vault follows it (K20)', async (t) => {
+test("doesn't follow a redirect of the issuer, and reports no error, since Vault follows it (K20)", async (t) => {
   const { sign } = await makeKeys(1);
   const discoveryUrl = await serve(t, () => ({
     status: 302,

@@ -1,4 +1,4 @@
-// Doctor as a process: what breaks off or hangs is told, the process is gone in time, and nothing goes where it shouldn't.
+// Doctor as a process: it reports checks that fail or hang, exits in time, and sends tokens only where they belong.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -11,7 +11,7 @@ import { openDevVault } from '../../src/dev/vault.ts';
 import { openPeers } from '../support/sidecar.ts';
 import { reportsIn, runProgram } from './program.ts';
 
-/** An exchange that works, and doctor on it. */
+/** Opens a working exchange, and doctor for it. */
 async function setUp(t: TestContext, members: Record<string, unknown> = {}) {
   const peers = await openPeers(t);
   const { directory, issuer, vault } = peers;
@@ -38,7 +38,7 @@ const patch = (of: string, name: string, replacement: string) =>
   `import { syncBuiltinESMExports } from 'node:module'; import of from 'node:${of}';
   const original = of.${name}; of.${name} = ${replacement}; syncBuiltinESMExports();`;
 
-test('a check that breaks off is an error, and the others go on', async (t) => {
+test('reports a check that throws as an error, and runs the other checks', async (t) => {
   const { doctor } = await setUp(t);
   const fine = await doctor();
   assert.deepEqual([fine.code, codesIn(fine.out)], [0, []], fine.out);
@@ -54,7 +54,7 @@ test('a check that breaks off is an error, and the others go on', async (t) => {
   }
 });
 
-test("an operator's token file, a CA or a JWT that is a FIFO: a verdict, and the process is gone (K3)", async (t) => {
+test("prints a verdict and exits although the operator's token file, the CA or the JWT is a FIFO (K3)", async (t) => {
   const { doctor, here, members, write } = await setUp(t);
   const makeFifo = (name: string) => execFileSync('mkfifo', [here(name)]);
   makeFifo('.vault-token');
@@ -74,11 +74,11 @@ test("an operator's token file, a CA or a JWT that is a FIFO: a verdict, and the
   }
 });
 
-test('while a call to the file system hangs, which nothing can cancel, the process ends with its exit code (K3)', async (t) => {
+test('exits with its exit code while a file system call hangs (K3)', async (t) => {
   const { doctor, here } = await setUp(t);
   await rm(here('jwt'));
   execFileSync('mkfifo', [here('jwt')]);
-  // opened so, a FIFO holds a thread of the pool, as a dead NFS mount does
+  // opening a FIFO for reading blocks a thread of the pool, as a dead NFS mount does
   const module = patch('fs/promises', 'open', `(path, flags) => original(path, /jwt$/.test(path) ? 'r' : flags)`);
   const { code, out, seconds } = await doctor({ module });
   assert.ok(seconds < 20, `${seconds} s`);
@@ -86,7 +86,7 @@ test('while a call to the file system hangs, which nothing can cancel, the proce
   assert.match(codesIn(out).join(), /jwt_read_stuck|check_unfinished/);
 });
 
-test("the operator's token goes to the Vault of VAULT_ADDR alone, and without one to none (K19)", async (t) => {
+test("sends the operator's token only to the Vault of VAULT_ADDR, and to none without it (K19)", async (t) => {
   const { doctor, members, write, vault } = await setUp(t);
   const seen: string[] = [];
   const other = await listenOn({}, ({ path, headers }: PlainRequest) => {
@@ -118,7 +118,7 @@ test("the operator's token goes to the Vault of VAULT_ADDR alone, and without on
   assert.deepEqual(seen, []);
 });
 
-test('a JWT of a foreign issuer: no host that the config does not name is asked, unless by a flag (K20)', async (t) => {
+test("calls no issuer that the config doesn't name, unless --fetch-issuer is given (K20)", async (t) => {
   const { here, doctor, directory, members, write, vault } = await setUp(t);
   const foreign = await openIssuer();
   const asked: string[] = [];
@@ -149,7 +149,7 @@ test('a JWT of a foreign issuer: no host that the config does not name is asked,
       /set expect\.issuer or setup\.trust, or allow .*--fetch-issuer/,
     );
   }
-  // its own document is asked where the config names it, but not the host to which that points
+  // with the issuer in the config, its document is fetched, but not the keys at another host
   await write({ ...members, exchanges: { app: { ...app, expect: { issuer: trap.url } } } });
   const named = await doctor();
   assert.deepEqual(asked, ['/.well-known/openid-configuration']);
@@ -162,13 +162,13 @@ test('a JWT of a foreign issuer: no host that the config does not name is asked,
   assert.match(fetched.out, /issuer_(key_missing|signature)/);
 });
 
-test("a dead token in the sink is told of at once, and asked about at the exchange's own Vault (K17)", async (t) => {
+test("reports a dead token in the sink, checked with the exchange's own Vault (K17)", async (t) => {
   const { here, doctor, vault, issuer } = await setUp(t);
   await writeFile(here('sink/token'), 'hvs.from-before-the-storage-was-lost');
   const dead = await doctor();
   assert.deepEqual([dead.code, codesIn(dead.out)], [4, ['held_token_dead']], dead.out);
   assert.doesNotMatch(dead.out, /from-before/);
-  // no login, no policy to compare with: Vault's words alone decide
+  // the login fails, so only Vault's message on the token decides
   vault.mount('jwt').roles.clear();
   assert.deepEqual(codesIn((await doctor()).out), ['role_missing', 'held_token_dead']);
   vault.trust({ issuer: issuer.issuer, role: 'app', settings: { token_policies: ['app'], token_num_uses: 3 } });
@@ -183,7 +183,7 @@ test("a dead token in the sink is told of at once, and asked about at the exchan
   assert.ok(codesIn((await doctor()).out).includes('lookup_denied'));
 });
 
-test('an empty sink, or something else in it, is no dead token', async (t) => {
+test("doesn't report an empty sink, or one with other content, as a dead token", async (t) => {
   const { here, doctor } = await setUp(t);
   for (const content of ['', 'two words', 'x'.repeat(20_000)]) {
     await writeFile(here('sink/token'), content);
@@ -193,7 +193,7 @@ test('an empty sink, or something else in it, is no dead token', async (t) => {
 
 const HOSTILE = 'a\u001b[31m\u202eb\u2028c\u0085d';
 
-test('hostile text from Vault and the JWT is shown with U+FFFD in text and JSON, and of a bounded length (K18)', async (t) => {
+test('shows untrusted text from Vault and the JWT with U+FFFD and a bounded length, in text and JSON (K18)', async (t) => {
   const { here, issuer, doctor, members, write, vault } = await setUp(t);
   const [app] = Object.values(members['exchanges'] as Record<string, object>);
   await write({ ...members, exchanges: { app: { ...app, expect: { issuer: issuer.issuer } } } });
@@ -215,7 +215,7 @@ test('hostile text from Vault and the JWT is shown with U+FFFD in text and JSON,
   assert.match(text.out, /and 991 more/);
 });
 
-test('doctor that looks at several Vaults leaves each token with its own (K17)', async (t) => {
+test("checks each exchange's token with its own Vault when there are several (K17)", async (t) => {
   const { here, doctor, members, write, issuer } = await setUp(t);
   const second = await openDevVault();
   t.after(() => second.close());

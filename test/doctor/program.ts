@@ -1,4 +1,4 @@
-// Doctor as the program that users run, with what it stands on broken where a test wants it.
+// Runs doctor as a process; a test can break the Node modules that it uses.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,7 +19,7 @@ export interface Ended {
   readonly seconds: number;
 }
 
-/** @param module run before the program in the same process, to break what it stands on */
+/** @param module source of a module that runs first in the same process, to break Node's modules */
 export async function runProgram(
   t: TestContext,
   args: readonly string[],
@@ -36,7 +36,7 @@ export async function runProgram(
   return { code, out, err, seconds: (performance.now() - startedAt) / 1000 };
 }
 
-/** The program refuses Node's --import, so a program of the test's own begins and loads it. */
+/** Writes an entry that runs the module and imports the program, since the program refuses Node's --import. */
 async function brokenEntry(t: TestContext, module: string): Promise<string> {
   const file = join(await temporaryDirectory(t), 'broken.mjs');
   await writeFile(file, `${module}\nawait import(${JSON.stringify(pathToFileURL(sidecarEntry()).href)});\n`);

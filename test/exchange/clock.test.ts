@@ -1,4 +1,4 @@
-// The steady clock, on system clocks that the test sets: it follows suspends, and nothing else that clocks may do.
+// The steady clock, with fake system clocks: it counts suspends, and ignores all other changes of the clocks.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -33,7 +33,7 @@ function setUp(change: Partial<SystemClocks> = {}) {
   };
 }
 
-test('counts what passes, and what a suspend takes', () => {
+test('counts elapsed time, including suspends', () => {
   const { elapsed, pass, suspend } = setUp();
   assert.equal(elapsed(), 0);
   pass(1000);
@@ -45,7 +45,7 @@ test('counts what passes, and what a suspend takes', () => {
   assert.equal(elapsed(), 9 * HOUR + 2000);
 });
 
-test('a wall clock that somebody sets changes nothing, in either direction', () => {
+test('ignores changes of the wall clock in both directions', () => {
   const { readings, elapsed, pass } = setUp();
   for (const jump of [HOUR, -3 * HOUR, 10_000, -readings.wall]) {
     readings.wall += jump;
@@ -54,7 +54,7 @@ test('a wall clock that somebody sets changes nothing, in either direction', () 
   assert.equal(elapsed(), 4000);
 });
 
-test('an uptime that is frozen, absent or jumps on its own changes nothing (K12)', () => {
+test('ignores an uptime that is frozen, missing or jumps (K12)', () => {
   const frozen = setUp({ uptime: () => 100 });
   const absent = setUp({
     uptime: () => {
@@ -77,7 +77,7 @@ test('an uptime that is frozen, absent or jumps on its own changes nothing (K12)
   }
 });
 
-test('never goes back', () => {
+test('the steady clock never goes back', () => {
   const { readings, elapsed, pass, suspend } = setUp();
   let last = elapsed();
   for (const step of [() => suspend(HOUR), () => pass(10), () => suspend(-HOUR), () => pass(10)]) {

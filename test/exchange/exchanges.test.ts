@@ -44,7 +44,7 @@ const settingsFor = (index: number): ExchangeSettings => ({
   sinks: [],
 });
 
-test('many exchanges come to Vault as a stream, at the start and after a reload; all of them are told of from the first moment', async () => {
+test('spreads the logins of many exchanges at the start and after a reload, and reports all of them at once', async () => {
   const all = Array.from({ length: 200 }, (_, index) => settingsFor(index));
   const { exchanges, time, reads, logins } = setUp(all);
   assert.equal(exchanges.views().length, 200);
@@ -68,7 +68,7 @@ test('many exchanges come to Vault as a stream, at the start and after a reload;
   await exchanges.close();
 });
 
-test('a thousand clients that wait for the next token have it within 100 ms of its coming', async () => {
+test('a thousand waiting clients get the next token within 100 ms', async () => {
   const { exchanges, time } = setUp([settingsFor(0)]);
   await time.pass(T0 + 10_000, () => false);
   const [view] = exchanges.views();
@@ -95,7 +95,7 @@ test('a thousand clients that wait for the next token have it within 100 ms of i
   await exchanges.close();
 });
 
-test('a suspend of an hour is no time in which an exchange missed its steps (K25)', async () => {
+test("a suspend of an hour doesn't count as missed steps (K25)", async () => {
   const { exchanges, time } = setUp([settingsFor(0)]);
   await time.pass(T0 + 10_000, () => false);
   const before = exchanges.lastStepAt();

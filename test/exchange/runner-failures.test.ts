@@ -1,4 +1,4 @@
-// Whatever an effect throws becomes its failure event: the exchange goes on, and nothing secret is quoted.
+// Any value that an effect throws becomes its failure event: the exchange goes on, and no secret is quoted.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -57,12 +57,12 @@ const failureIn = (events: readonly ExchangeEvent[], type: ExchangeEvent['type']
   return event.failure;
 };
 
-test('a mount that no URL can carry is a failed login, not the end of the process (K7)', async () => {
+test('a mount that is invalid in a URL fails the login, and the process survives (K7)', async () => {
   const events = await run({}, { login: { mount: 'a\ud800', role: 'app' } });
   assert.equal(failureIn(events, 'login-failed').code, 'internal');
 });
 
-test('a source, a Vault client and a sink may throw anything, at once or later (K7)', async () => {
+test('survives any value that a source, a Vault client or a sink throws, at once or later (K7)', async () => {
   for (const thrown of ['text', undefined, null, 7, { code: 'EACCES' }, new Error('hvs.CANARY-0001 in a message')]) {
     const later = () => Promise.reject(thrown);
     const atOnce = () => {

@@ -1,5 +1,5 @@
-// The runner and its one timer, on a clock that the test owns: never far ahead, never in a burst, and awake soon after a
-// sleep of the machine.
+// The runner and its one timer, on a clock that the test owns: never far ahead, never in a burst, and awake soon after
+// a sleep of the machine.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -93,7 +93,7 @@ function setUp({ leaseSeconds = 3600, vaultAheadMs = 0 } = {}) {
   };
 }
 
-test('a lease of 768 hours is waited for in pieces of 30 s at most, by one timer, and renewed at two thirds (H8, C19)', async (t) => {
+test('waits for the renewal of a 768 h lease with one timer, in steps of at most 30 s (H8, C19)', async (t) => {
   const { runner, calls, pass, seen } = setUp({ leaseSeconds: 768 * 3600 });
   t.after(() => runner.close());
   await pass(560 * HOUR);
@@ -109,7 +109,7 @@ test('a lease of 768 hours is waited for in pieces of 30 s at most, by one timer
   assert.equal(timers, 1);
 });
 
-test('asleep for eight hours: within 30 s of waking the token is known to be dead, and another is got (H4)', async (t) => {
+test('notices within 30 s of waking from eight hours of sleep that the token has expired, and logs in (H4)', async (t) => {
   const { runner, calls, pass, sleep } = setUp();
   t.after(() => runner.close());
   await pass(10 * MINUTE);
@@ -121,7 +121,7 @@ test('asleep for eight hours: within 30 s of waking the token is known to be dea
   assert.ok((runner.state().token?.expiresAt ?? 0) > T0 + 8 * HOUR);
 });
 
-test('blocked for a minute: one wake and one call for all that was due, and no burst after it (H7)', async (t) => {
+test('an event loop blocked for a minute causes one wake-up and one call, and no burst (H7)', async (t) => {
   const { runner, calls, pass, block, seen } = setUp();
   t.after(() => runner.close());
   await pass(42 * MINUTE);
@@ -141,7 +141,7 @@ test('blocked for a minute: one wake and one call for all that was due, and no b
   assert.equal(calls.length, 2);
 });
 
-test("the distance to Vault's clock is measured at every reply, and decides nothing (H5)", async (t) => {
+test("measures the skew to Vault's clock at every reply, without effect on the schedule (H5)", async (t) => {
   for (const minutes of [5, -5]) {
     const { runner, pass, metrics } = setUp({ vaultAheadMs: minutes * MINUTE });
     t.after(() => runner.close());

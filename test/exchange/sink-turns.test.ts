@@ -1,4 +1,4 @@
-// The order of a sink's work: never two writes at once, the newest of those that wait, and no wait without an end.
+// The order of a sink's writes: one at a time, only the newest of the waiting ones, and no unbounded wait.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -35,7 +35,7 @@ function setUp() {
   return { begun, world, of, end };
 }
 
-test('a write waits for the one before; of those that wait only the newest is done, and the others end at once', async () => {
+test('a write waits for the previous one; only the newest waiting write is done, the others end at once', async () => {
   const { begun, of, end } = setUp();
   const app = of('app');
   const first = app.deliver(token('1'));
@@ -52,7 +52,7 @@ test('a write waits for the one before; of those that wait only the newest is do
   assert.equal(begun.at(-1), 'removal');
 });
 
-test('a write that failed holds up nobody', async () => {
+test("a failed write doesn't delay the next one", async () => {
   const turns: Turns = new Map();
   const failing = { deliver: async () => Promise.reject(new Error('full')) } as unknown as TokenSink;
   const sink = inTurn(failing, { turns, now: () => 0, isOurs: () => true });
@@ -60,7 +60,7 @@ test('a write that failed holds up nobody', async () => {
   await assert.rejects(sink.deliver(token('2')), /full/);
 });
 
-test('a write without a result is waited for no longer than 45 s, and three may hang at most (K1)', async () => {
+test('waits at most 45 s for a write without a result, and allows at most three hanging writes (K1)', async () => {
   const { begun, world, of } = setUp();
   const app = of('app');
   for (const [index, at] of [0, 30_000, 46_000, 90_000, 200_000, 300_000].entries()) {

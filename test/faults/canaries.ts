@@ -1,13 +1,13 @@
-// Secrets that are looked for wherever a process shows anything: each one minted is a canary, and none may be found.
+// Canaries: every secret that was minted. They are searched for in all output of a process, and none may be found.
 
 const SETTLE_MS = 2000;
 
 export interface Canaries {
   /** a JWT, or a Vault token */
   add(secret: string): void;
-  /** what was shown there */
+  /** Records output of the process, to be searched. */
   shown(place: string, text: string): void;
-  /** Looks through all that was shown at least two seconds ago, or through all. */
+  /** Searches the output recorded at least two seconds ago, or all of it. */
   look(all?: boolean): void;
   readonly found: readonly string[];
   counts(): { secrets: number; places: number; bytes: number };
@@ -16,9 +16,9 @@ export interface Canaries {
 export function openCanaries(): Canaries {
   const secrets = new Set<string>();
   const pieces = new Set<string>();
-  /** what is still to be looked through: a secret may be shown before we know of it */
+  /** The output still to be searched: a secret may appear before `add` is called with it. */
   const shown = new Map<string, { text: string; at: number }[]>();
-  /** the end of what was looked through, since a secret may lie across two parts */
+  /** The end of the searched output, since a secret may span two chunks. */
   const ends = new Map<string, string>();
   const found: string[] = [];
   let bytes = 0;
@@ -28,7 +28,7 @@ export function openCanaries(): Canaries {
       if (secrets.has(secret)) return;
       secrets.add(secret);
       const [header, ...parts] = secret.split('.');
-      // a JWT's header is in every JWT, and no secret; a Vault token's is "hvs"
+      // leave out the parts that aren't secret: a JWT's header, and the "hvs." of a Vault token
       for (const part of header?.startsWith('eyJ') ? parts : [secret.slice(4)]) {
         pieces.add(part.slice(0, 24));
         pieces.add(part.slice(-24));

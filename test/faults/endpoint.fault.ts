@@ -1,5 +1,5 @@
-// The endpoint under more clients than it can serve, against the program itself: slow ones, floods, every file descriptor
-// taken. Others are served meanwhile, Vault is reached, and the event loop never lags.
+// The program's listeners under more clients than they can serve: slow clients, floods, no free file descriptors. Other
+// clients are still served, Vault stays reachable, and the event loop doesn't lag.
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -13,7 +13,7 @@ import { openFiles } from '../support/proc.ts';
 import { until } from '../support/settling.ts';
 import { type FaultWorld, openFaultWorld, type Surroundings, startSidecar } from './sidecar-process.ts';
 
-/** connections of both listeners, and what the daemon needs itself */
+/** The connections of both listeners, and the daemon's own files. */
 const MOST_FILES = 2 * 64 + 64;
 const MOST_LAG_SECONDS = 0.2;
 const ATTACK_MS = 15_000;
@@ -28,7 +28,7 @@ async function setUp(t: TestContext, around: Surroundings = {}) {
   return { world, sidecar, token, port: portOf(world.api), ops: portOf(world.ops) };
 }
 
-/** The longest that the event loop was late since the last look. */
+/** The maximum lag of the event loop since the last scrape. */
 async function lag({ ops }: FaultWorld): Promise<number> {
   const text = await (await fetch(`${ops}/metrics`)).text();
   const value = /^nodejs_eventloop_lag_max_seconds (\S+)$/m.exec(text)?.[1];
@@ -36,10 +36,10 @@ async function lag({ ops }: FaultWorld): Promise<number> {
   return Number(value);
 }
 
-/** The longest but one: the machine's own hiccups are rare, what a load does to the loop it does again and again. */
+/** The second longest lag: hiccups of the machine are rare, lag caused by load comes repeatedly. */
 const worst = (lags: readonly number[]): number => [...lags].sort((a, b) => b - a)[1] ?? Number.POSITIVE_INFINITY;
 
-/** Looks `perSecond` times a second while `work` lasts. */
+/** Calls `look` `perSecond` times a second until `work` settles. */
 async function meanwhile<T>(work: Promise<T>, perSecond: number, look: () => Promise<void>): Promise<T> {
   let ended = false;
   const watched = work.finally(() => {
@@ -55,7 +55,7 @@ async function meanwhile<T>(work: Promise<T>, perSecond: number, look: () => Pro
 const logins = ({ vault }: FaultWorld) => vault.requests.filter(({ path }) => path.endsWith('/login')).length;
 const isServed = async (port: number, token: string) => (await ask(port, request(port))).includes(token);
 
-test('five hundred clients that drip, in every way: others are served, and each is cut off within five seconds (G6)', async (t) => {
+test('closes each of five hundred slow clients within five seconds, and serves others meanwhile (G6)', async (t) => {
   const { world, port, token } = await setUp(t);
   const good = request(port, ['Connection: keep-alive']);
   const starts = [
@@ -85,7 +85,7 @@ test('five hundred clients that drip, in every way: others are served, and each 
   assert.ok(worst(lags) < MOST_LAG_SECONDS, `${lags}`);
 });
 
-test('ten thousand requests as fast as they go: limited; a new JWT is used all the same, without lag (G7)', async (t) => {
+test('limits a flood of ten thousand requests, and still uses a new JWT, without lag (G7)', async (t) => {
   const { world, port, token } = await setUp(t);
   const again = request(port, ['Connection: keep-alive']);
   const lags: number[] = [];
@@ -111,7 +111,7 @@ for (const [name, listener, path, mostMs] of [
   ['the token API', 'api', '/v1/token', 2000],
   ['the ops API', 'ops', '/metrics', 1000],
 ] as const) {
-  test(`${name}: 64 connections that pipeline and never read for 15 s: others are served (K4)`, async (t) => {
+  test(`${name} serves others while 64 connections pipeline requests and never read for 15 s (K4)`, async (t) => {
     const { world, port, ops } = await setUp(t);
     const attacked = listener === 'api' ? port : ops;
     const swarm = openSwarm(64, { port: attacked, bytes: pipelined(attacked, 99, path) });
@@ -133,7 +133,7 @@ for (const [name, listener, path, mostMs] of [
   });
 }
 
-test('five thousand connections: few are held, and one more client is served (G7)', async (t) => {
+test('holds few of five thousand connections, and serves one more client (G7)', async (t) => {
   const { world, sidecar, port, ops, token } = await setUp(t);
   const files: number[] = [];
   const lags: number[] = [];
@@ -141,7 +141,7 @@ test('five thousand connections: few are held, and one more client is served (G7
     const crowd: Socket[] = [];
     t.after(() => crowd.forEach((socket) => void socket.destroy()));
     while (crowd.length < 5000) {
-      // as many at once as wait in the kernel's queue
+      // no more at once than fit in the kernel's backlog
       const wave = Array.from({ length: 500 }, () => openSocket(listener).socket);
       crowd.push(...wave);
       await until('they are connected', () => wave.every((socket) => !socket.connecting));
@@ -156,11 +156,11 @@ test('five thousand connections: few are held, and one more client is served (G7
   assert.ok(worst(lags) < MOST_LAG_SECONDS, `${lags}`);
 });
 
-test('a hundred refreshes at once are one login, and the next one is taken ten seconds later (G13)', async (t) => {
+test('accepts one of a hundred simultaneous refreshes, and the next one ten seconds later (G13)', async (t) => {
   const { world, sidecar, port, token } = await setUp(t);
   const refresh = request(port, [], 'POST /v1/token/app/refresh HTTP/1.1');
   const before = logins(world);
-  // as many connections as there are places for, less those of others
+  // fewer connections than the limit, which leaves room for other clients
   const clients = Array.from({ length: 50 }, () => openSocket(port));
   t.after(() => clients.forEach(({ socket }) => void socket.destroy()));
   const filesBefore = openFiles(sidecar.pid);
@@ -183,7 +183,7 @@ test('a hundred refreshes at once are one login, and the next one is taken ten s
   assert.equal(logins(world), before + 2);
 });
 
-test('metrics scraped a hundred times a second: no lag, no secret, and probes are never told to slow down (G14)', async (t) => {
+test('a hundred scrapes a second cause no lag, show no secret, and never make a probe fail (G14)', async (t) => {
   const { world, ops, token } = await setUp(t);
   const scrape = request(ops, [], 'GET /metrics HTTP/1.1');
   const answers: string[] = [];
@@ -206,13 +206,13 @@ test('metrics scraped a hundred times a second: no lag, no secret, and probes ar
   assert.ok(lags.some((value) => value > 0) && worst(lags) < MOST_LAG_SECONDS, `${worst(lags)}`);
 });
 
-test('clients that take every file descriptor: the daemon lives, Vault is reached, and then they are served (G17)', async (t) => {
+test('still logs in while clients take every file descriptor, and serves clients afterwards (G17)', async (t) => {
   const { world, sidecar, port, ops, token } = await setUp(t, { wrapper: ['prlimit', '--nofile=64:64'] });
   let pressing = true;
   t.after(() => {
     pressing = false;
   });
-  // whatever is cut off comes again, with a good request or without one
+  // reconnects whenever its connection is closed
   const press = async (listener: number, bytes: string) => {
     while (pressing) {
       const { socket } = openSocket(listener);
@@ -237,7 +237,7 @@ test('clients that take every file descriptor: the daemon lives, Vault is reache
   assert.equal((await sidecar.stop()).code, 0);
 });
 
-test('clients without the header that flood take nothing from the one that has it (G2, G7)', async (t) => {
+test("a flood of requests without the required header doesn't use up the rate limit of good requests (G2, G7)", async (t) => {
   const { world, port, token } = await setUp(t);
   const page = without(request(port, ['Sec-Fetch-Site: cross-site']), 'x-vault-request');
   const flood = Promise.all(
@@ -253,7 +253,7 @@ test('clients without the header that flood take nothing from the one that has i
   assert.ok(worst(lags) < MOST_LAG_SECONDS, `${lags}`);
 });
 
-test('a second instance on the same ports ends with 8, and the first one serves on (G15)', async (t) => {
+test('a second instance on the same ports exits with 8, and the first one keeps serving (G15)', async (t) => {
   const { world, port, ops, token } = await setUp(t);
   const configFile = join(world.directory, 'second.json');
   const listeners = { api: { listen: `127.0.0.1:${port}` }, ops: { listen: `127.0.0.1:${ops}` } };

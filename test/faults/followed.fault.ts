@@ -1,5 +1,5 @@
-// A running exchange and its JWT's file as files really change: coming late, swapped, renamed over, written in place, in
-// storms. Vault is one that takes any JWT.
+// A running exchange and real changes of its JWT's file: created late, swapped, replaced by rename, written in place,
+// in storms of events. The fake Vault accepts any JWT.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -28,9 +28,9 @@ const jwt = (name: string) => jwtText({ sub: name, iat: 1_790_000_000 }, 'x'.rep
 async function setUp(t: TestContext, path = 'token') {
   const directory = await temporaryDirectory(t);
   const file = join(directory, path);
-  /** the JWTs that Vault got; the subjects of those that the exchange went over to; when the file was read */
+  /** the JWTs sent to Vault; the subjects of the JWTs that the exchange took up; the times of its reads */
   const [sent, used, readings]: [string[], string[], number[]] = [[], [], []];
-  /** when it went over to each of them */
+  /** when the exchange took up each of them */
   const usedAt: number[] = [];
   const source = openFileSource(file, () => runner.post({ type: 'jwt-hinted' }));
   const read = () => {
@@ -72,7 +72,7 @@ async function setUp(t: TestContext, path = 'token') {
   return { directory, file, source, runner, sent, used, usedAt, readings, uses };
 }
 
-test('the JWT comes late, its directories too: a login within a second, or within the poll (A1, A2)', async (t) => {
+test("logs in within a second of the JWT's creation, or within a poll if its directories were missing too (A1, A2)", async (t) => {
   const late = async (path: string, limitMs: number) => {
     const { file, source, sent, runner } = await setUp(t, path);
     await until('the first look', () => runner.state().reading.failure);
@@ -89,7 +89,7 @@ test('the JWT comes late, its directories too: a login within a second, or withi
 
 const SEEN_WITHIN_MS = 200;
 
-/** How late this machine is while others use it: what the barest watcher of the same file takes, and the event loop's delay. */
+/** Measures the load of this machine: the latency of a minimal watcher of the same file, plus the event loop's delay. */
 function openControl(t: TestContext, file: string) {
   const lag = monitorEventLoopDelay({ resolution: 1 });
   lag.enable();
@@ -117,7 +117,7 @@ function openControl(t: TestContext, file: string) {
 }
 
 for (const [kind, path, count] of [
-  ["each of a hundred of kubelet's swaps", 'volume/token', 100],
+  ['each of a hundred atomic swaps, as kubelet makes them,', 'volume/token', 100],
   ['each of twenty renames', 'token', 20],
 ] as const) {
   test(`${kind} is in use within 200 ms (A3, A5)`, async (t) => {
@@ -144,7 +144,7 @@ for (const [kind, path, count] of [
   });
 }
 
-test('of two swaps 30 ms apart the last one counts (A4)', async (t) => {
+test('uses the last JWT of two swaps 30 ms apart (A4)', async (t) => {
   const { file, source, uses } = await setUp(t, 'volume/token');
   const volume = await createProjectedVolume(dirname(file));
   await volume.swap('token', jwt('first'));
@@ -157,14 +157,14 @@ test('of two swaps 30 ms apart the last one counts (A4)', async (t) => {
   }
 });
 
-test('truncated, and written half a second later: the JWT before stays, then the whole one is used (A6)', async (t) => {
+test('keeps the last JWT while the file is truncated, then uses the complete new one (A6)', async (t) => {
   const { file, runner, source, sent, used, uses } = await setUp(t);
   await replaceByRename(file, jwt('before'));
   await watched(source);
   await uses('before');
   const handle = await open(file, 'r+');
   await handle.truncate(0);
-  await until('the empty file is told', () => runner.state().reading.failure?.failure.code === 'jwt_empty');
+  await until('the empty file is reported', () => runner.state().reading.failure?.failure.code === 'jwt_empty');
   await pause(500);
   assert.deepEqual(used, ['before']);
   assert.equal(runner.state().token?.secret.reveal(), 'hvs.token-1');
@@ -174,17 +174,17 @@ test('truncated, and written half a second later: the JWT before stays, then the
   assert.deepEqual([used, sent], [['before', 'after'], [jwt('before')]]);
 });
 
-test('a JWT written in pieces over the old one is used whole or not at all (A6)', async (t) => {
+test('never uses part of a JWT that is written in pieces over the old one (A6)', async (t) => {
   const { file, source, sent, used, uses, readings } = await setUp(t);
   await writeFile(file, jwt('first'));
   await watched(source);
   await uses('first');
   const names = Array.from({ length: 3 }, (_, round) => `piece-${round}`);
   for (const name of names) {
-    // a first event after a quiet time is followed by a read at once, one in a burst is not
+    // the first event after a quiet time causes an immediate read, later events of a burst don't
     await until('a quiet time', () => performance.now() - (readings.at(-1) ?? 0) > 150);
     const handle = await open(file, 'w');
-    // what a reader finds after the first piece looks like a JWT already
+    // the first piece already has the form of a JWT
     await handle.write(jwt(name).slice(0, -340));
     for (const piece of jwt(name).slice(-340).match(/.{34}/g) ?? []) {
       await pause(4);
@@ -193,7 +193,7 @@ test('a JWT written in pieces over the old one is used whole or not at all (A6)'
     await handle.close();
     await uses(name);
   }
-  // half a signature is of the same subject: it would stand here twice
+  // a JWT with half of its signature has the same subject, and would add it a second time
   assert.deepEqual(used, ['first', ...names]);
   for (const one of sent)
     assert.ok(
@@ -213,7 +213,7 @@ const STORM = `
     if (Date.now() < until || events < 400) setTimeout(burst, 5); else console.log(events);
   })();`;
 
-test('a storm of events in the directory: ten readings a second at most, and the event loop stays free (A21)', async (t) => {
+test('reads at most ten times a second in a storm of file events, without event loop lag (A21)', async (t) => {
   const { file, source, readings, uses } = await setUp(t);
   await writeFile(file, jwt('first'));
   await watched(source);
@@ -226,7 +226,7 @@ test('a storm of events in the directory: ten readings a second at most, and the
   lag.disable();
   assert.ok(Number(output) > 300, `${output} events`);
   assert.ok(readings.length >= 3, `${readings.length} readings`);
-  // a little less than a second: readings are planned on another clock than this one
+  // 100 ms of tolerance, since reads are scheduled on a different clock
   for (const [index, at] of readings.entries())
     assert.ok(at - (readings[index - 10] ?? Number.NEGATIVE_INFINITY) >= 900, `${readings}`);
   assert.ok(lag.max / 1e6 < 200, `${lag.max / 1e6} ms`);

@@ -1,5 +1,5 @@
-// Thousands of good requests with bytes changed, sent to the two listeners of the program itself: it never falls, never
-// hands out a token to what is no good request, doesn't lag, and serves as before afterwards.
+// Thousands of mutated requests to both listeners of the program: it doesn't crash or lag, answers no malformed request
+// with a token, and serves good requests afterwards.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -14,7 +14,7 @@ const CASES = 20_000;
 const AT_ONCE = 8;
 const MOST_GROWTH_MIB = 40;
 
-test('random bytes on both listeners: no crash, no token, no lag (G8, J9)', async (t) => {
+test('mutated requests to both listeners cause no crash and no lag, and get no token (G8, J9)', async (t) => {
   const world = await openFaultWorld(t);
   const { pid, event, log, stop } = await startSidecar(t, world.configFile);
   await event('listening');
@@ -54,8 +54,8 @@ test('random bytes on both listeners: no crash, no token, no lag (G8, J9)', asyn
     }),
   );
   t.diagnostic([...seen].map(([status, times]) => `${times} x ${status}`).join(', '));
-  assert.ok(given > 50 && seen.size >= 6, `not all was refused: ${given} tokens`);
-  // the longest but one: a hiccup of the machine is no lag of ours
+  assert.ok(given > 50 && seen.size >= 6, `some requests must still be good: ${given} tokens`);
+  // the second longest lag, to ignore a hiccup of the machine
   const worst = lags.sort((a, b) => b - a)[1];
   assert.ok(worst !== undefined && worst < 0.2, `lag: ${lags}`);
   await until('the rate allows one more', async () => (await ask(port, request(port))).includes('hvs.'));

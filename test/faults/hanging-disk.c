@@ -1,5 +1,5 @@
-// Preloaded into the sidecar: fsync of a file hangs while the file that HANGS_WHILE names exists, as it does on a network
-// disk whose server is gone. Unlike a call that strace delays, this one ends when the process is killed.
+// Preloaded into the sidecar: fsync of a regular file hangs while the file named by HANGS_WHILE exists, as on a network
+// disk whose server is gone. Unlike a call delayed by strace, this one ends when the process is killed.
 
 #include <stdlib.h>
 #include <sys/stat.h>

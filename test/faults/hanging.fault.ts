@@ -1,5 +1,5 @@
-// File systems that hang under the sidecar's small files: the exchange that needs them fails by its deadlines and says why,
-// the others go on, and the process ends in time.
+// Hanging file systems under the sidecar's small files: the affected exchanges fail at their deadlines with a reason,
+// the others go on, and the process exits in time.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -14,7 +14,7 @@ import { openFaultWorld, servedBy, startSidecar } from './sidecar-process.ts';
 
 const HUNG_EXCHANGES = 6;
 
-test('files of six exchanges hang, each on a mount of its own: each says so, a seventh goes on, the stop is in time (K2)', {
+test('six exchanges with hanging files report why, a seventh one goes on, and the stop is in time (K2)', {
   skip: withoutHangingMounts(),
 }, async (t) => {
   const world = await openFaultWorld(t);
@@ -25,7 +25,7 @@ test('files of six exchanges hang, each on a mount of its own: each says so, a s
   const { exchanges, vault } = world.config() as { exchanges: Record<string, unknown>; vault: object };
   const jwt = { file: { path: join(world.directory, 'jwt') } };
   const identity = { address: 'http://127.0.0.1:1', role: 'r' };
-  /** three that hang and three that are FIFOs: the JWT, the CA file, the asking token */
+  /** the JWT, the CA file and the token for identity requests, each on a hanging mount and as a FIFO */
   const broken = [openHangingMount(t).path, openHangingMount(t).path, openHangingMount(t).path, '', '', ''].map(
     (mount, index) => {
       const path = mount === '' ? fifo : join(mount, 'file');
@@ -78,7 +78,7 @@ test('files of six exchanges hang, each on a mount of its own: each says so, a s
   assert.ok(tookMs < 5000, `${tookMs} ms`);
 });
 
-test('once and doctor with a hanging JWT, CA file or sink print their verdict and are gone at their deadline (K3)', {
+test('once and doctor with a hanging JWT, CA file or sink print their verdict and exit at their deadline (K3)', {
   skip: withoutHangingMounts(),
 }, async (t) => {
   const world = await openFaultWorld(t);

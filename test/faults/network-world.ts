@@ -1,5 +1,5 @@
-// A program for network.fault.ts, run in a network and mount namespace of its own: names and packets are what it makes
-// them. Prints what became of each call to Vault, as JSON.
+// A program for network.fault.ts, run in its own network and mount namespaces, where it controls DNS and drops packets.
+// Prints the outcome of each call to Vault, as JSON.
 
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,7 +13,7 @@ import { openVaultClient } from '../../src/vault/client.ts';
 import { makeCa } from '../support/certificates.ts';
 
 export interface Told {
-  /** the status and who answered, or the failure's code */
+  /** the status and the address that answered, or the failure's code */
   readonly outcome: string;
   readonly ms: number;
 }
@@ -21,11 +21,11 @@ export interface Told {
 const PORT = 8200;
 const [scene = '', directory = ''] = process.argv.slice(2);
 
-/** /etc/hosts of this namespace; the C library reads it at each look-up. */
+/** Writes /etc/hosts of this namespace, which the C library reads at each lookup. */
 const hosts = (...addresses: readonly string[]): void =>
   writeFileSync('/etc/hosts', addresses.map((address) => `${address} vault.test\n`).join(''));
 
-/** Packets to there vanish. */
+/** Drops all packets to the address. */
 const blackHole = (address: string): void => {
   const tool = address.includes(':') ? 'ip6tables' : 'iptables';
   execFileSync(tool, ['-A', 'OUTPUT', '-d', address, '-p', 'tcp', '--dport', String(PORT), '-j', 'DROP']);

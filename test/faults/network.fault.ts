@@ -1,5 +1,4 @@
-// Names and packets: DNS that changes, addresses that are dead, one family of two, packets lost for real; answers that
-// never come back.
+// DNS and the network: changing answers, dead addresses, one working address family, dropped packets, lost replies.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -17,7 +16,7 @@ import type { Told } from './network-world.ts';
 
 const run = promisify(execFile);
 
-/** One scene of network-world.ts, in namespaces of its own with a loopback and a /etc/hosts. */
+/** Runs one scene of network-world.ts in new namespaces with their own loopback and /etc/hosts. */
 async function play(t: TestContext, scene: string): Promise<Told[]> {
   debian('iproute2', 'iptables');
   const directory = await temporaryDirectory(t);
@@ -32,7 +31,7 @@ async function play(t: TestContext, scene: string): Promise<Told[]> {
 const outcomes = (told: readonly Told[]): string[] => told.map(({ outcome }) => outcome);
 
 describe('names and addresses', { concurrency: 3, skip: withoutNamespaces() }, () => {
-  test('DNS changes its answer, has none, has one again: each call uses what is said then (D8, D9)', async (t) =>
+  test('each call uses the current answer of DNS, which changes, disappears and returns (D8, D9)', async (t) =>
     assert.deepEqual(outcomes(await play(t, 'dns-changes')), [
       '200 127.0.0.2',
       '200 127.0.0.3',
@@ -41,15 +40,15 @@ describe('names and addresses', { concurrency: 3, skip: withoutNamespaces() }, (
     ]));
 
   for (const scene of ['first-refuses', 'first-is-a-black-hole', 'first-is-a-black-hole-tls']) {
-    test(`two addresses, ${scene}: the other one is used within five seconds (D10)`, async (t) => {
+    test(`two addresses, ${scene}: the second one is used within five seconds (D10)`, async (t) => {
       const [told] = await play(t, scene);
       assert.equal(told?.outcome, '200 127.0.0.3');
       assert.ok(told.ms < 5000, `${told.ms} ms`);
-      assert.equal(told.ms > 500, scene.includes('hole'), 'the hole was tried first');
+      assert.equal(told.ms > 500, scene.includes('hole'), 'the dead address was tried first');
     });
   }
 
-  test('packets vanish: the call is given up when connecting has taken five seconds (D2)', async (t) => {
+  test('a call times out after five seconds of connecting if packets are dropped (D2)', async (t) => {
     const [told] = await play(t, 'all-are-black-holes');
     assert.equal(told?.outcome, 'vault_timeout');
     assert.ok(told.ms < 7000, `${told.ms} ms`);
@@ -61,14 +60,14 @@ describe('names and addresses', { concurrency: 3, skip: withoutNamespaces() }, (
     ['ipv6-is-a-black-hole', '200 127.0.0.2'],
     ['ipv4-is-a-black-hole', '200 ::1'],
   ] as const) {
-    test(`${scene}: the family that works is used (D17)`, async (t) => {
+    test(`${scene}: the working address family is used (D17)`, async (t) => {
       const told = await play(t, scene);
       assert.deepEqual(outcomes(told), expected);
       for (const { ms } of told) assert.ok(ms < 5000, `${ms} ms`);
     });
   }
 
-  test('of 40 calls with 30 % of all packets lost most succeed, and the others end in time (D16)', async (t) => {
+  test('with 30 % of all packets lost, most of 40 calls succeed and the others time out (D16)', async (t) => {
     const told = await play(t, 'a-third-is-lost');
     const fine = told.filter(({ outcome }) => outcome === '200 127.0.0.2');
     t.diagnostic(
@@ -82,7 +81,7 @@ describe('names and addresses', { concurrency: 3, skip: withoutNamespaces() }, (
   });
 });
 
-test('the answer to a login is lost: another login later; the token that nobody got is left to its end (D14)', async (t) => {
+test('a login whose reply is lost is retried, and its orphaned token is left to expire (D14)', async (t) => {
   const peers = await openPeers(t);
   const proxy = await openBadProxy(t, peers.vault.url);
   proxy.mischief = 'hold';
@@ -98,6 +97,6 @@ test('the answer to a login is lost: another login later; the token that nobody 
   assert.notEqual(token, orphan);
   assert.ok(peers.vault.alive().length <= 3, 'no storm of logins');
   assert.ok(!peers.vault.requests.some(({ path }) => path.endsWith('renew-self') || path.endsWith('revoke-self')));
-  // before its directory is removed, so that nothing is being written there
+  // before the test's directory is removed, so that no write is in flight
   await stop();
 });

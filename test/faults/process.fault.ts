@@ -1,5 +1,5 @@
-// The process under everything that may be done to one: signals, a stdout that is gone or that nobody reads, kills,
-// process number 1, stopped and continued, exceptions that nobody expected, set clocks.
+// The process and its environment: signals, a closed, full or unread stdout, kills, process number 1, SIGSTOP and
+// SIGCONT, unexpected exceptions.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -13,14 +13,14 @@ import { until } from '../support/settling.ts';
 import { replaceByRename } from '../support/temporary.ts';
 import { metric, openFaultWorld, served, startSidecar } from './sidecar-process.ts';
 
-test('of fifty SIGHUPs during a reload one more reload comes, which sees the last config (I3)', {
+test('fifty SIGHUPs during a reload cause one more reload, which reads the last config (I3)', {
   skip: withoutHangingMounts(),
 }, async (t) => {
   const world = await openFaultWorld(t);
   const { pid, event, log, signal } = await startSidecar(t, world.configFile);
   await event('listening');
   const count = (name: string) => log().filter((line) => line.event === name).length;
-  // a config on a mount that hangs: its reading goes on until the mount is released
+  // the config is on a hanging mount, so that the read lasts until the mount is released
   const mount = openHangingMount(t);
   const last = readFileSync(world.configFile, 'utf8').replace('"trace"', '"info"');
   await unlink(world.configFile);
@@ -29,7 +29,7 @@ test('of fifty SIGHUPs during a reload one more reload comes, which sees the las
   await until('the first reload reads the config', () => isWaitingForMount(pid));
   for (let sent = 0; sent < 49; sent += 1) {
     signal('SIGHUP');
-    // each is taken as a signal of its own before the next one is sent
+    // wait for delivery, since pending signals of the same kind are merged
     await until('the signal was taken', () => !pendingSignals(pid));
   }
   await replaceByRename(world.configFile, last);
@@ -40,7 +40,7 @@ test('of fifty SIGHUPs during a reload one more reload comes, which sees the las
   assert.deepEqual([count('config_reloaded'), count('config_refused')], [1, 1]);
 });
 
-/** Whether a thread of the process waits for a file system in user space. */
+/** Whether a thread of the process waits for a FUSE file system. */
 const isWaitingForMount = (pid: number): boolean =>
   readdirSync(`/proc/${pid}/task`).some((task) =>
     /fuse|request_wait_answer/.test(readFileSync(`/proc/${pid}/task/${task}/wchan`, 'utf8')),
@@ -49,7 +49,7 @@ const isWaitingForMount = (pid: number): boolean =>
 const pendingSignals = (pid: number): boolean =>
   /^(SigPnd|ShdPnd):\s*0*[1-9a-f]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
 
-/** The writing end of a pipe that is full, and waits, as a container runtime's pipe would. */
+/** The write end of a full pipe in blocking mode, as a container runtime's pipe would be. */
 function openFullPipe(t: TestContext, path: string): number {
   execFileSync('mkfifo', [path]);
   const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
@@ -60,7 +60,7 @@ function openFullPipe(t: TestContext, path: string): number {
   return openSync(`/proc/self/fd/${fd}`, 'w');
 }
 
-// its file threads are all taken by the time it throws, as they are where a disk or a DNS server hangs
+// all threads of the pool are busy when it throws, as when a disk or a DNS server hangs
 const THROWING = `
   const { pbkdf2 } = await import('node:crypto');
   const takeThreads = () => {
@@ -73,7 +73,7 @@ const THROWING = `
 
 // these wait more than they work
 describe('signals and ends', { concurrency: 4 }, () => {
-  test('nobody is left to read stdout: it goes on, and ends as always (I5)', async (t) => {
+  test('keeps running after the reader of its stdout has exited, and exits with 0 (I5)', async (t) => {
     const world = await openFaultWorld(t);
     const { child, event, stop } = await startSidecar(t, world.configFile);
     await event('listening');
@@ -87,16 +87,16 @@ describe('signals and ends', { concurrency: 4 }, () => {
   });
 
   for (const kind of ['pipe', 'socket'] as const) {
-    test(`a ${kind} as stdout that nobody reads: the login, the API, reloads and the stop wait for nothing; lines are counted (J4)`, async (t) => {
+    test(`an unread ${kind} as stdout never blocks the login, the API, reloads or the stop; dropped lines are counted (J4)`, async (t) => {
       const world = await openFaultWorld(t);
-      // the pipe is full from the start; the socket, which Node makes where it says pipe, fills up
+      // the pipe is full from the start; the socket, which Node creates for stdio "pipe", fills up
       const stdout = kind === 'pipe' ? openFullPipe(t, join(world.directory, 'stdout')) : undefined;
       const { child, pid, stop, signal } = await startSidecar(t, world.configFile, { stdout });
       if (stdout !== undefined) closeSync(stdout);
       child.stdout?.pause();
       await until('a token', world.token);
       await until('it is served', () => served(world).then(Boolean, () => false));
-      // a config with a name of 40 kB is refused in a line of that length
+      // a key of 40 kB in the config makes the log line of its refusal as long
       await world.configure({}, { ['x'.repeat(40_000)]: 1 });
       await until(
         'lines are dropped, and counted',
@@ -118,7 +118,7 @@ describe('signals and ends', { concurrency: 4 }, () => {
     });
   }
 
-  test('a stdout on a full disk: it runs on without its log, and ends in time (I1, J4)', async (t) => {
+  test('keeps running without its log when stdout is on a full disk, and exits in time (I1, J4)', async (t) => {
     const world = await openFaultWorld(t);
     const stdout = openSync('/dev/full', 'w');
     const { stop } = await startSidecar(t, world.configFile, { stdout });
@@ -130,7 +130,7 @@ describe('signals and ends', { concurrency: 4 }, () => {
     assert.ok(tookMs < 5000, `${tookMs} ms`);
   });
 
-  test('a stdout on a disk that is full for a while: its last lines are there when there is space again (J4)', {
+  test('resumes its log when the full disk of its stdout has space again (J4)', {
     skip: withoutNamespaces(),
   }, async (t) => {
     const world = await openFaultWorld(t);
@@ -159,7 +159,7 @@ describe('signals and ends', { concurrency: 4 }, () => {
     assert.match(readFileSync(log, 'utf8'), /"event":"stopping"/);
   });
 
-  test('stopped for longer than the lease, and continued: the dead token is not served, the next one comes at once (I6)', async (t) => {
+  test('replaces the expired token at once after SIGSTOP for longer than the lease and SIGCONT (I6)', async (t) => {
     const world = await openFaultWorld(t, { leaseSeconds: 4 });
     const { event, signal, log } = await startSidecar(t, world.configFile);
     await event('listening');
@@ -170,14 +170,14 @@ describe('signals and ends', { concurrency: 4 }, () => {
     signal('SIGCONT');
     const continuedAt = performance.now();
     const answer = await served(world);
-    assert.ok(answer === 503 || answer !== token, 'the token of before the sleep is dead');
+    assert.ok(answer === 503 || answer !== token, 'the expired token is not served');
     const fresh = await until('another token', () => world.token() !== token && world.token());
     assert.ok(performance.now() - continuedAt < 2500, `${performance.now() - continuedAt} ms`);
     assert.equal(world.vault.alive()[0]?.token, fresh);
-    await until('it is told', () => log().filter((line) => line.event === 'logged_in').length > logins);
+    await until('the login is logged', () => log().filter((line) => line.event === 'logged_in').length > logins);
   });
 
-  test('as process 1 of a container it heeds SIGHUP, and ends at SIGTERM (I7)', {
+  test('handles SIGHUP and SIGTERM as process 1 of a container (I7)', {
     skip: withoutNamespaces(),
   }, async (t) => {
     const world = await openFaultWorld(t);
@@ -192,7 +192,7 @@ describe('signals and ends', { concurrency: 4 }, () => {
     assert.ok(tookMs < 5000, `${tookMs} ms`);
   });
 
-  test('killed as soon as it serves, again and again: one login in five seconds, and the file holds a live token (I8, I9)', async (t) => {
+  test('a loop of kills right after the start causes one login in five seconds, and the file keeps a live token (I8, I9)', async (t) => {
     const world = await openFaultWorld(t);
     const logins = () => world.vault.requests.filter(({ path }) => path.endsWith('/login')).length;
     const starts = 8;
@@ -209,7 +209,7 @@ describe('signals and ends', { concurrency: 4 }, () => {
         assert.ok(before === undefined || now !== undefined, 'the file is there all the time');
         assert.ok(
           now === undefined || world.vault.alive().some(({ token }) => token === now),
-          'and holds a live token',
+          'the file holds a live token',
         );
         looks += 1;
         return isListening;
@@ -223,7 +223,7 @@ describe('signals and ends', { concurrency: 4 }, () => {
     assert.ok(looks > 20 * starts);
   });
 
-  test('an exception or rejection that nobody expected: logged without secrets, ends with 1, the file whole (I10)', async (t) => {
+  test('logs an unexpected exception or rejection without secrets, exits with 1, and leaves the file intact (I10)', async (t) => {
     const world = await openFaultWorld(t);
     for (const signal of ['SIGUSR2', 'SIGWINCH'] as const) {
       const sidecar = await startSidecar(t, world.configFile, { preload: THROWING });

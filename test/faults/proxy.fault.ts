@@ -1,4 +1,4 @@
-// The built program behind a proxy: what it takes from undici for that differs between the source and the bundle.
+// The built program behind a proxy, since the bundle loads undici's proxy support differently than the source does.
 
 import assert from 'node:assert/strict';
 import { connect, createServer, type Socket } from 'node:net';
@@ -22,7 +22,7 @@ function join2(one: Socket, other: Socket): void {
     socket.on('error', () => peer.destroy());
 }
 
-/** A proxy for tunnels, and for one plain request a connection; `heads` are the requests that it got. */
+/** A proxy for CONNECT tunnels and for one plain request a connection; `heads` are the requests that it received. */
 async function openProxy(t: TestContext): Promise<{ url: string; heads: string[] }> {
   const heads: string[] = [];
   const port = await listen(

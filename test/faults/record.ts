@@ -1,5 +1,5 @@
-// A reporter for node --test: Node's own "spec", which also appends a JSON line for each test to the file that
-// FAULT_RESULTS names, if it names one. The suites run with it, so that the matrix needs no run of its own.
+// A reporter for node --test: Node's "spec" reporter, which also appends a JSON line for each test to the file that
+// FAULT_RESULTS names, if set. All suites use it, so that the matrix needs no run of its own.
 
 import { appendFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
@@ -31,11 +31,11 @@ async function* recorded(source: AsyncIterable<TestEvent>): AsyncGenerator<TestE
 
 function resultOf({ type, data }: TestEvent): TestResult | undefined {
   if ((type !== 'test:pass' && type !== 'test:fail') || data.name === undefined) return undefined;
-  // a skipped test passes for Node, and one that is still to be done may fail
+  // Node reports a skipped test as passed, and a failing todo as no failure
   const skipped = isSaid(data.skip) || isSaid(data.todo);
   const outcome = skipped ? 'skipped' : type === 'test:pass' ? 'passed' : 'failed';
   return { file: data.file ?? '', name: data.name, outcome };
 }
 
-/** A reason may be the empty text. */
+/** The reason may be an empty string. */
 const isSaid = (mark: string | boolean | undefined): boolean => mark !== undefined && mark !== false;

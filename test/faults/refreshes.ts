@@ -1,6 +1,6 @@
 // A program for resources.fault.ts, run with --expose-gc: ten thousand refreshes of real exchanges, with real calls and
-// real files, in a time that runs four hundred times as fast. Prints, as JSON, what is open, armed, listened to and in
-// memory after the first thousand, and after ten thousand more.
+// files, on a clock that runs four hundred times as fast. Prints the handles, timers, listeners and memory in use after
+// the first thousand refreshes, and after ten thousand more, as JSON.
 
 import { readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -16,9 +16,9 @@ import { settingsOf } from '../support/sidecar.ts';
 
 export interface Leftovers {
   readonly handles: number;
-  /** of Node's own; none of the exchanges' while the clock is held */
+  /** Node's own timers; the exchanges' are disarmed while the clock is held */
   readonly timers: number;
-  /** what waits for the clock */
+  /** wake-ups that wait for the clock */
   readonly armed: number;
   readonly descriptors: number;
   readonly listeners: number;
@@ -29,7 +29,7 @@ const EXCHANGES = 40;
 const LEASE_SECONDS = 60;
 const SPEED = 400;
 
-/** A clock that runs SPEED times as fast, and can be held: nothing wakes then, and no time passes. */
+/** A clock that runs SPEED times as fast. While it is held, no time passes and no timer fires. */
 function openFastClock() {
   const armed = new Map<() => void, { readonly at: number; timer: NodeJS.Timeout | undefined }>();
   let [passed, since, isHeld] = [Date.now(), performance.now(), false];
@@ -72,13 +72,13 @@ function openFastClock() {
   };
 }
 
-// in memory, as sinks should be: a disk's fsync would take most of the time
+// in memory: on a disk, fsync would take most of the time
 const directory = await mkdtemp(join('/dev/shm', 'vault-token-sidecar-test-'));
 const clock = openFastClock();
 const issuer = await openIssuer();
 const vault = await openDevVault({ now: clock.wall });
 vault.trust({ issuer: issuer.issuer, role: 'app', settings: { token_ttl: LEASE_SECONDS, token_max_ttl: 600 } });
-// apart from the JWT, whose directory is watched by all
+// not in the JWT's directory, which every exchange watches
 await mkdir(join(directory, 'sinks'));
 await writeFile(join(directory, 'jwt'), await issuer.mint({ ttlSeconds: 40 * 86_400 }));
 const exchanges = Object.fromEntries(
@@ -108,7 +108,7 @@ const served = openExchanges(settingsOf({ vault: { address: vault.url }, exchang
   ports: REAL_PORTS,
 });
 
-/** What there is when everything under way has ended. */
+/** Measures once all work in flight has ended. */
 async function measure(): Promise<Leftovers> {
   clock.hold();
   let [before, same] = ['', 0];
@@ -116,7 +116,7 @@ async function measure(): Promise<Leftovers> {
     const now = process.getActiveResourcesInfo().sort().join();
     same = now === before ? same + 1 : 0;
     before = now;
-    // for a second: a closed connection may linger that long
+    // unchanged for a second: a closed connection may linger that long
     return same > 200;
   });
   for (let round = 0; round < 3; round += 1) globalThis.gc?.();

@@ -1,5 +1,5 @@
-// Little of everything: a hundredth of a processor, few file descriptors, no inotify, no free threads, no rights at all, a
-// library that prints; and ten thousand refreshes, after which nothing is left over.
+// Scarce resources: 1 % of a CPU, few file descriptors, no inotify, no free threads, no privileges, a library that
+// prints; and ten thousand refreshes, which must not leak.
 
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
@@ -17,13 +17,13 @@ import { debian } from '../support/tools.ts';
 import type { Leftovers } from './refreshes.ts';
 import { metric, openFaultWorld, served, servedBy, startSidecar } from './sidecar-process.ts';
 
-describe('one sidecar with little', { concurrency: 4 }, () => {
-  test('a hundredth of a processor: renewed in time, live and ready all along (J2)', async (t) => {
+describe('one sidecar with scarce resources', { concurrency: 4 }, () => {
+  test('renews in time and stays live and ready with 1 % of a CPU (J2)', async (t) => {
     const world = await openFaultWorld(t, { leaseSeconds: 16 });
     const { pid, event, signal, log } = await startSidecar(t, world.configFile);
     await event('renewed');
     const token = world.token();
-    // 5 ms in 500: what it may run when a quota of 1 % is spent in one go
+    // 5 ms in every 500 ms, as a CPU quota of 1 % that is spent in one slice
     let throttling = true;
     t.after(() => {
       throttling = false;
@@ -70,11 +70,11 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
     const { heapMiB: heapBefore, ...before } = first;
     const { heapMiB: heapAfter, ...after } = last;
     assert.deepEqual(after, before);
-    // half a kilobyte a refresh would be as much
+    // a leak of half a kilobyte a refresh
     assert.ok(heapAfter - heapBefore < 5, `the heap grew from ${heapBefore} to ${heapAfter} MiB`);
   });
 
-  test('64 file descriptors: logs in, writes and serves, also while clients hold as many as they can (J3)', async (t) => {
+  test('logs in, writes and serves with 64 file descriptors, also while clients hold as many as they can (J3)', async (t) => {
     const world = await openFaultWorld(t, { leaseSeconds: 6 });
     const { pid, event, log } = await startSidecar(t, world.configFile, { wrapper: ['prlimit', '--nofile=64'] });
     await event('listening');
@@ -86,7 +86,7 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
     const before = world.token();
     const { port, hostname } = new URL(world.ops);
     for (let index = 0; index < 80; index += 1) sockets.push(connect(Number(port), hostname).on('error', () => {}));
-    // of the 64 the daemon keeps 48 for itself
+    // the daemon reserves 48 of the 64 for itself
     await until('the rest were cut off', () => sockets.filter((socket) => socket.closed).length >= 80 - 8);
     assert.ok(openFiles(pid) < 50, `${openFiles(pid)} files`);
     await world.writeJwt();
@@ -96,7 +96,7 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
     assert.ok(!log().some((line) => line.event === 'crashed'));
   });
 
-  test('inotify is exhausted: changes are seen by polling, which is counted; watched again when it can be (A18, J3)', {
+  test('polls, and counts the polls, while inotify is exhausted, and watches again afterwards (A18, J3)', {
     skip: withoutNamespaces(),
   }, async (t) => {
     const world = await openFaultWorld(t);
@@ -110,11 +110,11 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
     const polls = await metric(world, 'watch_fallback_polls_total');
     assert.ok(polls > 0);
     execFileSync('nsenter', ['-t', String(pid), '-U', '--preserve-credentials', 'sh', '-c', `echo 128 > ${limit}`]);
-    // polled every two seconds until watched; the readings of a watched file are not counted
+    // polls every two seconds until the watch is set up
     await until('it is watched', () => procText(pid, 'limits') !== '' && hasInotify(pid), 70_000);
   });
 
-  test('reading hangs in every thread: the tokens are served on, the hang is told, and all get new ones after it (J5, A19)', async (t) => {
+  test('keeps serving tokens and reports the hang while reads block every thread, and recovers (J5, A19)', async (t) => {
     debian('strace');
     const world = await openFaultWorld(t);
     const { app } = world.config()['exchanges'] as { app: Record<string, unknown> };
@@ -130,7 +130,7 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
       for (const jwt of ['quick', 'slow']) await writeFile(path(name, jwt), await world.issuer.mint());
     }
     await world.configure({}, { exchanges: Object.fromEntries(exchanges('quick')) });
-    // opening one of the slow files holds a thread for eight seconds, and so takes longer than any read may
+    // opening a slow file blocks a thread for eight seconds, longer than the deadline of a read
     const slow = names.flatMap((name) => ['-P', path(name, 'slow')]);
     const inject = ['-e', 'trace=openat', '-e', 'inject=openat:delay_enter=8s'];
     const { event, signal } = await startSidecar(t, world.configFile, {
@@ -144,8 +144,8 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
     });
     await world.configure({}, { exchanges: Object.fromEntries(exchanges('slow')) });
     signal('SIGHUP');
-    // from the status: a log line needs a thread too
-    await until('the hang is told', async () => {
+    // read from /status, since a log line needs a thread too
+    await until('the hang is reported', async () => {
       const status = await (await fetch(`${world.ops}/status`)).text();
       return status.includes('"jwt_read_stuck"') || pause(100, false);
     });
@@ -163,7 +163,9 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
     );
   });
 
-  test('a read-only root, an ordinary user, no capabilities: works (J7)', { skip: withoutNamespaces() }, async (t) => {
+  test('works with a read-only root as an ordinary user without capabilities (J7)', {
+    skip: withoutNamespaces(),
+  }, async (t) => {
     const world = await openFaultWorld(t);
     const writable = `mount --bind "$0" "$0"; mount -o remount,bind,ro /; exec unshare -U --map-user=1000 --map-group=1000 "$@"`;
     const { pid, event } = await startSidecar(t, world.configFile, {
@@ -177,7 +179,7 @@ describe('one sidecar with little', { concurrency: 4 }, () => {
     assert.equal(await served(world), world.token());
   });
 
-  test('a library that prints, to stdout too: every line of stdout is still JSON (J10)', async (t) => {
+  test('every line of stdout is JSON although a library prints (J10)', async (t) => {
     const world = await openFaultWorld(t);
     const printing = `
       process.on('SIGUSR2', () => {

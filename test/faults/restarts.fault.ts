@@ -1,4 +1,4 @@
-// What starts and ends around the sidecar: Vault with it, applications that wait for it, and clocks that somebody sets.
+// Restarts together with Vault, applications that wait for readiness, and changes of the system clock.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -13,7 +13,7 @@ import { debian } from '../support/tools.ts';
 import { openRealVault } from '../vault/real-vault.ts';
 import { type FaultWorld, openFaultWorld, served, startSidecar } from './sidecar-process.ts';
 
-test('Vault and the sidecar are killed and started together: all is well soon (I11)', async (t) => {
+test('is ready again soon after Vault and the sidecar were killed and restarted together (I11)', async (t) => {
   const vault = await openRealVault(t);
   const world = await openFaultWorld(t, { whole: { vault: { address: vault.url, timeout: '2s' } } });
   await vault.write('sys/auth/jwt', { type: 'jwt' });
@@ -38,7 +38,7 @@ test('Vault and the sidecar are killed and started together: all is well soon (I
   assert.equal((await second.stop()).code, 0);
 });
 
-test('an application that waits for readiness finds the token, however late the JWT comes (I12)', async (t) => {
+test('an application that waits for readiness finds the token, also when Vault was sealed at first (I12)', async (t) => {
   const world = await openFaultWorld(t);
   world.vault.setSealed(true);
   const wait = `"$@" wait --ops ${world.ops} --timeout 20s && cat ${world.tokenFile}`;
@@ -63,14 +63,14 @@ interface ClockFault {
   readonly row: string;
   /** as libfaketime reads it: seconds, and a rate */
   readonly clock: string;
-  /** what the sidecar's wall clock is then ahead by, in seconds; at least, where it has a rate */
+  /** by how many seconds the sidecar's wall clock is then ahead; a minimum if `clock` has a rate */
   readonly ahead: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
 const secondsUntil = (instant: number) => Math.floor((instant - Date.now()) / 1000);
 const stepped = (row: string, ahead: number): ClockFault => ({ row, clock: `${ahead}`.replace(/^(?!-)/, '+'), ahead });
-// New York's clocks go back at that instant
+/** New York's clocks go back at that instant. */
 const SUMMER_TIME_ENDS = Date.UTC(2026, 10, 1, 6);
 
 const FAULTS: readonly ClockFault[] = [
@@ -80,7 +80,7 @@ const FAULTS: readonly ClockFault[] = [
   stepped('(H3)', secondsUntil(Date.UTC(2106, 1, 7))),
   stepped('(H6)', -1),
   { ...stepped('(H6)', secondsUntil(SUMMER_TIME_ENDS) - 20), env: { TZ: 'America/New_York' } },
-  // far more than a kernel slews by, so that a lease on the wall clock would show
+  // far beyond a kernel's slew rate, so that a lease counted on the wall clock would fail
   { row: '(H6)', clock: '+0 x3', ahead: 15 },
 ];
 
@@ -89,9 +89,9 @@ const renewalsAt = ({ vault }: FaultWorld): number[] =>
   vault.requests.filter(({ path, status }) => path.endsWith('renew-self') && status === 200).map(({ at }) => at);
 
 // these wait more than they work
-describe('clocks that somebody sets', { concurrency: 3 }, () => {
+describe('changes of the system clock', { concurrency: 3 }, () => {
   for (const { row, clock: fault, ahead, env } of FAULTS) {
-    test(`the wall clock goes ${fault} s: the token stays, is renewed in time, and nothing runs hot ${row}`, async (t) => {
+    test(`keeps the token and renews it in time, without a hot loop, when the wall clock is set ${fault} s ${row}`, async (t) => {
       debian('faketime');
       const [library = ''] = globSync('/usr/lib/*/faketime/libfaketime.so.1');
       const world = await openFaultWorld(t, { leaseSeconds: 6 });
@@ -106,7 +106,7 @@ describe('clocks that somebody sets', { concurrency: 3 }, () => {
           FAKETIME_DONT_FAKE_MONOTONIC: '1',
         },
       });
-      // libfaketime's, which it leaves behind where the process is killed
+      // libfaketime leaves these behind if the process is killed
       t.after(() => {
         for (const name of [`faketime_shm_${pid}`, `sem.faketime_sem_${pid}`])
           rmSync(join('/dev/shm', name), { force: true });
@@ -140,13 +140,13 @@ describe('clocks that somebody sets', { concurrency: 3 }, () => {
       const off = (stamp - Date.now()) / 1000 - ahead;
       const isThere = fault.includes('x') ? off > 0 : Math.abs(off) < 1.5;
       assert.ok(isThere, `the sidecar's clock is ${off} s from the one that was set`);
-      // the step itself may bring one renewal early; from then on they come as before, on Vault's clock
+      // the step may cause one early renewal; then they return to the previous interval, by Vault's clock
       const ratio = lastGap() / gapBefore;
       assert.ok(ratio > 0.6 && ratio < 1.6, `${lastGap()} ms from one renewal to the next, ${gapBefore} before`);
       assert.equal(world.token(), token);
       assert.equal(await served(world), token);
       const seconds = (performance.now() - steppedAt) / 1000;
-      // each look at a faked clock reads a file; a loop that never rests would take 1,000 ms a second
+      // each read of the faked clock reads a file; a hot loop would take 1,000 ms a second
       assert.ok(cpuMs(pid) - cpuBefore < 300 * seconds, `${cpuMs(pid) - cpuBefore} ms of processor in ${seconds} s`);
       assert.ok(renewals().length <= before + 3 + seconds, 'no burst of renewals');
       assert.deepEqual([log().some((line) => line.event === 'not_ready'), (await stop()).code], [false, 0]);

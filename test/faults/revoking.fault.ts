@@ -1,4 +1,5 @@
-// A stop with on_stop "revoke" in the time that kubelet leaves: every token is revoked, and what hangs is left behind.
+// A stop with on_stop "revoke" within the time that kubelet leaves: tokens are revoked, and hanging calls are
+// abandoned.
 
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
@@ -8,10 +9,10 @@ import { listen } from '../support/listening.ts';
 import { until } from '../support/settling.ts';
 import { openFaultWorld, startSidecar } from './sidecar-process.ts';
 
-/** What kubelet leaves a sidecar when the application used up the grace, less a margin. */
+/** The time that kubelet leaves a sidecar whose application used up the grace period, less a margin. */
 const STOP_MS = 1500;
 
-test('Vault hangs at a stop with on_stop "revoke": exit 0 within 1.5 s, and the file is gone (K16)', async (t) => {
+test('on_stop "revoke" with a hanging Vault: exits with 0 within 1.5 s and removes the file (K16)', async (t) => {
   const world = await openFaultWorld(t, { app: { on_stop: 'revoke' } });
   const sidecar = await startSidecar(t, world.configFile);
   await sidecar.event('ready');
@@ -22,7 +23,7 @@ test('Vault hangs at a stop with on_stop "revoke": exit 0 within 1.5 s, and the 
   assert.equal(existsSync(world.tokenFile), false);
 });
 
-test('a JWT that rotated four times, on_stop "revoke": no token of the process is left (K23)', async (t) => {
+test('on_stop "revoke" after four rotations: revokes all five tokens of the process (K23)', async (t) => {
   const world = await openFaultWorld(t, { app: { on_stop: 'revoke' } });
   const sidecar = await startSidecar(t, world.configFile);
   await sidecar.event('ready');
@@ -37,7 +38,7 @@ test('a JWT that rotated four times, on_stop "revoke": no token of the process i
   assert.ok(tookMs < STOP_MS, `${tookMs} ms`);
 });
 
-test('a peer takes the connection and never speaks TLS: the stop waits for nothing (K2)', async (t) => {
+test("a stop doesn't wait for a peer that accepts the connection and never answers the TLS handshake (K2)", async (t) => {
   const port = await listen(t, createServer());
   const world = await openFaultWorld(t, {
     app: { on_stop: 'revoke', vault: { address: `https://127.0.0.1:${port}` } },

@@ -1,6 +1,6 @@
-// npm run faults: prints the matrix of faults from the tests' own results, and fails unless every row
-// has a passing test and none that fails. FAULT_RESULTS names the file in which the suites' runs were recorded (CI sets it before them);
-// without it the suites that hold rows are run first.
+// npm run faults: prints the fault matrix with the tests' results, and fails unless every row has a passing test and no
+// failing one. FAULT_RESULTS names the file to which earlier runs of the suites appended their results, as in CI;
+// without it, the suites run first.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -37,7 +37,7 @@ function print(results: string): boolean {
   return problems.length === 0;
 }
 
-/** A file that isn't there is a run that recorded nothing: every row will say so. */
+/** A missing file means that the suites recorded nothing; every row is then reported as "no test". */
 function read(results: string): TestResult[] {
   if (!existsSync(results)) return [];
   return readFileSync(results, 'utf8')

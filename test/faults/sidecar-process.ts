@@ -1,5 +1,5 @@
-// The sidecar as a process of its own, in whatever surroundings a fault needs: a wrapper before its command (unshare,
-// prlimit, strace), an environment, a stdout. What it prints is kept; whatever is left of it when the test ends is killed.
+// Starts the sidecar as a process in the environment that a fault needs: a wrapper command (unshare, prlimit, strace),
+// environment variables, a stdout. Its output is kept, and remaining processes are killed when the test ends.
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
@@ -17,14 +17,14 @@ import { openPeers, type Peers } from '../support/sidecar.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 export interface Surroundings {
-  /** a command that runs the one after it, such as ['prlimit', '--nofile=64'] */
+  /** a command that executes its arguments, such as ['prlimit', '--nofile=64'] */
   readonly wrapper?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** the program, if not the one in dist/ */
+  /** the program; by default the one in dist/ */
   readonly entry?: string;
-  /** a module's text that runs before the program, which refuses Node's --import */
+  /** source of a module to run first, since the program refuses Node's --import */
   readonly preload?: string;
-  /** where it prints to, if not to the test */
+  /** a file descriptor for its stdout; by default a pipe to the test */
   readonly stdout?: number | undefined;
 }
 
@@ -34,23 +34,23 @@ export interface LogLine extends Record<string, unknown> {
 
 export interface SidecarProcess {
   readonly child: ChildProcess;
-  /** of the sidecar itself, whatever wraps it */
+  /** of the sidecar, not of its wrapper */
   readonly pid: number;
   readonly out: () => string;
   readonly err: () => string;
   log(): readonly LogLine[];
-  /** The first line of that event, or the first for which `wanted` holds. */
+  /** Waits for the first line of that event for which `wanted` holds. */
   event(name: string, wanted?: (line: LogLine) => boolean, limitMs?: number): Promise<LogLine>;
   /** resolves with the exit code, or the signal's name */
   readonly ended: Promise<number | string>;
   signal(name: NodeJS.Signals): void;
-  /** SIGTERM, and how long the end took */
+  /** Sends SIGTERM; returns the exit code and the time that the process took to exit. */
   stop(): Promise<{ code: number | string; tookMs: number }>;
 }
 
 const BASE_ENV = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/' };
 
-/** Starts `run --config configFile`; resolves when it runs, which is before it has done anything. */
+/** Starts `run --config configFile`; resolves as soon as the process exists, before it has done anything. */
 export async function startSidecar(t: Scope, configFile: string, around: Surroundings = {}): Promise<SidecarProcess> {
   const entry = around.entry ?? (await entryAfter(t, around.preload));
   const command = [process.execPath, ...NODE_FLAGS, entry, 'run', '--config', configFile];
@@ -111,7 +111,7 @@ async function entryAfter(t: Scope, preload: string | undefined): Promise<string
   return file;
 }
 
-/** Node itself running the program: not the wrapper, which has the same words in its command. */
+/** Whether the process is Node running the program, not the wrapper, whose arguments contain the same words. */
 function isSidecar(pid: number, words: readonly string[]): boolean {
   const [program, ...args] = procText(pid, 'cmdline').split('\0');
   return program === process.execPath && words.every((word) => args.includes(word));
@@ -126,7 +126,7 @@ function kill(pid: number, signal: NodeJS.Signals): void {
   try {
     if (pid > 1) process.kill(pid, signal);
   } catch {
-    // it is gone, which is what was wanted
+    // it has already exited
   }
 }
 
@@ -135,12 +135,12 @@ export interface FaultWorld extends Peers {
   readonly tokenFile: string;
   readonly api: string;
   readonly ops: string;
-  /** Writes the config anew, with members over the exchange "app" and over the whole. */
+  /** Rewrites the config; `app` overrides keys of the exchange "app", `whole` overrides top-level keys. */
   configure(app?: Record<string, unknown>, whole?: Record<string, unknown>): Promise<void>;
   token(): string | undefined;
 }
 
-/** Peers and a config file with ports that are known beforehand; the role's lease is `leaseSeconds`. */
+/** Opens the peers, and writes a config file with reserved ports; the role's lease is `leaseSeconds`. */
 export async function openFaultWorld(
   t: Parameters<typeof openPeers>[0],
   {
@@ -180,7 +180,7 @@ export async function openFaultWorld(
   return { ...peers, configFile, tokenFile, api: `http://${api}`, ops: `http://${ops}`, configure, token };
 }
 
-/** What the token API hands out now: the token, or the status that says why not. */
+/** The token that the token API serves, or the status of its refusal. */
 export const served = (world: FaultWorld): Promise<string | number> => servedBy(world, 'app');
 
 export async function servedBy({ api }: FaultWorld, exchange: string): Promise<string | number> {

@@ -1,4 +1,4 @@
-// The token's file under kills, readers at full speed, slow disks, missing descriptors and a second sidecar.
+// The token file under kills, fast readers, slow disks, a lack of file descriptors and a second sidecar.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -20,7 +20,7 @@ import { metric, openFaultWorld, served, startSidecar } from './sidecar-process.
 const KILLS = 50;
 const SINKS = 10;
 
-/** Delivers to all sinks at once, over and over: tokens of one digit each, of very different lengths. */
+/** Delivers to all sinks at once, in a loop: each token repeats one digit, and the lengths differ widely. */
 const WRITER = `
   import { Secret } from './src/core/secret.ts';
   import { openFileSink } from './src/sinks/file.ts';
@@ -34,7 +34,7 @@ const WRITER = `
 
 const isWhole = (text: string): boolean => /^hvs\.(\d)(\1{19}|\1{7999})$/.test(text);
 
-test('five hundred writes cut by kill -9 under readers at full speed: never partial, never absent, and swept (F10, F11)', async (t) => {
+test('five hundred writes cut by kill -9 leave no partial or missing file, and stale temporary files are removed (F10, F11)', async (t) => {
   const directory = await temporaryDirectory(t);
   const paths: string[] = [];
   for (let index = 0; index < SINKS; index += 1) {
@@ -47,7 +47,7 @@ test('five hundred writes cut by kill -9 under readers at full speed: never part
   const readAll = () => {
     const startedAt = performance.now();
     for (const path of paths) {
-      // an absent file throws
+      // throws if the file is missing
       const text = readFileSync(path, 'utf8');
       assert.ok(isWhole(text), `${text.length} characters: ${text.slice(0, 20)}`);
       reads += 1;
@@ -59,7 +59,7 @@ test('five hundred writes cut by kill -9 under readers at full speed: never part
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const gone = once(writer, 'exit');
-    await Promise.race([once(writer.stdout, 'data'), gone.then(() => assert.fail('the writer ended by itself'))]);
+    await Promise.race([once(writer.stdout, 'data'), gone.then(() => assert.fail('the writer exited early'))]);
     const killAt = performance.now() + 40 * random();
     while (performance.now() < killAt) {
       readAll();
@@ -92,7 +92,7 @@ async function temporaries(paths: readonly string[]): Promise<number> {
 
 // these wait more than they work
 describe('one sidecar and its sinks', { concurrency: true }, () => {
-  test('one of three sinks is broken: the other two have the next token within a second of it, and it is told (F12)', async (t) => {
+  test('two sinks get the next token within a second though a third one is broken, which is reported (F12)', async (t) => {
     const world = await openFaultWorld(t);
     const path = (name: string) => join(world.directory, name, 'token');
     for (const name of ['a', 'b', 'c']) await mkdir(join(world.directory, name));
@@ -119,10 +119,10 @@ describe('one sidecar and its sinks', { concurrency: true }, () => {
     await until('it is back', async () => (await readFile(path('b'), 'utf8').catch(() => '')) === after, 35_000);
   });
 
-  test('a slow disk: HTTP serves on, writes never overlap, and the newest token wins (F16)', async (t) => {
+  test('HTTP keeps serving on a slow disk, writes never overlap, and the newest token wins (F16)', async (t) => {
     debian('strace');
     const world = await openFaultWorld(t);
-    // two fsyncs in a write: it takes six seconds, longer than the five from one login to the next
+    // a write has two fsyncs and so takes six seconds, longer than the five seconds between logins
     const slow = ['-e', 'trace=fsync', '-e', 'inject=fsync:delay_enter=3s'];
     const { event } = await startSidecar(t, world.configFile, {
       wrapper: ['strace', '-f', '-qq', '--seccomp-bpf', '-o', '/dev/null', ...slow],
@@ -150,13 +150,13 @@ describe('one sidecar and its sinks', { concurrency: true }, () => {
     assert.equal(most, 1);
   });
 
-  test('no file descriptors left: the write is retried calmly, and done when there are some (F17)', async (t) => {
+  test('retries the write without a busy loop while there are no file descriptors, then succeeds (F17)', async (t) => {
     const world = await openFaultWorld(t);
     const { pid, event } = await startSidecar(t, world.configFile);
     await event('listening');
     const token = await until('the token', world.token);
     const limit = (soft: number) => execFileSync('prlimit', ['--pid', String(pid), `--nofile=${soft}:`]);
-    // one more than the highest in use; free ones below it are taken by nobody, so the limit is below them
+    // below every free descriptor, so that no new one can be opened; open ones stay open
     limit(3);
     await rm(world.tokenFile);
     const failed = await event('sink_failed', () => true, 15_000);
@@ -172,7 +172,7 @@ describe('one sidecar and its sinks', { concurrency: true }, () => {
     assert.ok(openFiles(pid) < 64);
   });
 
-  test('two sidecars on one file: a reader always finds a whole live token, and each is told of the other (F18)', async (t) => {
+  test('two sidecars on one file never corrupt it, and each logs that it restored the file (F18)', async (t) => {
     const world = await openFaultWorld(t);
     const first = await startSidecar(t, world.configFile);
     await first.event('ready');

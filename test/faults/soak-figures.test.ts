@@ -1,4 +1,4 @@
-// The judge of a soak: it sees a leak as soon as the soak is long enough for one to show, and takes no noise for one.
+// The limits of a soak: they detect a leak if the soak is long enough for it to show, and tolerate noise.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -7,7 +7,7 @@ import { judge, type Sample } from './soak-figures.ts';
 
 const HOUR = 3_600_000;
 
-/** A soak with a sample a second: 20 MiB of warming up in its first minutes, garbage that comes and goes, and a leak. */
+/** A soak with a sample a second: 20 MiB of warming up in the first minutes, random garbage, and a leak. */
 function soak(minutes: number, leak: Partial<Record<keyof Sample, number>>, seed = 1): Sample[] {
   const random = seededRandom(seed);
   return Array.from({ length: minutes * 60 }, (_, second): Sample => {
@@ -27,7 +27,7 @@ function soak(minutes: number, leak: Partial<Record<keyof Sample, number>>, seed
 
 const kindsOf = (problems: readonly string[]) => [...new Set(problems.map((line) => line.split(':')[0]))];
 
-test('soaks without a leak are fine, however long and noisy (J1)', () => {
+test('soaks without a leak pass, short or long, with noise (J1)', () => {
   for (let seed = 1; seed <= 30; seed += 1) assert.deepEqual(judge(soak(5, {}, seed)), [], `seed ${seed}`);
   for (const minutes of [1, 30, 120]) assert.deepEqual(judge(soak(minutes, {})), [], `${minutes} minutes`);
 });
@@ -37,7 +37,7 @@ for (const [minutes, anHour] of [
   [30, 10],
   [120, 3],
 ] as const) {
-  test(`a leak of ${anHour} an hour shows in ${minutes} minutes, whatever leaks (J1)`, () => {
+  test(`a leak of ${anHour} an hour is detected within ${minutes} minutes, for each figure (J1)`, () => {
     for (const [kind, name] of [
       ['rssMiB', 'resident memory'],
       ['anonymousMiB', 'of it anonymous'],
@@ -49,8 +49,8 @@ for (const [minutes, anHour] of [
   });
 }
 
-test('too much is too much, also where it does not grow (J1)', () => {
+test('a figure above its maximum fails, also without growth (J1)', () => {
   const heavy = soak(5, {}).map((sample) => ({ ...sample, rssMiB: 101 }));
   assert.deepEqual(kindsOf(judge(heavy)), ['resident memory']);
-  assert.deepEqual(kindsOf(judge([])).length, 5, 'no samples are no proof');
+  assert.deepEqual(kindsOf(judge([])).length, 5, 'a soak without samples fails');
 });

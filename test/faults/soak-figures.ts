@@ -1,4 +1,4 @@
-// What a soak measures of a process, and what of it may not grow.
+// The figures that a soak measures of a process, and the limits of their growth.
 
 import { memoryOf, openFiles } from '../support/proc.ts';
 
@@ -11,7 +11,7 @@ export interface Sample {
   readonly handles: number;
 }
 
-/** One look at the process; undefined where it, or its metrics, can't be read. */
+/** Measures the process once; undefined if the process or its metrics can't be read. */
 export function sampleOf(pid: number, metrics: string): Sample | undefined {
   const { residentMiB, anonymousMiB } = memoryOf(pid);
   const [handles, heap] = ['nodejs_active_resources_total', 'nodejs_heap_size_used_bytes'].map((name) =>
@@ -32,14 +32,14 @@ interface Kind {
   readonly kind: Exclude<keyof Sample, 'atMs'>;
   readonly name: string;
   readonly unit: string;
-  /** by how much the last quarter may be above the second one; three times that while the process warms up */
+  /** maximum growth from the second quarter to the last one; three times as much in soaks shorter than WARM_MS */
   readonly growth: number;
-  /** the growth in an hour that would be too much for a process that runs for weeks */
+  /** maximum trend an hour, for a process that runs for weeks */
   readonly anHour: number;
   readonly most: number;
 }
 
-// of the resident memory some 45 MiB are Node's own file, which all processes share and which can be dropped
+// some 45 MiB of the resident memory are Node's executable, which all processes share and the kernel can evict
 const KINDS: readonly Kind[] = [
   { kind: 'rssMiB', name: 'resident memory', unit: 'MiB', growth: 5, anHour: 1, most: 100 },
   { kind: 'anonymousMiB', name: 'of it anonymous', unit: 'MiB', growth: 5, anHour: 1, most: 64 },
@@ -48,21 +48,21 @@ const KINDS: readonly Kind[] = [
   { kind: 'handles', name: 'active handles', unit: '', growth: 3, anHour: 1, most: 100 },
 ];
 
-/** In less than this the warming up isn't over, of which V8's heap is the most: no trend means anything yet. */
+/** Until then the process, above all V8's heap, is still warming up, and a trend means nothing. */
 const WARM_MS = 120_000;
 const WARMING_UP = 3;
 const BLOCKS = 20;
-/** standard errors by which a trend must be above its limit: with 20 blocks, one flat soak in a thousand is */
+/** Standard errors by which a trend must exceed its limit; with 20 blocks, one flat soak in a thousand does. */
 const CERTAIN = 3.6;
 
-/** What grew, or was too much; empty when all is well. */
+/** Returns a line for each figure that grew or exceeded its limit. */
 export function judge(samples: readonly Sample[]): string[] {
   const lastedMs = (samples.at(-1)?.atMs ?? 0) - (samples[0]?.atMs ?? 0);
   const patience = lastedMs < WARM_MS ? WARMING_UP : 1;
   return KINDS.flatMap((one) => {
     const { from, to, most } = compare(samples, one);
     const problems: string[] = [];
-    // written so that a NaN is a problem too
+    // negated so that NaN is a problem too
     if (!(to - from <= one.growth * patience)) problems.push(`${one.name}: grew from ${from} to ${to} ${one.unit}`);
     if (!(most < one.most)) problems.push(`${one.name}: ${most} ${one.unit}`);
     if (lastedMs < 2 * WARM_MS) return problems;
@@ -73,7 +73,7 @@ export function judge(samples: readonly Sample[]): string[] {
   });
 }
 
-/** A line for each kind. */
+/** Returns a line for each kind. */
 export function figures(samples: readonly Sample[]): string[] {
   return KINDS.map((one) => {
     const { from, to, most } = compare(samples, one);
@@ -84,7 +84,7 @@ export function figures(samples: readonly Sample[]): string[] {
   });
 }
 
-/** The medians of the second and of the last quarter, so that neither warming up nor a moment counts. */
+/** The medians of the second and of the last quarter, which leaves out warming up and outliers. */
 function compare(samples: readonly Sample[], { kind }: Kind) {
   const quarter = Math.floor(samples.length / 4);
   const median = (part: readonly Sample[]) =>
@@ -97,8 +97,8 @@ function compare(samples: readonly Sample[], { kind }: Kind) {
 }
 
 /**
- * The least-squares slope of the second half, and its standard error. Each of twenty blocks counts by its least value: what
- * the garbage collector leaves is the trend, and what it hasn't taken yet is noise.
+ * The least-squares slope of the second half, and its standard error. Each of twenty blocks counts with its minimum:
+ * memory that survives garbage collection is the trend, garbage that wasn't collected yet is noise.
  */
 function trend(samples: readonly Sample[], { kind }: Kind): { readonly anHour: number; readonly error: number } {
   const half = samples.slice(Math.floor(samples.length / 2));

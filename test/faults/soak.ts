@@ -1,6 +1,7 @@
-// npm run soak: the bundle with a small heap at 2-second leases, while JWTs rotate, Vault comes and goes, clients ask and
-// Prometheus scrapes; one process lives through it, another is killed again and again. SOAK_MINUTES (5) says how long.
-// What the first one holds must stay flat, and no secret may be in anything that either shows.
+// npm run soak: runs the bundle with a small heap at 2-second leases while JWTs rotate, Vault has outages, clients
+// request tokens and Prometheus scrapes. One process runs throughout, another is killed repeatedly. SOAK_MINUTES (5)
+// sets the duration. The resources of the first process must stay flat, and no secret may appear in the output of
+// either.
 
 import assert from 'node:assert/strict';
 import { cp, mkdir, writeFile } from 'node:fs/promises';
@@ -21,7 +22,7 @@ const NAMES = ['raw', 'json', 'env', 'when-needed', 'two-sinks', 'refused'];
 
 export interface SoakResult {
   readonly table: string;
-  /** what held too much at the end, or was shown; empty when all is well */
+  /** resources that grew and secrets that were shown; empty if there are none */
   readonly problems: readonly string[];
 }
 
@@ -36,7 +37,7 @@ export async function soak(seconds: number): Promise<SoakResult> {
 
 async function run(scope: Scope, seconds: number): Promise<SoakResult> {
   const directory = await temporaryDirectory(scope);
-  // a copy: a build during the soak mustn't change what the kills start
+  // a copy, so that a build during the soak doesn't change the program that is restarted after each kill
   const entry = await copyOfProgram(join(directory, 'dist'));
   const issuer = await openIssuer();
   const vault = await openDevVault();
@@ -64,7 +65,7 @@ async function run(scope: Scope, seconds: number): Promise<SoakResult> {
   const samples: Sample[] = [];
   const cpuAtStart = cpuMs(living.pid);
 
-  const diedEarly = living.ended.then((code) => assert.fail(`it ended by itself: ${code} ${living.err()}`));
+  const diedEarly = living.ended.then((code) => assert.fail(`it exited early: ${code} ${living.err()}`));
   const life = Promise.all([
     every(1000, isOver, rotate),
     every(500, isOver, async () => {
@@ -98,7 +99,7 @@ async function run(scope: Scope, seconds: number): Promise<SoakResult> {
   const problems = [...judge(samples), ...canaries.found.map((where) => `a secret in ${where}`)];
   if (code !== 0 || tookMs > 5000) problems.push(`SIGTERM: ended with ${code} after ${Math.round(tookMs)} ms`);
   for (const count of [logins, renewals, counts.outages, counts.kills, counts.answers])
-    if (count === 0) problems.push('something of the soak did not happen at all');
+    if (count === 0) problems.push('one of the activities of the soak never happened');
   const table = [
     `${Math.round(seconds)} s, ${NAMES.length} exchanges at 2-second leases: ${logins} logins, ${renewals} renewals, ${counts.outages} outages,`,
     `${counts.kills} kills of the other process, ${counts.scrapes} scrapes, ${counts.answers} tokens handed out`,
@@ -109,7 +110,7 @@ async function run(scope: Scope, seconds: number): Promise<SoakResult> {
   return { table, problems };
 }
 
-/** @returns its entry */
+/** @returns the copy's entry file */
 async function copyOfProgram(directory: string): Promise<string> {
   const entry = sidecarEntry();
   await cp(dirname(entry), directory, { recursive: true, filter: (path) => !/\.(map|deb)$/.test(path) });
@@ -160,7 +161,7 @@ async function startWatched(
   return sidecar;
 }
 
-/** One outage of each kind after the other: sealed, silent, broken, and echoing what it was sent. */
+/** Cycles through the kinds of outage: sealed, no reply, 500, errors that echo the request, forgotten tokens. */
 async function harassVault(vault: DevVault, isOver: () => boolean, counts: { outages: number }): Promise<void> {
   const kinds: readonly (() => void)[] = [
     () => vault.setSealed(true),
@@ -207,7 +208,7 @@ async function killAgainAndAgain(
   }
 }
 
-/** All that may be shown to anybody. */
+/** Everything that the ops API serves. */
 async function scrape(ops: string): Promise<Record<string, string>> {
   const shown: Record<string, string> = {};
   for (const path of ['/metrics', '/status', '/readyz', '/livez', '/startupz', '/none'])
@@ -215,7 +216,7 @@ async function scrape(ops: string): Promise<Record<string, string>> {
   return shown;
 }
 
-/** As a client does, with the right header and the right name, and each third time with neither. */
+/** Requests a token as a client does; three times in ten for an exchange that doesn't exist. */
 async function askForToken(api: string, canaries: Canaries): Promise<boolean> {
   const isBad = Math.random() < 0.3;
   const reply = await fetch(`${api}/v1/token/${isBad ? 'nobody' : 'raw'}`, { headers: { 'x-vault-request': 'true' } });

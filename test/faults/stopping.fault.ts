@@ -1,5 +1,5 @@
-// SIGTERM at the worst moments: whatever is under way, the process exits with 0 within five seconds, and the sink's file
-// holds one whole token.
+// SIGTERM during logins, writes and with stuck clients: the process exits with 0 within five seconds, and the sink's
+// file holds one complete token.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -43,7 +43,7 @@ async function deafClient(t: TestContext, url: string, bytes: string): Promise<S
   return socket;
 }
 
-/** Clients of both listeners that are stuck in every way; resolves when the sidecar has their requests. */
+/** Opens stuck clients of both listeners; resolves when the sidecar has received their requests. */
 async function deafClients(t: TestContext, world: FaultWorld): Promise<void> {
   const [api, ops] = [portOf(world.api), portOf(world.ops)];
   const kept = ['Connection: keep-alive'];
@@ -60,7 +60,7 @@ async function deafClients(t: TestContext, world: FaultWorld): Promise<void> {
   await until('the token API has the requests', async () => (await served(world)) === world.token());
 }
 
-/** What makes every fsync of a process hang while `path` exists. */
+/** Environment variables that make every fsync of a process hang while `path` exists. */
 function hangingDisk(directory: string, path: string): Record<string, string> {
   debian('gcc', 'libc6-dev');
   const library = join(directory, 'hanging-disk.so');

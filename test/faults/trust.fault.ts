@@ -1,4 +1,4 @@
-// Vault's certificate changes its CA while the sidecar runs: it backs off, and a new CA file ends the backoff.
+// Vault gets a certificate of another CA while the sidecar runs: logins back off, and a new CA file ends the backoff.
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { until } from '../support/settling.ts';
 import { openPeers, runDaemon } from '../support/sidecar.ts';
 import { replaceByRename } from '../support/temporary.ts';
 
-test('the server changes its CA before the CA file does: the token is kept, and the new file is used within 10 s (E2, E4)', async (t) => {
+test("keeps the token while Vault's CA is unknown, and uses the new CA file within 10 s (E2, E4)", async (t) => {
   const peers = await openPeers(t);
   const [old, next] = [makeCa(peers.directory, 'old'), makeCa(peers.directory, 'next')];
   const caFile = join(peers.directory, 'trusted.pem');
@@ -29,7 +29,7 @@ test('the server changes its CA before the CA file does: the token is kept, and 
   const first = await until('a token', () => view?.token()?.secret.reveal());
   server.setSecureContext(next.issue());
   await peers.writeJwt();
-  // a file that nobody noticed would wait for longer than 10 s
+  // longer than 10 s, so that only the new file can end it in time
   const failure = await until(
     'a long backoff',
     () => {

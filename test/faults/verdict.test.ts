@@ -1,4 +1,4 @@
-// The matrix itself, and its printer: what is recorded of each kind of test, and what each kind of row makes of it.
+// The fault matrix, and its printer: how each kind of test is recorded, and the verdict on each kind of row.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -16,7 +16,7 @@ const ALL_IDS = MATRIX.flatMap(({ rows }) => Object.keys(rows));
 
 const result = (name: string, outcome: TestResult['outcome'] = 'passed'): TestResult => ({ file: 'f', name, outcome });
 
-test('the matrix has every row once, in order, and each in a few words', () => {
+test('the matrix has each row once, in order, with at most 120 characters', () => {
   const expected = Object.entries(GROUPS).flatMap(([letter, count]) =>
     Array.from({ length: count }, (_, index) => `${letter}${index + 1}`),
   );
@@ -24,7 +24,7 @@ test('the matrix has every row once, in order, and each in a few words', () => {
   for (const { rows } of MATRIX) for (const words of Object.values(rows)) assert.ok(words.join(': ').length <= 120);
 });
 
-test("a test's name has its rows in brackets at its end, and nowhere else", () => {
+test('the rows of a test are read from the brackets at the end of its name only', () => {
   assert.deepEqual(rowsOf('redirects go nowhere (C5)'), ['C5']);
   assert.deepEqual(rowsOf('a proxy (bad) is blamed (D4, D6, K25)'), ['D4', 'D6', 'K25']);
   assert.deepEqual(rowsOf('it stops (V12, I1)'), ['I1']);
@@ -32,7 +32,7 @@ test("a test's name has its rows in brackets at its end, and nowhere else", () =
     assert.deepEqual(rowsOf(name), [], name);
 });
 
-test('each row has its verdict, and the last line the counts', () => {
+test('prints a verdict for each row and a last line with the counts', () => {
   const { lines, problems } = judge(SMALL, [result('x (A1)'), result('y (A1, A2)'), result('z (A3)')]);
   assert.deepEqual(lines, [
     '',
@@ -46,19 +46,19 @@ test('each row has its verdict, and the last line the counts', () => {
   assert.deepEqual(problems, []);
 });
 
-test('a failed row is a problem, and names the test; passing tests of the same row are no excuse', () => {
+test('a row fails if one of its tests fails, and names that test', () => {
   const { lines, problems } = judge(SMALL, [result('x (A1)'), result('y (A1)', 'failed'), result('z (A2, A3)')]);
   assert.deepEqual(problems, ['A1 failed']);
   assert.ok(lines.includes(`${' '.repeat(14)}failed: f: y (A1)`));
 });
 
-test('a row without a test, or with one that was skipped, is a problem', () => {
+test('a row without a test, or with a skipped one, is a problem', () => {
   const { lines, problems } = judge(SMALL, [result('x (A2)'), result('y (A2)', 'skipped'), result('z (A1)')]);
   assert.deepEqual(problems, ['A2 has no passing test', 'A3 has no passing test']);
   assert.equal(lines.at(-1), '3 rows: 1 passed, 0 failed, 2 no test');
 });
 
-test('a row that the matrix lacks is a problem', () => {
+test('an id that the matrix lacks is a problem', () => {
   const { problems } = judge(SMALL, [result('x (A1, A2, A3)'), result('z (A4)')]);
   assert.deepEqual(problems, ['A4 is no row of the matrix']);
 });
@@ -81,7 +81,7 @@ function node(args: readonly string[], FAULT_RESULTS: string): Promise<{ code: n
   });
 }
 
-test('what a run of tests records, and what is printed of it', async (t) => {
+test('records passed, failed, skipped, todo and cancelled tests, and prints their rows', async (t) => {
   const directory = await temporaryDirectory(t);
   const [sample, results] = [join(directory, 'sample.test.mjs'), join(directory, 'results.jsonl')];
   await writeFile(sample, SAMPLE);
@@ -108,7 +108,7 @@ test('what a run of tests records, and what is printed of it', async (t) => {
   assert.match(printed.out, /^A4 has no passing test$/m);
 });
 
-test('where all is well the printer ends with 0; where nothing was recorded it does not', async (t) => {
+test('the printer exits with 0 if all rows pass, and with 1 if nothing was recorded', async (t) => {
   const directory = await temporaryDirectory(t);
   const results = join(directory, 'results.jsonl');
   await writeFile(results, ALL_IDS.map((id) => `${JSON.stringify(result(`x (${id})`))}\n`).join(''));

@@ -1,4 +1,4 @@
-// From what tests found to the matrix with a verdict on each row, as text, and whether that is good enough.
+// Renders the fault matrix with a verdict on each row, from the results of the tests, and lists the rows that fail.
 
 import { relative } from 'node:path';
 import type { Group } from './matrix.ts';
@@ -13,13 +13,13 @@ type Verdict = 'passed' | 'failed' | 'no test';
 
 const VERDICTS: readonly Verdict[] = ['passed', 'failed', 'no test'];
 
-/** The rows in brackets at the end of a test's name: '... (C5)', '... (A4, A24)', '... (V12, I1)'. */
+/** The ids in brackets at the end of a test's name: '... (C5)', '... (A4, A24)', '... (V12, I1)'. V ids aren't rows. */
 export function rowsOf(name: string): readonly string[] {
   const [, ids = ''] = / \(([A-KV]\d+(?:, [A-KV]\d+)*)\)$/.exec(name) ?? [];
   return ids.split(', ').filter((id) => /^[A-K]/.test(id));
 }
 
-/** @returns the lines to print; `problems` is empty when every row has a passing test and none that fails */
+/** @returns the lines to print; `problems` is empty if every row has a passing test and no failing one */
 export function judge(
   matrix: readonly Group[],
   results: readonly TestResult[],
@@ -53,7 +53,7 @@ function resultsByRow(results: readonly TestResult[]): ReadonlyMap<string, reado
   return byRow;
 }
 
-/** A row has passed when every test that names it has: one that was skipped shows nothing. */
+/** A row passes if all tests that name it pass; a skipped test proves nothing. */
 function verdictOn(results: readonly TestResult[]): Verdict {
   if (results.some(({ outcome }) => outcome === 'failed')) return 'failed';
   return results.length > 0 && results.every(({ outcome }) => outcome === 'passed') ? 'passed' : 'no test';

@@ -1,4 +1,4 @@
-// File operations on file systems that hang: each costs one thread, and what is elsewhere goes on.
+// File operations on hanging file systems: each file system blocks one thread, and operations elsewhere go on.
 
 import assert from 'node:assert/strict';
 import { lookup } from 'node:dns/promises';
@@ -12,7 +12,7 @@ import { openHangingMount, withoutHangingMounts } from '../support/hanging-mount
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
-/** An operation that ends when the test says so. */
+/** An operation that ends when the test calls `end`. */
 function heldWork() {
   let end = () => {};
   let begun = 0;
@@ -32,7 +32,7 @@ const at = async (path: string, deadlineMs: number): Promise<string> => {
   return isFileProblem(found) ? found.problem : found.text;
 };
 
-test('operations in one directory come one after the other, and a later one sees what is there by then', async () => {
+test('runs the operations in one directory one after the other, and those in other directories meanwhile', async () => {
   const first = heldWork();
   const order: string[] = [];
   const begun = (name: string) => async () => void order.push(name);
@@ -44,7 +44,7 @@ test('operations in one directory come one after the other, and a later one sees
   assert.deepEqual(order, ['elsewhere', 'second']);
 });
 
-test('eight directories at most are worked on at once; the ninth gets its turn when one is free', async () => {
+test('works in at most eight directories at once', async () => {
   const works = Array.from({ length: 8 }, heldWork);
   const held = works.map(({ operate }, index) => workIn(`/held/${index}`, operate));
   const ninth = heldWork();
@@ -57,7 +57,7 @@ test('eight directories at most are worked on at once; the ninth gets its turn w
   await Promise.all(held);
 });
 
-test('an overdue operation is stuck, and so is what comes after it at once, until it ends', async () => {
+test('reports an overdue operation as stuck, and further ones in its directory at once, until it ends', async () => {
   const slow = heldWork();
   assert.equal(await workIn('/slow', slow.operate, 10), 'stuck');
   const next = heldWork();
@@ -103,7 +103,7 @@ test('an operation whose deadline passes in the queue never begins', async () =>
   assert.equal(late.begun(), 0);
 });
 
-test('what an operation throws reaches its caller, and frees the directory', async () => {
+test('rejects with the error of an operation, and frees the directory', async () => {
   await assert.rejects(
     workIn('/thrown', () => Promise.reject(new Error('EIO'))),
     { message: 'EIO' },
@@ -111,7 +111,7 @@ test('what an operation throws reaches its caller, and frees the directory', asy
   assert.equal(await workIn('/thrown', async () => 'free'), 'free');
 });
 
-test('a mount that hangs takes one thread; files elsewhere, the disk and DNS go on (K2)', {
+test('a hanging mount blocks one thread; other files and DNS go on (K2)', {
   skip: withoutHangingMounts(),
 }, async (t) => {
   const directory = await temporaryDirectory(t);
@@ -123,5 +123,5 @@ test('a mount that hangs takes one thread; files elsewhere, the disk and DNS go 
   assert.ok((await stat(directory)).isDirectory());
   assert.ok((await lookup('localhost')).address);
   mount.release();
-  await until('the mount is looked into again', async () => (await at(join(mount.path, '0'), 5000)) !== 'stuck');
+  await until('the mount is read again', async () => (await at(join(mount.path, '0'), 5000)) !== 'stuck');
 });

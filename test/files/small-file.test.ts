@@ -1,4 +1,4 @@
-// The one reader of small files, at whatever may stand at their path.
+// The reader of small files, with regular files and with everything else that may be at their path.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -12,7 +12,7 @@ import { test } from 'node:test';
 import { isFileProblem, readSmallFile } from '../../src/files/small-file.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
-test('reads a file whole, through a link too', async (t) => {
+test('reads a regular file, also through a link', async (t) => {
   const directory = await temporaryDirectory(t);
   await writeFile(join(directory, 'file'), 'text\n');
   await symlink('file', join(directory, 'link'));
@@ -25,7 +25,7 @@ test('reads a file whole, through a link too', async (t) => {
   }
 });
 
-test('names what stands there instead of a small regular file', async (t) => {
+test('reports a missing or too large file, and other kinds of files', async (t) => {
   const directory = await temporaryDirectory(t);
   const at = (name: string) => join(directory, name);
   execFileSync('mkfifo', [at('fifo')]);
@@ -52,7 +52,7 @@ test('names what stands there instead of a small regular file', async (t) => {
   assert.equal(await problemAt(at('large')), 'too-large', 'more than memory holds');
 });
 
-test('reads a file that comes in pieces, and without a size, to its end', async () => {
+test('reads a file without a size, in several pieces, to its end', async () => {
   const found = await readSmallFile('/proc/self/smaps', { mostBytes: 4 * 1024 * 1024 });
   assert.ok(!isFileProblem(found));
   assert.ok(found.text.length > 64 * 1024, `${found.text.length} characters`);
@@ -73,7 +73,7 @@ test('a file without a size is refused when it goes beyond the limit', async () 
   assert.deepEqual(await readSmallFile('/proc/self/smaps'), { problem: 'too-large' });
 });
 
-test('a file that grows after the look at its size is read to one byte more, and said to have grown', async (t) => {
+test("reads one byte more than a growing file's size, and reports that it grew", async (t) => {
   const path = join(await temporaryDirectory(t), 'file');
   await writeFile(path, 'half');
   const probe = await open(path);
@@ -90,7 +90,7 @@ test('a file that grows after the look at its size is read to one byte more, and
   assert.deepEqual([found.text, found.grew], ['half ', true]);
 });
 
-test('a directory that kubelet removes between the link and the open: the file is looked for once more', async (t) => {
+test('opens the file once more if kubelet removes its directory between resolving the link and opening it', async (t) => {
   const path = join(await temporaryDirectory(t), 'file');
   await writeFile(path, 'text');
   const original = fs.open;

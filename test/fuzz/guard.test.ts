@@ -1,5 +1,5 @@
-// Any headers and any bytes on the token API: the token goes to the exact request, and to no other. Which that is says a
-// reader of HTTP that shares nothing with the guard. A longer run against a daemon is test/faults/fuzz.fault.ts.
+// Any headers and any bytes on the token API: only valid requests get the token. strict-request.ts decides which are
+// valid, and shares no code with the guard. test/faults/fuzz.fault.ts is a longer run against a daemon.
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -12,7 +12,7 @@ import { firstSeed, mutated, tokenRequests } from './mutation.ts';
 import { deserving } from './strict-request.ts';
 
 const TOKEN = 'hvs.CAESIJfuzzfuzz';
-/** a mutant that pipelines gets nothing, so many are needed for a few tokens */
+/** Few mutants get a token, so many are needed. */
 const MUTANTS = 1600;
 
 async function setUp(t: TestContext): Promise<number> {
@@ -23,7 +23,7 @@ async function setUp(t: TestContext): Promise<number> {
     exchanges: () => [view],
     listen: { host: '127.0.0.1', port: 0 },
     now: () => {
-      // a second goes by between two looks: no rate is ever reached
+      // a second between two calls, so that the rate limit is never reached
       now += 1000;
       return now;
     },
@@ -86,7 +86,7 @@ const first = fc.constantFrom(
   'GET /v1/token HTTP/1.0',
 );
 
-test('of any set of headers exactly the right ones get the token (G1, G2, G3, G4, G5, G8)', async (t) => {
+test('only requests with valid headers get the token (G1, G2, G3, G4, G5, G8)', async (t) => {
   const port = await setUp(t);
   let good = 0;
   const property = fc.asyncProperty(first, lines, async (start, all) => {
@@ -96,10 +96,10 @@ test('of any set of headers exactly the right ones get the token (G1, G2, G3, G4
     good += expected;
   });
   await fc.assert(property, { numRuns: 800 });
-  assert.ok(good > 20, `${good} were right`);
+  assert.ok(good > 20, `${good} were valid`);
 });
 
-test('bytes of good requests changed at random: no more tokens than requests that deserve one (G8)', async (t) => {
+test('mutated requests never get more tokens than they contain valid requests (G8)', async (t) => {
   const port = await setUp(t);
   const seed = firstSeed(t);
   const requests = tokenRequests(port);
@@ -112,7 +112,7 @@ test('bytes of good requests changed at random: no more tokens than requests tha
     assert.ok(tokensIn(answer) <= deserving(bytes, port), replay);
     assert.doesNotMatch(answer, /^HTTP\/1\.1 5(?!03 )/m, replay);
   }
-  // of the requests that the mutation pipelines only the first is answered
+  // only the first of several pipelined requests is answered
   assert.ok(given > 10, `${given} tokens were given`);
   assert.equal(tokensIn(await askWithoutMore(port, request(port))), 1);
 });

@@ -1,11 +1,11 @@
-// Good requests with bytes changed, cut, doubled, moved and put in between: the same seed, the same bytes. One byte is one
-// character.
+// Mutates good requests: changes, removes, duplicates, moves and inserts bytes. A seed always gives the same bytes. One
+// character is one byte.
 
 import type { TestContext } from 'node:test';
 import { request } from '../http/raw-socket.ts';
 import { type Chance, chanceOf, seededRandom } from '../support/random.ts';
 
-/** What parsers trip over. */
+/** Text that HTTP parsers may mishandle. */
 const PIECES = [
   '\r\n',
   '\n',
@@ -82,7 +82,7 @@ const MUTATIONS: readonly ((text: string, chance: Chance, others: readonly strin
   (text, chance, others) => text + chance.pick(others),
 ];
 
-/** One to four changes to one of `good`. */
+/** Applies one to four mutations to one of `good`. */
 export function mutated(good: readonly string[], seed: number): string {
   const chance = chanceOf(seededRandom(seed));
   let text = chance.pick(good);
@@ -91,7 +91,7 @@ export function mutated(good: readonly string[], seed: number): string {
   return text;
 }
 
-/** Good requests to the token API, which answer at once. */
+/** Good requests to the token API that are answered at once. */
 export const tokenRequests = (port: number): readonly string[] => [
   request(port),
   request(port, ['Connection: keep-alive', 'Accept: text/plain']),
@@ -106,7 +106,7 @@ export const opsRequests = (port: number): readonly string[] =>
     request(port, path === '/status' ? ['Connection: keep-alive'] : [], `GET ${path} HTTP/1.1`),
   );
 
-/** The first of `count` seeds: FUZZ_SEED where it's set, to see a failure again, else any. It's told with the results. */
+/** The first seed: FUZZ_SEED if set, to reproduce a failure, or a random one. It is printed with the results. */
 export function firstSeed(t: TestContext): number {
   const seed = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 1e9));
   t.diagnostic(`FUZZ_SEED=${seed}`);

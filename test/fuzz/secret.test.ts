@@ -1,4 +1,4 @@
-// The scrubber, the last door before a log line: whatever stands around a JWT or a Vault token, it's cut out.
+// The scrubber, the last step before a log line, removes JWTs and Vault tokens from any text.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,7 +8,7 @@ import { openLog } from '../../src/observe/log.ts';
 
 const encode = (text: string): string => Buffer.from(text).toString('base64url');
 const random = (length: number) => fc.stringMatching(new RegExp(`^[A-Za-z0-9_-]{${length}}$`));
-/** as issuers write it: compact, or with space and lines between its members */
+/** compact, or with whitespace, as some issuers write it */
 const joseHeader = fc.constantFrom(
   '{"alg":"ES256"}',
   '{ "alg": "RS256" }',
@@ -21,7 +21,7 @@ const jwt = fc.tuple(
   fc.jsonValue().map((value) => encode(JSON.stringify({ value }))),
   random(86),
 );
-/** [what may be seen of it at most, the token] */
+/** [the part that must not be seen, the token] */
 const jwtText = jwt.map((parts) => [parts[2], parts.join('.')] as const);
 const today = fc.tuple(fc.constantFrom('hvs.', 'hvb.', 'hvr.'), random(90));
 // Vault before 1.10, and OpenBao: service tokens are base62, batch tokens base64url
@@ -37,7 +37,7 @@ const around = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc.constantFrom('\n', '\t', 'a\r\n', '\u001b', '"', "'", '=', 'Bearer ', '/', '\\', 'é', '\u2028', '_', '{"a":"'),
 );
-/** a letter or digit before an old token makes it a word like any other */
+/** text that ends in a delimiter, without which an old token is an ordinary word */
 const delimited = fc.oneof(
   fc.string({ unit: 'binary' }).map((text) => `${text} `),
   fc.constantFrom('\n', '\t', '"', '=', '/', '\u001b', ''),
@@ -55,7 +55,7 @@ const secret = fc.oneof(
   fc.tuple(delimited, token, delimited),
 );
 
-test('any text around a JWT or a Vault token: neither it nor its secret part is left (J9)', () => {
+test('removes a JWT or a Vault token from any surrounding text (J9)', () => {
   fc.assert(
     fc.property(secret, ([before, [part, whole], after]) => {
       const clean = scrub(before + whole + after);
@@ -66,7 +66,7 @@ test('any text around a JWT or a Vault token: neither it nor its secret part is 
   );
 });
 
-test('the same in a log line, where JSON has escaped what stands around it (J9)', () => {
+test('removes secrets from log lines, where JSON escapes the surrounding text (J9)', () => {
   const lines: string[] = [];
   const log = openLog(
     'info',
@@ -84,7 +84,7 @@ test('the same in a log line, where JSON has escaped what stands around it (J9)'
   );
 });
 
-test('a secret that is known goes whatever it looks like, and words that are none stay', () => {
+test('removes a known secret in any format, and keeps ordinary text', () => {
   fc.assert(
     fc.property(fc.stringMatching(/^[\x21-\x7e]{8,40}$/), fc.string(), fc.string(), (known, before, after) => {
       fc.pre(!'[redacted]'.includes(known));

@@ -1,12 +1,12 @@
-// Which bytes may be answered with the token: a reading of HTTP/1.1 (RFC 9112) that knows nothing of the daemon's code, and
-// takes nothing that two parsers could read in two ways. What it doesn't take must not get the token.
+// Decides which bytes may be answered with the token: a strict parser of HTTP/1.1 (RFC 9112), independent of the
+// daemon's code, which refuses everything that two parsers could interpret differently.
 
 interface Head {
   readonly first: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
 }
 
-/** How many requests in `bytes`, one byte a character, may be answered with the token. */
+/** The number of requests in `bytes`, one character a byte, that may be answered with the token. */
 export function deserving(bytes: string, port: number): number {
   let found = 0;
   let rest = bytes.replace(/^[\r\n]+/, '');
@@ -35,7 +35,7 @@ const valuesOf = ({ headers }: Head, name: string): readonly string[] =>
 const isLast = (head: Head): boolean =>
   valuesOf(head, 'connection').some((value) => value.split(',').some((one) => one.trim().toLowerCase() === 'close'));
 
-/** Where the body ends in `rest`; undefined where that can't be told. */
+/** The end of the body in `rest`; undefined if it is ambiguous. */
 function bodyEnd(head: Head, rest: string): number | undefined {
   const lengths = valuesOf(head, 'content-length');
   if (valuesOf(head, 'transfer-encoding').length > 0) {

@@ -1,4 +1,4 @@
-// Whatever stands in the JWT's file: a JWT whose members can be believed, or a failure that quotes nothing of it.
+// Any content of the JWT's file gives a JWT with valid claims, or a failure that doesn't quote it.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -15,7 +15,7 @@ const objectText = fc
     fc.oneof(fc.jsonValue(), fc.string({ unit: 'binary' }), fc.double(), fc.bigInt().map(Number)),
   )
   .map((claims) => JSON.stringify(claims));
-/** JSON.parse makes Infinity of it */
+/** invalid payloads; JSON.parse reads 1e999 as Infinity */
 const odd = fc.constantFrom('{"exp":1e999}', '{"exp":-1e999,"iat":1e999}', '[]', 'null', '"x"', '{', '', '\u0000');
 const part = fc.oneof(
   { weight: 4, arbitrary: objectText.map(encode) },
@@ -32,7 +32,7 @@ const expected = fc.oneof(
   fc.record({ issuer: fc.string(), audience: fc.string(), subject: fc.string() }, { requiredKeys: [] }),
 );
 
-test('any text is a JWT with believable members, or a failure without its text (A13, A14)', () => {
+test("any text gives a JWT with valid claims, or a failure that doesn't quote it (A13, A14)", () => {
   let decoded = 0;
   fc.assert(
     fc.property(text, expected, fc.double(), (jwt, wanted, wall) => {

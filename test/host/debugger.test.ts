@@ -1,4 +1,5 @@
-// SIGUSR1 makes Node open its debugger, and with it the whole heap. In whichever way the program is started, it must not.
+// SIGUSR1 makes Node open its debugger, which exposes the whole heap. It must stay closed in every way to start the
+// program.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -16,11 +17,11 @@ const SIGUSR1_BIT = 1n << 9n;
 const ATTACK_MS = 300;
 
 for (const [way, command] of Object.entries(waysToStart())) {
-  test(`${way}: a storm of SIGUSR1 opens no debugger (I4, K15)`, async (t) => {
+  test(`${way}: repeated SIGUSR1 opens no debugger (I4, K15)`, async (t) => {
     const { pid, output, ended } = await start(t, command);
     const [deadline, silent] = [performance.now() + ATTACK_MS, output().length];
     let signals = 0;
-    // until the program has loaded, which it says by its first line
+    // go on until the program has loaded and prints its first line
     for (; ended() === undefined && (performance.now() < deadline || output().length === silent); signals += 1) {
       signal(pid);
       assert.deepEqual(listening(pid), [], `it listens; ${output()}`);
@@ -32,7 +33,7 @@ for (const [way, command] of Object.entries(waysToStart())) {
   });
 }
 
-test('a debugger that a signal opened before the program ran is told, and the program ends (K15)', async (t) => {
+test('exits with an error if a signal opened the debugger before the program ran (K15)', async (t) => {
   const { pid, output, ended } = await start(t, `exec ${process.execPath} ${PROGRAM} run`);
   for (; ended() === undefined && !output().includes('Debugger'); await turn()) signal(pid);
   assert.equal(await until('it ends', ended), 2);
@@ -42,7 +43,7 @@ test('a debugger that a signal opened before the program ran is told, and the pr
   );
 });
 
-/** Starts the command, and resolves when Node has taken over SIGUSR1: before that, the signal ends a process. */
+/** Starts the command, and resolves when Node handles SIGUSR1; before that, the signal kills the process. */
 async function start(t: TestContext, command: string) {
   const directory = await temporaryDirectory(t);
   const env = {
@@ -68,7 +69,7 @@ async function start(t: TestContext, command: string) {
     try {
       process.kill(-(child.pid ?? 0), 'SIGKILL');
     } catch {
-      // the whole group is gone
+      // the process group has already exited
     }
     await exited;
   });
@@ -87,7 +88,7 @@ function signal(pid: number): void {
   try {
     process.kill(pid, 'SIGUSR1');
   } catch {
-    // it has ended
+    // it has already exited
   }
 }
 
@@ -105,7 +106,7 @@ function endsAtSigusr1(pid: number): boolean {
   return ![...masks].some(([, , mask]) => (BigInt(`0x${mask}`) & SIGUSR1_BIT) !== 0n);
 }
 
-/** The ports that the process listens on among those that Node gives its debugger. */
+/** The debugger's ports on which the process listens. */
 function listening(pid: number): readonly string[] {
   const LISTEN = '0A';
   const ports = [9229, 9230].map((port) => port.toString(16).toUpperCase());

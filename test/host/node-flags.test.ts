@@ -11,9 +11,9 @@ test("the launcher and npm's scripts start node with the image's flags", () => {
   for (const command of [LAUNCHER, SCRIPTS.start, SCRIPTS.dev]) assert.deepEqual(flagsIn(command), NODE_FLAGS, command);
 });
 
-test('whatever else starts node keeps debuggers out', () => {
+test('all other commands that start node disable SIGUSR1', () => {
   assert.ok(CONTAINER_COMMANDS.length > 0);
   for (const command of CONTAINER_COMMANDS) assert.deepEqual(flagsIn(command), ['--disable-sigusr1'], command);
-  // Older kernels cut this line at 127 characters.
+  // older kernels truncate this line at 127 characters
   assert.equal(HASHBANG(), '#!/usr/bin/env -S node --disable-sigusr1');
 });

@@ -1,4 +1,4 @@
-// Each documented way to start the program, as a shell command that works from a checkout.
+// The documented ways to start the program, as shell commands that work in a checkout.
 
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -11,19 +11,19 @@ export const PROGRAM = join(ROOT, 'dist/vault-token-sidecar.mjs');
 
 const text = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
-/** From the documentation: commands for the program inside its container. */
+/** The documentation's commands for the program in its container. */
 export const CONTAINER_COMMANDS: readonly string[] = BLOCKS.flatMap(
   (block) => block.text.match(/\/nodejs\/bin\/node [^\n]*vault-token-sidecar\.mjs[^\n]*/g) ?? [],
 );
 
-/** The first line of the program that npm installs under its name. */
+/** The first line of the program that npm links. */
 export const HASHBANG = (): string => readFileSync(PROGRAM, 'utf8').split('\n', 1)[0] ?? '';
 
 export const LAUNCHER: string = text('deploy/debian/vault-token-sidecar.sh');
 
 export const SCRIPTS: Readonly<Record<'dev' | 'start', string>> = packageJson.scripts;
 
-/** Commands for a shell whose PATH has the tests' own node first. */
+/** Shell commands; PATH must start with the directory of the tests' node. */
 export function waysToStart(): Readonly<Record<string, string>> {
   const inPlace = (command: string) =>
     command

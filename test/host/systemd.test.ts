@@ -1,5 +1,5 @@
-// What systemd is told, through a systemd-notify of the test's own that writes down its arguments. The real one, under a
-// real systemd, has a suite of its own among the deployments.
+// Notifications to systemd, with a fake systemd-notify that records its arguments. test/deploy/systemd.deploy.ts tests
+// the real one.
 
 import assert from 'node:assert/strict';
 import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
@@ -41,7 +41,7 @@ async function setUp(t: TestContext, env: Record<string, string> = {}) {
   });
   const lines = () =>
     readFile(heard, 'utf8').then(
-      // the shell makes the file a moment before it writes the line
+      // leave out an incomplete last line
       (text) => text.split('\n').slice(0, -1),
       () => [],
     );
@@ -53,7 +53,7 @@ async function setUp(t: TestContext, env: Record<string, string> = {}) {
   return { systemd, world, program, deaf, lines, untilHeard };
 }
 
-test('the status is told, then that it is ready, once, and at last that it stops', async (t) => {
+test('sends STATUS, then READY once, and STOPPING at the stop', async (t) => {
   const { systemd, world, untilHeard } = await setUp(t);
   assert.deepEqual(await untilHeard(1), ['STATUS=app: no Vault token yet']);
   Object.assign(world, { ready: true, started: true });
@@ -67,7 +67,7 @@ test('the status is told, then that it is ready, once, and at last that it stops
   assert.deepEqual((await untilHeard(3))[2], 'STOPPING=1 STATUS=stopping');
 });
 
-test('the watchdog is fed at a third of its time, and only while the sidecar does its work', async (t) => {
+test('sends WATCHDOG at a third of its interval, and only while the sidecar is alive', async (t) => {
   const { world, lines, untilHeard } = await setUp(t, { WATCHDOG_USEC: '6000000' });
   assert.match((await untilHeard(1))[0] ?? '', /WATCHDOG=1$/);
   const turnsUntil = async (what: string, seen: (line: string) => boolean) =>
@@ -78,14 +78,14 @@ test('the watchdog is fed at a third of its time, and only while the sidecar doe
   await turnsUntil('it is fed again', (line) => line === 'WATCHDOG=1');
   assert.equal(world.now % 2000, 0);
   Object.assign(world, { alive: false, ready: true });
-  // nothing comes with it, though food is due at every turn
+  // without WATCHDOG=1, though it is due at every turn
   assert.equal(
     await turnsUntil('the status is told', (line) => line.includes('STATUS')),
     'STATUS=every exchange is ready',
   );
 });
 
-test('what systemd did not hear is told again', async (t) => {
+test('retries a failed notification', async (t) => {
   const { world, deaf, lines } = await setUp(t, { DEAF: '' });
   Object.assign(world, { ready: true, started: true });
   const turnsUntil = (what: string, seen: () => Promise<boolean> | boolean) =>
@@ -99,7 +99,7 @@ test('what systemd did not hear is told again', async (t) => {
   assert.equal((await lines())[0], 'READY=1 STATUS=every exchange is ready');
 });
 
-test('what systemd cannot be told is reported once', async (t) => {
+test("reports once that systemd-notify can't be run", async (t) => {
   const { world, program, systemd } = await setUp(t, { PATH: '/nowhere' });
   await rm(program);
   const [reason] = await until('it is reported', () => world.unheard.length > 0 && world.unheard);

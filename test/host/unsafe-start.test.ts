@@ -1,4 +1,4 @@
-// Which Node flags and variables the built program refuses, started with the image's flags.
+// The Node flags and variables that the built program refuses, when started with the image's flags.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -19,7 +19,7 @@ interface Start {
   readonly cwd?: string;
 }
 
-/** Runs `version`, which needs nothing but a process that is allowed to start. */
+/** Runs `version`, which succeeds if the program accepts its flags and environment. */
 function start({ options, flags = NODE_FLAGS, env = {}, cwd }: Start) {
   assert.ok(existsSync(PROGRAM), `there is no ${PROGRAM}: npm run build makes it`);
   const variables = { PATH: process.env['PATH'], ...(options === undefined ? {} : { NODE_OPTIONS: options }), ...env };
@@ -27,7 +27,7 @@ function start({ options, flags = NODE_FLAGS, env = {}, cwd }: Start) {
   return { code: ended.status, out: ended.stdout, err: ended.stderr };
 }
 
-/** The last line: a preloaded module and Node itself may print before the program starts. */
+/** Checks the last line of stderr, since a preloaded module and Node may print before the program starts. */
 function assertRefused(ended: ReturnType<typeof start>, flag: string, place: string): void {
   assert.equal(ended.code, 2, `${flag}: ${ended.err}`);
   assert.equal(ended.out, '');
@@ -37,7 +37,7 @@ function assertRefused(ended: ReturnType<typeof start>, flag: string, place: str
   assert.match(line, /: remove it/);
 }
 
-test('NODE_OPTIONS: a flag that can expose secrets is refused in every spelling that Node takes (K15)', async (t) => {
+test('refuses NODE_OPTIONS that can expose secrets, in every spelling that Node accepts (K15)', async (t) => {
   const cwd = await temporaryDirectory(t);
   await writeFile(join(cwd, 'x y.cjs'), '');
   const cases: Readonly<Record<string, string>> = {
@@ -75,16 +75,16 @@ test('NODE_OPTIONS: a flag that can expose secrets is refused in every spelling 
   for (const [options, flag] of Object.entries(cases)) assertRefused(start({ options, cwd }), flag, 'NODE_OPTIONS');
 });
 
-test('the command line: the same flags, and those that NODE_OPTIONS cannot hold (K15)', async (t) => {
+test("refuses the same flags on the command line, and those that NODE_OPTIONS doesn't allow (K15)", async (t) => {
   const cwd = await temporaryDirectory(t);
   await writeFile(join(cwd, 'env'), 'A=1\n');
   for (const flag of ['--inspect=127.0.0.1:0', '--inspect_port=0', '--prof', '--env-file=env', '--heap_prof'])
     assertRefused(start({ flags: [...NODE_FLAGS, flag], cwd }), flag.split('=')[0] ?? '', "node's command line");
-  // Node has a value as an argument of its own here
+  // with the value as a separate argument
   assertRefused(start({ flags: ['--env-file', 'env', ...NODE_FLAGS], cwd }), '--env-file', "node's command line");
 });
 
-test('variables that write or print what a process holds are refused by name (B15)', async (t) => {
+test('refuses environment variables that write or print secrets of the process (B15)', async (t) => {
   const cwd = await temporaryDirectory(t);
   for (const [name, value] of Object.entries({
     NODE_TLS_REJECT_UNAUTHORIZED: '0',
@@ -99,14 +99,14 @@ test('variables that write or print what a process holds are refused by name (B1
     const line = err.trim().split('\n').at(-1) ?? '';
     assert.match(line, new RegExp(`^vault-token-sidecar: ${name}(=0)? .*: unset it`));
   }
-  // Node itself makes the directory of the coverage, at its end
+  // Node creates the coverage directory at exit
   assert.deepEqual(
     (await readdir(cwd)).filter((name) => name !== 'coverage'),
     [],
   );
 });
 
-test('SECURITY.md lists the allowed flags and the refused variables, and no others', async () => {
+test('SECURITY.md lists exactly the allowed flags and the refused variables', async () => {
   const [, section = ''] = /^## Node flags and variables$([\s\S]*?)^## /m.exec(await readFile(SECURITY, 'utf8')) ?? [];
   const [, allowed = '', variables = ''] = section.trim().split('\n\n');
   const source = await readFile(SOURCE, 'utf8');
@@ -115,14 +115,14 @@ test('SECURITY.md lists the allowed flags and the refused variables, and no othe
   assert.deepEqual(listed(variables, /`([^`]+)`/g), listed(source, /^ {2}'?([A-Z][A-Z0-9_=]+)'?: '/gm));
 });
 
-test('a refusal shows neither the value of a flag nor control characters (K15)', () => {
+test('a refusal never shows the value of a flag or control characters (K15)', () => {
   const { code, err } = start({ options: '"--disable-warning=\u001b[31mhvs.secret" "--icu-data-dir=hvs.secret"' });
   assert.equal(code, 2);
   assert.ok(!err.includes('hvs.'), err);
   assert.ok(!err.includes('\u001b'), err);
 });
 
-test('harmless flags are taken, in every spelling that Node takes', () => {
+test('accepts harmless flags in every spelling that Node accepts', () => {
   for (const options of [
     '',
     '--max-old-space-size=64 --max_semi_space_size=1',

@@ -1,5 +1,5 @@
-// The endpoint attacked, over real sockets: DNS rebinding, cross-site requests, requests through the application or a
-// proxy, smuggling, huge requests. Nothing but the one good request gets the token, and no reply repeats what was sent.
+// Attacks on the endpoint over real sockets: DNS rebinding, cross-site requests, requests through the application or a
+// proxy, smuggling, huge requests. Only the good request gets the token, and no reply echoes the request.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -41,7 +41,7 @@ for (const [what, attacks] of [
   ['smuggling, and other protocols', SMUGGLING],
   ['huge requests', HUGE],
 ] as const) {
-  test(`none of ${attacks.length} attacks gets the token, and no reply repeats anything: ${what}`, async (t) => {
+  test(`none of ${attacks.length} attacks gets the token, and no reply echoes the request: ${what}`, async (t) => {
     const { port, secrets, token, log } = await setUp(t);
     const names = new Set<string>();
     for (const attack of attacks) {
@@ -57,7 +57,7 @@ for (const [what, attacks] of [
   });
 }
 
-test('the ops port has no token route, whoever asks; and lets no page of another site read it (G16)', async (t) => {
+test("the ops port has no token route, and can't be read by pages of other sites (G16)", async (t) => {
   const { ops, secrets } = await setUp(t);
   for (const path of ['/v1/token', '/v1/token/app', '/v1/token/app/metadata', '/v1/token/app/refresh', '/v1/token?x=1'])
     for (const method of ['GET', 'POST', 'HEAD'])

@@ -33,7 +33,7 @@ const attack = (name: string, statuses: readonly number[], bytes: Attack['bytes'
 const withLines = (name: string, status: number, lines: Lines, first?: string): Attack =>
   attack(name, [status], (port) => request(port, [...lines(port), `X-Marker: ${MARKER}`], first));
 
-/** After the name was bound anew to 127.0.0.1 a page is of the same origin: it may set any header, but not Host. */
+/** After DNS rebinding to 127.0.0.1, a page is same-origin: it can set any header except Host. */
 const rebound = (host: (port: number) => string): Attack =>
   withLines(`a rebound name, Host ${host(8275)} (G1)`, 403, (port) => [`Host: ${host(port)}`, ...CHROME]);
 

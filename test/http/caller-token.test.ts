@@ -49,7 +49,7 @@ const WAYS: readonly [string, RegExp, (file: string) => Promise<unknown> | undef
 ];
 
 for (const [what, why, breaks] of WAYS) {
-  test(`a caller token that is ${what}: 401, a log line, a metric, a status reason and a finding (K11)`, async (t) => {
+  test(`a caller token that is ${what} causes 401, a log line, a metric, a status reason and a finding (K11)`, async (t) => {
     const { file, config, start } = await setUp(t);
     await breaks(file);
     const { daemon, events, statusOf, read } = await start();
@@ -84,7 +84,7 @@ for (const [what, why, breaks] of WAYS) {
   });
 }
 
-test('a scrape and the status notice by themselves that the caller token has gone (K11)', async (t) => {
+test('a scrape and the status notice a removed caller token without a request (K11)', async (t) => {
   const { file, start } = await setUp(t);
   await writeFile(file, 'secret');
   const { statusOf, read } = await start();
@@ -127,7 +127,7 @@ function hang(t: TestContext, file: string): () => void {
   return restore;
 }
 
-test('a caller token on a mount that hangs holds the first request for a second, and later ones not at all (K2, K11)', async (t) => {
+test('a caller token on a hanging mount delays the first request by a second, and later ones not at all (K2, K11)', async (t) => {
   const file = join(await temporaryDirectory(t), 'caller');
   await writeFile(file, 'secret');
   const failures: (string | undefined)[] = [];
@@ -149,7 +149,7 @@ test('a caller token on a mount that hangs holds the first request for a second,
   assert.deepEqual([...new Set(failures)], [`${file}: the file system doesn't answer`, undefined]);
 });
 
-test('while the caller token hangs, clients get 401 in time, and probes and status are answered (K2, K11)', async (t) => {
+test('clients get 401 in time, and probes and status work, while reading the caller token hangs (K2, K11)', async (t) => {
   const { file, start } = await setUp(t);
   await writeFile(file, 'secret');
   const { daemon, statusOf, read } = await start();

@@ -1,5 +1,5 @@
-// What clients do to a real daemon: too many of them, too often, at the wrong moment, with the wrong caller token, and gone
-// before the answer. The flood in earnest is test/faults/endpoint.fault.ts.
+// Misbehaving clients of a real daemon: too many connections or requests, wrong caller tokens, early disconnects.
+// test/faults/endpoint.fault.ts runs the large floods.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -22,7 +22,7 @@ async function setUp(t: TestContext, over: Record<string, unknown> = {}) {
   return { ...peers, ...running, token, port: portOf(running.daemon.api), ops: portOf(running.daemon.ops) };
 }
 
-test('three hundred clients that say nothing, or half of it, keep nobody else out (G6)', async (t) => {
+test("three hundred clients that send nothing or half a request don't lock others out (G6)", async (t) => {
   const { port, ops, token } = await setUp(t);
   for (const [listener, good, answer] of [
     [port, request(port), token],
@@ -35,7 +35,7 @@ test('three hundred clients that say nothing, or half of it, keep nobody else ou
   }
 });
 
-test('requests that are refused anyway take nothing from the rate of those that are not (G7)', async (t) => {
+test("refused requests don't use up the rate limit of good ones (G7)", async (t) => {
   const { port, token } = await setUp(t);
   const fromAPage = without(request(port, ['Origin: null']), 'x-vault-request');
   for (let batch = 0; batch < 8; batch += 1) {
@@ -45,7 +45,7 @@ test('requests that are refused anyway take nothing from the rate of those that 
   assert.ok((await ask(port, request(port))).includes(token));
 });
 
-test('a flood of requests: what is beyond the rate is told to slow down (G7)', async (t) => {
+test('a flood of requests beyond the rate limit gets 429 (G7)', async (t) => {
   const { port } = await setUp(t);
   const again = request(port, ['Connection: keep-alive']);
   const answers = await Promise.all(Array.from({ length: 20 }, () => askInTurn(port, again, 99)));
@@ -59,7 +59,7 @@ test('a flood of requests: what is beyond the rate is told to slow down (G7)', a
   assert.ok(served >= 100 && served < 400, `${served} were served`);
 });
 
-test('a real daemon with a caller token: 401 to all who show none, a wrong, a short or a long one (G10)', async (t) => {
+test('a daemon with a caller token answers 401 to a missing, wrong, short or long one (G10)', async (t) => {
   const { port, token, ...world } = await setUp(t);
   const file = join(world.directory, 'caller');
   await writeFile(file, 'correct-horse\n');
@@ -95,7 +95,7 @@ test('a real daemon with a caller token: 401 to all who show none, a wrong, a sh
   assert.match(await show('Bearer '), /^HTTP\/1\.1 401 /, 'an empty file lets nobody in');
 });
 
-test('clients that reset in the middle of a request, a reply or a long poll leave no warning, and nothing behind (G11)', async (t) => {
+test('clients that reset during a request, a reply or a long poll cause no warning and leave nothing open (G11)', async (t) => {
   const { port, ops, log, token } = await setUp(t);
   const poll = request(port, [], 'GET /v1/token?wait_for_change=true HTTP/1.1');
   const metrics = request(ops, ['Connection: keep-alive'], 'GET /metrics HTTP/1.1');
@@ -119,7 +119,7 @@ test('clients that reset in the middle of a request, a reply or a long poll leav
   assert.deepEqual(troubles(log), []);
 });
 
-test('a long poll behind another request on one connection waits on, whoever comes meanwhile', async (t) => {
+test('a long poll after another request on one connection keeps waiting when other clients connect', async (t) => {
   const { port, token } = await setUp(t);
   const alive = ['Connection: keep-alive'];
   const { socket, answer } = openSocket(port);
@@ -134,13 +134,13 @@ test('a long poll behind another request on one connection waits on, whoever com
   socket.destroy();
 });
 
-test('a refresh may name the type of the body that it has not', async (t) => {
+test('accepts a refresh with a Content-Type and no body', async (t) => {
   const { port } = await setUp(t);
   const bytes = request(port, ['Content-Type: application/json'], 'POST /v1/token/app/refresh HTTP/1.1');
   assert.deepEqual(statusesIn(await ask(port, bytes)), [202]);
 });
 
-test('after the last token: 503 with a reason and Retry-After, and the dead token is served no more (G12)', async (t) => {
+test('after the token expires, answers 503 with a reason and Retry-After instead of the token (G12)', async (t) => {
   const peers = await openPeers(t);
   peers.vault.trust({ issuer: peers.issuer.issuer, role: 'app', settings: { token_ttl: 1 } });
   await peers.writeJwt();
@@ -156,7 +156,7 @@ test('after the last token: 503 with a reason and Retry-After, and the dead toke
   for (const text of [answer, metadata]) assert.ok(!text.includes(token) && statusesIn(text)[0] === 503);
 });
 
-test('of a hundred refreshes at once one is taken; a hundred connections are none too many (G13)', async (t) => {
+test('accepts one of a hundred simultaneous refreshes, on a hundred connections (G13)', async (t) => {
   const { port, log } = await setUp(t);
   const clients = Array.from({ length: 100 }, () => openSocket(port));
   await Promise.all(clients.map(({ socket }) => once(socket, 'connect')));
@@ -168,7 +168,7 @@ test('of a hundred refreshes at once one is taken; a hundred connections are non
   assert.deepEqual(troubles(log), []);
 });
 
-test('a second instance on the same ports is refused, and the first one serves on (G15)', async (t) => {
+test('a second instance on the same ports fails, and the first one keeps serving (G15)', async (t) => {
   const { port, ops, token, daemon, stop, ...peers } = await setUp(t);
   const addresses = { api: { listen: `127.0.0.1:${port}` }, ops: { listen: `127.0.0.1:${ops}` } };
   const second = { ...peers.config({ sinks: [] }), ...addresses };
@@ -181,7 +181,7 @@ test('a second instance on the same ports is refused, and the first one serves o
   assert.equal(next.daemon.api, daemon.api);
 });
 
-test('a path is no address to listen on', async (t) => {
+test('refuses a path as a listen address', async (t) => {
   const peers = await openPeers(t);
   for (const listen of ['unix:/run/sidecar.sock', '/run/sidecar.sock', '@sidecar'])
     assert.throws(() => settingsOf({ ...peers.config(), api: { listen } }), /api\.listen: must be host:port/);

@@ -1,5 +1,5 @@
-// The places of a listener under attack: clients that pipeline, don't read, wait, come and go. Other clients and probes are
-// served meanwhile. The long attack on the program itself is test/faults/endpoint.fault.ts.
+// The connection limit of a listener under attack: clients that pipeline, don't read, wait or reconnect quickly. Other
+// clients and probes are still served. test/faults/endpoint.fault.ts runs the long attack on the program.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -49,7 +49,7 @@ for (const [name, open, good, path] of [
   ['the token API', openApi, request, '/v1/token'],
   ['the ops API', openOps, probe, '/metrics'],
 ] as const) {
-  test(`${name}: 64 clients that pipeline and never read keep no other client waiting (K4)`, async (t) => {
+  test(`${name}: 64 clients that pipeline and never read don't delay other clients (K4)`, async (t) => {
     const { port } = await open(t);
     const swarm = openSwarm(64, { port, bytes: pipelined(port, 99, path) });
     t.after(swarm.end);
@@ -65,7 +65,7 @@ for (const [name, open, good, path] of [
   });
 }
 
-test('clients that pipeline what Node refuses by itself are cut too (K4)', async (t) => {
+test('closes clients that pipeline requests which Node itself refuses (K4)', async (t) => {
   const { port } = await openApi(t);
   const { socket, answer } = openSocket(port);
   socket.write(request(port, ['Connection: keep-alive', 'Expect: nothing']).repeat(20));
@@ -74,7 +74,7 @@ test('clients that pipeline what Node refuses by itself are cut too (K4)', async
   assert.deepEqual(statusesIn(await ask(port, request(port, ['Connection: keep-alive', 'Expect: nothing']))), [417]);
 });
 
-test('of what a client pipelines in one piece, next to nothing is parsed (K4)', async (t) => {
+test('parses next to nothing of requests that are pipelined in one chunk (K4)', async (t) => {
   const { app, port } = await openApi(t);
   let parsed = 0;
   app.server.on('request', () => {
@@ -86,7 +86,7 @@ test('of what a client pipelines in one piece, next to nothing is parsed (K4)', 
   assert.ok(parsed >= 2 && parsed < 50, `${parsed} requests`);
 });
 
-test('requests one after the other on one connection are no pipelining', async (t) => {
+test("sequential requests on one connection don't count as pipelining", async (t) => {
   const { port } = await openApi(t);
   const { socket, answer } = openSocket(port);
   for (let count = 1; count <= 50; count += 1) {
@@ -107,7 +107,7 @@ function openDeaf(t: TestContext, port: number): Socket {
 
 const large = async () => ({ contentType: 'text/plain', body: 'x'.repeat(8_000_000) });
 
-test('clients that read nothing of a large response keep no probe waiting, and are cut after two seconds (K4)', async (t) => {
+test("closes clients that don't read a large response after two seconds, and serves probes meanwhile (K4)", async (t) => {
   const { app, port } = await openOps(t, { metrics: large });
   const unreadForMs: number[] = [];
   let asked = 0;
@@ -137,7 +137,7 @@ test('a client that reads a large response slowly gets all of it (K4)', async (t
   await until('all of it', () => read > 8_000_000, 20_000);
 });
 
-test('more long polls than allowed: 503 with Retry-After, never a reset; others go on (K5)', async (t) => {
+test('long polls beyond the limit get 503 with Retry-After, never a reset, and others go on (K5)', async (t) => {
   const { view, port } = await openApi(t);
   const polls = Array.from({ length: 64 }, () => openSocket(port));
   t.after(() => polls.forEach(({ socket }) => void socket.destroy()));
@@ -157,7 +157,7 @@ test('more long polls than allowed: 503 with Retry-After, never a reset; others 
   await until('the answer', () => late.answer().includes('hvs.CAESIsecond'));
 });
 
-test('scrapes that take long leave places for probes (K5)', async (t) => {
+test('slow scrapes leave connections for probes (K5)', async (t) => {
   const { port } = await openOps(t, { metrics: () => new Promise(() => {}) });
   const scrapes = Array.from({ length: 64 }, () => openSocket(port));
   t.after(() => scrapes.forEach(({ socket }) => void socket.destroy()));
@@ -170,7 +170,7 @@ test('scrapes that take long leave places for probes (K5)', async (t) => {
   }
 });
 
-test('clients that come and go quickly cut no request in flight (K4, K5)', async (t) => {
+test("clients that reconnect quickly don't abort requests in flight (K4, K5)", async (t) => {
   const { view, port } = await openApi(t);
   const { socket, answer } = openSocket(port);
   socket.write(poll(port));
@@ -183,7 +183,7 @@ test('clients that come and go quickly cut no request in flight (K4, K5)', async
   await until('the poll is answered', () => answer().includes('hvs.CAESIsecond'));
 });
 
-test('a refusal closes the connection, so one connection carries one; a good answer keeps it open (G7)', async (t) => {
+test('a refusal closes the connection, a good reply keeps it open (G7)', async (t) => {
   const { port } = await openApi(t);
   const alive = ['Connection: keep-alive'];
   for (const [lines, first] of [
@@ -206,7 +206,7 @@ test('a refusal closes the connection, so one connection carries one; a good ans
   socket.destroy();
 });
 
-test('the connection that has been idle for longest makes room, not the newcomer', async (t) => {
+test('evicts the connection that has been idle for longest, not the new one', async (t) => {
   const { app, port } = await openApi(t);
   const sockets: Socket[] = [];
   t.after(() => sockets.forEach((socket) => void socket.destroy()));
@@ -227,7 +227,7 @@ test('the connection that has been idle for longest makes room, not the newcomer
   );
 });
 
-test('closing cuts what is in flight after two seconds, and idle connections at once', async (t) => {
+test('closing the listener aborts requests in flight after two seconds, and idle connections at once', async (t) => {
   const { app, port } = await openApi(t, { ...fakeView(), changed: () => new Promise(() => {}) });
   const silent = openSocket(port);
   const alive = openSocket(port);

@@ -1,4 +1,4 @@
-// The limits of one connection: how long a request may take, how large it may be, how many there may be.
+// The limits of a connection: the duration, size and number of its requests.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -31,7 +31,7 @@ async function heldMs(port: number, bytes: string): Promise<number> {
   return performance.now() - startedAt;
 }
 
-test('headers have three seconds, a request five, an idle connection six (G6)', async (t) => {
+test('times out headers after three seconds, a request after five, an idle connection after six (G6)', async (t) => {
   const port = await setUp(t);
   const [headers, body, idle] = await Promise.all([
     heldMs(port, 'GET /livez HTTP/1.1\r\nX-A: '),
@@ -43,7 +43,7 @@ test('headers have three seconds, a request five, an idle connection six (G6)', 
   assert.ok(idle > 4500 && idle < 8000, `idle: ${idle} ms`);
 });
 
-test('a connection carries a hundred requests, and headers of 8 KiB (G7, G9)', async (t) => {
+test('allows a hundred requests on a connection, and headers of 8 KiB (G7, G9)', async (t) => {
   const port = await setUp(t);
   const answers = await askInTurn(port, request(port, ALIVE, PROBE), 100);
   assert.deepEqual(
@@ -55,7 +55,7 @@ test('a connection carries a hundred requests, and headers of 8 KiB (G7, G9)', a
   assert.deepEqual(statusesIn(await ask(port, request(port, [`X-A: ${'x'.repeat(8500)}`], PROBE))), [431]);
 });
 
-test('no answer is stored, or taken for another type', async (t) => {
+test('replies forbid caching and content sniffing', async (t) => {
   const port = await setUp(t);
   for (const path of ['/livez', '/status', '/metrics', '/none'])
     assert.match(

@@ -1,4 +1,4 @@
-// The ops API as probes, Prometheus and operators use it, with exchanges that the test sets; and as web pages may not use it.
+// The ops API for probes, Prometheus and operators, with fake exchanges; and its protection against web pages.
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -38,7 +38,7 @@ const viewWith = (name: string, over: Partial<ExchangeStatus>) => {
   return { ...view, status: () => ({ ...view.status(), ...over }) };
 };
 
-test('/livez is 503 when the exchanges are no longer stepped', async (t) => {
+test('/livez is 503 when the exchanges are no longer running', async (t) => {
   let isStepping = true;
   const { read } = await setUp(t, { isStepping: () => isStepping });
   assert.deepEqual(await read('/livez'), [200, 'ok\n']);
@@ -46,7 +46,7 @@ test('/livez is 503 when the exchanges are no longer stepped', async (t) => {
   assert.deepEqual(await read('/livez'), [503, 'stuck\n']);
 });
 
-test('/livez is 503 when one turn of the event loop takes five seconds', async (t) => {
+test('/livez is 503 when the event loop is blocked for five seconds', async (t) => {
   const { port } = await setUp(t);
   for (const [lagMs, status] of [
     [4900, 200],
@@ -64,7 +64,7 @@ test('/livez is 503 when one turn of the event loop takes five seconds', async (
   }
 });
 
-test('/readyz is 200 when every exchange is ready, else 503 with the reasons; of one exchange by its name', async (t) => {
+test('/readyz is 200 when every exchange is ready, else 503 with the reasons; /readyz/NAME is for one exchange', async (t) => {
   const ready = viewWith('a', {});
   const broken = viewWith('b', { ready: false, reasons: ['there is no Vault token yet', 'a sink is old'] });
   const one = await setUp(t, { exchanges: () => [broken] });
@@ -78,7 +78,7 @@ test('/readyz is 200 when every exchange is ready, else 503 with the reasons; of
   assert.equal((await both.read('/readyz/c'))[0], 404);
 });
 
-test('/startupz is 503 until the first delivery; /metrics and /status show what they are given', async (t) => {
+test('/startupz is 503 until the first delivery; /metrics and /status return their data', async (t) => {
   let isStarted = false;
   const { read, told } = await setUp(t, { isStarted: () => isStarted });
   assert.deepEqual(await read('/startupz'), [503, 'waiting for the first delivery\n']);
@@ -97,7 +97,7 @@ test('/startupz is 503 until the first delivery; /metrics and /status show what 
   ]);
 });
 
-test('scrapes are limited to a burst of 100 and 50 a second, probes are not (G14)', async (t) => {
+test('limits scrapes to a burst of 100 and 50 a second, but not probes (G14)', async (t) => {
   const { port, later } = await setUp(t);
   const statusesOf = async (path: string, count: number) => {
     const bytes = request(port, [], `GET ${path} HTTP/1.1`);
@@ -115,7 +115,7 @@ test('scrapes are limited to a burst of 100 and 50 a second, probes are not (G14
     assert.deepEqual(new Set(await statusesOf(path, 120)), new Set([200]));
 });
 
-test('a web page gets nothing, under a DNS name or from another site; probes and scrapes by address do (K24)', async (t) => {
+test('refuses web pages with a foreign Host or Origin, and serves probes and scrapes by address (K24)', async (t) => {
   const { port } = await setUp(t);
   const statusOf = async (path: string, ...lines: string[]) =>
     statusesIn(await ask(port, request(port, lines, `GET ${path} HTTP/1.1`)))[0];
@@ -166,7 +166,7 @@ test('a web page gets nothing, under a DNS name or from another site; probes and
   assert.deepEqual(statusesIn(oldProbe), [200], 'a load balancer may send no name');
 });
 
-test('the address that is listened on is a good Host, by its name too (K24)', async (t) => {
+test('accepts the listen address as Host, also by its name (K24)', async (t) => {
   const { port } = await setUp(t, { listen: { host: 'sidecar.internal', port: 8276 } });
   for (const [host, status] of [
     ['sidecar.internal:8276', 200],

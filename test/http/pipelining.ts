@@ -1,4 +1,4 @@
-// Clients that send much and never read, and come again as soon as they are cut.
+// Clients that send many requests, never read, and reconnect as soon as they are closed.
 
 import { connect, type Socket } from 'node:net';
 import { request } from './raw-socket.ts';

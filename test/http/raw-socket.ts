@@ -65,7 +65,7 @@ export function openSocket(port: number): Conversation {
   return { socket, answer: () => answer };
 }
 
-/** Resolves when the connection is gone, whoever closed it. */
+/** Resolves when either side has closed the connection. */
 export async function closed(socket: Socket): Promise<void> {
   if (!socket.closed) await once(socket, 'close').catch(() => {});
 }

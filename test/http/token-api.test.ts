@@ -1,4 +1,4 @@
-// The token API as an application uses it, over real sockets, with exchanges that the test sets.
+// The token API for applications, over real sockets, with fake exchanges.
 
 import assert from 'node:assert/strict';
 import nodeCrypto from 'node:crypto';
@@ -32,7 +32,7 @@ async function setUp(
   return { app, view, get, port, url, later: (ms: number) => (now += ms) };
 }
 
-test('the token as JSON, as text, and without itself', async (t) => {
+test('serves the token as JSON and as text, and the metadata without the token', async (t) => {
   const { view, get } = await setUp(t);
   view.set('hvs.CAESIexample', 7);
   const json = await get('/v1/token');
@@ -53,7 +53,7 @@ test('the token as JSON, as text, and without itself', async (t) => {
   assert.ok(metadata.includes('"accessor":"acc"') && !metadata.includes('CAESI'));
 });
 
-test('before the first token: 503 with a reason and Retry-After (G12)', async (t) => {
+test('answers 503 with a reason and Retry-After before the first token (G12)', async (t) => {
   const { get } = await setUp(t);
   const answer = await get('/v1/token');
   assert.deepEqual([answer.status, answer.headers.get('retry-after')], [503, '5']);
@@ -72,7 +72,7 @@ test('several exchanges: by name, 409 without one, 404 for another', async (t) =
   assert.equal(await (await get('/v1/token/b', { accept: 'text/plain' })).text(), 'hvs.CAESI-of-b');
 });
 
-test('the long poll answers at the change, with the current token at the timeout, and at once when it missed one', async (t) => {
+test('a long poll answers at a change, at the timeout, and at once if it missed a change', async (t) => {
   const { view, get } = await setUp(t);
   view.set('hvs.first-token', 1);
   const polls = Array.from({ length: 20 }, () => get('/v1/token?wait_for_change=true&last_etag=1&timeout_sec=60'));
@@ -87,7 +87,7 @@ test('the long poll answers at the change, with the current token at the timeout
   }
 });
 
-test('a waiting client that goes away leaves nothing behind; a close ends the waiting (G11)', async (t) => {
+test('a client that disconnects during a long poll leaves nothing behind, and a close ends all long polls (G11)', async (t) => {
   const { app, view, get, url } = await setUp(t);
   view.set('hvs.first-token', 1);
   const gone = new AbortController();
@@ -107,7 +107,7 @@ test('a waiting client that goes away leaves nothing behind; a close ends the wa
   assert.ok(performance.now() - startedAt < 2500);
 });
 
-test('a refresh once in ten seconds, however many ask (G13)', async (t) => {
+test('accepts one refresh in ten seconds (G13)', async (t) => {
   const { view, get, later } = await setUp(t);
   const answers = await Promise.all(Array.from({ length: 20 }, () => get('/v1/token/app/refresh', {}, 'POST')));
   assert.equal(answers.filter(({ status }) => status === 202).length, 1);
@@ -117,7 +117,7 @@ test('a refresh once in ten seconds, however many ask (G13)', async (t) => {
   assert.equal(view.refreshes, 2);
 });
 
-test('with a caller token only those who know it get in, and nobody while it cannot be read (G10)', async (t) => {
+test("requires the caller token, and refuses all clients while it can't be read (G10)", async (t) => {
   let secret: Awaited<ReturnType<CallerToken>> = new Secret('correct horse');
   const { view, get } = await setUp(t, { callerToken: async () => secret });
   view.set('hvs.CAESIexample');
@@ -129,7 +129,7 @@ test('with a caller token only those who know it get in, and nobody while it can
   assert.equal((await get('/v1/token', { authorization: 'Bearer correct horse' })).status, 401);
 });
 
-test('one comparison of digests of one length decides on a caller, whatever was shown (G10)', async (t) => {
+test('compares digests of the caller token, once and in constant time (G10)', async (t) => {
   const { view, get } = await setUp(t, { callerToken: async () => new Secret('correct horse') });
   view.set('hvs.CAESIexample');
   const { timingSafeEqual } = nodeCrypto;

@@ -1,4 +1,4 @@
-// Which tests stand for which part of the source.
+// The tests that belong to each part of the source.
 
 export interface Room {
   readonly sources: string;

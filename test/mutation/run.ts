@@ -1,6 +1,6 @@
-// npm run test:mutation: changes the source in one place at a time and runs the tests of that room. A mutant that no test
-// notices survives. The run fails when fewer than nine in ten of those that change behaviour are killed; equivalents.ts
-// lists those that change none.
+// npm run test:mutation: changes the source in one place at a time and runs the tests of that part. A mutant that no
+// test detects survives. The run fails if less than 90 % of the mutants are killed, without the equivalent ones, which
+// equivalents.ts lists.
 //
 // usage: run.ts [--sample MINUTES] [--seed N] [--only PATTERN] [--workers N]
 // Without --sample every mutant is tried, which takes an hour. A sample fails only when the share is lower than chance explains.

@@ -4,7 +4,7 @@ import type { RunnerObserver } from '../../src/exchange/runner.ts';
 import { openLateObserver } from '../../src/observe/late-observer.ts';
 import { World } from '../support/world.ts';
 
-test('what is told before the observer is there is told to it in the same order, and everything after that at once', () => {
+test('buffers calls until the observer exists, replays them in order, and forwards later ones directly', () => {
   const told: string[] = [];
   const observer: RunnerObserver = {
     added: ({ settings }) => void told.push(`added ${settings.name}`),

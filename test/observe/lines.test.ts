@@ -1,4 +1,4 @@
-// Each change of state is one log line, with the members that an operator acts on; what stays the same is no line.
+// Each change of state is one log line with the fields that an operator needs; without a change there is no line.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -23,7 +23,7 @@ function ready(options: Parameters<typeof observedWorld>[0] = {}) {
   return { ...observed, news: () => observed.lines.slice(before) };
 }
 
-test('the lines of a login say which exchange, which JWT, which token and when, on the wall clock', () => {
+test('the lines of a login have the exchange, the JWT, the token and wall-clock times', () => {
   const { world, lines } = observedWorld();
   // the wall clock is five minutes ahead of the steady one
   world.wallOffsetMs = 5 * MINUTE;
@@ -57,14 +57,14 @@ test('the lines of a login say which exchange, which JWT, which token and when, 
   });
 });
 
-test('renewals are lines of level debug; readings and deliveries that change nothing are none', () => {
+test("renewals are logged at debug; reads and deliveries without a change aren't logged", () => {
   const { world, news } = ready();
   world.pass(2 * HOUR);
   assert.deepEqual(new Set(eventsIn(news())), new Set(['debug renewed']));
   assert.equal(news().length, world.calls.length - 1);
 });
 
-test('every new JWT is a line, and the same one read again is none', () => {
+test('logs every new JWT, and no repeated read of it', () => {
   const { world, told } = ready();
   for (const hours of [25, 26]) {
     world.writeJwt(jwtFor(hours * HOUR));
@@ -78,7 +78,7 @@ test('every new JWT is a line, and the same one read again is none', () => {
   );
 });
 
-test('a JWT that becomes unusable is a line for each reason, with evidence and hint; usable again is one too', () => {
+test('logs each reason for an unusable JWT, with evidence and hint, and its recovery', () => {
   const { world, news } = ready();
   for (const failure of [
     { code: 'jwt_unreadable', facts: { kind: 'file', path: '/jwt', errno: 'EACCES' } },
@@ -102,7 +102,7 @@ test('a JWT that becomes unusable is a line for each reason, with evidence and h
   assert.match(String(hint), /read access/);
 });
 
-test('a JWT past 90 % of its life is one line', () => {
+test('logs a JWT past 90 % of its lifetime once', () => {
   const { world, told } = observedWorld();
   world.writeJwt(jwtText({ iat: T0 / 1000, exp: (T0 + 10 * HOUR) / 1000 }));
   world.pass(8.9 * HOUR);
@@ -114,7 +114,7 @@ test('a JWT past 90 % of its life is one line', () => {
   );
 });
 
-test('policies that a renewal changes are a line; those of another login are in its own (C32)', () => {
+test('logs policies that a renewal changes; those of a login are in its own line (C32)', () => {
   const { world, told } = ready();
   world.vault.overrides = { policies: ['default', 'more'] };
   world.pass(HOUR);
@@ -129,7 +129,7 @@ test('policies that a renewal changes are a line; those of another login are in 
   assert.equal(told('policies_changed').length, 1);
 });
 
-test("Vault's warnings are lines at a login, and later only where they are new", () => {
+test("logs Vault's warnings at a login, and only new ones later", () => {
   const { world, told } = observedWorld();
   const warnings = () => told('vault_warning').map((line) => line['warning']);
   world.vault.overrides = { warnings: ['old'] };
@@ -144,7 +144,7 @@ test("Vault's warnings are lines at a login, and later only where they are new",
   assert.deepEqual(warnings(), ['old', 'new', 'old', 'new']);
 });
 
-test('a token of few uses is one line at its login (C21)', () => {
+test('logs a token with limited uses once, at its login (C21)', () => {
   const { world, told } = observedWorld();
   world.vault.overrides = { numUses: 1 };
   world.writeJwt(jwtFor(24 * HOUR));
@@ -172,7 +172,7 @@ function failing({ world, told }: ObservedWorld, event: string, code: ErrorCode 
   return () => told(event).map((line) => [line['code'], line['attempts']]);
 }
 
-test('a renewal that keeps failing is a line a minute, and its recovery is told (J8)', () => {
+test('logs a failing renewal once a minute, and its recovery (J8)', () => {
   const observed = ready();
   const { world, told } = observed;
   const failures = failing(observed, 'renewal_failed', 'vault_sealed');
@@ -195,7 +195,7 @@ test('a renewal that keeps failing is a line a minute, and its recovery is told 
   );
 });
 
-test('instants of a failure are on the wall clock, and the next try comes when the line says (J8)', () => {
+test('the times of a failure are on the wall clock, and the retry comes at the logged time (J8)', () => {
   const observed = observedWorld();
   const { world, told } = observed;
   world.wallOffsetMs = -3 * HOUR;
@@ -212,7 +212,7 @@ test('instants of a failure are on the wall clock, and the next try comes when t
   assert.equal(world.calls.length, 2);
 });
 
-test('the first failure after a recovery is told at once, also within a minute of the one before (J8)', () => {
+test('logs the first failure after a recovery at once, also within a minute of the previous one (J8)', () => {
   const observed = observedWorld();
   const { world } = observed;
   const failures = failing(observed, 'login_failed', 'vault_sealed');
@@ -230,7 +230,7 @@ test('the first failure after a recovery is told at once, also within a minute o
   ]);
 });
 
-test('a login and a renewal that fail alike are lines of their own, and so are two exchanges (J8)', () => {
+test('logs equal failures of a login and a renewal, and of two exchanges, separately (J8)', () => {
   const { world, observer, told } = observedWorld();
   const other = { ...world.policy, settings: { ...settingsOf(), name: 'other' } };
   const streak = { failure: { code: 'vault_sealed' }, since: T0, count: 2, retryAt: T0 } as const;
@@ -266,7 +266,7 @@ test('two replies of a replica that lags are no line, the third is', () => {
   assert.deepEqual(failures(), [['vault_behind', 3]]);
 });
 
-test('a login that fails while the renewal did recovers once, when both do', () => {
+test('logs one recovery when a login and a renewal have both recovered', () => {
   const observed = ready();
   const { world, told } = observed;
   failing(observed, 'renewal_failed', 'renewal_denied');
@@ -282,7 +282,7 @@ test('a login that fails while the renewal did recovers once, when both do', () 
   );
 });
 
-test('a sink that fails is a line for each reason, and one when it is whole again (J8)', () => {
+test('logs each reason of a failing sink, and its recovery (J8)', () => {
   const { world, told, news } = ready();
   for (const code of ['sink_no_space', 'sink_denied'] as const) {
     world.sinkFailure = { code, facts: { kind: 'file', path: '/vault/token', errno: 'EX' } };
@@ -310,7 +310,7 @@ test('a sink that fails is a line for each reason, and one when it is whole agai
   ]);
 });
 
-test('a file that somebody deleted is told as restored, one that a new token replaces as written (F15)', () => {
+test('logs a deleted file as restored, and a file with a new token as written (F15)', () => {
   const { world, news } = ready();
   world.file = undefined;
   world.pass(15 * SECOND);
@@ -320,7 +320,7 @@ test('a file that somebody deleted is told as restored, one that a new token rep
   assert.deepEqual(eventsIn(news()).slice(1), ['info jwt_changed', 'info logged_in', 'debug sink_written']);
 });
 
-test('ready, not ready and ready again are one line each; the end of a sidecar that stops is no alarm', () => {
+test('logs each change of readiness once, and none during a stop', () => {
   const { world, news } = ready({ settings: { onStop: 'revoke' } });
   world.vault.outage = { code: 'vault_unreachable' };
   world.pass(3 * HOUR);

@@ -1,4 +1,4 @@
-// The log as an operator's tools read it, and what it never does: tell a secret, or wait for its reader.
+// The log for an operator's tools. It never contains a secret and never blocks on its reader.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -20,7 +20,7 @@ function collecting(level: Parameters<typeof openLog>[0] = 'info') {
   return { log, lines };
 }
 
-test('a line is JSON with time, level as a word, event, and the named members', () => {
+test('a line is JSON with time, level, event and further fields', () => {
   const { log, lines } = collecting();
   log.write('warn', 'login_failed', { exchange: 'app', attempts: 3, evidence: undefined });
   const { time, ...rest } = JSON.parse(lines[0] ?? '');
@@ -29,7 +29,7 @@ test('a line is JSON with time, level as a word, event, and the named members', 
   assert.ok(lines[0]?.endsWith('}\n'));
 });
 
-test('a line has the instant that it is given', () => {
+test('a line has the given time', () => {
   const { log, lines } = collecting();
   log.write('info', 'ready', {}, Date.UTC(2026, 0, 2, 3, 4, 5, 6));
   assert.equal(JSON.parse(lines[0] ?? '').time, '2026-01-02T03:04:05.006Z');
@@ -43,7 +43,7 @@ test('the level can be changed while it runs', () => {
   assert.equal(lines.length, 1);
 });
 
-test('what looks like a JWT or a Vault token is cut out, wherever it comes from (J9)', () => {
+test('removes JWTs and Vault tokens from any field (J9)', () => {
   const { log, lines } = collecting();
   const jwt = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl';
   log.write('warn', 'vault_warning', { warning: `saw ${jwt} and hvs.CAESIJ0123456789`, list: [jwt] });
@@ -51,7 +51,7 @@ test('what looks like a JWT or a Vault token is cut out, wherever it comes from 
   assert.equal(JSON.parse(lines[0] ?? '').warning, 'saw [redacted] and [redacted]');
 });
 
-test('a reader that stalls costs lines, which are counted, and never time (J4)', async (t) => {
+test('drops and counts lines while the reader stalls, and never blocks (J4)', async (t) => {
   const fifo = join(await temporaryDirectory(t), 'stdout');
   execFileSync('mkfifo', [fifo]);
   // opened for both, so that neither end waits for the other; nobody reads from it
@@ -75,7 +75,7 @@ function openPipe(path: string) {
   return { reader, writer };
 }
 
-test('a flush writes what waits, before it returns', async (t) => {
+test('a flush writes all pending lines before it returns', async (t) => {
   const path = join(await temporaryDirectory(t), 'log');
   const log = openLog('info', openSync(path, 'w'), () => {});
   for (let line = 0; line < 100; line += 1) log.write('info', 'ready', { line });
@@ -83,7 +83,7 @@ test('a flush writes what waits, before it returns', async (t) => {
   assert.equal(readFileSync(path, 'utf8').split('\n').length, 101);
 });
 
-test('a flush into a pipe that nobody empties gives up after a second (J4)', async (t) => {
+test('a flush into a full pipe gives up after a second (J4)', async (t) => {
   const { reader, writer } = openPipe(join(await temporaryDirectory(t), 'stdout'));
   t.after(() => closeSync(reader));
   assert.throws(() => {
@@ -98,7 +98,7 @@ test('a flush into a pipe that nobody empties gives up after a second (J4)', asy
   assert.ok(tookMs >= 900 && tookMs < 3000, `${tookMs} ms`);
 });
 
-test('a full disk: lines are counted as lost, writing and flushing go on without a throw or a wait (J4)', async () => {
+test('counts lost lines on a full disk, without an exception or a wait (J4)', async () => {
   const target = openSync('/dev/full', 'w');
   const observer = openObserver({ version: '0', nodeVersion: '0', nodeMetrics: false, level: 'info', target });
   const lost = async () => /log_lines_dropped_total (\d+)/.exec((await observer.metrics.render([])).body)?.[1];
@@ -112,7 +112,7 @@ test('a full disk: lines are counted as lost, writing and flushing go on without
   assert.ok(performance.now() - startedAt < 500);
 });
 
-test('a reader that goes away costs lines, and neither writing nor flushing throws (I5)', async (t) => {
+test('drops lines after the reader has exited, and neither writing nor flushing throws (I5)', async (t) => {
   const { reader, writer } = openPipe(join(await temporaryDirectory(t), 'stdout'));
   let dropped = 0;
   const log = openLog('info', writer, () => {

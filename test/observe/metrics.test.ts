@@ -1,4 +1,4 @@
-// The metrics as Prometheus scrapes them: each value, its labels, and that looking changes nothing.
+// The metrics for Prometheus: each value with its labels. A scrape changes nothing.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -29,7 +29,7 @@ function samplesOf(body: string): Map<string, number> {
 const call = (code: 'ok' | ErrorCode, durationMs = 30) =>
   ({ operation: 'login', code, durationMs, clockSkewMs: undefined }) as const;
 
-test('two scrapes with nothing between them are the same text (G14)', async () => {
+test('two consecutive scrapes return the same text (G14)', async () => {
   const { world, observer } = observedWorld();
   world.writeJwt(jwtFor(24 * HOUR));
   world.pass(5 * SECOND);
@@ -42,7 +42,7 @@ test('two scrapes with nothing between them are the same text (G14)', async () =
   assert.equal(samplesOf(first).get('vault_requests_total{exchange="app",operation="login",code="ok"}'), 2);
 });
 
-test('the gauges of an exchange are its status, in seconds of the wall clock', async () => {
+test('the gauges of an exchange match its status, in wall-clock seconds', async () => {
   const { world, observer } = observedWorld();
   world.wallOffsetMs = HOUR;
   world.writeJwt(jwtFor(24 * HOUR));
@@ -77,7 +77,7 @@ test('the gauges of an exchange are its status, in seconds of the wall clock', a
   );
 });
 
-test('before the first token every gauge is there, and 0', async () => {
+test('every gauge exists and is 0 before the first token', async () => {
   const { world, observer } = observedWorld();
   const samples = samplesOf((await observer.metrics.render([world.status()])).body);
   const gauges = [
@@ -96,7 +96,7 @@ test('before the first token every gauge is there, and 0', async () => {
     assert.equal(samples.get(`vault_request_duration_seconds_count{operation="${operation}"}`), 0);
 });
 
-test('a sink that fails: the exchange is authenticated and not ready; failures count in a row', async () => {
+test('an exchange with a failing sink is authenticated and not ready, and consecutive failures are counted', async () => {
   const { world, metric } = observedWorld();
   world.sinkFailure = { code: 'sink_no_space' };
   world.writeJwt(jwtFor(24 * HOUR));
@@ -118,7 +118,7 @@ test('a sink that fails: the exchange is authenticated and not ready; failures c
   assert.equal(await metric('consecutive_failures{exchange="app"}'), attempts);
 });
 
-test('JWTs count as they change, and the last success moves with each renewal', async () => {
+test('counts new JWTs, and updates the last success with each renewal', async () => {
   const { world, metric } = observedWorld();
   for (const hours of [24, 24, 25]) {
     world.writeJwt(jwtFor(hours * HOUR));
@@ -132,7 +132,7 @@ test('JWTs count as they change, and the last success moves with each renewal', 
   assert.ok(after > before + 1000 && Math.abs(after - renewedAt) <= 0.02, `${before}, ${after}, ${renewedAt}`);
 });
 
-test('readings count while nothing watches the file, and those with a watch do not (A18)', async () => {
+test("counts reads of the file only while it isn't watched (A18)", async () => {
   const { world, metric } = observedWorld();
   const polls = () => metric('watch_fallback_polls_total');
   world.writeJwt(jwtFor(24 * HOUR));
@@ -147,7 +147,7 @@ test('readings count while nothing watches the file, and those with a watch do n
   assert.ok(((await polls()) ?? 0) > without);
 });
 
-test("calls count by exchange, operation and code, and their time in seconds; the skew is Vault's clock against ours", async () => {
+test('counts calls by exchange, operation and code, and measures their duration and the clock skew', async () => {
   const { world, observer, metric } = observedWorld();
   const other = { ...world.policy, settings: { ...settingsOf(), name: 'other' } };
   observer.called(world.policy, { ...call('ok', 30), clockSkewMs: 2600 });
@@ -167,7 +167,7 @@ test("calls count by exchange, operation and code, and their time in seconds; th
   assert.equal(await metric('vault_clock_skew_seconds'), 0);
 });
 
-test('the codes of a call are those that it can end with, and those that setup alone meets are none', async () => {
+test('the codes of a call are exactly those with which it can end', async () => {
   const { world, observer } = observedWorld();
   const { body } = await observer.metrics.render([world.status()]);
   const shown = new Set([...body.matchAll(/vault_requests_total\{.*code="(\w+)"\}/g)].map(([, code]) => code));
@@ -179,7 +179,7 @@ test('the codes of a call are those that it can end with, and those that setup a
     );
 });
 
-test('a config that was refused shows, and the instant of the good one stays', async () => {
+test('shows a refused config, and keeps the time of the last valid one', async () => {
   const { observer, metric } = observedWorld();
   observer.configRead(true, T0);
   observer.configRead(false, T0 + HOUR);
@@ -203,7 +203,7 @@ const many = (status: ExchangeStatus) =>
     }),
   );
 
-test('of many exchanges each is there once, under one head for each family, and the event loop turns meanwhile (G14)', async () => {
+test('renders many exchanges once each, with one header for each family, without blocking the event loop (G14)', async () => {
   const { world, observer } = observedWorld();
   const plain = await observer.metrics.render([world.status()]);
   let turns = 0;
@@ -223,7 +223,7 @@ test('of many exchanges each is there once, under one head for each family, and 
   assert.match(plain.contentType, /^text\/plain; version=0\.0\.4/);
 });
 
-test("Node's own metrics are there where they are asked for", async () => {
+test("includes Node's metrics if enabled", async () => {
   for (const nodeMetrics of [false, true]) {
     const observer = openObserver({ version: '1', nodeVersion: '2', nodeMetrics, level: 'error', target: () => {} });
     const { body } = await observer.metrics.render([]);
@@ -231,7 +231,7 @@ test("Node's own metrics are there where they are asked for", async () => {
   }
 });
 
-test('a family that is renamed breaks alerts: these are the names', async () => {
+test('the names of the metric families are stable, since alerts use them', async () => {
   const { world, observer } = observedWorld();
   const { body } = await observer.metrics.render([world.status()]);
   const families = [...body.matchAll(/^# TYPE vault_token_sidecar_(\S+ \S+)/gm)].map(([, family]) => family);

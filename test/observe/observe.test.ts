@@ -1,4 +1,5 @@
-// Facts become lines and numbers: one line a change of state, repeated failures once a minute, and gauges that are never stale.
+// Log lines and metrics: one line for each change of state, repeated failures once a minute, and gauges that are never
+// stale.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -6,7 +7,7 @@ import { jwtText } from '../support/jwt-text.ts';
 import { observedWorld } from '../support/observed-world.ts';
 import { T0 } from '../support/world.ts';
 
-test('the way to ready is told once, in order', () => {
+test('logs each step to readiness once, in order', () => {
   const { world, lines } = observedWorld();
   world.writeJwt(jwtText({ exp: T0 / 1000 + 3600 }));
   world.pass(5000);
@@ -16,7 +17,7 @@ test('the way to ready is told once, in order', () => {
   );
 });
 
-test('a failure has code, title, hint and retry_at; it is summed up once a minute, and its end is told (J8)', () => {
+test('logs a failure with code, title, hint and retry_at, a summary once a minute, and its end (J8)', () => {
   const { world, told } = observedWorld();
   world.vault.outage = { code: 'vault_sealed' };
   world.writeJwt(jwtText({ exp: T0 / 1000 + 7200 }));
@@ -37,7 +38,7 @@ test('a failure has code, title, hint and retry_at; it is summed up once a minut
   );
 });
 
-test('another failure is told at once', () => {
+test('logs a different failure at once', () => {
   const { world, told } = observedWorld();
   world.vault.outage = { code: 'vault_sealed' };
   world.writeJwt(jwtText({ exp: T0 / 1000 + 7200 }));
@@ -50,7 +51,7 @@ test('another failure is told at once', () => {
   );
 });
 
-test('gauges show what is there at the scrape, also when nothing happened', async () => {
+test('gauges show the current values at the scrape, also without an event', async () => {
   const { world, metric } = observedWorld();
   world.writeJwt(jwtText({ exp: T0 / 1000 + 600 }));
   world.pass(5000);
@@ -64,7 +65,7 @@ test('gauges show what is there at the scrape, also when nothing happened', asyn
   assert.equal(await metric('authenticated{exchange="app"}'), 0);
 });
 
-test('an exchange that a reload took away leaves no gauge behind', async () => {
+test('a removed exchange leaves no gauge behind', async () => {
   const { world, observer, metric } = observedWorld();
   world.writeJwt(jwtText({ exp: T0 / 1000 + 600 }));
   world.pass(5000);

@@ -1,4 +1,4 @@
-// A bug throws whatever it likes: no secret that it quotes gets into status, log, metrics or stderr.
+// No secret in an exception of a bug gets into status, log, metrics or stderr.
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -60,7 +60,7 @@ for (const [part, parts] of [
   ['the Vault client', { vault: { ...SOUND.vault, send: () => Promise.reject(thrown()) } }],
   ['a sink', { sinks: [{ ...SOUND.sink, deliver: () => Promise.reject(thrown()) }] }],
 ] as const) {
-  test(`${part} that throws an error with secrets in it: reported as a bug, without them (I10, J9)`, async (t) => {
+  test(`an error with secrets thrown by ${part} is reported as a bug without them (I10, J9)`, async (t) => {
     const shown = await shownBy(t, parts);
     assert.match(shown, /"code":"internal"/);
     assert.match(shown, /"evidence":"TypeError: can't read \[redacted\] of \[redacted\]"/);
@@ -68,13 +68,13 @@ for (const [part, parts] of [
   });
 }
 
-test('a bug that throws no error: reported, and what was thrown is not shown (I10, J9)', async (t) => {
+test("a thrown value that isn't an Error is reported without the value (I10, J9)", async (t) => {
   const shown = await shownBy(t, { source: { ...SOUND.source, read: () => Promise.reject(TOKEN) } });
   assert.match(shown, /"evidence":"not an error"/);
   assert.doesNotMatch(shown, CANARY);
 });
 
-test('a crash before the log is open goes to stderr, without secrets (I10, J9)', async (t) => {
+test('a crash before the log is open is printed on stderr, without secrets (I10, J9)', async (t) => {
   const config = join(await temporaryDirectory(t), 'config.json');
   await writeFile(config, JSON.stringify(BASE));
   const printed: string[] = [];

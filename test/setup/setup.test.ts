@@ -1,4 +1,4 @@
-// setup as an operator uses it: printed and pasted, applied once and twice, and kept from doing harm.
+// setup as an operator uses it: it prints commands, applies them idempotently, and prevents harmful changes.
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -46,7 +46,7 @@ async function setUp(t: TestContext, members: Record<string, unknown> = {}) {
   return { operator, directory, issuer, vault, config, write, run, admin: adminOf(vault.url, {}, ROOT_TOKEN) };
 }
 
-test('printed: the commands of the guide, in the order in which they work', async (t) => {
+test("prints the commands for Vault's CLI in the order in which they must run", async (t) => {
   const { run, issuer, vault } = await setUp(t);
   const { code, out, err } = await run();
   assert.equal(code, 0, err);
@@ -77,7 +77,7 @@ vault write auth/jwt/role/app \\
   );
 });
 
-test('printed for other mounts, namespaces, claims and words that a shell would take apart', async (t) => {
+test('prints commands for other mounts, namespaces and claims, quoted for a shell', async (t) => {
   const { run } = await setUp(t, {
     login: { mount: 'ci/gitlab', role: 'app', namespace: 'team a' },
     expect: { issuer: "https://it's.example", audience: 'a b' },
@@ -92,7 +92,7 @@ test('printed for other mounts, namespaces, claims and words that a shell would 
   assert.deepEqual([bound_claims, token_ttl], [{ ref: ['main', 'v*'] }, 5400]);
 });
 
-test('printed as HCL that Terraform can read, whatever the names and texts', async (t) => {
+test('prints HCL with valid and unique Terraform names, and with any text in a policy', async (t) => {
   const { run } = await setUp(t, {
     login: { mount: '9x/y', role: 'a.b' },
     setup: {
@@ -107,7 +107,7 @@ test('printed as HCL that Terraform can read, whatever the names and texts', asy
   assert.ok(out.includes('"a\\\\b"'));
 });
 
-test('printed as HCL and JSON', async (t) => {
+test('prints HCL and JSON', async (t) => {
   const { run, issuer } = await setUp(t);
   const hcl = (await run({ hcl: true })).out;
   assert.match(hcl, /^resource "vault_jwt_auth_backend" "jwt" \{\n {2}path {15}= "jwt"\n {2}type {15}= "jwt"$/m);
@@ -121,7 +121,7 @@ test('printed as HCL and JSON', async (t) => {
   assert.deepEqual(steps[1]?.body, { oidc_discovery_url: issuer.url, bound_issuer: issuer.url });
 });
 
-test('applied: the sidecar gets its token then, and a second time changes nothing', async (t) => {
+test('--apply sets up Vault so that the sidecar logs in, and is idempotent', async (t) => {
   const { run, config, vault } = await setUp(t);
   const first = await run({ apply: true, yes: true });
   assert.equal(first.code, 0, first.err);
@@ -135,7 +135,7 @@ test('applied: the sidecar gets its token then, and a second time changes nothin
   assert.deepEqual([...new Set(vault.requests.slice(before).map(({ method }) => method))], ['GET']);
 });
 
-test('applied after a question: only "yes" does it, and where nobody can be asked nothing is done', async (t) => {
+test('--apply asks first, accepts only "yes", and fails without a terminal', async (t) => {
   const { run, vault, operator } = await setUp(t);
   const [nobody, no, yes] = [undefined, 'n', 'yes'].map((answer) => ({
     env: operator,
@@ -148,7 +148,7 @@ test('applied after a question: only "yes" does it, and where nobody can be aske
   assert.equal((await run({ apply: true }, yes)).code, 0);
 });
 
-test('a difference is shown and mended, and what others have set stays', async (t) => {
+test("--apply shows and fixes differences, and keeps fields that it doesn't manage", async (t) => {
   const { run, write, admin, issuer } = await setUp(t);
   await run({ apply: true, yes: true });
   await admin.write('auth/jwt/config', {
@@ -172,7 +172,7 @@ test('a difference is shown and mended, and what others have set stays', async (
   assert.deepEqual([role['bound_subject'], role['token_max_ttl']], ['app', 14_400]);
 });
 
-test('a mount is not turned to another issuer, unless told to; nor one of another type, or that people log in by', async (t) => {
+test("--apply changes a mount's issuer only with --replace, and never a mount of another type or with OIDC logins", async (t) => {
   const { run, write, admin } = await setUp(t);
   await run({ apply: true, yes: true });
   const other = await openIssuer();
@@ -197,7 +197,7 @@ test('a mount is not turned to another issuer, unless told to; nor one of anothe
   assert.match((await run({ apply: true, yes: true, replace: true })).err, /auth\/other is of type userpass/);
 });
 
-/** [what the setup says, the warning] */
+/** [the exchange's keys, the warning] */
 const WARNINGS: readonly (readonly [Record<string, unknown>, RegExp])[] = [
   [{ expect: { audience: 'vault' } }, /every subject of the issuer may log in/],
   [{ expect: { subject: 'app' } }, /Vault rejects every JWT with an audience/],
@@ -226,7 +226,7 @@ const WARNINGS: readonly (readonly [Record<string, unknown>, RegExp])[] = [
   [{ setup: { role: { token_ttl: '2h' } } }, /token_ttl is longer than the JWT's lifetime \(60 min\)/],
 ];
 
-test('what trusts too much, or too little, is warned of', async (t) => {
+test('warns about roles that trust too much or too little', async (t) => {
   const { run, write, issuer } = await setUp(t);
   for (const [members, warning] of WARNINGS) {
     const expect = {
@@ -238,7 +238,7 @@ test('what trusts too much, or too little, is warned of', async (t) => {
   }
 });
 
-test('without a warning where there is nothing to warn of', async (t) => {
+test('prints no warning for roles that are bound to the workload', async (t) => {
   const { run, write, issuer } = await setUp(t);
   assert.equal((await run()).err, '');
   const expect = { issuer: issuer.issuer, audience: 'vault' };
@@ -246,7 +246,7 @@ test('without a warning where there is nothing to warn of', async (t) => {
     { sub: 'system:serviceaccount:default:*' },
     { project_path: 'mygroup/*' },
     { ref: 'main*' },
-    // all must match: the exact one is enough
+    // all bound claims must match, so an exact one is enough
     { ref: '*', project_path: 'mygroup/myproject' },
   ]) {
     await write({ expect, setup: { role: { bound_claims, bound_claims_type: 'glob', token_policies: ['p'] } } });
@@ -254,7 +254,7 @@ test('without a warning where there is nothing to warn of', async (t) => {
   }
 });
 
-test('what keeps a plan from being made is told at once, and where to mend it', async (t) => {
+test('reports all reasons why there can be no plan, with the keys to set', async (t) => {
   const { run, write, vault, issuer } = await setUp(t, { expect: {} });
   const { code, err } = await run();
   assert.equal(code, 2);
@@ -283,7 +283,7 @@ test('what keeps a plan from being made is told at once, and where to mend it', 
   assert.ok(vault.requests.every(({ method }) => method === 'GET'));
 });
 
-test("the operator's token goes to the Vault of VAULT_ADDR alone, and nothing is written without it (K19)", async (t) => {
+test("sends the operator's token only to the Vault of VAULT_ADDR, and writes nothing without VAULT_ADDR (K19)", async (t) => {
   const { run, vault } = await setUp(t);
   const token = { VAULT_TOKEN: ROOT_TOKEN };
   for (const [env, words] of [
@@ -308,7 +308,7 @@ test("the operator's token goes to the Vault of VAULT_ADDR alone, and nothing is
   assert.equal(bao.code, 0, bao.err);
 });
 
-test('what a trust config and a role have beside the plan survives, known or not (K21)', async (t) => {
+test('keeps fields of a trust config and a role that are not in the plan, known or unknown (K21)', async (t) => {
   const { run, write, admin, issuer } = await setUp(t);
   await run({ apply: true, yes: true });
   const beside = {
@@ -340,7 +340,7 @@ test('what a trust config and a role have beside the plan survives, known or not
   );
 });
 
-test('what may not survive is shown before anything is asked, and named where it is lost (K21)', async (t) => {
+test("shows fields that may get lost before it asks, and reports fields that Vault didn't keep (K21)", async (t) => {
   const { run, write, admin, vault, issuer } = await setUp(t);
   await run({ apply: true, yes: true });
   await write({ setup: { trust: { bound_issuer: 'https://other' }, role: { token_policies: ['app-read'] } } });
@@ -355,7 +355,7 @@ test('what may not survive is shown before anything is asked, and named where it
   assert.deepEqual([refused.code, /would lose its key, which Vault never returns/.test(refused.err)], [2, true]);
 });
 
-test('values from Vault show no terminal escapes in the diff (K18)', async (t) => {
+test('replaces control characters from Vault in the diff (K18)', async (t) => {
   const { run, write, admin } = await setUp(t);
   await run({ apply: true, yes: true });
   await admin.write('auth/jwt/role/app', { role_type: 'jwt', bound_subject: 'a\u001b[31m\u202eb\u0085' });

@@ -1,5 +1,5 @@
-// What a sidecar promises about its calls to Vault: how many, how soon again after a failure, one at a time, and no secret
-// to anybody whose it isn't. The numbers are stated here once more, apart from the ones that the code goes by.
+// Checks the promises about calls to Vault: their rate, the backoff after failures, one at a time, and each secret only
+// to the Vault that it belongs to. The limits are repeated here on purpose, independently of the code.
 
 import type { ExchangeEvent, Moment, Policy, State } from '../../src/core/state.ts';
 import type { CallRecord } from '../support/simulated-host.ts';
@@ -7,7 +7,7 @@ import type { Life } from './life.ts';
 import { MINUTE, SECOND } from './plan.ts';
 
 const CALL_GAP_MS = SECOND;
-/** two logins at once, then one each 5 s: so of three in a row the last is this long after the first */
+/** The login budget is two at once, then one every 5 s: the third of three logins is at least this long after the first. */
 const THREE_LOGINS_MS = 5 * SECOND;
 const MOST_FAILED = [
   { windowMs: MINUTE, most: 12 },
@@ -16,15 +16,15 @@ const MOST_FAILED = [
 
 type Counted = 'login' | 'renew';
 
-/** One runner's way with Vault. A policy is one runner's, so that it names it. */
+/** The calls of one runner, which is identified by its policy. */
 interface Conduct {
   inFlight: number;
   lastAt: number;
-  /** the latest two, without those that a lagging node was asked for in vain */
+  /** the latest two, without those that a lagging node refused with 412 */
   logins: readonly CallRecord[];
   last: CallRecord | undefined;
   readonly failedAt: number[];
-  /** what failures in a row oblige to */
+  /** the waiting times that consecutive failures require */
   readonly waits: Map<Counted, { readonly count: number; readonly notBefore: number }>;
 }
 
@@ -34,7 +34,7 @@ export class CallPromises {
   readonly #conducts = new WeakMap<Policy, Conduct>();
   readonly #callers = new WeakMap<CallRecord, Conduct>();
   readonly #usedJwts = new Set<string>();
-  /** whose step it is: the calls that it starts follow at once */
+  /** the policy of the current step, whose calls follow at once */
   #stepping: Policy | undefined;
 
   constructor(life: Life) {
@@ -53,7 +53,7 @@ export class CallPromises {
       this.#life.broken(rule, `${policy?.settings.name}, ${operation} to ${vault.address}: ${text}`);
     this.#guardSecrets(call, broken);
     if (operation === 'identity') return;
-    if (policy === undefined || policy.settings.vault !== settings) throw new Error('a call of nobody');
+    if (policy === undefined || policy.settings.vault !== settings) throw new Error('a call without an exchange');
     const conduct = this.#conductOf(policy);
     this.#callers.set(call, conduct);
     conduct.inFlight += 1;
@@ -81,7 +81,7 @@ export class CallPromises {
     this.#noteToken(call);
   }
 
-  /** Failures oblige to wait, and what happens releases from it. */
+  /** Failures require a wait; successes, refreshes and new JWTs end it. */
   stepped(policy: Policy, before: State, after: State, event: ExchangeEvent, { now }: Moment): void {
     this.#stepping = policy;
     const { waits } = this.#conductOf(policy);
@@ -109,7 +109,7 @@ export class CallPromises {
     const leftMs = (token?.expiresAt ?? 0) - now;
     const capMs = leftMs > 0 ? Math.max(2 * SECOND, Math.min(MINUTE, leftMs / 10)) : MINUTE;
     const backoffMs = Math.min(capMs, SECOND * 2 ** (count - 1)) / 2;
-    // the refusal of a JWT is no reason to hold up the one that came meanwhile
+    // the refusal of a JWT doesn't delay a newer JWT
     const isOutdated = operation === 'login' && after.loginStreak === undefined;
     if (isOutdated) waits.delete(operation);
     else waits.set(operation, { count, notBefore: now + Math.max(backoffMs, askedFor(last)) });
@@ -121,14 +121,14 @@ export class CallPromises {
     }
   }
 
-  /** Which tokens this life of the process was given. */
+  /** Records the tokens that were granted to this run of the process. */
   #noteToken({ reply, vault }: CallRecord): void {
     const text = /"client_token":"([^"]+)"/.exec(reply?.body.reveal() ?? '')?.[1];
     const token = this.#life.ledger.tokens.get(text ?? '');
     if (token?.vault === vault) token.heldInLife = this.#life.time.life;
   }
 
-  /** A token goes to the Vault that gave it, and to no other. */
+  /** Checks that a token is sent only to the Vault that granted it. */
   #guardSecrets({ request, vault }: CallRecord, broken: (rule: string, text: string) => void): void {
     const token = this.#life.ledger.tokens.get(request.token?.reveal() ?? '');
     if (request.token !== undefined && token?.vault !== vault) broken('V11', 'a token goes to another Vault');
@@ -152,7 +152,7 @@ export class CallPromises {
   }
 }
 
-/** What Vault's own words oblige to: Retry-After, and an expired JWT that is no use for a minute. */
+/** The wait that a reply requires: Retry-After, and a minute after an expired JWT. */
 function askedFor(call: CallRecord | undefined): number {
   const { headers = {}, body } = call?.reply ?? {};
   const seconds = /^\d{1,10}$/.exec(headers['retry-after'] ?? '')?.[0];

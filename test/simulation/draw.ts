@@ -1,14 +1,14 @@
-// What a seed means: the plan that is drawn from it.
+// Draws the plan of a seed.
 
 import type { ExchangeSettings, FileSinkSettings, SourceSettings } from '../../src/core/settings.ts';
 import { type Chance, chanceOf, seededRandom } from '../support/random.ts';
 import { KINDS } from './faults.ts';
 import { DAY, type Fault, HOUR, MINUTE, type Plan, SECOND, type Setup } from './plan.ts';
 
-/** Each month has it at least once: what is lost is what no code expects. */
+/** Every month has this fault at least once: lost results find the most bugs. */
 const LOST = 'results are lost';
 
-/** How the faults of a month come: some alone, some upon one another; most are short. */
+/** Some faults of a month come alone, some overlap; most are short. */
 const MEAN_PAUSE_MS = 26 * HOUR;
 const LONG_SHARE = 1 / 6;
 const MOSTLY_MS = HOUR;

@@ -1,5 +1,5 @@
-// Which exchange has to do with which Vault, and with which other exchange: one may live on the identity tokens that Vault
-// gives to another.
+// Relations of exchanges to Vaults and to one another. An exchange with a vault_identity source is "fed" by the
+// exchange whose token it requests its JWTs with.
 
 import type { ExchangeSettings, VaultIdentitySettings } from '../../src/core/settings.ts';
 
@@ -11,8 +11,8 @@ export function isFedBy({ source }: ExchangeSettings, name: string): boolean {
   return source.kind === 'vault-identity' && isOf(source, name);
 }
 
-/** The settings with every identity source at the Vault of the exchange whose token it asks with. */
-export function fedAnew(settings: readonly ExchangeSettings[]): ExchangeSettings[] {
+/** Points each vault_identity source at the Vault of the exchange that feeds it. */
+export function withIdentityAddresses(settings: readonly ExchangeSettings[]): ExchangeSettings[] {
   return settings.map((one) => {
     const { source } = one;
     if (source.kind !== 'vault-identity') return one;

@@ -1,4 +1,5 @@
-// Faults of files: the workload JWT missing, torn, old, unread or untold of; sinks full, slow, hung or spoiled by others.
+// Faults of files: a workload JWT that is missing, incomplete, old, unreadable or without file events; sinks that are
+// full, slow, hanging or modified by others.
 
 import type { ErrorCode } from '../../src/core/errors.ts';
 import type { Chance } from '../support/random.ts';
@@ -13,18 +14,18 @@ const pickFed = (chance: Chance, { exchanges }: Setup) => ({
   exchange: chance.pick(exchanges.filter(({ source }) => source.kind === 'file')).name,
 });
 
-/** A path of a sink; none where no exchange has one. */
+/** The path of a sink; 'none' if no exchange has one. */
 const pickSink = (chance: Chance, { exchanges }: Setup) => {
   const paths = exchanges.flatMap(({ sinks }) => sinks.map(({ path }) => path));
   return { path: paths.length === 0 ? 'none' : chance.pick(paths) };
 };
 
-/** What a fault of its JWT is to an exchange: the JWT that was read before stays in use. */
+/** A fault of an exchange's JWT file, under which the last JWT stays in use. */
 function starving(life: Life, fault: Fault, end?: () => void): Ongoing {
   return {
     touches: (exchange) => life.feeds(nameOf(fault), exchange),
     upsets: !life.renewsFor(nameOf(fault)),
-    // seen by the next poll at the latest; and then there may be the minute for which an expired one is left in peace
+    // read by the next poll at the latest, then possibly the minute's wait after an expired JWT
     recoveryMs: SOON_MS + MINUTE + 1.1 * life.pollMs(nameOf(fault)),
     ...(end && { end }),
   };
@@ -61,7 +62,7 @@ export const FILE_FAULTS: Readonly<Record<string, Kind>> = {
       return starving(life, fault, () => life.resumeIssuer(nameOf(fault)));
     },
   },
-  'jwt is replaced by something else': {
+  'jwt is replaced by unusable content': {
     lasts: [SECOND, 3 * HOUR],
     draw: (chance, setup) => ({ ...pickFed(chance, setup), by: chance.pick(Object.keys(CONTENTS)) }),
     begin(life, fault) {
@@ -69,7 +70,7 @@ export const FILE_FAULTS: Readonly<Record<string, Kind>> = {
       life.host.put(jwtPath(fault), CONTENTS[String(fault.args['by'])] ?? '', life.chance.pick(['whole', 'in place']));
       life.host.hint(jwtPath(fault));
       const ongoing = starving(life, fault, () => life.resumeIssuer(nameOf(fault)));
-      // what has a JWT's form is tried, as it may be one
+      // content in the form of a JWT is sent to Vault
       return { ...ongoing, recoveryMs: Math.max(SLOW_MS, ongoing.recoveryMs) };
     },
   },
@@ -118,7 +119,7 @@ export const FILE_FAULTS: Readonly<Record<string, Kind>> = {
       return starving(life, fault, () => life.resumeIssuer(nameOf(fault)));
     },
   },
-  'a jwt comes untold': {
+  'a jwt comes without a file event': {
     lasts: [SECOND, MINUTE],
     draw: pickFed,
     begin(life, fault) {

@@ -1,23 +1,23 @@
-// Faults of the process and its machine: kills, restart loops, stops, sleeps, late timers, clocks that jump; and what people
-// do to a sidecar: reloads of every kind, refreshes, ends.
+// Faults of the process and its machine: kills, restart loops, sleeps, late timers, clock jumps; and operations: stops,
+// reloads, refreshes.
 
 import type { ExchangeSettings } from '../../src/core/settings.ts';
-import { fedAnew } from './family.ts';
+import { withIdentityAddresses } from './family.ts';
 import type { Kind, Ongoing } from './faults.ts';
 import type { Life } from './life.ts';
 import { DAY, type Fault, HOUR, MINUTE, SECOND, SLOW_MS, SOON_MS } from './plan.ts';
 
-/** A sleep is noticed within 30 s. */
+/** The daemon notices a sleep within 30 s. */
 const WAKING_MS = SOON_MS + 35 * SECOND;
 
-/** Nobody is to notice anything. */
+/** A fault without any visible effect. */
 const UNNOTICED: Ongoing = { touches: () => false, upsets: false, recoveryMs: 0 };
 
 function onEverything(upsets: boolean, recoveryMs: number, end?: () => void): Ongoing {
   return { touches: () => true, upsets, recoveryMs, ...(end && { end }) };
 }
 
-/** Settings with one exchange changed; what it feeds goes along with it. */
+/** The settings with one exchange changed. */
 function changed(life: Life, name: string, change: (one: ExchangeSettings) => ExchangeSettings): ExchangeSettings[] {
   return life.settings.map((one) => (one.name === name ? change(one) : one));
 }
@@ -34,7 +34,7 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
       return onEverything(true, SOON_MS);
     },
   },
-  'killed again and again': {
+  'killed repeatedly': {
     lasts: [10 * SECOND, 10 * MINUTE],
     draw: (chance) => ({ everyMs: chance.spread(500, 10_000) }),
     begin(life, fault) {
@@ -72,7 +72,7 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
       return onEverything(true, SLOW_MS, end);
     },
   },
-  'the process stands still': {
+  'the process is stopped': {
     lasts: [SECOND, HOUR],
     draw: () => ({}),
     begin(life, fault) {
@@ -109,7 +109,7 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
       return { ...UNNOTICED, end };
     },
   },
-  'the wall clock is of another age': {
+  'the wall clock is in another year': {
     lasts: [SECOND, HOUR],
     draw: (chance) => ({ year: chance.pick([1970, 2001, 2038, 2106]) }),
     begin(life, fault) {
@@ -136,7 +136,7 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
       return UNNOTICED;
     },
   },
-  'the config is read again': {
+  'the config is reloaded without changes': {
     lasts: [SECOND, 10 * SECOND],
     draw: (chance) => ({ times: chance.spread(1, 50) }),
     begin(life, fault) {
@@ -161,11 +161,11 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
       const name = String(fault.args['exchange']);
       const from = life.settings.find((one) => one.name === name)?.vault.address;
       const address = life.vaults.find((vault) => vault.address !== from)?.address ?? '';
-      life.reload(fedAnew(changed(life, name, (one) => ({ ...one, vault: { ...one.vault, address } }))));
+      life.reload(withIdentityAddresses(changed(life, name, (one) => ({ ...one, vault: { ...one.vault, address } }))));
       return { ...onEverything(true, SLOW_MS), touches: (exchange) => life.feeds(name, exchange) };
     },
   },
-  'reloads take an exchange away, and bring it back': {
+  'reloads remove an exchange and add it again': {
     lasts: [SECOND, 3 * HOUR],
     draw: pickExchange,
     begin(life, fault) {
@@ -173,12 +173,13 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
       const taken = life.settings.find((one) => one.name === name);
       life.reload(life.settings.filter((one) => one !== taken));
       const end = () => {
-        if (taken !== undefined && !life.names().includes(name)) life.reload(fedAnew([...life.settings, taken]));
+        if (taken !== undefined && !life.names().includes(name))
+          life.reload(withIdentityAddresses([...life.settings, taken]));
       };
       return { ...onEverything(true, SLOW_MS, end), touches: (exchange) => life.feeds(name, exchange) };
     },
   },
-  'fresh logins are asked for': {
+  'refreshes are requested': {
     lasts: [SECOND, 10 * MINUTE],
     draw: (chance) => ({ times: chance.spread(1, 100), everyMs: chance.spread(1, 5000) }),
     begin(life, fault) {

@@ -1,4 +1,4 @@
-// Faults of Vaults and of the way to them: unreachable, silent, slow, refusing, lying, forgetful, of another time.
+// Faults of Vault and of the network: unreachable, no reply, slow, errors, malformed replies, lost tokens, clock skew.
 
 import type { Chance } from '../support/random.ts';
 import { type ArrivedCall, type Operation, type RawReply, replyOf, type Trouble } from '../support/simulated-vault.ts';
@@ -14,7 +14,7 @@ const UNREACHABLE = [
   ...['CERT_HAS_EXPIRED', 'ERR_TLS_CERT_ALTNAME_INVALID', 'ERR_SSL_WRONG_VERSION_NUMBER', 'UND_ERR_PRX_TLS', 'silent'],
 ];
 
-/** To any request, in Vault's place. */
+/** Replies to any request, instead of Vault's. */
 const REFUSALS: Readonly<Record<string, RawReply>> = {
   sealed: errors(503, 'Vault is sealed'),
   'no leader': errors(500, 'local node not active but active cluster node not found'),
@@ -62,7 +62,7 @@ const RENEWAL_REFUSALS: Readonly<Record<string, RawReply>> = {
 const auth = (members: unknown): RawReply => replyOf(200, { auth: members });
 const good = { client_token: 'hvs.CANARY-neverminted', lease_duration: 3600, renewable: true };
 
-/** Called a success, and none. */
+/** Replies with status 200 and no usable token. */
 const LIES: Readonly<Record<string, RawReply>> = {
   nothing: replyOf(200, ''),
   list: replyOf(200, '[]'),
@@ -83,10 +83,10 @@ const LIES: Readonly<Record<string, RawReply>> = {
   'lease in words': auth({ ...good, lease_duration: '3600' }),
 };
 
-/** A real token, told of in an odd way. */
+/** A real token in an unusual reply. */
 const ODDITIES: Readonly<Record<string, Record<string, unknown>>> = {
   'lease 0': { lease_duration: 0 },
-  'lease for ever': { lease_duration: 1e18 },
+  'endless lease': { lease_duration: 1e18 },
   'lease in fractions': { lease_duration: 86_400.5 },
   'three uses': { num_uses: 3 },
   'not renewable': { renewable: false },
@@ -107,8 +107,8 @@ const pickVault = (chance: Chance, { exchanges, vaults }: Setup) => {
 };
 
 /**
- * Touches the exchanges of the Vault. A token may run out over it if it lasts longer than what a renewal leaves; where the
- * maximum TTL cuts leases short, that may be nothing.
+ * Affects the exchanges of the Vault. A token may expire during the fault if the fault lasts longer than the rest of a
+ * lease at its renewal; if the maximum TTL cuts leases short, that rest may be zero.
  */
 function touching(life: Life, fault: Fault, how: { upsets?: boolean; recoveryMs: number; end?: () => void }): Ongoing {
   const vault = vaultOf(life, fault);
@@ -128,7 +128,7 @@ function withTrouble(trouble: Trouble, recoveryMs: number, upsets?: (life: Life,
   };
 }
 
-/** A kind that answers certain operations from a table of replies. */
+/** A kind of fault that answers certain operations with a reply from the table. */
 function answering(
   table: Readonly<Record<string, RawReply>>,
   operations: readonly Operation[] | undefined,
@@ -145,10 +145,10 @@ function answering(
   };
 }
 
-/** True where nothing but a login keeps a token alive. */
+/** Whether only logins keep a token alive. */
 const needsLogins = (life: Life, fault: Fault): boolean => !life.renews(vaultOf(life, fault));
 
-/** Does what Vault would have done, and lets the secrets that came with the request show up in what it says. */
+/** Handles the request as Vault does, and echoes the request's secrets in the reply. */
 function echo({ request, honest, operation }: ArrivedCall, where: string): RawReply {
   const sent = request.token?.reveal() ?? request.body?.reveal() ?? '';
   if (where === 'error')
@@ -178,15 +178,15 @@ export const VAULT_FAULTS: Readonly<Record<string, Kind>> = {
   },
   'vault refuses logins': answering(LOGIN_REFUSALS, ['login'], needsLogins),
   'vault refuses renewals': answering(RENEWAL_REFUSALS, ['renew'], () => false),
-  'vault lies': answering(LIES, undefined),
-  'vault lies about renewals': answering(LIES, ['renew'], () => false),
-  'vault tells of tokens oddly': {
+  'vault answers with malformed replies': answering(LIES, undefined),
+  'vault answers renewals with malformed replies': answering(LIES, ['renew'], () => false),
+  'vault grants tokens in unusual replies': {
     lasts: [MINUTE, 6 * HOUR],
     draw: (chance, setup) => ({ ...pickVault(chance, setup), with: chance.pick(Object.keys(ODDITIES)) }),
     begin(life, fault) {
       const told = ODDITIES[fault.args['with'] as string] ?? {};
-      // whoever believes in a token for ever looks for no other, even if Vault forgets it later
-      if (fault.args['with'] === 'lease for ever') life.excuseTheFed(Number.POSITIVE_INFINITY);
+      // an exchange that holds an endless lease doesn't look for another token, even if Vault forgets this one later
+      if (fault.args['with'] === 'endless lease') life.excuseIdentityExchanges(Number.POSITIVE_INFINITY);
       const reply = ({ honest }: ArrivedCall) => {
         const answer = honest();
         if (answer.status !== 200) return answer;
@@ -224,8 +224,8 @@ export const VAULT_FAULTS: Readonly<Record<string, Kind>> = {
       const vault = vaultOf(life, fault);
       vault.forget();
       life.shake(life.names().filter((name) => life.usesVault(name, vault.address)));
-      // nobody knows of it before the next renewal, and until then there are no identity tokens to be had
-      life.excuseTheFed(vault.ttlMs);
+      // the exchange notices at its next renewal; until then Vault grants it no identity tokens
+      life.excuseIdentityExchanges(vault.ttlMs);
       return { touches: () => false, upsets: false, recoveryMs: 0 };
     },
   },
@@ -248,7 +248,7 @@ export const VAULT_FAULTS: Readonly<Record<string, Kind>> = {
     lasts: [MINUTE, 6 * HOUR],
     draw: (chance, setup) => ({ ...pickVault(chance, setup), code: chance.pick(['silent', 'ECONNRESET']) }),
     begin(life, fault) {
-      // D16: with half an hour to try in, no token runs out
+      // D16: with half an hour for retries, no token expires
       const upsets = vaultOf(life, fault).ttlMs < HOUR;
       return withTrouble({ network: String(fault.args['code']), share: 0.3 }, SOON_MS, () => upsets)(life, fault);
     },

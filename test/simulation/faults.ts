@@ -1,5 +1,6 @@
-// All that can go wrong in a simulated month, by name. A kind draws its arguments once, into the plan; begun, it does its
-// harm to a life and says whom it touches, whether a token may run out over it, and how soon all must be well after it.
+// The kinds of faults of a simulated month, by name. A kind draws its arguments when the plan is made. When it begins,
+// it changes the simulated world, and returns which exchanges it affects, whether they may become unready, and how soon
+// they must recover.
 
 import type { Chance } from '../support/random.ts';
 import { FILE_FAULTS } from './faults-files.ts';
@@ -9,7 +10,7 @@ import type { Life } from './life.ts';
 import type { Fault, FaultArgs, Setup } from './plan.ts';
 
 export interface Kind {
-  /** the shortest and the longest it lasts, in milliseconds */
+  /** minimum and maximum duration, in milliseconds */
   readonly lasts: readonly [number, number];
   draw(chance: Chance, setup: Setup): FaultArgs;
   begin(life: Life, fault: Fault): Ongoing;
@@ -17,9 +18,9 @@ export interface Kind {
 
 export interface Ongoing {
   touches(exchange: string): boolean;
-  /** true where an exchange that it touches may not be ready while it lasts */
+  /** whether affected exchanges may be unready while it lasts */
   readonly upsets: boolean;
-  /** after its end */
+  /** time from its end until all exchanges must be ready */
   readonly recoveryMs: number;
   readonly end?: () => void;
 }

@@ -1,5 +1,5 @@
-// The fleet's outage as a picture: requests a second over time, sidecars and naive clients, on a logarithmic scale. Plain SVG
-// that follows the reader's light or dark scheme. The same loads give the same text, to the byte.
+// Plots the fleet's outage: requests a second over time, of sidecars and naive clients, on a logarithmic scale. Plain
+// SVG that follows the reader's light or dark scheme. The output is deterministic, byte for byte.
 
 import type { Load } from './fleet.ts';
 import { HOUR, SECOND } from './plan.ts';
@@ -16,7 +16,7 @@ const SIZE = { width: 860, height: 400 };
 const AREA = { left: 70, right: 24, top: 66, bottom: 56 };
 const LOWEST = 0.5;
 const HIGHEST = 3000;
-/** a point for each span of so many seconds: its busiest second */
+/** Seconds for each point of the plot, which shows the busiest of them. */
 const SPAN = 600;
 
 const STYLE = `

@@ -1,5 +1,5 @@
-// The whole fleet's run: the table, the bounds that a thousand sidecars keep, and the plot of docs/performance.md, which is drawn anew
-// and compared, or written when asked to.
+// Runs all scenarios of the fleet: prints the table, checks the bounds for a thousand sidecars, and redraws the plot of
+// docs/performance.md, which is compared with the file, or written.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { drawPlot } from './fleet-plot.ts';
@@ -23,7 +23,7 @@ const PLOT = new URL('fleet.svg', import.meta.url);
 
 export interface FleetReport {
   readonly text: string;
-  /** the bounds that don't hold */
+  /** the bounds that were exceeded */
   readonly broken: readonly string[];
 }
 
@@ -44,19 +44,21 @@ export function reportFleet(writesPlot: boolean): FleetReport {
   });
   if (writesPlot) writeFileSync(PLOT, plot);
   const bounds: Readonly<Record<string, boolean>> = {
-    'at heal at most 3 requests a second for each 100 clients, over ten seconds (D15)': atHeal <= (3 * CLIENTS) / 100,
+    'at recovery at most 3 requests a second for each 100 clients, over ten seconds (D15)':
+      atHeal <= (3 * CLIENTS) / 100,
     'no second of the outage has more requests than Vault can serve (D15)': peak(sealed.sidecars, 1, [from, to]) <= 100,
     '30 times fewer requests than from naive clients (D15)': total(sealed.sidecars) * 30 < total(sealed.naives),
-    'no token runs out while a third of all calls is lost (D16)': lossy.sidecars.gapSeconds === 0,
-    'no token runs out while keys rotate (C9)': keys.sidecars.gapSeconds === 0,
+    'no token expires while a third of all calls is lost (D16)': lossy.sidecars.gapSeconds === 0,
+    'no token expires while keys rotate (C9)': keys.sidecars.gapSeconds === 0,
     '20 times fewer requests than from naive clients (C9)': total(keys.sidecars) * 20 < total(keys.naives),
-    'under a quota all have a token within five minutes (C7)': limited.sidecars.allServedMs <= 5 * MINUTE,
+    'under a quota all clients have a token within five minutes (C7)': limited.sidecars.allServedMs <= 5 * MINUTE,
     'under a quota three times fewer requests than from naive clients (C7)':
       total(limited.sidecars) * 3 < total(limited.naives),
-    'all that start at once have a token as soon as Vault can serve them': start.sidecars.allServedMs <= 15 * SECOND,
-    'the plot is the one in docs/performance.md (SIMULATION_PLOT=write draws it again)': readPlot() === plot,
+    'clients that all start at once have a token as soon as Vault can serve them':
+      start.sidecars.allServedMs <= 15 * SECOND,
+    'the plot is the one in docs/performance.md (SIMULATION_PLOT=write redraws it)': readPlot() === plot,
   };
-  const text = `${table(rows)}\nat heal: ${atHeal.toFixed(1)} requests a second over ten seconds`;
+  const text = `${table(rows)}\nat recovery: ${atHeal.toFixed(1)} requests a second over ten seconds`;
   return { text, broken: Object.keys(bounds).filter((bound) => bounds[bound] === false) };
 }
 

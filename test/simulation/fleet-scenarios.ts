@@ -1,4 +1,4 @@
-// What a fleet goes through, the figures that tell how Vault fared, and the table of both.
+// The scenarios of a fleet, the figures of Vault's load, and the table of both.
 
 import type { Failure } from '../../src/core/errors.ts';
 import { Fleet, type Load, naive, type Scenario, sidecar } from './fleet.ts';
@@ -28,7 +28,7 @@ export const startTogether = (clients: number): Scenario => ({
   startOverMs: 0,
 });
 
-/** Every client gets a JWT of a new key within a minute, and Vault refuses it until it fetches the keys anew. */
+/** Every client gets a JWT signed by a new key within a minute, and Vault refuses it until it refetches the keys. */
 export const keyRotation = (clients: number): Scenario => ({
   name: 'keys rotate, 10 min unknown',
   clients,
@@ -58,7 +58,7 @@ export const loss = (clients: number): Scenario => ({
 export const ofSidecars = (scenario: Scenario): Load => new Fleet(scenario, SEED).run(sidecar);
 export const ofNaives = (scenario: Scenario): Load => new Fleet(scenario, SEED).run(naive);
 
-/** The most requests in any span of so many seconds, as a rate. */
+/** The peak rate of requests over any span of that many seconds. */
 export function peak({ arrivals }: Load, seconds: number, [fromMs, toMs] = [0, Number.POSITIVE_INFINITY]): number {
   const [from, to] = [Math.floor(fromMs / SECOND), Math.min(arrivals.length, toMs / SECOND)];
   let sum = 0;
@@ -73,7 +73,7 @@ export function peak({ arrivals }: Load, seconds: number, [fromMs, toMs] = [0, N
 
 export const total = ({ arrivals }: Load): number => arrivals.reduce((sum, count) => sum + count, 0);
 
-/** One line for each scenario and kind of client. */
+/** Renders one line for each scenario and kind of client. */
 export function table(rows: readonly { scenario: Scenario; sidecars: Load; naives: Load }[]): string {
   const head = ['', 'clients', 'peak in 1 s', 'in 10 s', 'requests', 'all served', 'gaps'];
   const cells = rows.flatMap(({ scenario, sidecars, naives }) =>

@@ -1,5 +1,5 @@
-// A small fleet in front of one Vault, and that Vault isn't overrun; npm run test:simulation does it with a thousand sidecars
-// and draws the plot.
+// A small fleet doesn't overload its Vault. npm run test:simulation checks it with a thousand sidecars and draws the
+// plot.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -20,7 +20,7 @@ import { HOUR, MINUTE } from './plan.ts';
 
 const CLIENTS = 200;
 
-test('Vault is sealed for hours, then heals: at most 3 requests a second for each 100 sidecars, naive clients ask 30 times as often (D15)', () => {
+test('100 sidecars send at most 3 requests a second after an outage, and 30 times fewer than naive clients in all (D15)', () => {
   const scenario = outage(CLIENTS, 3);
   const [sidecars, naives] = [ofSidecars(scenario), ofNaives(scenario)];
   const [, to = 0] = scenario.outage ?? [];
@@ -31,23 +31,23 @@ test('Vault is sealed for hours, then heals: at most 3 requests a second for eac
   assert.equal(
     drawPlot(drawn),
     drawPlot({ ...drawn, sidecars: ofSidecars(scenario) }),
-    'the same run is the same plot',
+    'a run always gives the same plot',
   );
 });
 
-test('with 30 % of all calls lost for an hour no token runs out (D16)', () => {
+test('no token expires while 30 % of all calls are lost for an hour (D16)', () => {
   const { gapSeconds, lost } = ofSidecars(loss(CLIENTS));
   assert.equal(gapSeconds, 0);
   assert.ok(lost > CLIENTS / 3, `${lost} lost`);
 });
 
-test('keys rotate, and for ten minutes Vault knows no new one: no token runs out, and Vault is asked 20 times less (C9)', () => {
+test('no token expires while Vault lacks the new key for ten minutes, with 20 times fewer requests than naive clients (C9)', () => {
   const [sidecars, naives] = [ofSidecars(keyRotation(CLIENTS)), ofNaives(keyRotation(CLIENTS))];
   assert.equal(sidecars.gapSeconds, 0);
   assert.ok(total(sidecars) * 20 < total(naives), `${total(sidecars)} requests`);
 });
 
-test('all start at once under a quota: everybody is served soon, with few refusals (C7)', () => {
+test('all clients have a token within five minutes when they start at once under a quota, with few refusals (C7)', () => {
   const scenario = { ...quota(CLIENTS), quota: 4 };
   const [sidecars, naives] = [ofSidecars(scenario), ofNaives(scenario)];
   assert.ok(sidecars.allServedMs <= 5 * MINUTE, `${sidecars.allServedMs} ms`);

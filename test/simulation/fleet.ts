@@ -1,6 +1,6 @@
-// A fleet in front of one Vault: a thousand sidecars, by their core, or as many naive clients that ask again every second and
-// renew at two thirds of the lease to the second. Vault serves so many requests a second; what comes beyond that waits, and
-// what would wait too long is answered with 503. Counted are the requests that arrive, second by second.
+// A fleet of clients of one Vault: a thousand sidecars (their core only), or as many naive clients, which retry every
+// second and renew at exactly two thirds of the lease. Vault serves a limited number of requests a second, queues
+// further ones, and answers 503 if the queue is too long. The requests that arrive are counted for each second.
 
 import type { Failure } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
@@ -20,15 +20,15 @@ export interface Scenario {
   readonly ms: number;
   /** the clients start evenly over this time */
   readonly startOverMs: number;
-  /** what stands in the way of a call, by the time since the start */
+  /** the failure of a call at a time since the start, if any */
   readonly trouble?: (operation: 'login' | 'renew', ms: number) => Failure | undefined;
-  /** a span in which Vault answers everything with `trouble`: what naive clients do in it needs no playing */
+  /** a span in which every call fails with `trouble`; the retries of naive clients in it are counted, not simulated */
   readonly outage?: readonly [fromMs: number, toMs: number];
   /** requests a second beyond which Vault answers 429 */
   readonly quota?: number;
-  /** calls that are lost on the way, by chance */
+  /** the share of calls that are lost at random */
   readonly lossShare?: (ms: number) => number;
-  /** each client is given another JWT, evenly over this span */
+  /** each client gets a new JWT, evenly over this span */
   readonly newJwts?: readonly [fromMs: number, toMs: number];
 }
 
@@ -37,7 +37,7 @@ export interface Load {
   readonly arrivals: Uint32Array;
   /** requests that never arrived */
   readonly lost: number;
-  /** how long clients were without a token after their first one, in all; counted by the second */
+  /** the sum of all seconds in which a client had no valid token after its first one */
   readonly gapSeconds: number;
   /** when the last client got its first token */
   readonly allServedMs: number;
@@ -104,7 +104,7 @@ export class Fleet {
     return this.#agenda.add(at, happen);
   }
 
-  /** A request sets out; `settle` gets what becomes of it: undefined is a grant. */
+  /** Sends a request; `settle` gets its failure, or undefined if it was granted. */
   ask(operation: 'login' | 'renew', settle: (failure: Failure | undefined) => void): void {
     const { lossShare } = this.scenario;
     const isLost = lossShare !== undefined && this.random() < lossShare(this.now - T0);
@@ -118,7 +118,7 @@ export class Fleet {
       });
   }
 
-  /** What clients do that ask every second, whatever Vault says, until an outage is over. */
+  /** Counts the requests of a client that retries every second until an outage is over. */
   countEverySecond(until: number): void {
     for (let at = this.now; at < until; at += SECOND) this.#count(at);
   }
@@ -148,7 +148,7 @@ export class Fleet {
   }
 }
 
-/** The sidecar, as far as Vault sees it: its core, with a watched JWT and no sinks. */
+/** A sidecar: its core, with a watched JWT and no sinks. */
 export const sidecar: Kind = (fleet, index) => {
   const base = settingsOf();
   const policy: Policy = {
@@ -201,7 +201,7 @@ export const sidecar: Kind = (fleet, index) => {
   };
 };
 
-/** What a shell loop does: again in a second, whatever the answer; renewal at two thirds of the lease; a login with a new JWT. */
+/** A client like a shell loop: retries every second, renews at two thirds of the lease, logs in with each new JWT. */
 export const naive: Kind = (fleet) => {
   let expiresAt = Number.NEGATIVE_INFINITY;
   let isLoginDue = true;

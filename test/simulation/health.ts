@@ -1,18 +1,18 @@
-// The books on how each exchange may feel: which faults touch it, which of them are a reason for not being ready, and from
-// when on it has none any more. A fault on its own that leaves a token renewable is no reason; several at once are.
+// Tracks for each exchange which faults affect it, which of them excuse it for not being ready, and from when on it
+// must be ready. A single fault under which renewals work is no excuse; several at once are.
 
 import type { SimulatedTime } from '../support/simulated-time.ts';
 import type { Ongoing } from './faults.ts';
 import { SLOW_MS } from './plan.ts';
 
 interface Feelings {
-  /** the faults that may keep it from being ready */
+  /** ids of the faults that excuse it for not being ready */
   readonly upsetBy: Set<number>;
-  /** from when on it must be ready, if nothing upsets it */
+  /** when it must be ready, unless a fault excuses it */
   wellAt: number;
-  /** until then any fault may upset it: its token may be one that can't be renewed */
+  /** until then any fault is an excuse, since its token may not be renewable */
   fragileUntil: number;
-  /** until then it may still have other things to do */
+  /** until then it may still be recovering */
   calmAt: number;
 }
 
@@ -23,20 +23,20 @@ export class Health {
   readonly #ongoing = new Map<number, Ongoing>();
   readonly #feelings = new Map<string, Feelings>();
 
-  /** @param onWell called whenever an exchange must be well again */
+  /** @param onWell called whenever an exchange must be ready again */
   constructor(time: SimulatedTime, longestTtlMs: number, onWell: () => void) {
     this.#time = time;
     this.#longestTtlMs = longestTtlMs;
     this.#onWell = onWell;
   }
 
-  /** True where nothing is left that could keep the exchange from being ready. */
+  /** Whether the exchange has no excuse left for not being ready. */
   isWell(name: string): boolean {
     const { upsetBy, wellAt } = this.#of(name);
     return upsetBy.size === 0 && this.#time.now >= wellAt;
   }
 
-  /** True while a fault touches the exchange, or did so minutes ago. */
+  /** Whether a fault affects the exchange, or did so minutes ago. */
   isHeldUp(name: string): boolean {
     const isTouched = [...this.#ongoing.values()].some(({ touches }) => touches(name));
     return isTouched || this.#time.now < this.#of(name).calmAt;
@@ -46,19 +46,19 @@ export class Health {
     return names.filter((name) => this.#time.now < this.#of(name).fragileUntil);
   }
 
-  /** @param fragile those that were so before it began */
+  /** @param fragile exchanges that were fragile before the fault began */
   begins(id: number, ongoing: Ongoing, names: readonly string[], fragile: readonly string[]): void {
     for (const name of names.filter(ongoing.touches)) {
       const { upsetBy } = this.#of(name);
       const others = [...this.#ongoing].filter(([, { touches }]) => touches(name));
       if (ongoing.upsets || fragile.includes(name) || others.length > 0) upsetBy.add(id);
-      // of several at once nobody can say which one it bears
+      // of several faults at once, each is an excuse
       for (const [other] of others) upsetBy.add(other);
     }
     this.#ongoing.set(id, ongoing);
   }
 
-  /** @returns how long it takes until all must be well */
+  /** @returns the time until all exchanges must be ready */
   ends(id: number, isFed: (name: string) => boolean): number {
     const ongoing = this.#ongoing.get(id);
     if (ongoing === undefined) return 0;
@@ -67,7 +67,7 @@ export class Health {
     ongoing.end?.();
     for (const [name, feelings] of this.#feelings) {
       const wasUpset = feelings.upsetBy.delete(id);
-      // one that is fed is well only after the one that feeds it
+      // a fed exchange recovers after the one that feeds it
       const recoveryMs = ongoing.recoveryMs + (isFed(name) ? SLOW_MS : 0);
       if (wasUpset) this.mustBeWellIn(name, recoveryMs);
       if (wasUpset) longestMs = Math.max(longestMs, recoveryMs);
@@ -84,7 +84,7 @@ export class Health {
     this.#time.at(feelings.wellAt, this.#onWell);
   }
 
-  /** Something happened that makes whatever is wrong just now a reason to be unwell. */
+  /** Makes each active fault an excuse, after an event such as a restart. */
   shake(names: readonly string[]): void {
     for (const name of names) {
       const feelings = this.#of(name);

@@ -1,5 +1,5 @@
-// A sidecar's month: the real exchanges on a simulated host, with Vaults and an issuer, under the faults of a plan. Keeps the
-// books on who may be unwell and until when; what must hold is checked in promises.ts and call-promises.ts.
+// A simulated month of a sidecar: the real exchanges on a simulated host, with Vaults and an issuer, under the faults
+// of a plan. Tracks which exchanges may be unready and until when; promises.ts and call-promises.ts check the promises.
 
 import type { ExchangeSettings } from '../../src/core/settings.ts';
 import { chanceOf, clockedRandom } from '../support/random.ts';
@@ -8,7 +8,7 @@ import { SimulatedSidecar } from '../support/simulated-sidecar.ts';
 import { SimulatedTime, T0 } from '../support/simulated-time.ts';
 import { Ledger, SimulatedVault } from '../support/simulated-vault.ts';
 import { CallPromises } from './call-promises.ts';
-import { fedAnew, isFedBy, usesVault } from './family.ts';
+import { isFedBy, usesVault, withIdentityAddresses } from './family.ts';
 import { KINDS } from './faults.ts';
 import { Health } from './health.ts';
 import { clockOf, DAY, describeFault, type Fault, HOUR, MINUTE, type Plan, SECOND, SLOW_MS } from './plan.ts';
@@ -18,12 +18,12 @@ export interface Outcome {
   readonly steps: number;
   readonly calls: number;
   readonly violation: Violation | undefined;
-  /** the last lines of log and story */
+  /** the last log lines and simulated events */
   readonly story: readonly string[];
 }
 
 export interface Violation {
-  /** the row or invariant that is broken */
+  /** the id of the broken matrix row or invariant */
   readonly rule: string;
   readonly text: string;
   readonly at: number;
@@ -31,7 +31,7 @@ export interface Violation {
 
 const STORY_LINES = 60;
 const START_MS = 15 * SECOND;
-/** In the quiet between faults timers are this late, so that a month takes a second: a machine that has better to do. */
+/** Maximum lateness of timers between faults, as on a busy machine; it lets a month take a second. */
 const MOST_SLACK_MS = 20 * MINUTE;
 
 export class Life {
@@ -42,11 +42,11 @@ export class Life {
   readonly host: SimulatedHost;
   readonly sidecar: SimulatedSidecar;
   readonly chance;
-  /** the config in force, or about to be */
+  /** the current config, or the one that a reload is applying */
   settings: readonly ExchangeSettings[];
-  /** exchanges whose JWT is not renewed */
+  /** exchanges whose JWT the issuer doesn't rotate */
   readonly stalledIssuers = new Set<string>();
-  /** by fault: how late timers are at most */
+  /** maximum lateness of timers, by the id of the fault that causes it */
   readonly lateBy = new Map<number, number>();
   violation: Violation | undefined;
   steps = 0;
@@ -62,7 +62,7 @@ export class Life {
     this.vaults = plan.setup.vaults.map(({ address, ...modes }) =>
       Object.assign(new SimulatedVault(address, this.time, this.ledger), modes),
     );
-    this.settings = fedAnew(plan.setup.exchanges);
+    this.settings = withIdentityAddresses(plan.setup.exchanges);
     this.#calls = new CallPromises(this);
     this.#promises = new Promises(this);
     this.#health = new Health(this.time, Math.max(...ttlsOf(plan)), () => this.#promises.probe());
@@ -103,7 +103,7 @@ export class Life {
     return { steps: this.steps, calls: this.#calls.count, violation: this.violation, story: this.#story };
   }
 
-  /** Notes the first promise that is broken. */
+  /** Records the first broken promise. */
   broken(rule: string, text: string): void {
     this.violation ??= { rule, text, at: this.time.now };
   }
@@ -162,14 +162,14 @@ export class Life {
     this.writeJwt(name);
   }
 
-  // who has to do with what
+  // relations between exchanges, Vaults and files
 
   usesVault(name: string, address: string): boolean {
     const one = this.#settingsOf(name);
     return one !== undefined && usesVault(one, address);
   }
 
-  /** True for the exchange itself, and for one whose JWTs it asks Vault for. */
+  /** Whether `exchange` is the exchange `name`, or gets its JWTs with the token of `name`. */
   feeds(name: string, exchange: string): boolean {
     const fed = this.#settingsOf(exchange);
     return name === exchange || (fed !== undefined && isFedBy(fed, name));
@@ -178,7 +178,7 @@ export class Life {
   writesTo = (name: string, path: string): boolean =>
     this.#settingsOf(name)?.sinks.some((sink) => sink.path === path) === true;
 
-  /** True where renewals alone keep a token alive for the whole month. */
+  /** Whether renewals alone keep a token of this Vault alive for the whole month. */
   renews({ tokenType, maxTtlMs }: SimulatedVault): boolean {
     return tokenType === 'service' && maxTtlMs > 31 * DAY;
   }
@@ -188,7 +188,7 @@ export class Life {
     return this.vaults.some((vault) => vault.address === address && this.renews(vault));
   }
 
-  /** How often the JWT is read if nothing else tells. */
+  /** How often the JWT is read without file events. */
   pollMs(name: string): number {
     const source = this.#settingsOf(name)?.source;
     return source?.kind === 'file' ? source.pollIntervalMs : 0;
@@ -203,27 +203,27 @@ export class Life {
 
   // health
 
-  /** True where an exchange must be ready now. */
+  /** Whether the exchange must be ready now. */
   isDue(name: string): boolean {
     const isUp = this.sidecar.exchanges !== undefined && !this.#promises.isStopping;
-    // a short lease, or one that ends with the maximum TTL, may be too short for timers that are late
+    // late timers may miss the end of a short lease, or of one cut by the maximum TTL
     const isSeen = this.isExact || (Math.min(...ttlsOf(this.plan)) >= HOUR && this.vaults.every(this.renews));
     return isUp && isSeen && this.#health.isWell(name);
   }
 
-  /** True while a fault touches the exchange, or did so minutes ago. */
+  /** Whether a fault affects the exchange, or did so minutes ago. */
   isHeldUp = (name: string): boolean => this.#health.isHeldUp(name);
 
-  /** Something happened that makes whatever is wrong just now a reason to be unwell. */
+  /** Lets each active fault excuse the exchanges for not being ready, after an event such as a restart. */
   shake = (names: readonly string[]): void => this.#health.shake(names);
 
-  /** Those that live on the tokens of others may be unwell for a while. */
-  excuseTheFed(ms: number): void {
+  /** Lets exchanges that get their JWTs with another exchange's token be unready for a while. */
+  excuseIdentityExchanges(ms: number): void {
     for (const { name, source } of this.plan.setup.exchanges)
       if (source.kind === 'vault-identity') this.#health.mustBeWellIn(name, ms + SLOW_MS);
   }
 
-  /** True while timers are on the instant: so around faults, and not in the quiet between. */
+  /** Whether timers are punctual, as they are around faults. */
   get isExact(): boolean {
     return this.#exact > 0;
   }
@@ -246,7 +246,7 @@ export class Life {
     this.time.touch();
   }
 
-  /** Faults, the issuer's rotations, probes, and where time is looked at closely. */
+  /** Schedules the faults, the issuer's rotations, the probes and the spans of punctual timers. */
   #planTurns(): void {
     const { time, plan, chance } = this;
     const shortestMs = Math.min(...ttlsOf(plan));
@@ -267,7 +267,7 @@ export class Life {
   }
 
   #lookClosely(): void {
-    // what was late until now comes at once
+    // timers that were late until now fire at once
     if (!this.isExact) for (const name of this.names()) this.#health.mustBeWellIn(name, MINUTE);
     this.#exact += 1;
     this.time.catchUp();

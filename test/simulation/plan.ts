@@ -1,5 +1,5 @@
-// A plan: the set-up of a sidecar, its Vaults and its issuer, and the faults that a month has in store for them. It is plain
-// data, so that it can be printed, cut down and lived again.
+// A plan: the setup of a sidecar, its Vaults and its issuer, and the faults of a month. It is plain data, so that it
+// can be printed, shrunk and replayed.
 
 import type { ExchangeSettings } from '../../src/core/settings.ts';
 
@@ -8,9 +8,9 @@ export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
-/** One longest backoff, a call that was doomed when the fault ended, and the way to the sinks. */
+/** Time to recover: the longest backoff, a call that was already failing when the fault ended, and the write to the sinks. */
 export const SOON_MS = 85 * SECOND;
-/** The same where somebody had to change something. */
+/** The same after errors that back off to five minutes, such as a missing role. */
 export const SLOW_MS = 330 * SECOND;
 
 export interface Plan {
@@ -37,7 +37,7 @@ export interface VaultSetup {
 export interface Fault {
   readonly id: number;
   readonly kind: string;
-  /** from the month's start */
+  /** since the start of the month */
   readonly atMs: number;
   readonly forMs: number;
   readonly args: FaultArgs;
@@ -50,7 +50,7 @@ export function describeFault({ id, kind, atMs, forMs, args }: Fault): string {
   return `${id} at ${clockOf(atMs)}: ${[kind, ...told].join(', ')}, for ${(forMs / SECOND).toFixed(0)} s`;
 }
 
-/** Such as 12d 04:05:06.789 */
+/** Formats a time, such as 12d 04:05:06.789. */
 export function clockOf(ms: number): string {
   return `${Math.floor(ms / DAY)}d ${new Date(ms).toISOString().slice(11, 23)}`;
 }

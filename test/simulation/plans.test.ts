@@ -1,5 +1,5 @@
-// Plans of a few faults: what the simulation found in the sidecar, each as the shortest plan that showed it, and what only
-// the whole process can show.
+// Short plans: regression tests for bugs that the simulation found, each with the shortest plan that showed it, and for
+// behaviour that only the whole process shows.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -39,7 +39,7 @@ interface Told {
   readonly hours?: number;
 }
 
-/** Lives for two hours; fails with the story if a promise is broken. */
+/** Simulates two hours, or `hours`; fails with the log if a promise is broken. */
 async function live({ faults, exchanges = [APP], ttlMs = HOUR, hours = 2 }: Told): Promise<Outcome> {
   const vaults = [VAULT_A, VAULT_B].map((address) => {
     return { address, ttlMs, maxTtlMs: 768 * HOUR, tokenType: 'service' } as const;
@@ -55,7 +55,7 @@ async function live({ faults, exchanges = [APP], ttlMs = HOUR, hours = 2 }: Told
 
 const at = (atMs: number, kind: string, forMs: number, args: Fault['args'] = {}) => ({ atMs, kind, forMs, args });
 
-test('a reload moves the exchange that feeds another one: no token goes to the Vault that did not grant it (V11, B11)', async () => {
+test("a reload that moves an exchange to another Vault never sends a token to a Vault that didn't grant it (V11, B11)", async () => {
   for (const exchanges of [
     [APP, FED],
     [FED, APP],
@@ -66,21 +66,21 @@ test('a reload moves the exchange that feeds another one: no token goes to the V
     });
 });
 
-test('an exchange that is taken away and brought back feeds the other one again (V11, B11)', async () => {
-  const faults = [at(HOUR, 'reloads take an exchange away, and bring it back', 10 * MINUTE, { exchange: 'app' })];
+test('an exchange that is removed and added again provides identity tokens to the other exchange again (V11, B11)', async () => {
+  const faults = [at(HOUR, 'reloads remove an exchange and add it again', 10 * MINUTE, { exchange: 'app' })];
   await live({ exchanges: [APP, FED], faults });
 });
 
-test('a reload that changes the role leaves the exchange ready, also for the instant of the change (B11)', async () => {
+test('a reload that changes the role keeps the exchange ready throughout (B11)', async () => {
   await live({ faults: [at(HOUR, 'a reload changes the role', MINUTE, { exchange: 'app' })] });
 });
 
-test('renewals that fail do not use up what a login needs, so that no token runs out (C15)', async () => {
-  const faults = [at(10 * MINUTE, 'vault lies about renewals', HOUR, { vault: 0, with: 'html' })];
+test('failing renewals leave enough of the call budget for a login, so that no token expires (C15)', async () => {
+  const faults = [at(10 * MINUTE, 'vault answers renewals with malformed replies', HOUR, { vault: 0, with: 'html' })];
   await live({ faults, ttlMs: 5 * MINUTE });
 });
 
-test('the machine sleeps over the answer to a login, whose lease is over by then: the token in hand is kept (V3, H4)', async () => {
+test('keeps the current token when the machine sleeps until a newly granted lease has expired (V3, H4)', async () => {
   const faults = [
     at(30 * MINUTE, 'leases are short', 10 * MINUTE, { vault: 0, ms: 60_000 }),
     at(30 * MINUTE + SECOND, 'vault is slow', 9 * MINUTE, { vault: 0, ms: 2000 }),
@@ -90,7 +90,7 @@ test('the machine sleeps over the answer to a login, whose lease is over by then
   await live({ faults });
 });
 
-test('a slow write that a reload overtakes does not put the older token back (V2, F16)', async () => {
+test('a slow write that was started before a reload never overwrites a newer token (V2, F16)', async () => {
   const faults = [
     at(30 * MINUTE, 'a sink is slow', 2 * SECOND, { path: '/vault/app.raw', ms: 30_000 }),
     at(30 * MINUTE + SECOND, 'two jwts come at once', SECOND, { exchange: 'app', ms: 1 }),
@@ -99,14 +99,14 @@ test('a slow write that a reload overtakes does not put the older token back (V2
   await live({ faults });
 });
 
-test('the machine sleeps for hours, or the process stands still: a token soon after, also where nothing but timers wakes it (H4, I6)', async () => {
-  // no sink to look at, and a file that is seldom read
+test('gets a token soon after the machine slept or the process was stopped for hours, woken by timers alone (H4, I6)', async () => {
+  // no sinks to check, and a long poll interval
   const idle = { ...exchangeOf('app', { kind: 'file', path: '/jwt/app', pollIntervalMs: HOUR }), sinks: [] };
-  for (const kind of ['the machine sleeps', 'the process stands still'])
+  for (const kind of ['the machine sleeps', 'the process is stopped'])
     await live({ exchanges: [idle], hours: 5, faults: [at(30 * MINUTE, kind, 3 * HOUR)] });
 });
 
-test('killed every two seconds for minutes: a login in five seconds, and the file always holds a token (I8, I9)', async () => {
-  const { calls } = await live({ faults: [at(30 * MINUTE, 'killed again and again', 5 * MINUTE, { everyMs: 2000 })] });
+test('kills every two seconds cause at most one login in five seconds, and the file always holds a token (I8, I9)', async () => {
+  const { calls } = await live({ faults: [at(30 * MINUTE, 'killed repeatedly', 5 * MINUTE, { everyMs: 2000 })] });
   assert.ok(calls >= 60 && calls <= 70, `${calls} calls with 150 starts`);
 });

@@ -1,5 +1,5 @@
-// What a sidecar promises about tokens, sinks, readiness and outputs, held against the truth that the simulated world knows.
-// Rules are named by the invariant or the row that they are of. The promises about calls to Vault are in call-promises.ts.
+// Checks the promises about tokens, sinks, readiness and output against the state of the simulated world. A rule is
+// named after its invariant or matrix row. The promises about calls to Vault are in call-promises.ts.
 
 import type { ExchangeSettings } from '../../src/core/settings.ts';
 import type { ExchangeEvent, Moment, Policy, State } from '../../src/core/state.ts';
@@ -10,15 +10,15 @@ import { SECOND } from './plan.ts';
 
 const CANARY = /CANARY|eyJ[\w-]+\.eyJ/;
 const STOP_MS = 1500;
-/** the longest that a call may take, by a timer that is late */
+/** The maximum duration of a call, with a late timer. */
 const LINGERING_MS = 30 * SECOND;
-/** so many tokens can be revoked in the time of a stop */
+/** The number of tokens that can be revoked during a stop. */
 const MOST_REVOKED = 15;
-/** what a step costs is known by bench; this is about a loop that never rests */
+/** Detects a hot loop. */
 const STEPS_A_SECOND = 100;
 const FROM_OUTSIDE = new Set(['jwt-hinted', 'refresh-requested', 'retry-requested']);
 const HINT_TO_READ_MS = 200;
-/** the floor of 5 s between two logins, the gap between two calls, and the way there */
+/** The minimum of 5 s between logins, the gap between calls, and latency. */
 const JWT_TO_LOGIN_MS = 8 * SECOND;
 const RESTORED_MS = 11 * SECOND;
 
@@ -35,20 +35,20 @@ export class Promises {
     this.#life = life;
   }
 
-  /** After each step of an exchange. */
+  /** Called after each step of an exchange. */
   stepped(policy: Policy, before: State, after: State, event: ExchangeEvent, { now }: Moment): void {
     const { name } = policy.settings;
     const broken = (rule: string, text: string) => this.#life.broken(rule, `${name}, ${event.type}: ${text}`);
     if (after.generation < before.generation) broken('V2', 'an older token');
     const [wasServed, served] = [servedToken(before, now), servedToken(after, now)];
     if (served !== undefined && served.expiresAt <= now) broken('V1', 'an expired token is served');
-    // a renewal may make a lease shorter than it was, if that is Vault's word
+    // a renewal may shorten the lease, if Vault says so
     const isCutShort = event.type === 'renewed' && (after.token?.expiresAt ?? now) <= now;
     if (wasServed !== undefined && served === undefined && after.stopping === undefined && !isCutShort)
       broken('V3', 'a good token was dropped');
     if (after.token !== undefined && after.token.revision !== before.token?.revision) {
       const { toldUntil = Number.POSITIVE_INFINITY } = this.#life.ledger.tokens.get(after.token.secret.reveal()) ?? {};
-      if (after.token.expiresAt > toldUntil) broken('V1', 'a lease is taken for longer than it is');
+      if (after.token.expiresAt > toldUntil) broken('V1', 'a lease is counted as longer than Vault granted');
     }
     for (const [index, sink] of after.sinks.entries()) {
       const starts = sink.writing !== undefined && sink.writing !== before.sinks[index]?.writing;
@@ -72,7 +72,7 @@ export class Promises {
     const text = tokenIn(path, content);
     const token = this.#life.ledger.tokens.get(text ?? '');
     if (token === undefined) {
-      this.#life.broken('V1', `${path} holds what is no token: ${content.length} bytes`);
+      this.#life.broken('V1', `${path} doesn't hold a token: ${content.length} bytes`);
       return;
     }
     const last = this.#written.get(path) ?? 0;
@@ -86,7 +86,7 @@ export class Promises {
     if (!mayGo) this.#life.broken('V3', `${path} is removed`);
   }
 
-  /** Somebody else changed a sink's file. */
+  /** Called when a fault changes a sink's file. */
   spoiled(path: string): void {
     this.#spoiledUntil.set(path, this.#life.time.now + RESTORED_MS);
   }
@@ -103,7 +103,7 @@ export class Promises {
     this.#readAt.set(path, this.#life.time.now);
   }
 
-  /** A hint is followed by a read, and a new JWT by a login, unless something is wrong. */
+  /** Checks that a file event is followed by a read, and a new JWT by a login, unless a fault is active. */
   jwtWritten(name: string, text: string, isTold: boolean): void {
     const { time, host } = this.#life;
     const path = `/jwt/${name}`;
@@ -122,7 +122,7 @@ export class Promises {
     });
   }
 
-  /** At any instant: what is told of the exchanges is true. */
+  /** Called at any instant: checks that the status of the exchanges is true. */
   probe(): void {
     const { sidecar, time, host, settings } = this.#life;
     const { exchanges } = sidecar;
@@ -133,12 +133,12 @@ export class Promises {
       if (one !== undefined) this.#probeView(view, one);
     }
     if (sidecar.isApplying) return;
-    // of each a Vault client, a source and a watch on the CA's file
+    // each exchange has a Vault client, a source and a watch on the CA file
     const parts = views.length * 3;
-    // the client of an earlier config stays open for a call in flight
+    // the client of the previous config stays open for its call in flight
     const lingering = time.now - this.#appliedAt < LINGERING_MS ? views.length : 0;
     if (host.opened < parts || host.opened > parts + lingering)
-      this.#life.broken('V10', `${host.opened} things open where ${parts} should be`);
+      this.#life.broken('V10', `${host.opened} resources open, expected ${parts}`);
     if (time.timers > views.length + lingering)
       this.#life.broken('V10', `${time.timers} timers for ${views.length} exchanges`);
   }
@@ -149,12 +149,12 @@ export class Promises {
     const served = view.token();
     const token = ledger.tokens.get(served?.secret.reveal() ?? '');
     if (served !== undefined) {
-      if (token === undefined) this.#life.broken('V1', `${name} serves what no Vault gave`);
+      if (token === undefined) this.#life.broken('V1', `${name} serves a token that no Vault granted`);
       else if (token.toldUntil <= time.now) this.#life.broken('V1', `${name} serves a token after its lease`);
       else if (!token.role.startsWith(`${name}#`)) this.#life.broken('V11', `${name} serves a token of ${token.role}`);
     }
     if (status.authenticated !== (served !== undefined)) this.#life.broken('V9', `${name}: authenticated is wrong`);
-    if (status.ready && served === undefined) this.#life.broken('V9', `${name} is called ready without a token`);
+    if (status.ready && served === undefined) this.#life.broken('V9', `${name} is ready without a token`);
     const isDue = this.#life.isDue(name);
     if (isDue && !status.ready) this.#life.broken('V8', `${name} isn't ready: ${status.reasons}, at ${vault.address}`);
     if (!status.ready) return;
@@ -166,7 +166,7 @@ export class Promises {
     }
   }
 
-  /** The metrics say what is, and no secret. */
+  /** Checks that the metrics are true and contain no secret. */
   async metricsHold(): Promise<void> {
     const { sidecar } = this.#life;
     const isReady = new Map(sidecar.exchanges?.views().map((view) => [view.name, view.status().ready]));
@@ -178,7 +178,7 @@ export class Promises {
     }
   }
 
-  /** SIGTERM: the end comes in time and leaves nothing behind. */
+  /** Sends SIGTERM; checks that the process stops in time and leaves nothing behind. */
   stops(): void {
     const { sidecar, time, settings } = this.#life;
     if (sidecar.exchanges === undefined) return;
@@ -192,7 +192,7 @@ export class Promises {
       this.#hasEnded(due);
       this.#life.kill();
     });
-    // a process that gets no turn can't be blamed
+    // on the process's own clock, which stands still while the process is stopped
     time.forProcess(STOP_MS, () => {
       if (!isStopped) this.#life.broken('V12', `still there ${STOP_MS} ms after SIGTERM`);
     });
@@ -201,7 +201,7 @@ export class Promises {
   #hasEnded(due: readonly ExchangeSettings[]): void {
     const { host, time, ledger } = this.#life;
     if (host.opened !== 0 || time.timers !== 0)
-      this.#life.broken('V10', `after the end ${host.opened} things are open, and ${time.timers} timers set`);
+      this.#life.broken('V10', `after the stop ${host.opened} resources are open and ${time.timers} timers set`);
     for (const { name, onStop, sinks } of due) {
       if (onStop !== 'revoke' || this.#life.isHeldUp(name)) continue;
       const live = [...ledger.tokens.values()].filter(
@@ -213,13 +213,13 @@ export class Promises {
           heldInLife === time.life,
       );
       if (live.length > 0 && live.length < MOST_REVOKED)
-        this.#life.broken('K23', `${name}: ${live.length} tokens aren't revoked at the end`);
+        this.#life.broken('K23', `${name}: ${live.length} tokens aren't revoked at the stop`);
       for (const { path } of sinks) if (host.files.has(path)) this.#life.broken('I1', `${path} is left behind`);
     }
   }
 }
 
-/** The token in a sink's file, by the format that its name ends in; undefined when it isn't whole. */
+/** The token in a sink's file, by the format in the file's extension; undefined if the file isn't complete. */
 function tokenIn(path: string, content: string): string | undefined {
   if (path.endsWith('.env')) return /^VAULT_TOKEN=(\S+)\n$/.exec(content)?.[1];
   if (path.endsWith('.raw')) return /^\S+$/.exec(content)?.[0];

@@ -1,17 +1,16 @@
-// npm run test:simulation: a virtual month for each of many seeds, on two cores, and beside it the fleet.
-// SIMULATION_SEEDS=10000 for more than the thousand of every day, SIMULATION_FIRST to begin elsewhere than at seed 1;
-// SIMULATION_SEED=17 SIMULATION_FAULTS=3,9 lives one seed again with nothing but these faults; SIMULATION_PLOT=write draws
-// the fleet's plot anew.
+// npm run test:simulation: simulates a month for each of many seeds, on two cores, and the fleet. SIMULATION_SEEDS sets
+// the number of seeds (1000), SIMULATION_FIRST the first one (1). SIMULATION_SEED=17 SIMULATION_FAULTS=3,9 replays one
+// seed with only these faults. SIMULATION_PLOT=write redraws the fleet's plot.
 
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { type FleetReport, reportFleet } from './fleet-report.ts';
 import { type Trial, trySeed } from './try-seed.ts';
 
 const WORKERS = 2;
-/** Unless somebody asks for a number of seeds, a slow machine does with fewer. */
+/** Time limit, unless SIMULATION_SEEDS is set: a slow machine runs fewer seeds. */
 const MOST_MS = 180_000;
 const MOST_REPORTS = 3;
-/** Fewer months than these show too little. */
+/** With fewer months, the run fails. */
 const FEWEST_MONTHS = 100;
 
 if (isMainThread) await main(process.env);
@@ -67,7 +66,7 @@ function runFleet(): Promise<FleetReport> {
   });
 }
 
-/** Each worker lives one seed after the other, until there are none left, or enough have failed. */
+/** Each worker runs one seed after the other, until none is left or enough have failed. */
 async function tryAll({ first, last, until }: { first: number; last: number; until: number }): Promise<Trial[]> {
   const trials: Trial[] = [];
   let next = first;
@@ -78,7 +77,7 @@ async function tryAll({ first, last, until }: { first: number; last: number; unt
   const work = () =>
     new Promise<void>((resolve, reject) => {
       const worker = new Worker(new URL(import.meta.url));
-      // a rejection that nobody handles ends a worker, and would have ended the sidecar
+      // an unhandled rejection ends a worker, and would have ended the sidecar
       worker.on('error', reject);
       worker.on('message', (trial: Trial) => {
         trials.push(trial);

@@ -1,7 +1,7 @@
-// Cuts a list down to what is needed to fail (delta debugging: Zeller and Hildebrandt, "Simplifying and isolating
-// failure-inducing input", 2002): larger and smaller parts are left out, as long as the rest still fails.
+// Shrinks a list to the elements that a failure needs, by delta debugging (Zeller and Hildebrandt, "Simplifying and
+// isolating failure-inducing input", 2002): removes parts of decreasing size as long as the rest still fails.
 
-/** @param mostTries bounds the work; what is found by then is answered */
+/** @param mostTries limits the attempts; the smallest list found by then is returned */
 export async function shrink<T>(
   whole: readonly T[],
   fails: (part: readonly T[]) => Promise<boolean>,

@@ -1,5 +1,5 @@
-// Virtual months in the life of a sidecar, a few of those that npm run test:simulation lives; and that the simulation is what
-// it says: the same seed is the same story, a broken promise is noticed, and its faults are cut down to the ones it takes.
+// A few of the virtual months that npm run test:simulation runs, and tests of the simulator: it is deterministic,
+// detects broken promises, and shrinks a failing plan to the faults that it needs.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -12,7 +12,7 @@ import { trySeed } from './try-seed.ts';
 
 const SEEDS = [2, 8, 9, 10, 16];
 
-test('a few virtual months: every promise is kept', async (t) => {
+test('keeps every promise in a few virtual months', async (t) => {
   for (const seed of SEEDS) {
     const { steps, calls, kinds, report } = await trySeed(seed);
     if (report !== undefined) assert.fail(report);
@@ -21,18 +21,18 @@ test('a few virtual months: every promise is kept', async (t) => {
   }
 });
 
-test('the same seed is the same story', async () => {
+test('a seed always gives the same run', async () => {
   const [first, second] = [await new Life(drawPlan(5, 5)).live(), await new Life(drawPlan(5, 5)).live()];
   assert.ok(first.story.length > 10);
   assert.deepEqual(second, first);
 });
 
-test('every kind of fault is drawn', () => {
+test('plans draw every kind of fault', () => {
   const faults = Array.from({ length: 40 }, (_, seed) => drawPlan(seed).faults).flat();
   assert.deepEqual([...new Set(faults.map(({ kind }) => kind))].sort(), Object.keys(KINDS).sort());
 });
 
-test('a broken promise is noticed', async () => {
+test('the simulator detects a broken promise', async () => {
   const breakings: Readonly<Record<string, (life: Life) => void>> = {
     V7: () => {
       throw new Error('planted');
@@ -58,7 +58,7 @@ test('a broken promise is noticed', async () => {
   }
 });
 
-test('what does not matter to a failure is cut away', async () => {
+test('shrink keeps only the elements that a failure needs', async () => {
   const all = Array.from({ length: 60 }, (_, index) => index);
   let tries = 0;
   const fails = async (part: readonly number[]) => {

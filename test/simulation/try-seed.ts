@@ -1,5 +1,5 @@
-// One seed: its month is lived; if a promise is broken, the faults are cut down to those that it takes, and the story is told
-// with the command that lives it again.
+// Simulates the month of one seed. If a promise is broken, shrinks the faults to those that are needed, and reports the
+// events with the command to replay them.
 
 import { T0 } from '../support/simulated-time.ts';
 import { drawPlan } from './draw.ts';
@@ -12,13 +12,13 @@ export interface Trial {
   readonly steps: number;
   readonly calls: number;
   readonly kinds: readonly string[];
-  /** what a person reads of a broken promise */
+  /** the description of the broken promise, if any */
   readonly report: string | undefined;
 }
 
 const STORY_TAIL = 25;
 
-/** @param only the ids of the faults to live through; all if absent */
+/** @param only the ids of the faults to keep; all if absent */
 export async function trySeed(seed: number, only?: readonly number[]): Promise<Trial> {
   const drawn = drawPlan(seed);
   const plan = only === undefined ? drawn : { ...drawn, faults: drawn.faults.filter(({ id }) => only.includes(id)) };
@@ -29,7 +29,7 @@ export async function trySeed(seed: number, only?: readonly number[]): Promise<T
 
 async function shrunk(plan: Plan, outcome: Outcome): Promise<{ plan: Plan; outcome: Outcome }> {
   const { rule, at } = outcome.violation ?? { rule: '', at: 0 };
-  // what would have come later has no part in it
+  // later faults can't have caused it
   const before = plan.faults.filter(({ atMs }) => T0 + atMs <= at);
   let smallest: { plan: Plan; outcome: Outcome } = { plan: { ...plan, faults: before }, outcome };
   await shrink(before, async (faults) => {
@@ -57,7 +57,7 @@ function tell({ plan, outcome: { violation, story } }: { plan: Plan; outcome: Ou
     ),
     `  ${faults.length} fault${faults.length === 1 ? '' : 's'} suffice${faults.length === 1 ? 's' : ''}:`,
     ...faults.map((fault) => `    ${describeFault(fault)}`),
-    '  the end of the story:',
+    '  the last events:',
     ...story.slice(-STORY_TAIL).map((line) => `    ${line}`),
     `  again: SIMULATION_SEED=${seed} SIMULATION_FAULTS=${ids} npm run test:simulation`,
   ].join('\n');

@@ -1,4 +1,4 @@
-// The token's file on a bad day: killed in the middle, a full or read-only disk, rights that are missing, names planted.
+// Faults of the token file: kills during a write, a full or read-only disk, missing permissions, planted links.
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -35,7 +35,7 @@ const WRITER = `
     if (n === 0) console.log('writing');
   }`;
 
-test('kill -9 in the middle of writing, readers at full speed: old or new, never partial, never absent (F10, F11)', async (t) => {
+test('after kill -9 during a write, fast readers find the old or the new file, never a partial or missing one (F10, F11)', async (t) => {
   const directory = await temporaryDirectory(t);
   const path = join(directory, 'token');
   let readings = 0;
@@ -56,7 +56,7 @@ test('kill -9 in the middle of writing, readers at full speed: old or new, never
   t.diagnostic(`${readings} readings`);
 });
 
-test('what a killed writer left is swept once it is old, by three at once too, and nothing else is (F10)', async (t) => {
+test('removes only old temporary files of a killed writer, also with three sinks at once (F10)', async (t) => {
   const directory = await temporaryDirectory(t);
   const path = join(directory, 'token');
   const past = new Date(Date.now() - 62_000);
@@ -96,7 +96,7 @@ const IN_CHILD = `
 
 const NAMESPACES = { skip: withoutNamespaces() };
 
-test('a full file system leaves the old file whole and no temporary one (F1)', NAMESPACES, async (t) => {
+test('a full file system keeps the old file intact and leaves no temporary file (F1)', NAMESPACES, async (t) => {
   const output = runInNamespace(
     await temporaryDirectory(t),
     'mount -t tmpfs -o size=16k,mode=0700 none "$1"',
@@ -117,7 +117,7 @@ test('a file system that became read-only keeps the old file (F2)', NAMESPACES, 
   assert.equal(output, 'sink_denied hvs.11 token');
 });
 
-test("a mount point in the target's place is an error (F8)", NAMESPACES, async (t) => {
+test("reports a mount point at the target's path (F8)", NAMESPACES, async (t) => {
   const output = runInNamespace(
     await temporaryDirectory(t),
     'printf hvs.1111 > "$1/token"; mount --bind "$1/token" "$1/token"',
@@ -126,7 +126,7 @@ test("a mount point in the target's place is an error (F8)", NAMESPACES, async (
   assert.equal(output, 'sink_blocked hvs.11 token');
 });
 
-test('a directory that may not be written keeps the old file (F2)', async (t) => {
+test('a directory without write permission keeps the old file (F2)', async (t) => {
   const output = runUnprivileged(
     await temporaryDirectory(t),
     `${IN_CHILD}
@@ -138,7 +138,7 @@ test('a directory that may not be written keeps the old file (F2)', async (t) =>
   assert.equal(output, 'sink_denied hvs.11 token');
 });
 
-test('an owner that may not be given keeps the old file, and leaves none that is half owned (F14)', async (t) => {
+test('an owner that may not be set keeps the old file, and leaves no file with half of the owner (F14)', async (t) => {
   const output = runUnprivileged(
     await temporaryDirectory(t),
     `${IN_CHILD}

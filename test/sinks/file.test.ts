@@ -1,4 +1,4 @@
-// The token's file: whole or not at all, with the right mode and owner whatever stood there before.
+// The token file: replaced atomically, with the right mode and owner, whatever is at its path before.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -56,7 +56,7 @@ async function setUp(t: TestContext, settings: Partial<FileSinkSettings> = {}) {
 
 const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o7777;
 
-test('the three formats', async (t) => {
+test('writes the three formats', async (t) => {
   const contents = new Map<string, string>();
   for (const format of ['raw', 'json', 'env'] as const) {
     const { sink, path } = await setUp(t, { format });
@@ -76,7 +76,7 @@ test('the three formats', async (t) => {
   });
 });
 
-test('what is right is left alone; what is deleted, altered or opened is put right (C31, F15)', async (t) => {
+test('leaves a correct file alone, and restores a deleted or modified file and its mode (C31, F15)', async (t) => {
   const { path, code } = await setUp(t);
   assert.equal(await code(), 'written');
   const { ino } = await stat(path);
@@ -96,7 +96,7 @@ test('what is right is left alone; what is deleted, altered or opened is put rig
   }
 });
 
-test('the mode is exact under any umask, in a setgid directory too (F13)', async (t) => {
+test('sets the exact mode under any umask, also in a setgid directory (F13)', async (t) => {
   const before = process.umask();
   t.after(() => process.umask(before));
   for (const umask of [0o000, 0o077, 0o777]) {
@@ -109,7 +109,7 @@ test('the mode is exact under any umask, in a setgid directory too (F13)', async
   }
 });
 
-test("a link in the target's place is replaced, and what it points to stays (F5)", async (t) => {
+test("replaces a link at the target's path, and leaves its target alone (F5)", async (t) => {
   const { directory, path, code } = await setUp(t);
   const victim = join(directory, 'victim');
   await writeFile(victim, 'precious');
@@ -119,7 +119,7 @@ test("a link in the target's place is replaced, and what it points to stays (F5)
   assert.equal(await readFile(victim, 'utf8'), 'precious');
 });
 
-test("a directory that is a link, or writable by all, or another's, is refused (F6)", async (t) => {
+test("refuses a directory that is a link, world-writable or another user's (F6)", async (t) => {
   const { directory, code } = await setUp(t);
   await chmod(directory, 0o777);
   assert.equal(await code(), 'sink_directory_unsafe');
@@ -137,7 +137,7 @@ test("a directory that is a link, or writable by all, or another's, is refused (
   }
 });
 
-test('links before the last directory are followed, as /var/run is (F6)', async (t) => {
+test('follows links in the parents of the directory, such as /var/run (F6)', async (t) => {
   const { directory } = await setUp(t);
   await mkdir(join(directory, 'run', 'vault'), { recursive: true });
   await symlink('run', join(directory, 'linked'));
@@ -145,7 +145,7 @@ test('links before the last directory are followed, as /var/run is (F6)', async 
   assert.equal(await code(), 'written');
 });
 
-test('a directory that becomes a link is told although the token behind it is right, which is not removed (F6)', async (t) => {
+test("reports a directory that becomes a link, and doesn't remove the correct token behind it (F6)", async (t) => {
   const { directory } = await setUp(t);
   const parent = join(directory, 'parent');
   await mkdir(parent);
@@ -158,7 +158,7 @@ test('a directory that becomes a link is told although the token behind it is ri
   assert.equal(await readFile(join(directory, 'victim', 'token'), 'utf8'), 'hvs.CAESIexample');
 });
 
-test('a file left open to all by somebody becomes ours and closed (F7)', async (t) => {
+test('replaces an existing world-readable file with our owner and mode (F7)', async (t) => {
   const { path, code } = await setUp(t);
   await writeFile(path, 'bait', { mode: 0o666 });
   if (process.getuid?.() === 0) await chown(path, 12_345, 12_345);
@@ -167,7 +167,7 @@ test('a file left open to all by somebody becomes ours and closed (F7)', async (
   assert.deepEqual([uid, await modeOf(path)], [process.getuid?.(), 0o640]);
 });
 
-test("a directory, FIFO or socket in the target's place is an error without a hang, and nothing is left behind (F8)", async (t) => {
+test("reports a directory, FIFO or socket at the target's path without a hang, and leaves nothing behind (F8)", async (t) => {
   const { directory, path, code } = await setUp(t);
   const server = createServer();
   t.after(() => server.close());
@@ -185,7 +185,7 @@ test("a directory, FIFO or socket in the target's place is an error without a ha
   assert.equal(await code(), 'written');
 });
 
-test('a directory that is missing is told, and used as soon as it is there (F3, F4)', async (t) => {
+test('reports a missing directory, and writes as soon as it exists (F3, F4)', async (t) => {
   const { directory, code } = await setUp(t);
   await rm(directory, { recursive: true });
   assert.equal(await code(), 'sink_directory_missing');
@@ -193,7 +193,7 @@ test('a directory that is missing is told, and used as soon as it is there (F3, 
   assert.equal(await code(), 'written');
 });
 
-test('owner and group are set as configured', {
+test('sets the configured owner and group', {
   skip: process.getuid?.() !== 0 && 'only root may give files away',
 }, async (t) => {
   const { path, code } = await setUp(t, { uid: 1000, gid: 1001 });
@@ -206,7 +206,7 @@ test('owner and group are set as configured', {
   }
 });
 
-test('a token that is not one printable word is never published', async (t) => {
+test('never writes a token that is not one printable word', async (t) => {
   const { sink, path } = await setUp(t);
   for (const text of ['', 'short', 'two words', 'hvs.line\nbreak']) {
     await assert.rejects(sink.deliver({ ...TOKEN, secret: new Secret(text) }), ExchangeError);
@@ -214,7 +214,7 @@ test('a token that is not one printable word is never published', async (t) => {
   await assert.rejects(stat(path), { code: 'ENOENT' });
 });
 
-test('as a line for a shell, a token that the shell would read more into is never published', async (t) => {
+test('never writes a token with shell metacharacters in the env format', async (t) => {
   const { sink, path } = await setUp(t, { format: 'env' });
   for (const text of ['hvs.CAESI$(id)', 'hvs.CAESI;reboot', 'hvs.CAESI`id`', "hvs.CAESI'x", 'hvs.CAESI&x']) {
     await assert.rejects(sink.deliver({ ...TOKEN, secret: new Secret(text) }), ExchangeError, text);
@@ -222,7 +222,7 @@ test('as a line for a shell, a token that the shell would read more into is neve
   await assert.rejects(stat(path), { code: 'ENOENT' });
 });
 
-test('how old the file is: what is none, is none of a file, or is of the future, tells nothing', async (t) => {
+test('the age of a missing, irregular or future file is unknown', async (t) => {
   const { path, sink, code } = await setUp(t);
   assert.equal(await sink.age(), Number.POSITIVE_INFINITY);
   assert.equal(await code(), 'written');
@@ -243,7 +243,7 @@ test('how old the file is: what is none, is none of a file, or is of the future,
   assert.equal(await sink.age(), Number.POSITIVE_INFINITY);
 });
 
-test('remove takes the file away, and is content when it is gone already', async (t) => {
+test('remove deletes the file, and succeeds if it is already gone', async (t) => {
   const { sink, path } = await setUp(t);
   await sink.deliver(TOKEN);
   await sink.remove();
@@ -251,7 +251,7 @@ test('remove takes the file away, and is content when it is gone already', async
   await sink.remove();
 });
 
-test('the check leaves no trace, and tells an obstacle', async (t) => {
+test('the check reports an obstacle, and leaves no trace', async (t) => {
   const { sink, path, directory } = await setUp(t);
   await sink.check();
   assert.deepEqual(await readdir(directory), []);

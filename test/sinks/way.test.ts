@@ -1,4 +1,5 @@
-// The directories above a sink's: whoever could swap one of them could take the token, so they are refused by name.
+// The parents of a sink's directory: a user who can replace one of them could steal the token, so unsafe ones are
+// refused.
 
 import assert from 'node:assert/strict';
 import { chmod, chown, lchown, mkdir, readFile, rename, symlink } from 'node:fs/promises';
@@ -32,7 +33,7 @@ async function setUp(t: TestContext) {
   return { at, sink, outcome };
 }
 
-test("a parent that is somebody else's is refused by name, for every use of the sink (K14)", ROOT, async (t) => {
+test('every operation of the sink refuses a parent that another user owns, with its path (K14)', ROOT, async (t) => {
   const { at, sink, outcome } = await setUp(t);
   assert.equal(await outcome(), 'written');
   for (const name of ['volume', 'volume/app']) {
@@ -48,7 +49,7 @@ test("a parent that is somebody else's is refused by name, for every use of the 
   assert.equal(await readFile(at('volume/app/secrets/token'), 'utf8'), 'hvs.CAESIexample');
 });
 
-test('a parent that others may write to is refused, unless it is sticky (K14)', async (t) => {
+test('refuses a parent that others can write to, unless it is sticky (K14)', async (t) => {
   const { at, outcome } = await setUp(t);
   for (const [mode, expected] of [
     [0o757, 'volume/app is world-writable'],
@@ -79,7 +80,7 @@ test(
   },
 );
 
-test('the volume itself may be of a group, as kubelet makes it for fsGroup (K14)', ROOT, async (t) => {
+test('accepts a group-writable volume, as kubelet creates it for fsGroup (K14)', ROOT, async (t) => {
   const { at, outcome } = await setUp(t);
   await chown(at('volume/app/secrets'), 0, STRANGER);
   for (const mode of [0o2775, 0o3777]) {
@@ -105,7 +106,7 @@ test(
   },
 );
 
-test("what a link leads through is looked at too, and the link's own place (K14)", ROOT, async (t) => {
+test('checks the directory of a link and all directories on the way to its target (K14)', ROOT, async (t) => {
   const { at, outcome } = await setUp(t);
   await mkdir(at('elsewhere/open/secrets'), { recursive: true });
   await chmod(at('elsewhere/open'), 0o757);
@@ -121,7 +122,7 @@ test("what a link leads through is looked at too, and the link's own place (K14)
   assert.equal(await through('link'), 'elsewhere is world-writable');
 });
 
-test('a loop of links ends (K14)', async (t) => {
+test('refuses a loop of links (K14)', async (t) => {
   const { at } = await setUp(t);
   await symlink('loop', at('loop'));
   const sink = openFileSink({ kind: 'file', path: at('loop/secrets/token'), mode: 0o600, format: 'raw' });
@@ -130,7 +131,7 @@ test('a loop of links ends (K14)', async (t) => {
   });
 });
 
-test('an ordinary user has its sink below directories of root and of its own', async (t) => {
+test("accepts parents of root and of the sidecar's own user", async (t) => {
   const directory = await temporaryDirectory(t);
   const output = runUnprivileged(
     directory,

@@ -1,5 +1,5 @@
-// The order in which a token's file comes to be, seen at the calls themselves: nobody can read the content before owner and
-// mode are right, and the name points to it only when disk has it.
+// The order of the system calls that write a token file: owner and mode are set before the content, and the content is
+// on disk before the rename.
 
 import assert from 'node:assert/strict';
 import fs, { type FileHandle, open, readFile, stat, symlink, writeFile } from 'node:fs/promises';
@@ -42,7 +42,7 @@ async function watchCalls(t: TestContext, directory: string): Promise<string[]> 
   return calls;
 }
 
-test('closed from its first moment, owner and mode before the content, on disk before its name, and the name on disk (F10, F13)', async (t) => {
+test('creates the file private, sets owner and mode before the content, and syncs file, then directory (F10, F13)', async (t) => {
   const directory = await temporaryDirectory(t);
   const us = process.getuid?.() ?? 0;
   const uid = us === 0 ? 1234 : us;
@@ -62,7 +62,7 @@ test('closed from its first moment, owner and mode before the content, on disk b
   ]);
 });
 
-test('a link to a file with the very same content is replaced, not followed (F5)', async (t) => {
+test('replaces a link to a file with the same content (F5)', async (t) => {
   const directory = await temporaryDirectory(t);
   const [path, elsewhere] = [join(directory, 'token'), join(directory, 'elsewhere')];
   await writeFile(elsewhere, TOKEN.secret.reveal(), { mode: 0o600 });
@@ -73,7 +73,7 @@ test('a link to a file with the very same content is replaced, not followed (F5)
   assert.equal(await readFile(elsewhere, 'utf8'), TOKEN.secret.reveal());
 });
 
-test('a write that is cut short without an error is one, and the old file stays (F1)', async (t) => {
+test('treats a short write as an error, and keeps the old file (F1)', async (t) => {
   const directory = await temporaryDirectory(t);
   const path = join(directory, 'token');
   const sink = openFileSink({ kind: 'file', path, mode: 0o600, format: 'raw' });

@@ -1,4 +1,4 @@
-// The JWT file in every state that a file can be in: read safely, and its changes hinted at.
+// The JWT file in every state: it is read safely, and its changes raise events.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -26,7 +26,7 @@ async function setUp(t: TestContext, name = 'token') {
   return { directory, path, source, hints: () => hints };
 }
 
-test('missing, empty, blank, and with blanks around the JWT (A1, A7, A8)', async (t) => {
+test('reports a missing or empty file, and strips whitespace around the JWT (A1, A7, A8)', async (t) => {
   const { path, source } = await setUp(t);
   assert.equal(await codeOf(source), 'jwt_missing');
   for (const blank of ['', ' \n\t', '\uFEFF']) {
@@ -42,13 +42,13 @@ test('missing, empty, blank, and with blanks around the JWT (A1, A7, A8)', async
 /** how many bytes this process has read so far, by any call */
 const bytesRead = async () => Number(/rchar: (\d+)/.exec(await readFile('/proc/self/io', 'utf8'))?.[1]);
 
-test('a file on a file system that tells no sizes is read', async (t) => {
+test('reads a file on a file system that reports no sizes', async (t) => {
   const source = openFileSource('/proc/version', () => {});
   t.after(() => source.close());
   assert.match((await source.read()).reveal(), /^Linux /);
 });
 
-test('a file that is too large is refused, and not read (A9)', async (t) => {
+test('refuses a file that is too large, without reading it (A9)', async (t) => {
   const { path, source } = await setUp(t);
   await writeFile(path, '');
   await truncate(path, 10 * 1024 * 1024);
@@ -60,7 +60,7 @@ test('a file that is too large is refused, and not read (A9)', async (t) => {
   assert.equal(await codeOf(source), 'jwt_not_a_file');
 });
 
-test('a FIFO, a directory, a socket and a device are refused, and nothing hangs (A10)', async (t) => {
+test('refuses a FIFO, a directory, a socket and a device without a hang (A10)', async (t) => {
   const { path, source } = await setUp(t);
   execFileSync('mkfifo', [path]);
   // more than there are threads for files and names
@@ -82,7 +82,7 @@ test('a FIFO, a directory, a socket and a device are refused, and nothing hangs 
   assert.equal(await codeOf(source), 'jwt_not_a_file');
 });
 
-test('a dangling link and a loop of links count as missing (A11)', async (t) => {
+test('treats a dangling link and a loop of links as missing (A11)', async (t) => {
   const { path, source, directory } = await setUp(t);
   await symlink(join(directory, 'nowhere'), path);
   assert.equal(await codeOf(source), 'jwt_missing');
@@ -91,7 +91,7 @@ test('a dangling link and a loop of links count as missing (A11)', async (t) => 
   assert.equal(await codeOf(source), 'jwt_missing');
 });
 
-test('a hundred kubelet swaps, each hinted at and each readable (A3)', async (t) => {
+test('each of a hundred kubelet swaps raises an event and can be read (A3)', async (t) => {
   const { directory, source, hints } = await setUp(t);
   const volume = await createProjectedVolume(directory);
   await volume.swap('token', 'a.b.0');
@@ -104,7 +104,7 @@ test('a hundred kubelet swaps, each hinted at and each readable (A3)', async (t)
   }
 });
 
-test('what was written in place, or made anew just now, may still be in the making; what was put in place is whole (A6)', async (t) => {
+test('a file written in place or just created may be incomplete, a renamed one is complete (A6)', async (t) => {
   const { path, source, directory } = await setUp(t);
   const torn = async (): Promise<boolean | undefined> => {
     assert.equal(await codeOf(source), 'a.b.c');
@@ -132,7 +132,7 @@ test('what was written in place, or made anew just now, may still be in the maki
   }
 });
 
-test('a file renamed over the old one is hinted at (A5)', async (t) => {
+test('a rename over the old file raises an event (A5)', async (t) => {
   const { path, source, hints } = await setUp(t);
   await writeFile(path, 'a.b.1');
   await watched(source);
@@ -143,7 +143,7 @@ test('a file renamed over the old one is hinted at (A5)', async (t) => {
   await until('the new JWT', async () => (await codeOf(source)) === 'a.b.2');
 });
 
-test('an environment variable: there, missing, blank', async () => {
+test('reads an environment variable, and reports a missing or empty one', async () => {
   const env = { JWT: ' a.b.c\n', BLANK: ' ' };
   assert.equal(await codeOf(openEnvSource('JWT', env)), 'a.b.c');
   assert.equal(await codeOf(openEnvSource('NONE', env)), 'jwt_missing');
@@ -151,7 +151,7 @@ test('an environment variable: there, missing, blank', async () => {
   assert.equal(openEnvSource('JWT', env).watched, true, 'it never changes');
 });
 
-test('a file that may not be read is told so, and read once it may be (A12)', async (t) => {
+test('reports a file without read permission, and reads it once it is permitted (A12)', async (t) => {
   const { directory } = await setUp(t);
   const output = runUnprivileged(
     directory,

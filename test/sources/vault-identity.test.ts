@@ -1,4 +1,4 @@
-// Another Vault as the issuer: asked when a token is due, left alone while one is good and after it refused.
+// A vault_identity source: requests identity tokens from another Vault.
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -47,7 +47,7 @@ async function setUp(t: TestContext) {
   return { file, world, source, reply };
 }
 
-test('each reading asks for one new token', async (t) => {
+test('each read requests one new token', async (t) => {
   const { world, source } = await setUp(t);
   assert.equal(await codeOf(source), 'jwt-1');
   assert.equal(await codeOf(source), 'jwt-2');
@@ -69,7 +69,7 @@ test('a refusal quotes no secret', async (t) => {
   });
 });
 
-test('a sealed Vault is told as such; a reply without a token is none', async (t) => {
+test('reports a sealed Vault, and refuses a reply without a token', async (t) => {
   const { world, source, reply } = await setUp(t);
   world.refusal = reply(503, { errors: ['Vault is sealed'] });
   assert.equal(await codeOf(source), 'vault_sealed');

@@ -1,4 +1,4 @@
-// The directory of the JWT file as it comes, goes, is swapped, is a link, or can't be watched: each is noticed.
+// The watch notices when the directory of the JWT file is created, removed, replaced, a link, or can't be watched.
 
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { codeOf, watched } from '../support/jwt-file.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
-test('a parent that comes, goes and is another one: read and watched each time (A2, A17)', async (t) => {
+test('reads and watches a parent that is created, removed and replaced (A2, A17)', async (t) => {
   const directory = await temporaryDirectory(t);
   let hints = 0;
   const source = openFileSource(join(directory, 'deep', 'er', 'token'), () => {
@@ -33,7 +33,7 @@ test('a parent that comes, goes and is another one: read and watched each time (
   await until('a hint from the new directory', () => hints > before);
 });
 
-test('a parent that is a link: told of what changes behind it, and of where it leads (A17)', async (t) => {
+test('watches a parent that is a link, its target and changes of the link (A17)', async (t) => {
   const directory = await temporaryDirectory(t);
   for (const name of ['one', 'two']) {
     await mkdir(join(directory, name));
@@ -60,7 +60,7 @@ test('a parent that is a link: told of what changes behind it, and of where it l
   }
 });
 
-test('repairs at once open one watch, and none is left after the close', async (t) => {
+test('simultaneous repairs open one watch, and none is left after the close', async (t) => {
   const directory = await temporaryDirectory(t);
   const open = () => process.getActiveResourcesInfo().filter((resource) => resource === 'FSEventWrap').length;
   const elsewhere = join(directory, 'elsewhere');
@@ -83,7 +83,7 @@ test('repairs at once open one watch, and none is left after the close', async (
   await until('nor of those that were closed before they were set up', () => open() < before);
 });
 
-test('the directory is removed and made again at once, while nobody reads: the next repair watches the new one (A17)', async (t) => {
+test('the next repair watches a directory that was removed and recreated at once (A17)', async (t) => {
   const directory = join(await temporaryDirectory(t), 'volume');
   await mkdir(directory);
   let hints = 0;
@@ -105,7 +105,7 @@ test('the directory is removed and made again at once, while nobody reads: the n
   }
 });
 
-test('what happens beside a link to the directory is no hint', async (t) => {
+test('changes beside a link to the directory raise no event', async (t) => {
   const directory = await temporaryDirectory(t);
   await mkdir(join(directory, 'real'));
   await symlink('real', join(directory, 'linked'));
@@ -137,7 +137,7 @@ const EXHAUSTED = `
   await until('the watch is back', async () => (await source.read(), source.watched && hints > 0));
   await source.close();`;
 
-test('inotify is exhausted: the file is read all the same, and the watch is back when it can be (A18)', {
+test('reads the file while inotify is exhausted, and watches it again afterwards (A18)', {
   skip: withoutNamespaces(),
 }, async (t) => {
   const directory = await temporaryDirectory(t);

@@ -1,4 +1,4 @@
-// A CA and certificates for tests, made by openssl when they are needed.
+// A CA and certificates for tests, created by openssl on demand.
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ export interface Pair {
 }
 
 export interface TestCa extends Pair {
-  /** @param wish `days` from and to which it is valid, counted from now; from now for two days by default */
+  /** @param wish `days` is the start and end of its validity, relative to now; by default two days from now */
   issue(wish?: { name?: string; days?: readonly [number, number] }): Pair;
 }
 
@@ -34,7 +34,7 @@ commonName = supplied
 const asn1Time = (days: number): string =>
   `${new Date(Date.now() + days * 86_400_000).toISOString().replace(/\D/g, '').slice(0, 14)}Z`;
 
-/** @param directory where the files may be left */
+/** @param directory where openssl leaves its files */
 export function makeCa(directory: string, name = 'ca'): TestCa {
   const read = (file: string) => readFileSync(join(directory, file), 'utf8');
   const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
@@ -67,7 +67,7 @@ export function makeCa(directory: string, name = 'ca'): TestCa {
         const ca = ['-CA', `${name}.pem`, '-CAkey', `${name}.key`, '-set_serial', String(serial)];
         openssl(directory, 'x509', '-req', ...ca, ...signed, '-days', '2');
       } else {
-        // the only command of openssl 3.0 that takes both dates
+        // `openssl ca` is the only command of OpenSSL 3.0 that sets both dates
         writeFileSync(join(directory, 'index.txt'), '');
         writeFileSync(join(directory, 'ca.cnf'), CA_CONFIG);
         const ca = ['-config', 'ca.cnf', '-cert', `${name}.pem`, '-keyfile', `${name}.key`, '-notext', '-batch'];

@@ -1,4 +1,4 @@
-// Configs for tests: a plain one, others made of it, and what the parser says of them.
+// Configs for tests: a base config, variants of it, and the parser's problems with them.
 
 import assert from 'node:assert/strict';
 import { parseConfig } from '../../src/config/parse.ts';
@@ -30,7 +30,7 @@ export const withApp = (members: Json): Json => ({ ...BASE, exchanges: { app: { 
 export const withVault = (members: Json): Json => ({ ...BASE, vault: { ...BASE.vault, ...members } });
 export const withSink = (members: Json): Json => withApp({ sinks: [{ file: { path: '/vault/token', ...members } }] });
 
-/** Every member that a JSON Schema names, at any depth. */
+/** The names of all properties in a JSON Schema, at any depth. */
 export function memberNames(schema: unknown): string[] {
   if (typeof schema !== 'object' || schema === null) return [];
   const own = 'properties' in schema ? Object.keys(schema.properties as object) : [];

@@ -1,5 +1,5 @@
-// Children with fewer rights than the tests may have, or in a world of their own: what root is never refused, and file
-// systems that are full or read-only. Each runs a module's text from the repository's root, and answers what it printed.
+// Child processes without privileges, or in their own namespaces: for permission errors, which root never gets, and for
+// full or read-only file systems. Each runs the source of a module in the repository's root, and returns its output.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 
@@ -15,12 +15,12 @@ const DROP_RIGHTS = `
     process.setuid(65534);
   }`;
 
-/** Runs `module` as an ordinary user who owns `directory`, which it has as a constant. */
+/** Runs `module` as an unprivileged user who owns `directory`; `directory` is a constant in the module. */
 export function runUnprivileged(directory: string, module: string): string {
   return execFileSync(process.execPath, [...MODULE, DROP_RIGHTS + module, directory], { encoding: 'utf8' }).trim();
 }
 
-/** Runs `module` in its own user and mount namespace, after `shell`, which has `directory` as $1. */
+/** Runs the commands `shell`, with `directory` as $1, then `module`, in new user and mount namespaces. */
 export function runInNamespace(directory: string, shell: string, module: string): string {
   const script = `set -e; ${shell}\nexec "$2" ${MODULE.join(' ')} "$3" "$1"`;
   const constant = 'const directory = process.argv[1];';
@@ -28,7 +28,7 @@ export function runInNamespace(directory: string, shell: string, module: string)
   return execFileSync('unshare', child, { encoding: 'utf8' }).trim();
 }
 
-/** For a test's `skip`: why there can be no namespaces, or false. */
+/** For a test's `skip`: the reason why namespaces are unavailable, or false. */
 export function withoutNamespaces(): string | false {
   const { status } = spawnSync('unshare', ['-Urm', 'mount', '-t', 'tmpfs', 'none', '/tmp'], { stdio: 'ignore' });
   return status !== 0 && 'user and mount namespaces are not allowed here';

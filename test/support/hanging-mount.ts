@@ -1,5 +1,5 @@
-// A file system that hangs, as a network mount whose server is gone: a FUSE mount that nobody serves. Whoever looks into it
-// waits, until the mount is released; then every operation fails at once.
+// A file system that hangs, as a network mount whose server is gone: a FUSE mount without a server. Every operation on
+// it blocks until the mount is released, and then fails.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, constants, mkdtempSync, openSync, rmdirSync } from 'node:fs';
@@ -9,15 +9,15 @@ import type { Scope } from './scope.ts';
 
 export interface HangingMount {
   readonly path: string;
-  /** Ends all waiting. */
+  /** Makes all blocked operations fail. */
   release(): void;
 }
 
-/** A directory of its own: one inside another test directory would hold up the removal of that. */
+/** Mounts on a new directory, since a mount inside a test's directory would block its removal. */
 export function openHangingMount(t: Scope): HangingMount {
   const path = mkdtempSync(join(tmpdir(), 'vault-token-sidecar-hung-'));
   const device = openSync('/dev/fuse', constants.O_RDWR);
-  // the mount lives as long as the device is open: closing it ends what waits
+  // the mount lives as long as the device is open; closing it fails all blocked operations
   const options = 'fd=3,rootmode=40000,user_id=0,group_id=0';
   const mounted = spawnSync('mount', ['-i', '-t', 'fuse', '-o', options, 'hanging', path], {
     stdio: ['ignore', 'ignore', 'pipe', device],
@@ -39,7 +39,7 @@ export function openHangingMount(t: Scope): HangingMount {
   return { path, release };
 }
 
-/** For a test's `skip`: why there can be no such mount, or false. */
+/** For a test's `skip`: the reason why such a mount is impossible, or false. */
 export function withoutHangingMounts(): string | false {
   if (process.getuid?.() !== 0) return 'only root may mount';
   try {

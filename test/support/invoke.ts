@@ -1,4 +1,5 @@
-// Runs a command in this process, as main.ts would: flags and an environment in, an exit code and what was printed out.
+// Runs a command in this process, as main.ts does: takes flags and an environment, returns the exit code and the
+// output.
 
 import type { Command, Flags } from '../../src/commands/command.ts';
 import { ConfigError } from '../../src/config/problem.ts';
@@ -13,7 +14,7 @@ export interface Outcome {
 
 export interface Surroundings {
   readonly env?: Readonly<Record<string, string>>;
-  /** what the person at the terminal answers; without one there is none */
+  /** the answer typed at the terminal; there is no terminal if absent */
   readonly answer?: string;
 }
 

@@ -1,11 +1,11 @@
-// What tests ask of a source of JWTs.
+// Helpers for tests of JWT sources.
 
 import assert from 'node:assert/strict';
 import { ExchangeError } from '../../src/core/errors.ts';
 import type { JwtSource } from '../../src/sources/source.ts';
 import { until } from './settling.ts';
 
-/** What a reading gives: the text, or the code of its failure. */
+/** Reads the source: returns the JWT, or the code of the failure. */
 export const codeOf = (source: JwtSource): Promise<string> =>
   source.read().then(
     (secret) => secret.reveal(),

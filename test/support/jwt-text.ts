@@ -1,4 +1,4 @@
-// Workload JWTs as text, unsigned: enough wherever nobody verifies them.
+// Workload JWTs with a fake signature, for tests that don't verify them.
 
 const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 

@@ -1,5 +1,5 @@
-// A projected volume as kubelet keeps it: files are links into ..data, and ..data is a link that is swapped whole.
-// https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/atomic_writer.go
+// A projected volume as kubelet maintains it: files are links into ..data, and ..data is a link that is swapped
+// atomically. https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/atomic_writer.go
 
 import { mkdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// A server of a test's own on loopback, cut off with all its connections when the test ends.
+// Starts a server on loopback, and closes it with all its connections when the test ends.
 
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { type Scope, scopeOf } from './scope.ts';

@@ -1,4 +1,4 @@
-// A Vault as a few numbers and flags, for stories and simulations that own the time: no sockets, no clock of its own.
+// A model of Vault for tests in virtual time: it has no sockets and no clock.
 
 import type { Failure } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
@@ -13,7 +13,7 @@ interface Issued {
 export interface ModelVault {
   ttlMs: number;
   maxTtlMs: number;
-  /** members of every grant that a story wants otherwise */
+  /** fields to change in every grant */
   overrides: Partial<Grant>;
   /** answers every call while set */
   outage: Failure | undefined;

@@ -1,4 +1,4 @@
-// How node is started for the sidecar: as the image's entry point has it.
+// The flags with which the image's entry point starts Node.
 
 import { readFileSync } from 'node:fs';
 

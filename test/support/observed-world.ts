@@ -1,4 +1,4 @@
-// A world whose every step is told to an observer: what an operator reads and scrapes, in virtual time.
+// A world with an observer: gives tests in virtual time the log lines and metrics that an operator sees.
 
 import { type Observer, openObserver } from '../../src/observe/observe.ts';
 import { World, type WorldOptions } from './world.ts';
@@ -11,7 +11,7 @@ export interface ObservedWorld {
   readonly lines: readonly Line[];
   /** the lines of one event */
   told(event: string): readonly Line[];
-  /** a sample by its name and labels, without the prefix; undefined if there is none */
+  /** the value of a metric by its name and labels, without the prefix; undefined if absent */
   metric(name: string): Promise<number | undefined>;
 }
 

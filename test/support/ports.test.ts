@@ -1,4 +1,4 @@
-// Ports that are reserved stay reserved, whatever other test processes and the kernel give away meanwhile.
+// Reserved ports never collide with those of other test processes or with ephemeral ports.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -23,7 +23,7 @@ async function reserveElsewhere(t: TestContext): Promise<number[]> {
   return JSON.parse(String(text));
 }
 
-test('no two processes get the same port, and none is one that the kernel gives away', async (t) => {
+test("reserves each port for one process, outside the kernel's ephemeral range", async (t) => {
   const pairs = await Promise.all([reservePorts(2), reservePorts(2)]);
   for (const other of await Promise.all([1, 2, 3].map(() => reserveElsewhere(t)))) pairs.push(...other);
   const ports = pairs.flatMap((first) => [first, first + 1]);

@@ -1,11 +1,11 @@
-// Ports for programs that must know theirs beforehand. They lie outside the range from which the kernel gives ports to
-// clients and to servers on port 0, so nothing takes one between its reservation and its use.
+// Reserves ports for programs that need a fixed port. They lie outside the kernel's ephemeral range, so that neither
+// clients nor servers on port 0 take a port between its reservation and its use.
 
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 
-/** A process owns a block while it listens on the block's first port: the kernel keeps the lock, and ends it with the process. */
+/** A process owns a block of ports while it listens on the first one: a lock that the kernel releases when it exits. */
 const BLOCK = 64;
 const LOWEST = 10_000;
 const HIGHEST = 65_535;
@@ -13,7 +13,7 @@ const HIGHEST = 65_535;
 let next = 0;
 let end = 0;
 
-/** @returns the first of `count` consecutive ports on loopback that no other process gets while this one lives */
+/** @returns the first of `count` consecutive ports on loopback, reserved until this process exits */
 export async function reservePorts(count: number): Promise<number> {
   for (;;) {
     if (next + count > end) await takeBlock();
@@ -29,7 +29,7 @@ export const reservePort = (): Promise<number> => reservePorts(1);
 async function takeBlock(): Promise<void> {
   const [from, to] = range();
   const blocks = Math.floor((to - from) / BLOCK);
-  // processes that start together begin at different blocks
+  // start at a different block in each process, to avoid contention
   for (let tried = 0; tried < blocks; tried += 1) {
     const first = from + ((process.pid + tried) % blocks) * BLOCK;
     const lock = await listen(first);
@@ -41,7 +41,7 @@ async function takeBlock(): Promise<void> {
   throw new Error(`no block of free ports between ${from} and ${to}`);
 }
 
-/** The larger part of the ports from 10000 that the kernel doesn't give away. */
+/** The larger of the two ranges below and above the ephemeral ports, from 10000. */
 function range(): readonly [from: number, to: number] {
   const text = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8');
   const [low = HIGHEST, high = HIGHEST] = text.trim().split(/\s+/).map(Number);

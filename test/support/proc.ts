@@ -1,8 +1,8 @@
-// What Linux tells of a process under /proc.
+// Reads figures of a process from /proc.
 
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** A file of /proc/PID as text; empty when the process is gone. */
+/** A file of /proc/PID as text; empty if the process has exited. */
 export function procText(pid: number, name: string): string {
   try {
     return readFileSync(`/proc/${pid}/${name}`, 'utf8');
@@ -19,7 +19,7 @@ export function cpuMs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-/** How often a thread of the process had waited and went on. */
+/** The sum of all voluntary context switches of the process's threads. */
 export function wakeUps(pid: number): number {
   const counts = readdirSync(`/proc/${pid}/task`).map((thread) =>
     Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(procText(pid, `task/${thread}/status`))?.[1]),
@@ -32,7 +32,7 @@ export interface Memory {
   readonly anonymousMiB: number;
 }
 
-/** NaN when the process is gone. */
+/** NaN if the process has exited. */
 export function memoryOf(pid: number): Memory {
   const status = procText(pid, 'status');
   const mebibytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / 1024;

@@ -1,5 +1,5 @@
-// The programs as tests start them: the bundle in dist/, with the flags of the image's entry point. SIDECAR=source starts
-// src/ in its place, to debug without a build; CI refuses that.
+// Starts the programs for tests: the bundle in dist/, with the flags of the image's entry point. SIDECAR=source starts
+// src/ instead, to debug without a build; CI refuses it.
 
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
@@ -13,19 +13,19 @@ let isChecked = false;
 /** The command that starts the sidecar, without its arguments. */
 export const sidecarCommand = (): readonly string[] => [process.execPath, ...NODE_FLAGS, sidecarEntry()];
 
-/** The same in a shell's words. */
+/** The same command, quoted for a shell. */
 export const sidecarInShell = (): string =>
   sidecarCommand()
     .map((word) => `'${word}'`)
     .join(' ');
 
-/** The command that checks the sidecar's health; the image starts it without flags. */
+/** The command of the health check, which the image starts without flags. */
 export const healthcheckCommand = (): readonly string[] => [process.execPath, entry('healthcheck', 'healthcheck')];
 
-/** The file that Node runs. */
+/** The program's entry file. */
 export const sidecarEntry = (): string => entry('vault-token-sidecar', 'main');
 
-/** @throws Error if dist/ isn't the build of the sources as they are */
+/** @throws Error if dist/ is missing or stale */
 function entry(bundle: string, source: string): string {
   const { SIDECAR, CI } = process.env;
   if (SIDECAR === 'source') {
@@ -45,7 +45,7 @@ export interface Ended {
 }
 
 interface CliOptions {
-  /** what the program finds in its environment besides PATH */
+  /** environment variables besides PATH */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
 }

@@ -1,4 +1,4 @@
-// A seeded source of chance (mulberry32): the same seed, the same story.
+// Seeded random numbers (mulberry32): a seed always gives the same sequence.
 
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
@@ -11,8 +11,8 @@ export function seededRandom(seed: number): () => number {
 }
 
 /**
- * Chance that depends on the instant, not on what was drawn before: a story that is told without one of its beginnings
- * goes on as it did.
+ * Random numbers that depend on the time, not on earlier draws: if a fault is removed from a plan, the rest of the run
+ * stays the same.
  */
 export function clockedRandom(seed: number, now: () => number): () => number {
   let drawnAt = Number.NaN;
@@ -26,13 +26,13 @@ export function clockedRandom(seed: number, now: () => number): () => number {
   };
 }
 
-/** Draws of several kinds from one source of chance. */
+/** Random choices from one sequence. */
 export interface Chance {
   readonly random: () => number;
   pick<T>(from: readonly T[]): T;
-  /** whole numbers, even over the range */
+  /** an integer, uniformly distributed */
   between(low: number, high: number): number;
-  /** whole numbers, each order of magnitude as likely as the next */
+  /** an integer, log-uniformly distributed */
   spread(low: number, high: number): number;
 }
 

@@ -1,11 +1,11 @@
-// The documentation: its pages, and the commands in them. Each line of a block marked sh is a command, and a test runs it.
+// The pages of the documentation and their commands. Each line of an `sh` block is a command that a test runs.
 
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** Every page, as a path from the root of the repository. */
+/** All pages, as paths from the repository's root. */
 export const PAGES: readonly string[] = [
   'README.md',
   'CHANGELOG.md',
@@ -16,7 +16,7 @@ export const PAGES: readonly string[] = [
 
 export const pageText = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
 
-/** A fenced block, with the heading that it stands under. */
+/** A fenced code block, with the heading above it. */
 export interface Block {
   readonly page: string;
   readonly heading: string;
@@ -34,14 +34,14 @@ export const BLOCKS: readonly Block[] = PAGES.flatMap((page) => {
   });
 });
 
-/** The first block of a language under a heading of a page. */
+/** Returns the first code block of a language under a heading of a page. */
 export function readmeBlock(page: string, heading: string, language: string): string {
   const found = BLOCKS.find((one) => one.page === page && one.heading === heading && one.language === language);
   if (found === undefined) throw new Error(`${page} has no block of ${language} under "${heading}"`);
   return found.text;
 }
 
-/** Sections whose commands belong together, and the test that runs them as one script. */
+/** Sections whose blocks are scripts, and the test that runs each of them as a whole. */
 export const SCRIPTS: Readonly<Record<string, string>> = {
   'README.md#Try it with your own Vault': 'test/vault/docs.real.ts',
   'docs/clients.md#Shell': 'test/vault/docs.real.ts',
@@ -49,7 +49,7 @@ export const SCRIPTS: Readonly<Record<string, string>> = {
 
 export const isScript = ({ page, heading }: Block): boolean => `${page}#${heading}` in SCRIPTS;
 
-/** Every command that stands alone, once. A line that goes on after a backslash is one command. */
+/** All commands outside of scripts, without duplicates. Lines joined by a backslash are one command. */
 export const README_COMMANDS: readonly string[] = [
   ...new Set(
     BLOCKS.filter((one) => one.language === 'sh' && !isScript(one)).flatMap(({ text }) =>
@@ -61,7 +61,7 @@ export const README_COMMANDS: readonly string[] = [
   ),
 ];
 
-/** Those that call one of the programs, whatever variables or `sudo` stand before it. */
+/** The commands that call one of the programs, also after variables or `sudo`. */
 export const readmeCommands = (...programs: readonly string[]): readonly string[] =>
   README_COMMANDS.filter((command) => programs.includes(programOf(command)));
 

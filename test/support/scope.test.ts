@@ -1,4 +1,4 @@
-// How tests end: in reverse order, and completely.
+// Cleanup of a test runs in reverse order, and completely.
 
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ function fakeTest() {
   };
 }
 
-test('what a test opens is closed in reverse order, also what it registers with t.after itself', async () => {
+test('runs cleanup in reverse order, including functions registered with t.after', async () => {
   const t = fakeTest();
   const order: string[] = [];
   scopeOf(t).after(() => order.push('directory'));
@@ -28,7 +28,7 @@ test('what a test opens is closed in reverse order, also what it registers with 
   assert.deepEqual(order, ['daemon', 'vault', 'directory']);
 });
 
-test('the directory goes after the daemon that still writes to it', async () => {
+test('removes the temporary directory after the daemon that writes to it has stopped', async () => {
   const t = fakeTest();
   const directory = await temporaryDirectory(t);
   let isWriting = true;
@@ -47,7 +47,7 @@ test('the directory goes after the daemon that still writes to it', async () => 
   assert.ok(written > 0);
 });
 
-test('a step that fails is reported, and the steps after it run all the same', async () => {
+test('reports a failed cleanup step, and still runs the following ones', async () => {
   const scope = openScope();
   const order: string[] = [];
   scope.after(() => order.push('first'));

@@ -1,20 +1,20 @@
-// The end of a test or a benchmark: closes what it opened in reverse order, and all of it, even when one step fails.
-// node:test alone runs `after` hooks first in, first out, and stops at the first failure. The temporary directory would go
-// first, under a daemon that still writes to it, and the daemon would survive and keep the test's process from exiting.
+// Cleanup of a test or a benchmark: closes resources in reverse order, and goes on if one step fails. node:test runs
+// `after` hooks in the order of registration and stops at the first failure: it would remove the temporary directory
+// while a daemon still writes to it, and then leave the daemon running, which keeps the test's process from exiting.
 
-/** A test, or anything else that ends one day and calls these functions then. */
+/** A test, or another owner of resources that calls these functions when it ends. */
 export interface Scope {
   after(done: () => unknown): void;
 }
 
 export interface OpenScope extends Scope {
-  /** Runs what was registered, last in, first out. Rejects with the failures after the last one has run. */
+  /** Runs the registered functions, last in, first out. Rejects with their failures after all have run. */
   end(): Promise<void>;
 }
 
 const taken = new WeakSet<Scope>();
 
-/** Reverses the order of the `after` hooks that are registered from now on, through the answer or through `t` itself. */
+/** Reverses the order of the `after` hooks that are registered from now on, with the returned scope or with `t`. */
 export function scopeOf<T extends Scope>(t: T): T {
   if (taken.has(t)) return t;
   taken.add(t);

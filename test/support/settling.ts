@@ -1,10 +1,10 @@
-// Waiting in tests: for a condition, by looking again, up to a limit that is a failure; never for a time.
+// Waiting in tests: polls for a condition, and fails after a timeout. Tests never sleep for a fixed time instead.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Resolves with what `look` answers as soon as it is neither undefined nor false. */
+/** Resolves with the result of `look` as soon as it is neither undefined nor false. */
 export async function until<T>(
   what: string,
   look: () => Promise<T | undefined | false> | T | undefined | false,
@@ -19,7 +19,7 @@ export async function until<T>(
   }
 }
 
-/** Resolves with what the file holds as soon as that is something else than `before`. */
+/** Resolves with the file's content as soon as it differs from `before`. */
 export function untilChanged(path: string, before: string | undefined, limitMs?: number): Promise<string> {
   const look = async () => {
     const now = await readFile(path, 'utf8').catch(() => undefined);

@@ -1,5 +1,5 @@
-// A whole set-up for end-to-end tests: an issuer, a Vault that trusts it, a directory with the JWT, and the daemon in
-// this process, with its log in a variable.
+// The setup of end-to-end tests: an issuer, a Vault that trusts it, a directory with the JWT, and the daemon in this
+// process, with its log in an array.
 
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -16,9 +16,9 @@ export interface Peers {
   readonly directory: string;
   readonly issuer: Issuer;
   readonly vault: DevVault;
-  /** Puts a fresh JWT in place by rename, and answers it. */
+  /** Replaces the JWT's file with a new JWT, by rename, and returns the JWT. */
   writeJwt(claims?: Record<string, unknown>): Promise<string>;
-  /** the config of one exchange "app" with the given members over it */
+  /** a config with one exchange "app"; `members` override its keys */
   config(members?: Record<string, unknown>): Record<string, unknown>;
 }
 
@@ -59,7 +59,7 @@ export const settingsOf = (config: unknown): Settings =>
 
 export interface RunningDaemon {
   readonly daemon: Daemon;
-  /** every line logged so far */
+  /** all lines logged so far */
   readonly log: string[];
   stop(): Promise<void>;
 }

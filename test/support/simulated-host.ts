@@ -1,5 +1,5 @@
-// The machine that a simulated sidecar runs on: files that outlive the process, a watcher, sinks, and the way to the Vaults.
-// Each stands in for one of the sidecar's ports; troubles are laid upon paths and Vaults.
+// The machine of a simulated sidecar: files that outlive the process, a watcher, sinks, and the network to the Vaults.
+// It implements the sidecar's ports; a simulation adds troubles to paths and Vaults.
 
 import { type ErrorCode, ExchangeError } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
@@ -16,16 +16,16 @@ import { networkFailure } from '../../src/vault/network-failure.ts';
 import type { SimulatedTime } from './simulated-time.ts';
 import { type Operation, operationOf, rawReply, type SimulatedVault, type Trouble } from './simulated-vault.ts';
 
-/** What is wrong with a path. */
+/** A fault of a path. */
 export interface PathTrouble {
   readonly code?: ErrorCode;
   readonly latencyMs?: number;
-  /** no answer until the trouble is over */
+  /** operations block until the trouble ends */
   readonly isHung?: boolean;
 }
 
 export interface CallRecord {
-  /** one for each opened client */
+  /** the serial number of the client */
   readonly client: number;
   readonly settings: VaultSettings;
   readonly operation: Operation;
@@ -33,11 +33,11 @@ export interface CallRecord {
   readonly vault: SimulatedVault;
   readonly at: number;
   settledAt?: number;
-  /** undefined while no reply has come, for good where the request or the reply was lost */
+  /** undefined until a reply arrives, or forever if the request or the reply was lost */
   reply?: VaultReply;
 }
 
-/** Whoever checks is told what the process does to the world. */
+/** Is notified of everything that the process does to its environment. */
 export interface HostObserver {
   read(path: string): void;
   wrote(path: string, content: string): void;
@@ -46,19 +46,19 @@ export interface HostObserver {
   settled(call: CallRecord): void;
 }
 
-/** As many results of one sink may never come: each stands for a call to the file system that holds a thread. */
+/** How many results of one sink may be lost: each stands for a file system call that blocks a thread forever. */
 const MOST_LOST_OF_A_SINK = 2;
 
-/** after so long the reader of small files gives up */
+/** The deadline of the reader of small files. */
 const READ_DEADLINE_MS = 5000;
 
 export class SimulatedHost {
-  /** the share of results that never reach the process, after what they are of took place */
+  /** the share of results that never reach the process, though the action took place */
   lostShare = 0;
   readonly #lostOf = new Map<string, number>();
   readonly files = new Map<string, string>();
   readonly troubles = new Map<string, PathTrouble>();
-  /** false: the watcher is dead, and says so */
+  /** false: the watcher is dead, and reports it */
   isWatching = true;
   /** sources, clients and watches that the process has open */
   opened = 0;
@@ -88,7 +88,7 @@ export class SimulatedHost {
     };
   }
 
-  /** Writes a file as a whole in its place, or into the file that is there. */
+  /** Replaces a file, or overwrites it in place. */
   put(path: string, text: string, how: 'whole' | 'in place' = 'whole'): void {
     const written = this.#written.get(path);
     const inode = written === undefined || how === 'whole' || !this.files.has(path) ? ++this.#inodes : written.inode;
@@ -96,13 +96,13 @@ export class SimulatedHost {
     this.#written.set(path, { inode, at: this.#time.now });
   }
 
-  /** Tells whoever watches the path; a dead watcher tells nobody. */
+  /** Raises a file event, unless the watcher is dead. */
   hint(path: string, delayMs = 0): void {
     if (!this.isWatching) return;
     for (const watch of this.#watches) if (watch.path === path) this.#time.forProcess(delayMs, watch.onHint);
   }
 
-  /** Ends a trouble, and the wait of those that hung on it. */
+  /** Ends a trouble, and unblocks the operations that waited for it. */
   mend(path: string): void {
     this.troubles.delete(path);
     const { life } = this.#time;
@@ -114,7 +114,7 @@ export class SimulatedHost {
     });
   }
 
-  /** Resolves at once, or never. */
+  /** Resolves at once, or never if the result is lost. */
   #onWayBack(sink?: string): Promise<void> {
     const known = this.#lostOf.get(sink ?? '') ?? 0;
     if (this.#random() >= this.lostShare || (sink !== undefined && known >= MOST_LOST_OF_A_SINK))
@@ -123,7 +123,7 @@ export class SimulatedHost {
     return new Promise(() => {});
   }
 
-  /** The process is gone; its files stay. */
+  /** Kills the process; its files stay. */
   kill(): void {
     this.#lostOf.clear();
     this.#watches.clear();
@@ -199,7 +199,7 @@ export class SimulatedHost {
     };
   }
 
-  /** Takes as long as the path's trouble makes it, and fails if it says so. */
+  /** Applies the path's trouble: waits for its latency or its end, and fails with its code. */
   async #troubled(path: string): Promise<void> {
     this.#time.touch();
     const trouble = this.troubles.get(path);
@@ -211,7 +211,7 @@ export class SimulatedHost {
     if (trouble?.code !== undefined) throw new ExchangeError(trouble.code, { kind: 'file', path });
   }
 
-  /** Rejects when a hung reading has taken too long. */
+  /** Rejects at the deadline of a hung read. */
   async #givingUp(path: string): Promise<void> {
     if (!this.troubles.get(path)?.isHung) return new Promise(() => {});
     await this.#pause(READ_DEADLINE_MS);
@@ -274,7 +274,7 @@ export class SimulatedHost {
     };
   }
 
-  /** The way there and back: half of the latency each. */
+  /** Carries a call to Vault and back, with half of the latency each way. */
   #carry(
     call: CallRecord,
     { isWaiting, fail }: { isWaiting: () => boolean; fail: (error: unknown) => void },

@@ -1,5 +1,5 @@
-// The sidecar's process in a simulation: the real exchanges, runners and observer, on a simulated host. What a signal does
-// to the daemon is a method here; a kill leaves nothing but the host's files.
+// The sidecar's process in a simulation: the real exchanges, runners and observer, on a simulated host. Each signal to
+// the daemon is a method; after a kill, only the host's files remain.
 
 import type { ExchangeSettings } from '../../src/core/settings.ts';
 import { type Exchanges, openExchanges } from '../../src/exchange/exchanges.ts';
@@ -30,7 +30,7 @@ export class SimulatedSidecar {
     return this.#running?.exchanges;
   }
 
-  /** True while a new config is being applied. */
+  /** Whether a new config is being applied. */
   get isApplying(): boolean {
     return this.#applying !== undefined;
   }
@@ -51,7 +51,7 @@ export class SimulatedSidecar {
     time.touch();
   }
 
-  /** SIGKILL, or the kernel's want of memory. */
+  /** SIGKILL, or an OOM kill. */
   kill(): void {
     this.#running = undefined;
     this.#applying = undefined;
@@ -60,7 +60,7 @@ export class SimulatedSidecar {
     this.#parts.host.kill();
   }
 
-  /** SIGHUP: while one config is being applied, the latest of the others waits. */
+  /** SIGHUP. While a config is being applied, only the latest further one is kept. */
   reload(settings: readonly ExchangeSettings[], onFailed: (error: unknown) => void): void {
     if (this.#applying !== undefined) {
       this.#next = settings;
@@ -86,7 +86,7 @@ export class SimulatedSidecar {
     this.#parts.time.touch();
   }
 
-  /** SIGTERM: resolves when the process would end. */
+  /** SIGTERM; resolves when the process would exit. */
   async stop(): Promise<void> {
     this.#parts.time.touch();
     await this.#running?.exchanges.stop();

@@ -1,6 +1,6 @@
-// Virtual time: the world's happenings come exactly when planned; those of the process under test come when its machine
-// lets them: late timers, a sleep, a stop (SIGSTOP), and never again after a kill. Promises are given their turn between two
-// happenings, so that the same plan always runs the same way.
+// Virtual time. Events of the world happen exactly when planned; events of the process under test can be delayed by
+// late timers, a sleep of the machine or SIGSTOP, and are dropped by a kill. Pending promises run between two events,
+// so that a plan always runs the same way.
 
 import type { Clock } from '../../src/exchange/runner.ts';
 
@@ -8,23 +8,23 @@ export const T0 = Date.UTC(2026, 10, 1);
 
 interface Happening {
   at: number;
-  /** when it would have come, had it not been late */
+  /** when it was due, without lateness */
   readonly dueAt: number;
   readonly order: number;
   happen: (() => void) | undefined;
 }
 
 export class SimulatedTime {
-  /** what Clock.now tells: it never jumps, and goes on while the machine sleeps */
+  /** the value of Clock.now, which never jumps, and goes on while the machine sleeps */
   now = T0;
-  /** how far the machine's wall clock is off the true time, which `now` is */
+  /** the wall clock's offset from the true time, `now` */
   wallOffsetMs = 0;
-  /** which process runs: grows with every kill */
+  /** the number of the current process; a kill increments it */
   life = 0;
-  /** how late a timer is, drawn for each one; 0: on the instant */
+  /** the lateness of a timer, drawn for each one; 0 if punctual */
   lateness = (): number => 0;
   readonly #world = new Agenda();
-  /** the process's own: their instants are those of a clock that stops while the machine sleeps */
+  /** events of the process, on a clock that stops while the machine sleeps */
   #own = new Agenda();
   #asleepMs = 0;
   #asleepUntil = Number.NEGATIVE_INFINITY;
@@ -32,22 +32,22 @@ export class SimulatedTime {
   #timers = 0;
   #isRestless = true;
 
-  /** Plans a happening outside of the process: nothing holds it up. */
+  /** Plans an event outside of the process, which is never delayed. */
   at(at: number, happen: () => void): void {
     this.#world.add(Math.max(at, this.now), happen);
   }
 
-  /** Plans what the process will get to see: an answer, the end of a write. */
+  /** Plans an event of the process, such as a reply or the end of a write. */
   forProcess(delayMs: number, happen: () => void, lateMs = 0): () => void {
     return this.#own.add(this.now - this.#asleepMs + delayMs, happen, lateMs);
   }
 
-  /** From now on timers are late no more, also those that are set. */
+  /** Ends the lateness of all pending timers. */
   catchUp(): void {
     this.#own = this.#own.caughtUp(this.now - this.#asleepMs);
   }
 
-  /** Promises may have something to do now. */
+  /** Lets pending promises run before the next event. */
   touch(): void {
     this.#isRestless = true;
   }
@@ -69,7 +69,7 @@ export class SimulatedTime {
         };
         const cancel = this.forProcess(Math.max(1, at - this.now), onTime, this.lateness());
         return () => {
-          // one of a process that was killed is counted no more
+          // kill() has already reset the count of its process
           if (life === this.life) ended();
           cancel();
         };
@@ -77,12 +77,12 @@ export class SimulatedTime {
     };
   }
 
-  /** timers of the process that are set */
+  /** the number of pending timers of the process */
   get timers(): number {
     return this.#timers;
   }
 
-  /** The machine sleeps: clocks go on, timers don't. */
+  /** Puts the machine to sleep: clocks go on, timers don't. */
   sleep(ms: number): void {
     const until = this.now + ms;
     this.#asleepMs += Math.max(0, until - Math.max(this.now, this.#asleepUntil));
@@ -90,12 +90,12 @@ export class SimulatedTime {
     this.stop(ms);
   }
 
-  /** The process gets no turn for a while (SIGSTOP, a host without time for it): what is due then comes at once. */
+  /** Stops the process for a while (SIGSTOP, an overloaded host): events due meanwhile happen at its end. */
   stop(ms: number): void {
     this.#stoppedUntil = Math.max(this.#stoppedUntil, this.now + ms);
   }
 
-  /** The process is gone, and all that it waited for. */
+  /** Kills the process, and drops its events. */
   kill(): void {
     this.#own = new Agenda();
     this.#timers = 0;
@@ -119,7 +119,7 @@ export class SimulatedTime {
       const next = isOwn ? this.#own.take() : this.#world.take();
       this.now = Math.max(this.now, Math.min(ownAt, worldAt));
       next?.();
-      // a step may begin what goes on without anything of ours being asked
+      // a step may start promises that don't use this clock
       this.#isRestless ||= isOwn;
     }
     this.now = Math.max(this.now, end);
@@ -130,7 +130,7 @@ export class SimulatedTime {
   }
 }
 
-/** What is planned, the earliest first; of two at one instant the one that was planned first. */
+/** A queue of planned events: the earliest first, and in the order of planning within an instant. */
 export class Agenda {
   readonly #heap: Happening[] = [];
   #order = 0;
@@ -143,7 +143,7 @@ export class Agenda {
     };
   }
 
-  /** The same without anything that is late. */
+  /** Returns a copy without lateness. */
   caughtUp(now: number): Agenda {
     const agenda = new Agenda();
     agenda.#order = this.#order;
@@ -168,7 +168,7 @@ export class Agenda {
     heap[index] = added;
   }
 
-  /** Those that were called off are dropped on the way. */
+  /** The next event; drops cancelled ones. */
   first(): Happening | undefined {
     while (this.#heap[0] !== undefined && this.#heap[0].happen === undefined) this.#pop();
     return this.#heap[0];

@@ -1,6 +1,6 @@
-// A Vault in virtual time that speaks HTTP: requests go in, raw replies come out, for the sidecar's own judge to read.
-// Honest by itself; troubles laid upon it make it silent, slow, refusing or lying. It remembers every token that it gave, so
-// that whoever checks knows the truth. Every secret has CANARY in it.
+// A Vault in virtual time. It takes requests and returns raw HTTP replies, which the sidecar's own code classifies. By
+// default it behaves as Vault does; troubles make it silent, slow, refusing or malformed. The ledger records every
+// token that it grants, as the truth for the checks. Every secret contains CANARY.
 
 import { Secret } from '../../src/core/secret.ts';
 import type { VaultReply, VaultRequest } from '../../src/core/vault-protocol.ts';
@@ -10,18 +10,18 @@ import type { SimulatedTime } from './simulated-time.ts';
 export type Operation = 'login' | 'renew' | 'revoke' | 'identity';
 export type RawReply = Pick<VaultReply, 'status' | 'headers'> & { readonly body: string };
 
-/** What is wrong with a Vault, or the way to it. Of several the latest decides. */
+/** A fault of a Vault or of the network to it. Of several, the latest applies. */
 export interface Trouble {
-  /** what it befalls; everything if absent */
+  /** the affected operations; all if absent */
   readonly operations?: readonly Operation[];
-  /** of how many calls, at random; all if absent */
+  /** the share of affected calls, at random; all if absent */
   readonly share?: number;
-  /** the request never arrives: an errno, or `silent` for no answer at all */
+  /** the request never arrives: an errno, or `silent` for no reply at all */
   readonly network?: string;
-  /** the request arrives, its answer never does */
+  /** the request arrives, its reply is lost */
   readonly isDeaf?: boolean;
   readonly latencyMs?: number;
-  /** answers in Vault's place; `honest` does what Vault would have done */
+  /** replies instead of Vault; `honest` handles the request as Vault does */
   readonly reply?: (call: ArrivedCall) => RawReply;
 }
 
@@ -35,18 +35,18 @@ export interface ArrivedCall {
 export interface MintedToken {
   readonly vault: SimulatedVault;
   readonly role: string;
-  /** grows from token to token, over all Vaults */
+  /** increases with each token of all Vaults */
   readonly order: number;
   readonly diesAt: number;
-  /** in the past once Vault has forgotten it */
+  /** in the past if Vault has forgotten it */
   expiresAt: number;
-  /** the end of the longest lease that a reply told */
+  /** the end of the longest lease that a reply stated */
   toldUntil: number;
-  /** the life of the process that it was given to; undefined while no reply has brought it */
+  /** the number of the process that received it; undefined until a reply delivered it */
   heldInLife?: number;
 }
 
-/** What Vaults and issuers of one world have given out. */
+/** All tokens and JWTs that the Vaults and issuers of one world granted. */
 export class Ledger {
   readonly tokens = new Map<string, MintedToken>();
   readonly #jwts = new Map<string, { readonly issuedAt: number; readonly expiresAt: number }>();
@@ -59,7 +59,7 @@ export class Ledger {
     return text;
   }
 
-  /** Vault's words against a JWT; undefined when it is good. */
+  /** Vault's error for a JWT; undefined if it is valid. */
   refusal(jwt: string, at: number): string | undefined {
     const known = this.#jwts.get(jwt);
     if (known === undefined) return 'error validating token: error verifying token signature: no known key';
@@ -95,7 +95,7 @@ export class SimulatedVault {
     this.#ledger = ledger;
   }
 
-  /** A request arrives. */
+  /** Handles a request. */
   answer(request: VaultRequest, trouble: Trouble | undefined): RawReply {
     const operation = operationOf(request);
     const honest = () => this.#honest(operation, request);
@@ -139,19 +139,19 @@ export class SimulatedVault {
     return this.#granted(text, token, this.ttlMs);
   }
 
-  /** Grants a token that it gave before; `told` is what the reply says otherwise than Vault means it. */
+  /** Grants an existing token again; `told` overrides fields of the reply. */
   grantAnew(text: string, told: Record<string, unknown> = {}): RawReply {
     const token = this.#ledger.tokens.get(text);
-    if (token === undefined) throw new Error('a token that was never given');
+    if (token === undefined) throw new Error('a token that was never granted');
     return this.#granted(text, token, this.ttlMs, told);
   }
 
   #granted(text: string, token: MintedToken, leaseMs: number, told: Record<string, unknown> = {}): RawReply {
     const lease = Math.floor(leaseMs / 1000);
     token.expiresAt = this.#time.now + lease * 1000;
-    // whoever tells an odd lease keeps its word: nobody is to blame for believing it
+    // with an overridden lease, the token never expires: the sidecar is right to believe the reply
     if ('lease_duration' in told) token.expiresAt = Number.POSITIVE_INFINITY;
-    // nor for not knowing of a shorter lease, if word of it was lost
+    // a shorter lease whose reply was lost doesn't count either
     token.toldUntil = Math.max(token.toldUntil, token.expiresAt);
     const isService = this.tokenType === 'service';
     const auth = {
@@ -180,7 +180,7 @@ export function operationOf({ path }: VaultRequest): Operation {
   return path.endsWith('/renew-self') ? 'renew' : 'revoke';
 }
 
-/** As today's Vault, OpenBao and older Vaults write them; and one whose form says nothing. */
+/** Tokens in the format of current Vault, of OpenBao, of older Vaults, and one without a known format. */
 function tokenText(number: number): string {
   const prefix = ['hvs.CANARY-', 's.CANARY', 'hvs.CANARY-', 'CANARY+'][number % 4];
   return `${prefix}${'A'.repeat(12)}${String(number).padStart(8, '0')}`;

@@ -1,4 +1,4 @@
-// A directory for one test, gone after it.
+// A temporary directory for one test, removed after it.
 
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ export async function temporaryDirectory(t: Scope, parent = tmpdir()): Promise<s
   return directory;
 }
 
-/** Puts `content` in place as an issuer's agent does: a new file, renamed over the old one. */
+/** Replaces a file as an issuer's agent does: writes a new file and renames it over the old one. */
 export async function replaceByRename(path: string, content: string): Promise<void> {
   await writeFile(`${path}.new`, content);
   await rename(`${path}.new`, path);

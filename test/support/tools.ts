@@ -1,5 +1,5 @@
-// Where programs that only tests need come from: built or installed once a machine, into a cache outside the checkout, or
-// from the system's packages. Whatever can't be had is an error that says which and why: nothing is passed over.
+// Provides the programs that only tests need: built or installed once on each machine, into a cache outside the
+// checkout, or from Debian packages. A missing tool is an error, never a reason to skip a test.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -9,9 +9,9 @@ import { basename, dirname, join } from 'node:path';
 
 const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'vault-token-sidecar');
 
-/** A program of a published Go module, at exactly that version, such as helm.sh/helm/v4/cmd/helm. */
+/** Installs a program of a published Go module at an exact version, such as helm.sh/helm/v4/cmd/helm. */
 export function goInstall(pkg: string, version: string): string {
-  // the last part may be a major version: Go names the program after what stands before it
+  // Go leaves a major version suffix out of the program's name
   const name = basename(pkg.replace(/\/v\d+$/, ''));
   return made(`${name}-${version}`, (unfinished) => {
     const bin = `${unfinished}.bin`;
@@ -21,7 +21,7 @@ export function goInstall(pkg: string, version: string): string {
   });
 }
 
-/** A program that a module of ours depends on as a tool, or is: `directory` has its go.mod and go.sum, which pin all. */
+/** Builds a program of, or a tool required by, the Go module in `directory`, whose go.mod and go.sum pin all versions. */
 export function goBuild(directory: string, pkg: string, flags: readonly string[] = []): string {
   const name = basename(pkg) === '.' ? basename(directory) : basename(pkg);
   const sources = globSync(join(directory, '*.go')).sort();
@@ -31,8 +31,8 @@ export function goBuild(directory: string, pkg: string, flags: readonly string[]
 }
 
 /**
- * What `make` makes at the path it is given, kept in the cache under `name`: a file or a directory, there only when whole.
- * The name must change with whatever it is made of.
+ * Returns the cached file or directory `name`, and creates it with `make` if it is missing. An unfinished one is never
+ * cached. The name must change with the inputs of `make`.
  */
 export function made(name: string, make: (unfinished: string) => void): string {
   const path = join(CACHE, name);
@@ -45,7 +45,7 @@ export function made(name: string, make: (unfinished: string) => void): string {
   return path;
 }
 
-/** Debian packages, installed unless they are there. */
+/** Installs the Debian packages that are missing. */
 export function debian(...packages: readonly string[]): void {
   const missing = packages.filter(
     (name) => !spawnSync('dpkg', ['-s', name], { encoding: 'utf8' }).stdout?.includes('install ok installed'),

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The few commands of Vault's CLI that setup and doctor print, over HTTP: for pasting them where there is no real one.
+// The commands of Vault's CLI that setup and doctor print, so that tests can run them without the real CLI.
 
 import { readFileSync } from 'node:fs';
 

@@ -1,5 +1,5 @@
-// One exchange's core in a world of its own: virtual time, a model Vault, a JWT file and sinks that are variables.
-// It plays the runner's part (one timer, results as events) and writes down what happens, for stories and simulations.
+// The core of one exchange in virtual time, with a model Vault, and with variables for the JWT's file and the sink. It
+// replaces the runner (one timer, results as events) and records a transcript.
 
 import { isStopped } from '../../src/core/decide.ts';
 import type { Failure } from '../../src/core/errors.ts';
@@ -17,7 +17,7 @@ export interface WorldOptions {
   readonly settings?: Partial<ExchangeSettings>;
   readonly random?: () => number;
   readonly latencyMs?: (effect: Effect['type']) => number;
-  /** whether the result of an effect is lost on its way back, after the effect took place */
+  /** whether the result of an effect is lost, after the effect took place */
   readonly loses?: (effect: Effect) => boolean;
   /** called after every step */
   readonly check?: (world: World, before: State, event: ExchangeEvent, wakeAt: number) => void;
@@ -43,7 +43,7 @@ export class World {
   jwt: string | Failure;
   sinkFailure: Failure | undefined;
   watched = true;
-  /** what a reader of the sink's file finds */
+  /** the content of the sink's file */
   file: Secret | undefined;
   readonly calls: CallRecord[] = [];
   readonly transcript: string[] = [];
@@ -54,7 +54,7 @@ export class World {
   #order = 0;
   #wakeAt = Number.POSITIVE_INFINITY;
 
-  /** @param before the world whose Vault, file, JWT and time go on in this one */
+  /** @param before the world whose Vault, file, JWT and time this one continues */
   constructor(options: WorldOptions = {}, before?: World) {
     this.#options = options;
     this.vault = before?.vault ?? buildModelVault();
@@ -82,7 +82,7 @@ export class World {
     return new Secret(this.jwt);
   }
 
-  /** Puts another JWT in place, as the issuer does; the watcher hints at it. */
+  /** Replaces the JWT, as the issuer does, and raises a file event. */
   writeJwt(jwt: string | Failure): void {
     this.jwt = jwt;
     if (this.watched) this.post({ type: 'jwt-hinted' });
@@ -131,7 +131,7 @@ export class World {
     const ms = this.#options.latencyMs?.(effect.type) ?? (effect.type === 'read-jwt' ? 1 : 20);
     const call = callOf(effect, this.now);
     if (call !== undefined) this.calls.push(call);
-    // a call reaches Vault half way, and its answer comes the other half later
+    // a call reaches Vault after half of its latency, and the reply returns after the other half
     this.at(this.now + Math.ceil(ms / 2), () => {
       const event = this.#outcome(effect);
       if (call !== undefined) call.outcome = 'failure' in event ? event.failure.code : 'ok';
@@ -182,7 +182,7 @@ export class World {
     }
   }
 
-  /** One line for what a person would call news. */
+  /** Adds a line to the transcript, unless the event changed nothing. */
   #tell(before: State, event: ExchangeEvent): void {
     const failed = 'failure' in event ? `${event.type} ${event.failure.code}` : undefined;
     const isNewUnreadable =

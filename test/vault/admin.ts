@@ -1,4 +1,4 @@
-// Vault's HTTP API as an administrator and a client use it by hand: the same for the in-memory Vault and a real one.
+// A client of Vault's HTTP API for administrators, for the in-memory Vault and for a real one.
 
 import assert from 'node:assert/strict';
 import { Agent, request } from 'undici';
@@ -6,7 +6,7 @@ import { Agent, request } from 'undici';
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** the parsed JSON; empty where there is none */
+  /** the parsed JSON; an empty object if there is no body */
   readonly body: Readonly<Record<string, unknown>>;
 }
 
@@ -14,9 +14,9 @@ export interface AdminVault {
   readonly url: string;
   /** the root token */
   root: string;
-  /** `path` is below /v1/; the root token goes along unless `headers` has another one, or an empty one for none */
+  /** `path` is below /v1/. Sends the root token, unless `headers` sets another one, or an empty one for no token. */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
-  /** POST that must succeed */
+  /** Sends a POST that must succeed. */
   write(path: string, body: unknown): Promise<Answer>;
 }
 

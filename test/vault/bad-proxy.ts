@@ -1,10 +1,10 @@
-// A TCP proxy before Vault that does to its replies what bad networks do.
+// A TCP proxy in front of Vault that drops, cuts or truncates its replies.
 
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 
-/** `hold`: replies never come; `cut`: the connection breaks at the first byte; `truncate`: half of the reply, then its end. */
+/** `hold`: no reply; `cut`: a reset at the first byte; `truncate`: half of the reply, then the end of the connection. */
 export type Mischief = 'none' | 'hold' | 'cut' | 'truncate';
 
 export interface BadProxy {

@@ -1,4 +1,4 @@
-// Certificates that a CA which we trust signed, and that don't count today; and one that signed itself.
+// Certificates of a trusted CA that are expired or not yet valid, and a self-signed one.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -73,7 +73,7 @@ async function outcome(t: TestContext, pair: Pair, caFile?: string): Promise<rea
   return [told, requests];
 }
 
-test('a certificate counts from its first instant to its last, and is refused with the reason outside (E4)', async (t) => {
+test('accepts a certificate only within its validity period, and reports the reason outside of it (E4)', async (t) => {
   const directory = await temporaryDirectory(t);
   makeCa(directory);
   const now = Date.now();
@@ -87,7 +87,7 @@ test('a certificate counts from its first instant to its last, and is refused wi
   assert.deepEqual([unsent, unsentToo], [0, 0], 'nothing is sent');
 });
 
-test('a certificate that signed itself is refused, and nothing is sent (E4)', async (t) => {
+test('refuses a self-signed certificate, and sends nothing (E4)', async (t) => {
   const directory = await temporaryDirectory(t);
   const own = makeCa(directory, 'own');
   const [told, requests] = await outcome(t, own);

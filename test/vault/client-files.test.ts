@@ -1,4 +1,4 @@
-// The TLS files that don't answer: the call ends at its deadline all the same, and says which file it was.
+// TLS files whose reads hang: the call ends at its deadline, and reports the file.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -38,7 +38,7 @@ async function outcome(client: VaultClient): Promise<string> {
   return said;
 }
 
-test('a FIFO in the place of any TLS file is refused at once, by as many clients as there are (K2)', async (t) => {
+test('refuses a FIFO at the path of any TLS file at once, with many clients (K2)', async (t) => {
   const directory = await temporaryDirectory(t);
   const ca = makeCa(directory);
   const fifo = join(directory, 'fifo');
@@ -52,23 +52,27 @@ test('a FIFO in the place of any TLS file is refused at once, by as many clients
     assert.equal(said, `vault_tls_files: ${fifo}: not a regular file`);
 });
 
-test('a TLS file on a mount that hangs: vault.timeout holds, and another client gets through (K2)', HUNG, async (t) => {
-  const directory = await temporaryDirectory(t);
-  const ca = makeCa(directory);
-  const port = await listen(
-    t,
-    createServer(ca.issue(), (_request, response) => void response.end('{}')),
-  );
-  const address = `https://127.0.0.1:${port}`;
-  const mount = openHangingMount(t);
-  const hung = ['ca', 'key', 'other'].map((name) => join(mount.path, name));
-  const clients = hung.map((caFile) => openClient(t, address, { caFile }));
-  const sound = openClient(t, address, { caFile: join(directory, 'ca.pem') });
-  const said = await Promise.all([...clients.map(outcome), outcome(sound)]);
-  assert.deepEqual(said, [...hung.map((path) => `vault_tls_files: ${path}: the file system doesn't answer`), '200']);
-});
+test(
+  'a TLS file on a hanging mount ends the call at vault.timeout, and another client still works (K2)',
+  HUNG,
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    const ca = makeCa(directory);
+    const port = await listen(
+      t,
+      createServer(ca.issue(), (_request, response) => void response.end('{}')),
+    );
+    const address = `https://127.0.0.1:${port}`;
+    const mount = openHangingMount(t);
+    const hung = ['ca', 'key', 'other'].map((name) => join(mount.path, name));
+    const clients = hung.map((caFile) => openClient(t, address, { caFile }));
+    const sound = openClient(t, address, { caFile: join(directory, 'ca.pem') });
+    const said = await Promise.all([...clients.map(outcome), outcome(sound)]);
+    assert.deepEqual(said, [...hung.map((path) => `vault_tls_files: ${path}: the file system doesn't answer`), '200']);
+  },
+);
 
-test('a CA file whose mount begins to hang leaves the trust before it in force (K2, E3)', HUNG, async (t) => {
+test("keeps the previous CA when the CA file's mount begins to hang (K2, E3)", HUNG, async (t) => {
   const directory = await temporaryDirectory(t);
   const ca = makeCa(directory);
   const port = await listen(

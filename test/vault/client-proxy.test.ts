@@ -83,7 +83,7 @@ async function setUp(t: TestContext, refusal?: string) {
   return { https, http, proxy, variables, caFile: join(directory, 'ca.pem') };
 }
 
-test('with the opt-in Vault is reached through the proxy, which sees a tunnel and no secret; NO_PROXY goes past it (D12)', async (t) => {
+test('uses the proxy with the opt-in, through a tunnel without secrets, and honours NO_PROXY (D12)', async (t) => {
   const { https, proxy, variables, caFile } = await setUp(t);
   setEnvironment(t, variables);
   assert.equal(await ask(t, https, { useProxyEnv: false, caFile }), '200');
@@ -101,12 +101,12 @@ test('with the opt-in Vault is reached through the proxy, which sees a tunnel an
 
 for (const [what, refusal] of [
   ['wants other credentials', 'HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n'],
-  ['can not reach Vault', 'HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n'],
+  ["can't reach Vault", 'HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n'],
   ['forbids it', 'HTTP/1.1 403 Forbidden\r\ncontent-length: 7\r\n\r\nno way\n'],
-  ['speaks no HTTP', 'SSH-2.0-OpenSSH_9.2\r\n'],
+  ["doesn't speak HTTP", 'SSH-2.0-OpenSSH_9.2\r\n'],
   ['hangs up', ''],
 ] as const) {
-  test(`a proxy that ${what}: the failure says that it was the proxy, and no credentials (D13)`, async (t) => {
+  test(`a proxy that ${what} is named in the failure, without its credentials (D13)`, async (t) => {
     const { https, variables, caFile } = await setUp(t, refusal);
     setEnvironment(t, variables);
     const code = await ask(t, https, { useProxyEnv: true, caFile });
@@ -114,7 +114,7 @@ for (const [what, refusal] of [
   });
 }
 
-test('a proxy that is not there, or speaks no TLS where its address says https (D13)', async (t) => {
+test('reports an unreachable proxy, and one without TLS at an https address (D13)', async (t) => {
   const { https, variables, caFile, proxy } = await setUp(t, '');
   setEnvironment(t, { https_proxy: `http://${CREDENTIALS}@127.0.0.1:1` });
   assert.equal(await ask(t, https, { useProxyEnv: true, caFile }), 'vault_unreachable');
@@ -123,7 +123,7 @@ test('a proxy that is not there, or speaks no TLS where its address says https (
   assert.doesNotMatch(proxy.heads.join(), /hvs/);
 });
 
-test('a plain http request through a proxy has the same limits: 256 KiB, and a connection for each call (C26, D12)', async (t) => {
+test('a plain http request through a proxy has the same limits: 256 KiB, and a connection per call (C26, D12)', async (t) => {
   let [connections, isEndless] = [0, false];
   const forwarding = createHttpServer((request, response) => {
     assert.match(request.url ?? '', /^http:\/\/vault\.example:8200\/v1\//);

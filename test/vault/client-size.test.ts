@@ -1,4 +1,4 @@
-// Answers that are far too large: the client reads no more of them than any reply of Vault has, and holds none of it.
+// Huge replies: the client stops reading at the limit, and frees the memory.
 
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
@@ -32,10 +32,10 @@ function countBytesRead(t: TestContext): () => number {
 
 for (const [kind, headers] of [
   ['without end', {}],
-  ['of a gibibyte, as it says', { 'content-length': 2 ** 30 }],
+  ['of a gibibyte, with a Content-Length', { 'content-length': 2 ** 30 }],
   ['of a gibibyte, compressed', { 'content-encoding': 'gzip' }],
 ] as const) {
-  test(`an answer ${kind}: cut after 256 KiB, and no more of it is read or held (C26)`, async (t) => {
+  test(`aborts a reply ${kind} after 256 KiB, without reading or buffering more (C26)`, async (t) => {
     const peer = await httpPeer(t, (_request, response) => {
       const chunk = 'x'.repeat(65_536);
       const pour = () => {
@@ -61,7 +61,7 @@ for (const [kind, headers] of [
   });
 }
 
-test('a compressed answer is not asked for, and never unfolded (C26)', async (t) => {
+test("doesn't request compression, and never decompresses a reply (C26)", async (t) => {
   const bomb = gzipSync(Buffer.alloc(100_000_000));
   const gzipped = await httpPeer(t, (request, response) => {
     assert.equal(request.headers['accept-encoding'], 'identity');

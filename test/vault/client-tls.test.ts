@@ -1,5 +1,5 @@
-// Certificates over real TLS: which ones are refused and why, that a rotated client certificate is the one in use, and that
-// no redirect leads out of TLS.
+// Certificates over real TLS: reasons of refusals, rotation of the client certificate, and redirects from https to
+// http.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -49,7 +49,7 @@ async function tlsPeer(t: TestContext, options: ServerOptions): Promise<string> 
   return `https://127.0.0.1:${await listen(t, server)}`;
 }
 
-test('expired, not yet valid, self-signed: refused, each with its reason (E4)', async (t) => {
+test('refuses expired, not yet valid and self-signed certificates with the reason (E4)', async (t) => {
   const directory = await temporaryDirectory(t);
   const [ca, self] = [makeCa(directory), makeCa(directory, 'self')];
   const tls = { caFile: join(directory, 'ca.pem') };
@@ -64,7 +64,7 @@ test('expired, not yet valid, self-signed: refused, each with its reason (E4)', 
     );
 });
 
-test('a rotated client certificate is the one shown from then on; half a pair leaves the old one in use (E6)', async (t) => {
+test('uses a rotated client certificate, and keeps the old pair while only half of it has changed (E6)', async (t) => {
   const directory = await temporaryDirectory(t);
   const ca = makeCa(directory);
   const address = await tlsPeer(t, { ...ca.issue(), ca: ca.cert, requestCert: true, rejectUnauthorized: true });
@@ -85,7 +85,7 @@ test('a rotated client certificate is the one shown from then on; half a pair le
   assert.notEqual(await outcome(openClient(t, address, { tls: { caFile: tls.caFile } })), '200');
 });
 
-test('a redirect from https to http is blocked, whatever its host: no token and no JWT in the clear (C5)', async (t) => {
+test('blocks a redirect from https to http to any host, so that no secret is sent in the clear (C5)', async (t) => {
   const directory = await temporaryDirectory(t);
   let leaked = 0;
   const clear = createHttpServer((_request, response) => {
@@ -105,7 +105,7 @@ test('a redirect from https to http is blocked, whatever its host: no token and 
   assert.equal(leaked, 0);
 });
 
-test('a server name in the settings is the one that is verified, and the one that is asked for (E4)', async (t) => {
+test('verifies the configured server name, and sends it as SNI (E4)', async (t) => {
   const directory = await temporaryDirectory(t);
   const ca = makeCa(directory);
   let asked = '';

@@ -1,5 +1,5 @@
-// The CA file as operators rotate it, over real TLS: a bundle of the old and the new CA goes before the server's change,
-// and whatever number of changes leaves nothing open behind.
+// Rotation of the CA file over real TLS: a bundle of the old and the new CA is in place before the server changes. Many
+// changes leave nothing open.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -38,7 +38,7 @@ function open(t: TestContext, port: number, caFile: string): VaultClient {
 const ask = (client: VaultClient): Promise<number> =>
   client.send({ method: 'POST', path: '/v1/x', body: new Secret('{}') }).then(({ status }) => status);
 
-test('the CA file has both CAs before the server changes, and the new one alone after it: no call fails (E1)', async (t) => {
+test('no call fails if the CA file has both CAs before the server changes, and only the new one afterwards (E1)', async (t) => {
   const directory = await temporaryDirectory(t);
   const [old, next] = [makeCa(directory, 'old'), makeCa(directory, 'next')];
   const caFile = join(directory, 'trusted.pem');
@@ -57,7 +57,7 @@ test('the CA file has both CAs before the server changes, and the new one alone 
   assert.equal(refused, 'vault_tls', 'the old CA is trusted no more');
 });
 
-test('a hundred changes of the CA file, each in force at the next call, leave no socket and no descriptor (E8)', async (t) => {
+test('a hundred changes of the CA file apply at the next call, and leak no socket or descriptor (E8)', async (t) => {
   const directory = await temporaryDirectory(t);
   const [ours, theirs] = [makeCa(directory, 'ours'), makeCa(directory, 'theirs')];
   const caFile = join(directory, 'trusted.pem');
@@ -81,7 +81,7 @@ test('a hundred changes of the CA file, each in force at the next call, leave no
   assert.ok(held().descriptors <= before.descriptors + 1, JSON.stringify([before, held()]));
 });
 
-test('forty calls at once, the first ones of their client, all get through', async (t) => {
+test('forty simultaneous first calls of a client succeed', async (t) => {
   const directory = await temporaryDirectory(t);
   const ca = makeCa(directory);
   const caFile = join(directory, 'trusted.pem');
@@ -91,7 +91,7 @@ test('forty calls at once, the first ones of their client, all get through', asy
   assert.deepEqual([...new Set(await Promise.all(Array.from({ length: 40 }, () => ask(client))))], [200]);
 });
 
-test('a client that is closed while it rereads its files makes no call any more', async (t) => {
+test('a client that is closed while it rereads its files makes no further call', async (t) => {
   const directory = await temporaryDirectory(t);
   const ca = makeCa(directory);
   const caFile = join(directory, 'trusted.pem');

@@ -1,5 +1,5 @@
-// The client against peers that answer wrongly, slowly or not at all, over real sockets: every call ends in time with a
-// reply or a failure that says what was wrong, and no secret goes where it must not.
+// The client with peers that answer wrongly, slowly or not at all, over real sockets: every call ends in time with a
+// reply or a failure that names the problem, and secrets are sent only to Vault.
 
 import assert from 'node:assert/strict';
 import dns from 'node:dns';
@@ -65,7 +65,7 @@ async function rawPeer(t: TestContext, onConnection: (socket: Socket) => void): 
 
 const afterRequest = (act: (socket: Socket) => void) => (socket: Socket) => void socket.once('data', () => act(socket));
 
-test('what is sent: the headers that Vault wants, the token and the body', async (t) => {
+test("sends Vault's headers, the token and the body", async (t) => {
   let seen: { headers: Record<string, unknown>; body: string } | undefined;
   const address = await httpPeer(t, async (request, response) => {
     seen = { headers: request.headers, body: Buffer.concat(await request.toArray()).toString() };
@@ -105,23 +105,23 @@ test('nobody listens (D1)', async (t) => {
   );
 });
 
-test('a name that nobody knows (D8)', async (t) => {
+test('reports an unknown host name (D8)', async (t) => {
   assert.match(
     await outcome(openClient(t, 'http://vault.invalid:8200', { timeoutMs: 5000 })),
     /^vault_name_unknown: getaddrinfo E\w+ vault\.invalid$/,
   );
 });
 
-test('a peer that accepts and never shakes hands (D2, D3)', async (t) => {
+test('times out if the TLS handshake never ends (D2, D3)', async (t) => {
   const address = (await rawPeer(t, () => {})).replace('http:', 'https:');
   assert.match(await outcome(openClient(t, address)), /^vault_timeout/);
 });
 
-test('a peer that never answers (D4)', async (t) => {
+test('times out if the peer never answers (D4)', async (t) => {
   assert.equal(await outcome(openClient(t, await rawPeer(t, () => {}))), 'vault_timeout: no reply within 0.4 s');
 });
 
-test('a peer that drips its answer (D5)', async (t) => {
+test('times out if the peer sends its reply a byte at a time (D5)', async (t) => {
   const address = await rawPeer(
     t,
     afterRequest((socket) => {
@@ -133,7 +133,7 @@ test('a peer that drips its answer (D5)', async (t) => {
   assert.match(await outcome(openClient(t, address)), /^vault_timeout/);
 });
 
-test('resets before, in and after the headers (D6)', async (t) => {
+test('reports resets before, in and after the headers (D6)', async (t) => {
   for (const said of ['', 'HTTP/1.1 20', 'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc']) {
     const address = await rawPeer(
       t,
@@ -143,7 +143,7 @@ test('resets before, in and after the headers (D6)', async (t) => {
   }
 });
 
-test('an answer that is cut off (C25)', async (t) => {
+test('reports a truncated reply (C25)', async (t) => {
   const address = await rawPeer(
     t,
     afterRequest((socket) => void socket.end('HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{"auth"')),
@@ -151,14 +151,14 @@ test('an answer that is cut off (C25)', async (t) => {
   assert.match(await outcome(openClient(t, address)), /^vault_connection_lost: /);
 });
 
-test('a peer that speaks something else (D11, E7)', async (t) => {
+test("reports a peer that doesn't speak HTTP (D11, E7)", async (t) => {
   const ssh = await rawPeer(t, (socket) => void socket.write('SSH-2.0-OpenSSH_9.2\r\n'));
   assert.match(await outcome(openClient(t, ssh)), /^vault_not_http: /);
   const plain = await httpPeer(t, (_request, response) => void response.end());
   assert.match(await outcome(openClient(t, plain.replace('http:', 'https:'))), /^vault_not_http: /);
 });
 
-test('redirects go nowhere that is not allowed, and nothing is sent there (C5)', async (t) => {
+test("blocks redirects to hosts that aren't allowed, and sends nothing there (C5)", async (t) => {
   let leaked = 0;
   const foreign = await httpPeer(t, (_request, response) => {
     leaked += 1;
@@ -194,7 +194,7 @@ test('redirects go nowhere that is not allowed, and nothing is sent there (C5)',
   assert.equal(leaked, 0);
 });
 
-test('one redirect to an allowed host is followed, with the body (C4)', async (t) => {
+test('follows one redirect to an allowed host, with the body (C4)', async (t) => {
   let body = '';
   const active = await httpPeer(t, async (request, response) => {
     body = Buffer.concat(await request.toArray()).toString();
@@ -208,7 +208,7 @@ test('one redirect to an allowed host is followed, with the body (C4)', async (t
   assert.equal(body, '{"jwt":"eyJsecret"}');
 });
 
-test('a connection that the peer drops between calls is never reused (D7)', async (t) => {
+test('never reuses a connection that the peer closed between calls (D7)', async (t) => {
   const address = await httpPeer(t, (_request, response) => {
     response.on('finish', () => response.socket?.destroy());
     response.end('{}');
@@ -217,7 +217,7 @@ test('a connection that the peer drops between calls is never reused (D7)', asyn
   for (let call = 0; call < 20; call++) assert.equal(await outcome(client), '200');
 });
 
-test('a proxy in the environment is not used unless it is asked for (D12)', async (t) => {
+test("ignores the environment's proxy without the opt-in (D12)", async (t) => {
   process.env['http_proxy'] = 'http://127.0.0.1:1';
   t.after(() => delete process.env['http_proxy']);
   const address = await httpPeer(t, (_request, response) => void response.end('{}'));
@@ -232,7 +232,7 @@ async function tlsPeer(t: TestContext, options: ServerOptions): Promise<string> 
   )}`;
 }
 
-test('certificates that are unknown or of another name are refused with the reason (E4)', async (t) => {
+test('refuses unknown certificates and those for another name with the reason (E4)', async (t) => {
   const directory = await temporaryDirectory(t);
   const ca = makeCa(directory);
   const caFile = join(directory, 'ca.pem');
@@ -249,7 +249,7 @@ test('certificates that are unknown or of another name are refused with the reas
   assert.equal(await outcome(openClient(t, named, { tls: { caFile, serverName: 'vault.example' } })), '200');
 });
 
-test('nothing older than TLS 1.2 (E5)', async (t) => {
+test('refuses TLS versions below 1.2 (E5)', async (t) => {
   const directory = await temporaryDirectory(t);
   const ca = makeCa(directory);
   const old = { ...ca.issue(), maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
@@ -259,7 +259,7 @@ test('nothing older than TLS 1.2 (E5)', async (t) => {
   );
 });
 
-test('a new CA file is used at the next call; a bad one leaves the old trust; at first use it is told (E2, E3)', async (t) => {
+test('uses a new CA file at the next call, keeps the old CA if the file is invalid, and reports an invalid first one (E2, E3)', async (t) => {
   const directory = await temporaryDirectory(t);
   const [ours, theirs] = [makeCa(directory, 'ours'), makeCa(directory, 'theirs')];
   const caFile = join(directory, 'trusted.pem');

@@ -1,4 +1,4 @@
-// The contract against the in-memory Vault; contract.real.ts has it against a real one.
+// The contract against the in-memory Vault. contract.real.ts tests a real one.
 
 import { openDevVault } from '../../src/dev/vault.ts';
 import { ROOT_TOKEN } from '../../src/dev/vault-admin.ts';

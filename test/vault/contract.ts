@@ -1,5 +1,6 @@
-// What the in-memory Vault and a real one must have in common: the same cases run against both, over plain HTTP, and each
-// refusal is also judged by the core, so that what the daemon would tell is checked against the real server's words.
+// What the in-memory Vault and a real one must have in common: the same cases run against both, over plain HTTP, and
+// each refusal is also judged by the core, so that what the daemon would tell is checked against the real server's
+// words.
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -19,7 +20,7 @@ export type OpenVault = (t: TestContext) => Promise<SealableVault>;
 const ROLE = { role_type: 'jwt', user_claim: 'sub', bound_audiences: 'vault', policies: 'app-read', ttl: '1h' };
 const NOBODY = { 'x-vault-token': '' };
 
-/** A Vault that trusts an issuer, with the role "app", as the guide's three commands make it. */
+/** A Vault that trusts an issuer, with the role "app", set up as documented. */
 async function setUp(t: TestContext, open: OpenVault, role: Record<string, unknown> = {}) {
   const issuer = await openIssuer();
   t.after(() => issuer.close());
@@ -42,7 +43,7 @@ const authOf = ({
   return body['auth'] as ReturnType<typeof authOf>;
 };
 
-/** "status words -> what the core makes of it" */
+/** Describes a reply as "status errors -> the core's result". */
 function told({ status, body }: Answer, operation: Operation = 'login'): string {
   const reply = { status, headers: {}, body: new Secret(JSON.stringify(body)), durationMs: 1 };
   const outcome = judgeGrant(operation, reply, []);
@@ -51,7 +52,7 @@ function told({ status, body }: Answer, operation: Operation = 'login'): string 
 }
 
 export function testContract(open: OpenVault): void {
-  test('a login in the wire format', async (t) => {
+  test('a login returns all fields of the wire format', async (t) => {
     const { logIn } = await setUp(t, open);
     const answer = await logIn({}, 'APP');
     const { client_token, accessor, entity_id, ...auth } = authOf(answer);
@@ -72,7 +73,7 @@ export function testContract(open: OpenVault): void {
     assert.deepEqual({ wrap_info, data, lease_duration }, { wrap_info: null, data: null, lease_duration: 0 });
   });
 
-  test('each refusal of a login', async (t) => {
+  test('the core classifies each refusal of a login', async (t) => {
     const { issuer, vault, logIn } = await setUp(t, open, { bound_subject: 'app', bound_claims: { ref: 'main' } });
     const fine = { ref: 'main' };
     const now = Math.floor(Date.now() / 1000);
@@ -149,7 +150,7 @@ export function testContract(open: OpenVault): void {
     assert.match(await send({ role: 'app', jwt: symmetric }), /^400 error validating token: .* -> algorithm_refused$/);
   });
 
-  test('keys that rotate are fetched anew; an issuer that is down is told as such', async (t) => {
+  test('Vault refetches rotated keys, and reports an unreachable issuer', async (t) => {
     const { issuer, vault, logIn } = await setUp(t, open);
     assert.equal(told(await logIn()), '200  -> granted');
     await issuer.rotateKeys(false);
@@ -166,7 +167,7 @@ export function testContract(open: OpenVault): void {
     );
   });
 
-  test('a renewal extends the lease, is capped by the maximum TTL with a warning, and ends with the token', async (t) => {
+  test('a renewal extends the lease, is capped by the maximum TTL with a warning, and fails for a dead token', async (t) => {
     const { logIn, self } = await setUp(t, open, { ttl: '2s', max_ttl: '3s' });
     const { client_token: token } = authOf(await logIn());
     const capped = await until('a capped renewal', async () => {
@@ -181,7 +182,7 @@ export function testContract(open: OpenVault): void {
       const answer = await self(token, 'renew');
       return answer.status !== 200 && told(answer, 'renew');
     });
-    // which of the two depends on whether the lease has been cleared away yet
+    // which one depends on whether Vault has already removed the expired lease
     const ends = [
       '403 2 errors occurred: * permission denied * invalid token -> renewal_denied',
       '500 1 error occurred: * past the max TTL, cannot renew -> renewal_exhausted',
@@ -195,13 +196,13 @@ export function testContract(open: OpenVault): void {
     assert.equal(lease_duration, 600);
   });
 
-  test('a periodic token is renewed to its period', async (t) => {
+  test('a renewal of a periodic token extends it to its period', async (t) => {
     const { logIn, self } = await setUp(t, open, { ttl: undefined, period: '1m' });
     const { client_token, lease_duration } = authOf(await logIn());
     assert.deepEqual([lease_duration, authOf(await self(client_token, 'renew')).lease_duration], [60, 60]);
   });
 
-  test('a batch token is neither renewable nor has an accessor', async (t) => {
+  test("a batch token isn't renewable and has no accessor", async (t) => {
     const { logIn, self } = await setUp(t, open, { token_type: 'batch' });
     const auth = authOf(await logIn());
     assert.match(auth.client_token, /^hvb\./);
@@ -212,7 +213,7 @@ export function testContract(open: OpenVault): void {
     );
   });
 
-  test('limited uses are told at the login, and spent', async (t) => {
+  test('a login returns the limited uses, and renewals spend them', async (t) => {
     const { logIn, self } = await setUp(t, open, { num_uses: 2 });
     const { client_token, num_uses } = authOf(await logIn());
     assert.equal(num_uses, 2);
@@ -231,7 +232,7 @@ export function testContract(open: OpenVault): void {
     );
   });
 
-  test('a revoked token, and one that nobody knows', async (t) => {
+  test('Vault refuses to renew a revoked or unknown token', async (t) => {
     const { vault, logIn, self } = await setUp(t, open);
     const { client_token } = authOf(await logIn());
     assert.equal((await self(client_token, 'revoke')).status, 204);
@@ -243,14 +244,14 @@ export function testContract(open: OpenVault): void {
     assert.equal(told(await self('', 'renew'), 'renew'), '403 permission denied -> renewal_denied');
   });
 
-  test('the renewal of a token whose role was deleted', async (t) => {
+  test('Vault refuses to renew a token whose role was deleted', async (t) => {
     const { vault, logIn, self } = await setUp(t, open);
     const { client_token } = authOf(await logIn());
     await vault.call('DELETE', 'auth/jwt/role/app');
     assert.match(told(await self(client_token, 'renew'), 'renew'), /^500 .*role app does not exist.* -> role_deleted$/);
   });
 
-  test('a wrapped login holds no token', async (t) => {
+  test('a wrapped login returns no token', async (t) => {
     const { issuer, vault } = await setUp(t, open);
     const body = { role: 'app', jwt: await issuer.mint() };
     const answer = await vault.call('POST', 'auth/jwt/login', body, { ...NOBODY, 'x-vault-wrap-ttl': '60s' });
@@ -259,7 +260,7 @@ export function testContract(open: OpenVault): void {
     assert.equal(told(answer), '200  -> token_wrapped');
   });
 
-  test('a sealed Vault says so, and is itself again when unsealed', async (t) => {
+  test('a sealed Vault refuses logins until it is unsealed', async (t) => {
     const { vault, logIn } = await setUp(t, open);
     await vault.seal();
     assert.equal(told(await logIn()), '503 Vault is sealed -> vault_sealed');
@@ -268,7 +269,7 @@ export function testContract(open: OpenVault): void {
     assert.equal(told(await logIn()), '200  -> granted');
   });
 
-  test('a rate limit answers 429', async (t) => {
+  test('a rate limit returns 429', async (t) => {
     const { vault, logIn } = await setUp(t, open);
     await vault.write('sys/quotas/rate-limit/small', { rate: 1, interval: '1m' });
     assert.equal(told(await logIn()), '200  -> granted');
@@ -278,7 +279,7 @@ export function testContract(open: OpenVault): void {
     );
   });
 
-  test('what an administrator asks and is told', async (t) => {
+  test("the administrator's API returns the same errors and data", async (t) => {
     const { issuer, vault } = await setUp(t, open);
     const errors = async (method: string, path: string, body?: unknown) => {
       const answer = await vault.call(method, path, body);

@@ -1,5 +1,5 @@
-// The documentation against a real Vault: the quick start as one script, the example of doctor, and the clients that read the
-// token.
+// The documentation against a real Vault: the quick start as one script, the example of doctor, and the example
+// clients.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -18,7 +18,7 @@ import { openRealVault } from './real-vault.ts';
 
 const SUBJECT = 'system:serviceaccount:default:my-app';
 
-test("the README's quick start ends with a secret that the token may read", async (t) => {
+test("the README's quick start reads a secret with the token", async (t) => {
   const { issuer, vault, shell } = await setUp(t);
   const blocks = BLOCKS.filter(
     (one) => one.page === 'README.md' && one.heading === 'Try it with your own Vault' && one.language === 'sh',
@@ -29,7 +29,7 @@ test("the README's quick start ends with a secret that the token may read", asyn
     .join('')
     .replace('https://vault.example.com:8200', vault.url)
     .replace('https://k8s-prod.oidc.pub', issuer.issuer)
-    // the address of the manifest may be taken on this machine
+    // use reserved ports, since those of the README may be taken on this machine
     .replace(
       /^sed .*$/m,
       `$&\nsed -i "s/0.0.0.0:8276/$VTS_OPS_LISTEN/; s/^  \\"ops/  \\"api\\": { \\"listen\\": \\"$VTS_API_LISTEN\\" },\\n&/" config.json`,
@@ -41,7 +41,7 @@ test("the README's quick start ends with a secret that the token may read", asyn
   assert.match(out, /greeting +hello/);
 });
 
-test("the README's example of doctor is what doctor prints", async (t) => {
+test('doctor prints the output that the README shows', async (t) => {
   const { issuer, vault, shell, directory } = await setUp(t);
   await writeFile(
     join(directory, 'config.json'),
@@ -69,12 +69,12 @@ test("the README's example of doctor is what doctor prints", async (t) => {
     .replaceAll(vault.url, 'https://vault.example.com:8200')
     .replaceAll(issuer.issuer, 'https://k8s-prod.oidc.pub')
     .replaceAll(directory, '/vault')
-    // says how to have Vault's side compared, as the README does
+    // the README leaves out the note on comparing Vault's side
     .replace(/^ {2}note .*\n/m, '');
   assert.equal(shown, readmeBlock('README.md', 'When a login fails', 'text'));
 });
 
-test('the clients in the documentation read a secret', async (t) => {
+test('the documented clients read a secret', async (t) => {
   const { issuer, vault, shell, directory, env } = await setUp(t);
   await vault.write('secret/data/my-app', { data: { greeting: 'hello' } });
   const app = {
@@ -101,16 +101,16 @@ test('the clients in the documentation read a secret', async (t) => {
       .replaceAll('http://127.0.0.1:8275', `http://${env.VTS_API_LISTEN}`);
   const blocks = BLOCKS.filter(({ page }) => page === 'docs/clients.md');
   const said: string[] = [];
-  // without Go a developer's machine skips that client; CI has it
+  // skip the Go client on a developer's machine without Go; CI has Go
   const hasGo = (await shell('command -v go')).code === 0 || process.env['CI'] !== undefined;
   for (const [index, block] of blocks.entries()) {
     if (block.language === 'go' && !hasGo) continue;
     const file = join(directory, `client-${index}.${block.language === 'js' ? 'mjs' : block.language}`);
     await writeFile(file, here(block.text));
     const run = {
-      // the program of a test is a module of its own
+      // run it in the test's Go module, which has the client's dependencies
       go: `HOME='${process.env['HOME']}' go run -C '${import.meta.dirname}' '${file}'`,
-      // the second one goes on for ever
+      // the second one never exits
       js: `timeout 3 '${process.execPath}' '${file}' || test $? = 124`,
       sh: `unset VAULT_TOKEN; sh -e '${file}'`,
     }[block.language];
@@ -125,7 +125,7 @@ test('the clients in the documentation read a secret', async (t) => {
     assert.match(said[index] ?? '', pattern);
 });
 
-/** A Vault with a KV engine, an issuer, and a shell in which `kubectl create token` gives one of its JWTs. */
+/** A Vault with a KV engine, an issuer, and a shell in which `kubectl create token` prints a JWT of the issuer. */
 async function setUp(t: TestContext) {
   const directory = await temporaryDirectory(t);
   const issuer = await openIssuer();
@@ -164,7 +164,7 @@ async function run(t: TestContext, script: string, options: { env: Record<string
     try {
       process.kill(-(child.pid ?? 0), 'SIGKILL');
     } catch {
-      // all of it has ended
+      // all of its processes have exited
     }
   });
   const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);

@@ -1,4 +1,4 @@
-// The broken set-ups that a real Vault can show, mended by pasting doctor's commands into the real CLI.
+// The broken setups that are possible with a real Vault, fixed by running doctor's commands with the real CLI.
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { temporaryDirectory } from '../support/temporary.ts';
 import { findVault } from './find-vault.ts';
 import { openRealVault, type RealVault, type RealVaultOptions } from './real-vault.ts';
 
-test('each broken set-up is explained by its cause, and mended by its remedy', async (t) => {
+test('reports the cause of each broken setup first, with a remedy that fixes it', async (t) => {
   const directory = await temporaryDirectory(t);
   const files = {
     certFile: join(directory, 'v.pem'),
@@ -32,7 +32,7 @@ test('each broken set-up is explained by its cause, and mended by its remedy', a
     await t.test(broken.name, { skip: withoutRights(broken) }, async (one) => {
       const vault = broken.tls === true ? secure : plain;
       const patient = patientOf(vault, broken.tls === true ? files.caFile : undefined);
-      // what the one before left behind
+      // remove the mount of the previous test
       await vault.call('DELETE', 'sys/auth/jwt');
       await treat(await openClinic(one, patient), broken, 'built');
       explained += 1;

@@ -1,4 +1,4 @@
-// A sidecar with two sinks, an issuer, and a real Vault that a test breaks and mends.
+// A sidecar with two sinks, an issuer, and a real Vault for tests of faults.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import { openRealVault, type RealVault, type RealVaultOptions } from './real-vault.ts';
 
 export const ROLE = { role_type: 'jwt', user_claim: 'sub', bound_audiences: 'vault', policies: 'app-read', ttl: '10m' };
-/** V8: how long after the end of a fault the next token may take */
+/** V8: the maximum time from the end of a fault to the next token. */
 export const RECOVERY_MS = 60_000;
 
 export interface SetUpOptions {
@@ -20,7 +20,7 @@ export interface SetUpOptions {
   readonly role?: Record<string, unknown>;
   readonly server?: RealVaultOptions;
   readonly vaultSettings?: Record<string, unknown>;
-  /** the address that the sidecar is given */
+  /** Vault's address in the sidecar's config */
   readonly addressOf?: (vault: RealVault) => Promise<string>;
 }
 
@@ -62,13 +62,13 @@ export async function setUp(
     until(codes.join(), () => codes.includes(failure()?.code ?? 'internal') && failure(), 30_000);
   const another = (than: string | undefined, limitMs = RECOVERY_MS) =>
     untilChanged(join(directory, 'token'), than, limitMs);
-  /** the instants of an event's lines */
+  /** the times of an event's log lines */
   const times = (event: string) =>
     log
       .map((line) => JSON.parse(line))
       .filter((line) => line.event === event)
       .map(({ time }) => Date.parse(time));
-  /** what all logins took */
+  /** the total duration of all logins */
   const loginSeconds = async () => {
     const text = await (await fetch(`${daemon.ops}/metrics`)).text();
     return Number(/vault_request_duration_seconds_sum\{operation="login"\} (\S+)/.exec(text)?.[1]);
@@ -95,8 +95,8 @@ export async function setUp(
 export type World = Awaited<ReturnType<typeof setUp>>;
 
 /**
- * The token was refused by Vault: the login for a new one ends within two seconds of that, beside what this Vault takes
- * for it; the new token is in every sink, and Vault knows it.
+ * Checks that a login follows the refused renewal of a dead token within two seconds, plus the time that Vault takes
+ * for the login, and that the new token is valid and in every sink.
  */
 export async function replacesDeadToken(world: World, dead: string): Promise<void> {
   const { vault, directory, times, another, loginSeconds } = world;
@@ -104,7 +104,7 @@ export async function replacesDeadToken(world: World, dead: string): Promise<voi
   const token = await another(dead);
   const lookUp = await vault.call('GET', 'auth/token/lookup-self', undefined, { 'x-vault-token': token });
   assert.equal(lookUp.status, 200);
-  const denied = await until('the renewal tells', () => times('renewal_failed')[0]);
+  const denied = await until('the renewal fails', () => times('renewal_failed')[0]);
   const loggedIn = times('logged_in').find((at) => at >= denied) ?? Number.NaN;
   const took = (loggedIn - denied) / 1000;
   assert.ok(took <= 2 + (await loginSeconds()) - before, `${took} s from the denied renewal to the login`);
@@ -112,7 +112,7 @@ export async function replacesDeadToken(world: World, dead: string): Promise<voi
   await until('it is in the other sink', async () => (await other()) === token, 2000);
 }
 
-/** A fault under which a login is wanted, from its begin to the token after its end. */
+/** Writes a new JWT during a fault; checks that the old token is kept, and that a new one comes after the fault. */
 export async function survive(
   world: World,
   fault: { begin: () => unknown; codes: ErrorCode[]; end: () => unknown; recoversInMs?: number },
@@ -125,7 +125,7 @@ export async function survive(
   const { hint } = await failing(...fault.codes);
   assert.ok(hint.length > 10);
   assert.equal(await tokenNow(), first, 'the old token stays');
-  assert.equal((await fetch(`${daemon.ops}/readyz`)).status, 200, 'and serves');
+  assert.equal((await fetch(`${daemon.ops}/readyz`)).status, 200, 'the exchange stays ready');
   await fault.end();
   await another(first, fault.recoversInMs);
   const minutes = Math.ceil((performance.now() - startedAt) / 60_000);

@@ -1,5 +1,5 @@
-// What goes wrong with a real Vault and around it: the token in the file stays while it is valid, the failure is named, the
-// next token comes soon after the end of the fault, and Vault is asked no more often than promised.
+// Faults of a real Vault and its surroundings: the token file is kept while the token is valid, the failure is
+// reported, the next token comes soon after the fault ends, and the calls to Vault stay within their limits.
 
 import assert from 'node:assert/strict';
 import { cp, rename, rm } from 'node:fs/promises';
@@ -11,31 +11,31 @@ import { type BadProxy, openBadProxy } from './bad-proxy.ts';
 import { RECOVERY_MS, ROLE, replacesDeadToken, setUp, survive } from './fault-world.ts';
 import { openRealVault, type RealVault } from './real-vault.ts';
 
-test('sealed, and unsealed again (C1)', async (t) => {
+test('recovers after Vault was sealed and unsealed (C1)', async (t) => {
   const world = await setUp(t);
   const { vault } = world;
   await survive(world, { begin: () => vault.seal(), codes: ['vault_sealed'], end: () => vault.unseal() });
 });
 
-test('killed, and back on the same storage (C2)', async (t) => {
+test('recovers after Vault was killed and restarted on the same storage (C2)', async (t) => {
   const world = await setUp(t);
   const { vault } = world;
   await survive(world, { begin: () => vault.kill(), codes: ['vault_unreachable'], end: () => vault.start() });
 });
 
-test('back with another storage: the old token is unknown, which its renewal tells (C14, C28)', async (t) => {
-  // it is to be renewed only after Vault is back: the kill itself makes no failure
+test('replaces the token at its renewal after Vault was restarted on empty storage (C14, C28)', async (t) => {
+  // the lease is long enough that no renewal fails while Vault is down
   const world = await setUp(t, { role: { ttl: '60s' } });
   const { vault, trust, tokenNow, times } = world;
   const first = await until('the first token', tokenNow);
   await vault.kill();
-  await vault.startAnew();
+  await vault.startEmpty();
   await trust();
   assert.deepEqual(times('renewal_failed'), []);
   await replacesDeadToken(world, first);
 });
 
-test('storage is restored from before the login: the renewal tells, and a new token is there within two seconds (C28)', async (t) => {
+test("replaces the token within two seconds of its renewal after Vault's storage was restored from a backup (C28)", async (t) => {
   const world = await setUp(t, { role: { ttl: '60s' } });
   const { vault, writeJwt, tokenNow, another, times } = world;
   const first = await until('the first token', tokenNow);
@@ -55,7 +55,7 @@ test('storage is restored from before the login: the renewal tells, and a new to
   await replacesDeadToken(world, second);
 });
 
-test('the role is deleted, and written again (C10, C16)', async (t) => {
+test('recovers after the role was deleted and written again (C10, C16)', async (t) => {
   const world = await setUp(t);
   const { vault } = world;
   await survive(world, {
@@ -65,25 +65,25 @@ test('the role is deleted, and written again (C10, C16)', async (t) => {
   });
 });
 
-test('a token that may not renew itself is replaced by logging in, and soon no renewal is tried any more (C15)', async (t) => {
+test('replaces a token without renew-self by logins, and soon stops trying renewals (C15)', async (t) => {
   const { vault, tokenNow, another, count } = await setUp(t, { role: { ttl: '6s', token_no_default_policy: true } });
   let token = await until('the first token', tokenNow);
   for (let generation = 0; generation < 4; generation += 1) token = await another(token);
-  // two tokens, each asked about twice: a young token's refusal may be a replica that lags
+  // two renewals for each of two tokens, since the refusal of a young token may be replication lag
   assert.ok(count('auth/token/renew-self') <= 4, `${count('auth/token/renew-self')} renewals`);
   assert.ok(count('auth/jwt/login') <= 7);
   assert.equal((await vault.call('GET', 'sys/health')).status, 200);
 });
 
-test('the token is revoked: its renewal tells, and a new one is in every sink within two seconds (C14)', async (t) => {
-  // old enough at its renewal that a denial is no replica that lags
+test('replaces a revoked token in every sink within two seconds of its renewal (C14)', async (t) => {
+  // at its renewal the token is old enough that a denial isn't taken for replication lag
   const world = await setUp(t, { role: { ttl: '20s' } });
   const first = await until('the first token', world.tokenNow);
   await world.vault.write('auth/token/revoke', { token: first });
   await replacesDeadToken(world, first);
 });
 
-test("the issuer's keys rotate while Vault has the old ones (C9)", async (t) => {
+test('logs in after the issuer rotated its keys, which Vault had cached (C9)', async (t) => {
   const { issuer, writeJwt, tokenNow, another } = await setUp(t);
   const first = await until('the first token', tokenNow);
   await issuer.rotateKeys(false);
@@ -91,7 +91,7 @@ test("the issuer's keys rotate while Vault has the old ones (C9)", async (t) => 
   await another(first);
 });
 
-test('the issuer is down when Vault needs its new keys (C9)', async (t) => {
+test('recovers after the issuer was down while Vault needed its new keys (C9)', async (t) => {
   const world = await setUp(t);
   const { issuer } = world;
   await survive(world, {
@@ -104,7 +104,7 @@ test('the issuer is down when Vault needs its new keys (C9)', async (t) => {
   });
 });
 
-test('a JWT of an issuer whose clock is ahead is used as soon as Vault takes it (C11)', async (t) => {
+test("uses a JWT that isn't valid yet as soon as Vault accepts it (C11)", async (t) => {
   const { writeJwt, tokenNow, another, failing } = await setUp(t);
   const first = await until('the first token', tokenNow);
   const ahead = Math.floor(Date.now() / 1000) + 66;
@@ -114,7 +114,7 @@ test('a JWT of an issuer whose clock is ahead is used as soon as Vault takes it 
   await another(first);
 });
 
-test('an expired JWT is sent once in the minute that follows, and a new one is used at once (A15)', async (t) => {
+test('sends an expired JWT at most once a minute, and uses a new one at once (A15)', async (t) => {
   const expired = { exp: Math.floor(Date.now() / 1000) - 3600 };
   const { writeJwt, tokenNow, failing, count } = await setUp(t, { firstJwt: expired });
   await failing('jwt_expired');
@@ -136,7 +136,7 @@ for (const [mischief, codes] of [
   ['cut', ['vault_connection_lost']],
   ['truncate', ['vault_connection_lost', 'bad_response']],
 ] as const) {
-  test(`a proxy before Vault does "${mischief}" to its replies (D4, D6, C25)`, async (t) => {
+  test(`recovers after a proxy did "${mischief}" to Vault's replies (D4, D6, C25)`, async (t) => {
     let proxy: BadProxy | undefined;
     const world = await setUp(t, {
       addressOf: async (vault) => {
@@ -149,7 +149,7 @@ for (const [mischief, codes] of [
   });
 }
 
-test('a standby serves by forwarding; the active node steps down during a login, which is made again (C30)', async (t) => {
+test('logs in through a standby, and retries a login during which the active node stepped down (C30)', async (t) => {
   const raft = (node: string, path: string) => ({
     storage: { raft: { path, node_id: node } },
   });
@@ -164,7 +164,7 @@ test('a standby serves by forwarding; the active node steps down during a login,
   });
   const first = await until('the first token', tokenNow, RECOVERY_MS);
   await until(
-    'the standby may vote',
+    'the standby is a voter',
     async () => {
       const { body } = await vault.call('GET', 'sys/storage/raft/configuration');
       const { servers } = (body['data'] as { config: { servers: { voter: boolean }[] } }).config;
@@ -176,6 +176,6 @@ test('a standby serves by forwarding; the active node steps down during a login,
   await another(first);
   const { body } = await vault.call('GET', 'auth/token/accessors?list=true');
   const { keys } = body['data'] as { keys: string[] };
-  // the administrator's, the two that were in the file, and one at most whose answer was lost
+  // the root token, the two that were in the file, and at most one whose reply was lost
   assert.ok(keys.length >= 3 && keys.length <= 4, `${keys.length} tokens`);
 });

@@ -1,10 +1,10 @@
-// Where the real Vault server comes from: VAULT_BIN, a `vault` or `bao` on PATH, or one built from the Go module beside
-// this file: built once a machine, about seven minutes on two cores.
+// Finds a real Vault server: VAULT_BIN, `vault` or `bao` on PATH, or one built from the Go module in this directory.
+// The build is cached, and takes about seven minutes on two cores.
 
 import { spawnSync } from 'node:child_process';
 import { goBuild } from '../support/tools.ts';
 
-/** @throws Error with one line that says what is missing */
+/** @throws Error with one line on what is missing */
 export function findVault(): string {
   const given = process.env['VAULT_BIN'];
   if (given !== undefined && given !== '') return given;

@@ -1,4 +1,4 @@
-// A real Vault as a tool of the tests: built from the published modules, never shipped.
+// A real Vault as a tool for tests, built from the published modules; never shipped.
 module vault-token-sidecar/test/vault
 
 go 1.25.3

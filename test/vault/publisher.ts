@@ -1,5 +1,5 @@
-// Issuers published under their real names, such as https://k8s-prod.oidc.pub: with a CA of the test's own that Vault is
-// given, and a proxy that Vault is told to use, which leads each name to a port of this machine.
+// Publishes issuers under their real names, such as https://k8s-prod.oidc.pub. Vault trusts the test's CA, and uses a
+// proxy that connects each name to a local port.
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -11,11 +11,11 @@ import { temporaryDirectory } from '../support/temporary.ts';
 
 export interface Publisher {
   readonly ca: TestCa;
-  /** for Vault's environment */
+  /** environment variables for Vault */
   readonly environment: Readonly<Record<string, string>>;
-  /** An issuer at https://<host>. */
+  /** Opens an issuer at https://<host>. */
   publish(host: string): Promise<Issuer>;
-  /** Leads https://<host> to a server that already listens. */
+  /** Connects https://<host> to a running server. */
   lead(host: string, port: number): void;
 }
 

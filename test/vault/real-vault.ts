@@ -1,4 +1,4 @@
-// A real Vault server on loopback, initialised and unsealed, on storage of its own that outlives a restart.
+// A real Vault server on loopback, initialised and unsealed, with storage that survives restarts.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,17 +13,17 @@ import { type AdminVault, adminOf } from './admin.ts';
 import { findVault } from './find-vault.ts';
 
 export interface RealVaultOptions {
-  /** PEM files; without them it speaks plain HTTP */
+  /** PEM files; plain HTTP if absent */
   readonly tls?: {
     readonly certFile: string;
     readonly keyFile: string;
     readonly caFile: string;
     readonly name?: string;
   };
-  /** members over the server's config, such as another storage */
+  /** overrides for the server's config, such as another storage */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly port?: number;
-  /** the leader of the raft cluster that it joins instead of being initialised by itself */
+  /** the leader of the raft cluster to join, instead of initialising the server */
   readonly joins?: RealVault;
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -33,13 +33,13 @@ export interface RealVault extends AdminVault {
   unsealKey: string;
   seal(): Promise<void>;
   unseal(): Promise<void>;
-  /** kill -9: the storage stays */
+  /** Sends SIGKILL; the storage stays. */
   kill(): Promise<void>;
-  /** Starts it again after a kill, and unseals it; `ca` where its certificate is of another one now. */
+  /** Starts and unseals it after a kill; `ca` is the CA of a changed certificate. */
   start(ca?: string): Promise<void>;
-  /** After a kill: starts on empty storage, as another Vault would. */
-  startAnew(): Promise<void>;
-  /** the paths of the requests in the audit log, in order: what Vault really had to do */
+  /** Starts on empty storage after a kill. */
+  startEmpty(): Promise<void>;
+  /** the paths of the requests in the audit log, in order */
   audited(): readonly string[];
 }
 
@@ -95,9 +95,9 @@ export async function openRealVault(t: Scope, options: RealVaultOptions = {}): P
     unsealKey: options.joins?.unsealKey ?? '',
     seal: async () => void (await admin.write('sys/seal', {})),
     async unseal() {
-      // once: a second key while it joins a cluster confuses it
+      // send the key only once: a second one fails while the node joins a cluster
       await admin.write('sys/unseal', { key: vault.unsealKey });
-      // a node that joins a cluster takes half a minute for it, longer on a busy machine
+      // joining a cluster takes half a minute, longer on a busy machine
       await until('it serves', () => serves(vault, options.joins !== undefined), 90_000);
     },
     async kill() {
@@ -111,7 +111,7 @@ export async function openRealVault(t: Scope, options: RealVaultOptions = {}): P
       await launch();
       await vault.unseal();
     },
-    async startAnew() {
+    async startEmpty() {
       await rm(join(directory, 'storage'), { recursive: true });
       await launch();
       await initialise();
@@ -131,7 +131,7 @@ export async function openRealVault(t: Scope, options: RealVaultOptions = {}): P
   return vault;
 }
 
-/** As the active node, or as a standby that forwards to it. */
+/** Whether it serves requests, as the active node or as a standby that forwards them. */
 async function serves(admin: AdminVault, asStandby: boolean): Promise<boolean> {
   const { status } = await admin.call('GET', 'sys/health');
   return status === 200 || (asStandby && status === 429);
@@ -147,7 +147,7 @@ function serverConfig(
     listener: [{ tcp: { address: `127.0.0.1:${port}`, ...files } }],
     disable_mlock: true,
     api_addr: url,
-    // where it listens for other nodes: the port after its own
+    // the listener for other nodes, on the next port
     cluster_addr: `https://127.0.0.1:${port + 1}`,
     ...config,
   };

@@ -1,5 +1,5 @@
-// npm run test:vault: what is proven against a real Vault server. Without a server it fails, unless VAULT_OPTIONAL=1 is set
-// outside of CI. Arguments are flags of node --test.
+// npm run test:vault: runs the tests that need a real Vault server. Fails without a server, unless VAULT_OPTIONAL=1 is
+// set and CI is not. Arguments are passed to node --test.
 
 import { spawnSync } from 'node:child_process';
 import { runTests } from '../run.ts';

@@ -1,4 +1,4 @@
-// The scenarios of the user's guide, against a real Vault: trust as the guide writes it, then the sidecar does its part.
+// The scenarios of the documentation against a real Vault that is set up as documented.
 
 import assert from 'node:assert/strict';
 import { createPublicKey, type webcrypto } from 'node:crypto';
@@ -19,7 +19,7 @@ import { k8sClaims, openSourceVault } from './scenarios.ts';
 
 const LISTENERS = { api: { listen: '127.0.0.1:0' }, ops: { listen: '127.0.0.1:0' }, log: { level: 'trace' } };
 
-/** The guide's step 2, with the CA that stands in for the public ones. */
+/** Configures the trust in an issuer, with the test's CA instead of a public one. */
 async function trust(vault: RealVault, { ca }: Publisher, issuer: string, mount = 'jwt'): Promise<void> {
   await vault.write(`sys/auth/${mount}`, { type: 'jwt' });
   await vault.write(`auth/${mount}/config`, {
@@ -31,7 +31,7 @@ async function trust(vault: RealVault, { ca }: Publisher, issuer: string, mount 
   });
 }
 
-/** The guide's step 3. */
+/** The documented role. */
 const k8sRole = {
   role_type: 'jwt',
   user_claim: 'sub',
@@ -66,14 +66,14 @@ async function k8s(t: TestContext) {
   return { publisher, issuer, vault, directory, writeJwt, exchange, config, tokenIn, lookUp };
 }
 
-/** As /status tells it; asked without HTTP, whose rate is limited. */
+/** The failure as in /status, read without HTTP, which is rate limited. */
 const failureOf = ({ exchanges }: Daemon, name: string) =>
   exchanges
     .views()
     .find((one) => one.name === name)
     ?.status().failure;
 
-test('S1: one mount for each issuer, and two exchanges on two mounts in one process', async (t) => {
+test('S1: two exchanges in one process log in to two mounts, one for each issuer', async (t) => {
   const { publisher, vault, directory, writeJwt, exchange, config, tokenIn, lookUp } = await k8s(t);
   const other = await publisher.publish('k8s-test.oidc.pub');
   await trust(vault, publisher, 'https://k8s-test.oidc.pub', 'jwt2');
@@ -96,7 +96,7 @@ test('S1: one mount for each issuer, and two exchanges on two mounts in one proc
   assert.equal((await lookUp(await tokenIn('token-of-test')))['path'], 'auth/jwt2/login');
 });
 
-test('S2: Vault trusts the published issuer, and no other under its name', async (t) => {
+test('S2: Vault trusts the published issuer, and refuses a JWT forged under its name', async (t) => {
   const { issuer, vault, directory, exchange, config, tokenIn } = await k8s(t);
   const data = (await vault.call('GET', 'auth/jwt/config')).body['data'] as Record<string, unknown>;
   assert.deepEqual(
@@ -112,7 +112,7 @@ test('S2: Vault trusts the published issuer, and no other under its name', async
   assert.equal(await tokenIn(), undefined);
 });
 
-test("S3: the role of the guide is the one that Vault keeps, and another namespace's account is refused", async (t) => {
+test('S3: Vault stores the documented role, and refuses a service account of another namespace', async (t) => {
   const { vault, writeJwt, exchange, config } = await k8s(t);
   const role = (await vault.call('GET', 'auth/jwt/role/k8s-workload')).body['data'] as Record<string, unknown>;
   assert.deepEqual(
@@ -126,7 +126,7 @@ test("S3: the role of the guide is the one that Vault keeps, and another namespa
   assert.match(failure.hint, /bound_subject/);
 });
 
-test('S4: a JWT becomes a token with the policies and the lease of the role, in the file and over HTTP', async (t) => {
+test('S4: the token in the file and over HTTP has the policies and the lease of the role', async (t) => {
   const { writeJwt, exchange, config, tokenIn, lookUp } = await k8s(t);
   await writeJwt();
   const { daemon } = await runDaemon(t, config({ app: exchange() }));
@@ -141,7 +141,7 @@ test('S4: a JWT becomes a token with the policies and the lease of the role, in 
   assert.equal(((await answer.json()) as { access_token: string }).access_token, token);
 });
 
-test('S5: a role without audiences, then with another one, is told with the remedy; the remedy works', async (t) => {
+test('S5: reports a role without audiences, or with another audience, and logs in after the remedy', async (t) => {
   const { vault, writeJwt, exchange, config, tokenIn } = await k8s(t);
   await vault.call('DELETE', 'auth/jwt/role/k8s-workload');
   const { bound_audiences: _, ...unbound } = k8sRole;
@@ -167,7 +167,7 @@ test('S5: a role without audiences, then with another one, is told with the reme
   await until('a token', () => tokenIn(), 20_000);
 });
 
-test("S6: a projected token survives kubelet's swap, and the token reads what its policy allows", async (t) => {
+test("S6: logs in again after kubelet's swap of a projected token, and each token reads a secret", async (t) => {
   const { issuer, vault, directory, exchange, config, tokenIn } = await k8s(t);
   await vault.write('sys/mounts/secret', { type: 'kv' });
   await vault.write('secret/app', { password: 'xyzzy' });
@@ -184,7 +184,7 @@ test("S6: a projected token survives kubelet's swap, and the token reads what it
   }
 });
 
-test('S7: a GitLab job logs in once with its ID token, from the branch that the role names and no other', async (t) => {
+test("S7: a GitLab job logs in with its ID token from the role's branch, and is refused from another", async (t) => {
   const publisher = await openPublisher(t);
   const issuer = await publisher.publish('gitlab.oidc.pub');
   const vault = await openRealVault(t, { environment: publisher.environment });
@@ -228,7 +228,7 @@ test('S7: a GitLab job logs in once with its ID token, from the branch that the 
   assert.deepEqual((seen.body['data'] as { policies: string[] }).policies, ['ci-read', 'default']);
 });
 
-test("S8: another Vault's identity tokens are the JWTs, minted anew before they end", async (t) => {
+test('S8: logs in with identity tokens of another Vault, and requests new ones before they expire', async (t) => {
   const publisher = await openPublisher(t);
   const directory = await temporaryDirectory(t);
   const { source, token, entity } = await openSourceVault(t, publisher, directory);
@@ -256,7 +256,7 @@ test("S8: another Vault's identity tokens are the JWTs, minted anew before they 
   assert.ok(minted >= 2 && minted < 10, `${minted} identity tokens`);
 });
 
-/** An issuer's published keys as PEM. */
+/** Fetches an issuer's published keys as PEM. */
 async function fetchKeys(url: string, ca: string): Promise<string[]> {
   const reply = await request(`${url}/keys`, {
     dispatcher: new Agent({ connect: { ca, servername: 'k8s-prod.oidc.pub' } }),
@@ -267,7 +267,7 @@ async function fetchKeys(url: string, ca: string): Promise<string[]> {
   );
 }
 
-test('S8: the token that asks may be that of another exchange in the same process', async (t) => {
+test('S8: requests identity tokens with the token of another exchange in the same process', async (t) => {
   const publisher = await openPublisher(t);
   const directory = await temporaryDirectory(t);
   const k8sIssuer = await publisher.publish('k8s-prod.oidc.pub');
@@ -279,7 +279,7 @@ test('S8: the token that asks may be that of another exchange in the same proces
     bound_subject: undefined,
     policies: 'vault-federation',
   });
-  // the first exchange logs in to the source Vault, which trusts the same issuer by its keys
+  // the first exchange logs in to the source Vault, which trusts the Kubernetes issuer by its keys
   await source.write('sys/auth/jwt', { type: 'jwt' });
   const keys = await fetchKeys(k8sIssuer.url, publisher.ca.cert);
   await source.write('auth/jwt/config', { jwt_validation_pubkeys: keys, bound_issuer: k8sIssuer.issuer });
@@ -298,7 +298,7 @@ test('S8: the token that asks may be that of another exchange in the same proces
   await until('a token', () => readFile(join(directory, 'token'), 'utf8').catch(() => undefined), 20_000);
 });
 
-test('S10: renewed while it may be, replaced at its maximum TTL, by a new JWT, and when it was revoked', async (t) => {
+test('S10: renews the token, and replaces it at its maximum TTL, with a new JWT, and after a revocation', async (t) => {
   const { vault, directory, writeJwt, exchange, config, tokenIn, lookUp } = await k8s(t);
   await vault.write('auth/jwt/role/k8s-workload', { ...k8sRole, ttl: '4s', max_ttl: '9s' });
   await writeJwt();
@@ -306,7 +306,7 @@ test('S10: renewed while it may be, replaced at its maximum TTL, by a new JWT, a
   const count = (path: string) => vault.audited().filter((one) => one === path).length;
   const first = await until('a token', () => tokenIn());
   await until('two renewals', () => count('auth/token/renew-self') >= 2, 15_000);
-  assert.equal(await tokenIn(), first, 'the same token all along');
+  assert.equal(await tokenIn(), first, 'renewals keep the token');
   const next = (than: string | undefined) => untilChanged(join(directory, 'token'), than, 15_000);
   const second = await next(first);
   assert.equal((await lookUp(second))['path'], 'auth/jwt/login');

@@ -1,4 +1,4 @@
-// What the guide's scenarios have in common: the claims of a pod's JWT, and a Vault that issues identity tokens.
+// Shared parts of the scenarios: the claims of a pod's JWT, and a Vault that issues identity tokens.
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ export const k8sClaims = (namespace = 'default', name = 'my-app') => ({
   },
 });
 
-/** Another Vault that issues identity tokens as https://vault-prod.oidc.pub, for the user "app". */
+/** Opens another Vault that issues identity tokens as https://vault-prod.oidc.pub, for the user "app". */
 export async function openSourceVault(t: TestContext, publisher: Publisher, directory: string) {
   const { cert, key } = publisher.ca.issue({ name: 'vault-prod.oidc.pub' });
   const [certFile, keyFile] = [join(directory, 'source.pem'), join(directory, 'source.key')];
@@ -28,7 +28,7 @@ export async function openSourceVault(t: TestContext, publisher: Publisher, dire
   await writeFile(keyFile, key);
   const port = await reservePorts(2);
   publisher.lead('vault-prod.oidc.pub', port);
-  // one listener for the published name, one for those who ask for tokens; each has a cluster port after its own
+  // one listener for the published name, one for requests for tokens; each needs the next port for the cluster
   const plain = await reservePorts(2);
   const listener = [
     { tcp: { address: `127.0.0.1:${plain}`, tls_disable: true } },

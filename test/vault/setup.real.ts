@@ -1,4 +1,5 @@
-// The guide's scenarios from nothing: init writes the config, setup --apply makes a real Vault match it, once gets the token.
+// The documented scenarios from scratch: init writes the config, setup --apply configures a real Vault, once gets the
+// token.
 
 import assert from 'node:assert/strict';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -15,11 +16,11 @@ async function setUp(t: TestContext) {
   const directory = await temporaryDirectory(t);
   const caFile = join(directory, 'ca.pem');
   await writeFile(caFile, publisher.ca.cert);
-  // the test's CA stands in for the public ones
+  // the test's CA replaces the public ones
   const vault = await openRealVault(t, { environment: { ...publisher.environment, SSL_CERT_FILE: caFile } });
   const here = (name: string) => join(directory, 'here', name);
   const cli = (args: readonly string[], env: Record<string, string> = {}) => runCli(args, { cwd: directory, env });
-  /** init as given, then the paths of the config moved into the test's directory */
+  /** Runs init, then moves the paths of the config into the test's directory. */
   const init = async (...args: string[]) => {
     const { code, err } = await cli(['init', ...args, '--vault-address', vault.url]);
     assert.equal(code, 0, err);
@@ -32,7 +33,7 @@ async function setUp(t: TestContext) {
     await replaceByRename(file, moved);
     await mkdir(join(directory, 'here'), { recursive: true });
   };
-  /** Applied twice: the second time finds all as it should be. */
+  /** Runs setup --apply twice; the second run must have nothing to change. */
   const apply = async () => {
     const flags = ['setup', '--config', 'config.json', '--apply', '--yes'];
     const first = await cli(flags, { VAULT_ADDR: vault.url, VAULT_TOKEN: vault.root });
@@ -49,7 +50,7 @@ async function setUp(t: TestContext) {
   return { publisher, vault, init, apply, once, here, policiesOf, cli };
 }
 
-test('kubernetes', async (t) => {
+test('init, setup and once: kubernetes', async (t) => {
   const { publisher, init, apply, once, here, policiesOf } = await setUp(t);
   const issuer = await publisher.publish('k8s-prod.oidc.pub');
   await init('kubernetes', '--issuer', 'k8s-prod', '--service-account', 'my-app');
@@ -60,7 +61,7 @@ test('kubernetes', async (t) => {
   assert.deepEqual(await policiesOf(await readFile(here('token'), 'utf8')), ['app-read', 'default']);
 });
 
-test('gitlab', async (t) => {
+test('init, setup and once: gitlab', async (t) => {
   const { publisher, init, apply, once, here, policiesOf } = await setUp(t);
   const issuer = await publisher.publish('gitlab.oidc.pub');
   await init('gitlab', '--issuer', 'gitlab', '--project', 'mygroup/myproject');
@@ -72,7 +73,7 @@ test('gitlab', async (t) => {
   assert.deepEqual(await policiesOf(token), ['ci-read', 'default']);
 });
 
-test('vault', async (t) => {
+test('init, setup and once: vault', async (t) => {
   const { publisher, init, apply, once, here, policiesOf } = await setUp(t);
   const { source, token, entity } = await openSourceVault(t, publisher, await temporaryDirectory(t));
   await init('vault', '--issuer', 'vault-prod', '--entity-id', entity, '--source-address', source.url);
@@ -83,7 +84,7 @@ test('vault', async (t) => {
   assert.deepEqual(await policiesOf(await readFile(here('token'), 'utf8')), ['default', 'vault-federation']);
 });
 
-test('what a trust config and a role have beside the plan survives (K21)', async (t) => {
+test('setup keeps fields of a trust config and a role that are not in the plan (K21)', async (t) => {
   const { publisher, vault, init, cli } = await setUp(t);
   const issuer = await publisher.publish('k8s-prod.oidc.pub');
   await init('kubernetes', '--issuer', 'k8s-prod', '--service-account', 'my-app');

@@ -1,4 +1,4 @@
-// A real Vault's certificate, when it isn't the one that the sidecar trusts.
+// A real Vault with a certificate that the sidecar doesn't trust.
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -28,7 +28,7 @@ async function tlsFiles(t: TestContext, name = '127.0.0.1') {
   return { files, renew, sidecarCa: at('ca.pem') };
 }
 
-test("Vault's certificate is of another CA; a token is there within ten seconds of the new CA file (E2)", async (t) => {
+test("keeps the token while Vault's CA is unknown, and logs in within ten seconds of the new CA file (E2)", async (t) => {
   const { files, renew, sidecarCa } = await tlsFiles(t);
   const world = await setUp(t, { server: { tls: files }, vaultSettings: { tls: { ca_file: sidecarCa } } });
   const { vault } = world;
@@ -45,7 +45,7 @@ test("Vault's certificate is of another CA; a token is there within ten seconds 
   });
 });
 
-test("a name that isn't in Vault's certificate is refused; server_name, reloaded, mends it (E4)", async (t) => {
+test('refuses a certificate for another name, and logs in after a reload that sets server_name (E4)', async (t) => {
   const name = 'vault.example.com';
   const { files, sidecarCa } = await tlsFiles(t, name);
   const { daemon, config, failing, tokenNow } = await setUp(t, {

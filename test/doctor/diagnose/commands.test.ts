@@ -1,4 +1,4 @@
-// The commands that doctor prints are pasted by people with rights: none may open a role, or take away what others set.
+// Operators run the commands that doctor prints: no command may widen a role's trust or remove existing settings.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -15,9 +15,10 @@ import { settingsOf } from '../../support/sidecar.ts';
 
 const ISSUER = 'https://k8s-prod.oidc.pub';
 
-/** Evidence of an exchange with a JWT of these claims, and what an operator's token read in Vault. */
+/** A reply with which Vault refused a login. */
 const refused = (words: string): Facts => ({ kind: 'reply', status: 400, words });
 
+/** Evidence of an exchange with a JWT of these claims; `role` and `trust` are what an operator's token read in Vault. */
 function evidenceOf(
   claims: Record<string, unknown>,
   { role, trust, setup }: { role?: object; trust?: object; setup?: object } = {},
@@ -59,7 +60,7 @@ function evidenceOf(
   };
 }
 
-test('what the JWT lacks takes no bound away', () => {
+test('suggests no command that removes a bound because the JWT lacks the claim', () => {
   const none = evidenceOf({ iss: ISSUER, email: 'a@b', sub: undefined, aud: undefined });
   for (const code of [
     'subject_mismatch',
@@ -73,7 +74,7 @@ test('what the JWT lacks takes no bound away', () => {
   assert.match(commandFor('role_trusts_all', evidenceOf({ sub: undefined }, { setup })) ?? '', /bound_subject=app$/);
 });
 
-test('a bound claim is mended to what the config says, beside the others', () => {
+test("sets a bound claim to the config's value, and keeps the other bound claims", () => {
   const words = refused('error validating claims: claim "ref" does not match any associated bound claim values');
   const jwt = { ref: 'main', project: 'p' };
   assert.equal(commandFor('claims_mismatch', evidenceOf(jwt), words), undefined);
@@ -81,7 +82,7 @@ test('a bound claim is mended to what the config says, beside the others', () =>
   assert.equal(
     commandFor('claims_mismatch', evidenceOf(jwt, { role }), words),
     undefined,
-    "the JWT's word isn't enough",
+    'a value from the JWT is never used',
   );
   const setup = { role: { bound_claims: { ref: ['main', 'next'] } } };
   assert.match(
@@ -97,7 +98,7 @@ test('a bound claim is mended to what the config says, beside the others', () =>
   );
 });
 
-test('a bound claim with "groups" in its name is not the claim of groups', () => {
+test('distinguishes a bound claim with "groups" in its name from the groups claim', () => {
   const words = refused(
     'error validating claims: claim "groups_direct" does not match any associated bound claim values',
   );
@@ -110,7 +111,7 @@ test('a bound claim with "groups" in its name is not the claim of groups', () =>
   );
 });
 
-test('another issuer is bound without a change to anything else that the trust config has', () => {
+test('the command for another issuer keeps the other fields of the trust config', () => {
   const jwt = { iss: ISSUER };
   const setup = { trust: { oidc_discovery_url: ISSUER } };
   assert.equal(commandFor('issuer_mismatch', evidenceOf(jwt)), undefined, 'the config names no issuer');
@@ -123,7 +124,11 @@ test('another issuer is bound without a change to anything else that the trust c
     status: 'valid',
     provider_config: {},
   };
-  assert.equal(commandFor('issuer_mismatch', evidenceOf(jwt, { trust })), undefined, "the JWT's word isn't enough");
+  assert.equal(
+    commandFor('issuer_mismatch', evidenceOf(jwt, { trust })),
+    undefined,
+    'a value from the JWT is never used',
+  );
   const command = commandFor('issuer_mismatch', evidenceOf(jwt, { trust, setup })) ?? '';
   assert.deepEqual(command.split(/[ \\\n]+/).slice(2), [
     'auth/jwt/config',
@@ -134,10 +139,14 @@ test('another issuer is bound without a change to anything else that the trust c
     'jwks_url=https://keys',
   ]);
   const stated = { trust: { oidc_discovery_url: 'https://other' } };
-  assert.equal(commandFor('issuer_mismatch', evidenceOf(jwt, { setup: stated })), undefined, 'it would bind the other');
+  assert.equal(
+    commandFor('issuer_mismatch', evidenceOf(jwt, { setup: stated })),
+    undefined,
+    'it would bind another issuer',
+  );
 });
 
-test('no code has a command that takes what it grants from the JWT (K20)', () => {
+test('no command grants anything to values taken from the JWT (K20)', () => {
   const mark = 'urn:of-the-jwt';
   const jwt = { iss: `https://${mark}`, sub: mark, aud: mark, ref: mark, email: mark };
   const words = [
@@ -157,7 +166,7 @@ test('no code has a command that takes what it grants from the JWT (K20)', () =>
   }
 });
 
-test('a role keeps how its claims are compared, which a write would reset', () => {
+test('a command keeps bound_claims_type, which a write would reset', () => {
   const jwt = { sub: 'app', aud: 'vault' };
   const role = { bound_claims: { ref: 'v*' }, bound_claims_type: 'glob' };
   assert.match(commandFor('token_batch', evidenceOf(jwt, { role })) ?? '', /bound_claims_type=glob/);
@@ -167,7 +176,7 @@ test('a role keeps how its claims are compared, which a write would reset', () =
   );
 });
 
-test('a role that lets in everybody is bound to the subject that logged in, and to no other (K20)', () => {
+test('binds a role that allows every subject to the subject that logged in (K20)', () => {
   const evidence = evidenceOf({ sub: 'app' });
   assert.equal(commandFor('role_trusts_all', evidence), undefined);
   const grant = { secret: new Secret('hvs.x'), accessor: '', leaseMs: 1, renewable: true, type: 'service' };
@@ -175,7 +184,7 @@ test('a role that lets in everybody is bound to the subject that logged in, and 
   assert.match(commandFor('role_trusts_all', { ...evidence, login }) ?? '', /bound_subject=app$/);
 });
 
-test('a value with an unprintable character makes no command; one that the CLI would take for a file goes as JSON (K18)', () => {
+test('suggests no command for unprintable values, and passes values that the CLI would read as a file as JSON (K18)', () => {
   const bound = (value: string) => ({ role: { bound_claims: { ref: value } } });
   const words = refused('error validating claims: claim "ref" does not match any associated bound claim values');
   const role = (value: string) => ({ bound_claims: { other: value, ref: 'x' } });

@@ -1,4 +1,4 @@
-// The diagnosis by itself: what follows from what, and the evidence that needs rights or mounts to be seen for real.
+// The diagnosis: causes and consequences, and evidence of files that needs mounts or another user.
 
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
@@ -34,7 +34,7 @@ const jwtEnding = (inSeconds: number): Evidence['jwt'] => {
   return 'code' in jwt ? { failure: jwt } : { seen: jwt };
 };
 
-test('no finding is its own cause, however many steps away', () => {
+test('the graph of causes has no cycle', () => {
   const visit = (code: FindingCode, path: readonly FindingCode[]): void => {
     assert.ok(!path.includes(code), `${[...path, code].join(' -> ')}`);
     for (const cause of CAUSES[code] ?? []) visit(cause, [...path, code]);
@@ -42,7 +42,7 @@ test('no finding is its own cause, however many steps away', () => {
   for (const code of Object.keys(CAUSES)) visit(code as FindingCode, []);
 });
 
-test("a JWT that can't be read: whose it is, and who we are", () => {
+test("names the file's owner and our user if the JWT can't be read", () => {
   const [finding] = diagnose(
     evidenceOf({
       file: FILE,
@@ -53,7 +53,7 @@ test("a JWT that can't be read: whose it is, and who we are", () => {
   assert.equal(finding?.evidence, '/jwt/token: EACCES; its owner is 0:0, mode 600; doctor runs as 65532:65532');
 });
 
-test('a file that is a mount of its own: a warning while its JWT is good, then the cause of its end', () => {
+test('warns about a subPath mount while its JWT is valid, and reports it as the cause once the JWT has expired', () => {
   const isMount = { ...FILE, isMount: true };
   const [early] = diagnose(evidenceOf({ file: isMount, jwt: jwtEnding(3600) }));
   assert.deepEqual([early?.code, early?.severity], ['jwt_never_changes', 'warning']);
@@ -69,7 +69,7 @@ test('a file that is a mount of its own: a warning while its JWT is good, then t
   assert.deepEqual(others, []);
 });
 
-test('what is wrong with the issuer only from here is a warning', () => {
+test('warns only if the issuer is unreachable from here alone', () => {
   const issuer = { state: 'unreachable' as const, url: 'https://k8s-prod.oidc.pub', words: 'ECONNREFUSED' };
   const login = { failure: { code: 'role_missing' as const } };
   const codes = diagnose(evidenceOf({ issuer, login, jwt: jwtEnding(3600) })).map((one) => [one.code, one.severity]);
@@ -79,7 +79,7 @@ test('what is wrong with the issuer only from here is a warning', () => {
   ]);
 });
 
-test('an auth method of another type fails as a Vault in trouble does: told apart by what answers at the mount', () => {
+test('distinguishes an auth method of another type from a failing Vault by the reply of the mount', () => {
   const login = {
     failure: { code: 'vault_unavailable' as const, facts: { kind: 'reply' as const, status: 500, words: '' } },
   };
@@ -89,7 +89,7 @@ test('an auth method of another type fails as a Vault in trouble does: told apar
   assert.deepEqual(codes({ answers: true }), ['vault_unavailable']);
 });
 
-test('nothing that a JWT or its issuer says moves the terminal, or breaks the lines', () => {
+test('no text from a JWT or its issuer contains control characters', () => {
   const said = 'a\u001b[31m\nb\u009b';
   const secret = new Secret(jwtText({ iss: said, sub: said.repeat(1000), aud: said }));
   const jwt = decodeWorkloadJwt(secret, {});
@@ -113,7 +113,7 @@ test('nothing that a JWT or its issuer says moves the terminal, or breaks the li
   }
 });
 
-test("what isn't as the setup says: one line for each change, or for what isn't there at all", () => {
+test('prints one line for each difference from the setup, and one for each missing object', () => {
   const at = { exchange: 'app', address: 'https://vault:8200', body: {}, why: '' };
   const differences = [
     {
@@ -138,7 +138,7 @@ const INSPECT = `
   import { inspectFile } from './src/doctor/probes/jwt-file.ts';
   console.log(JSON.stringify(await inspectFile(directory + '/a b')));`;
 
-test('a subPath mount is seen, by a name with a blank too', { skip: withoutNamespaces() }, async (t) => {
+test('detects a subPath mount, also of a file with a space in its name', { skip: withoutNamespaces() }, async (t) => {
   const directory = await temporaryDirectory(t);
   const shell = `cd "$1"; touch other "a b"; mount --bind other "a b"; cd - > /dev/null`;
   assert.equal(JSON.parse(runInNamespace(directory, shell, INSPECT)).isMount, true);
@@ -146,7 +146,7 @@ test('a subPath mount is seen, by a name with a blank too', { skip: withoutNames
   assert.equal(await inspectFile(`${directory}/none`), undefined);
 });
 
-test('a file of another user is seen with its owner', async (t) => {
+test("reports the owner and mode of another user's file", async (t) => {
   const directory = await temporaryDirectory(t);
   const facts = runUnprivileged(
     directory,
@@ -157,7 +157,7 @@ test('a file of another user is seen with its owner', async (t) => {
   assert.equal((JSON.parse(facts) as { owner: string }).owner, `${uid}:${gid}, mode 600`);
 });
 
-test('a role of Vault that names no workload is a warning, by its own bounds or by those that the config wants', () => {
+test("warns about a role without a bound to the workload, in Vault or in the config's setup", () => {
   const role = (current: Record<string, unknown>): Partial<Evidence> => ({
     differences: [
       {
@@ -182,10 +182,14 @@ test('a role of Vault that names no workload is a warning, by its own bounds or 
   assert.deepEqual(wordsOn({ setup }), [
     'role_trusts_all: setup.role in the config: every subject of the issuer may log in',
   ]);
-  assert.deepEqual(wordsOn({ setup, ...role({ bound_subject: 'app' }) }), [], "Vault's side counts where it is known");
+  assert.deepEqual(
+    wordsOn({ setup, ...role({ bound_subject: 'app' }) }),
+    [],
+    'the role in Vault is used if it could be read',
+  );
 });
 
-test('a check that broke off or goes on is an error beside what the others found, and each is told', () => {
+test('reports each check that threw or is unfinished as an error, after the findings of the others', () => {
   const login = { failure: { code: 'role_missing' as const } };
   const findings = diagnose(
     evidenceOf({ login, broken: ['the first', 'the second'], unfinished: ['Vault', 'the sinks'] }),
@@ -201,7 +205,7 @@ test('a check that broke off or goes on is an error beside what the others found
   );
 });
 
-test('whether the token in the sink is dead: by the words of Vault, or by a new token that may ask what it may not (K17)', () => {
+test("detects a dead token in the sink by Vault's message, or because a new token may look itself up (K17)", () => {
   const failed = (words: string, code: 'renewal_denied' | 'vault_timeout' = 'renewal_denied') => ({
     sink: '/vault/token',
     lookup: { failure: { code, facts: { kind: 'reply' as const, status: 403, words } } },

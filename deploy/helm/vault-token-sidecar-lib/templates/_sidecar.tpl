@@ -1,11 +1,11 @@
 {{- /*
-Items for the lists of your own pod template. Each is given the values of this dependency, such as .Values.vaultTokenSidecar:
+Items for the lists of your pod template. Pass each the values of this dependency, such as .Values.vaultTokenSidecar:
 
   vault-token-sidecar.container    first in initContainers
   vault-token-sidecar.volumes      in volumes
   vault-token-sidecar.volumeMount  in the volumeMounts of each container that reads the token
 
-The pod's securityContext needs supplementalGroups: [65532], or fsGroup: 65532: the group that may read the token.
+The pod's securityContext needs supplementalGroups: [65532] or fsGroup: 65532, the group that can read the token.
 */ -}}
 
 {{- define "vault-token-sidecar.container" -}}
@@ -69,7 +69,7 @@ The pod's securityContext needs supplementalGroups: [65532], or fsGroup: 65532: 
       mountPath: {{ .mountPath }}
 {{- end }}
 
-{{- /* What a config file leaves out may come from VAULT_...; without one, all comes from here. */ -}}
+{{- /* With a config file, VAULT_... variables only set keys that the file leaves out; without one, they are required. */ -}}
 {{- define "vault-token-sidecar.env" -}}
 {{- $env := dict }}
 {{- with .vault.address }}{{ $_ := set $env "VAULT_ADDR" . }}{{ end }}
@@ -77,8 +77,8 @@ The pod's securityContext needs supplementalGroups: [65532], or fsGroup: 65532: 
 {{- with .vault.tlsServerName }}{{ $_ := set $env "VAULT_TLS_SERVER_NAME" . }}{{ end }}
 {{- with .vault.caConfigMap }}{{ $_ := set $env "VAULT_CACERT" "/var/run/secrets/oidc/ca.crt" }}{{ end }}
 {{- if not .configMap }}
-  {{- $_ := required "vault-token-sidecar-lib: vault.address is needed, or else configMap" .vault.address }}
-  {{- $_ := set $env "VTS_ROLE" (required "vault-token-sidecar-lib: role is needed, or else configMap" .role) }}
+  {{- $_ := required "vault-token-sidecar-lib: vault.address or configMap is required" .vault.address }}
+  {{- $_ := set $env "VTS_ROLE" (required "vault-token-sidecar-lib: role or configMap is required" .role) }}
   {{- $_ := set $env "VTS_MOUNT" .mount }}
   {{- with .issuer }}{{ $_ := set $env "VTS_ISSUER" . }}{{ end }}
   {{- $_ := set $env "VTS_JWT_FILE" "/var/run/secrets/oidc/token" }}
@@ -108,7 +108,7 @@ The pod's securityContext needs supplementalGroups: [65532], or fsGroup: 65532: 
             - key: ca.crt
               path: ca.crt
       {{- end }}
-# memory: the token never reaches a disk, and in a directory on disk everybody could replace it
+# in memory, since an emptyDir on disk is world-writable and the sidecar refuses to write there
 - name: vault-token
   emptyDir:
     medium: Memory
@@ -120,7 +120,7 @@ The pod's securityContext needs supplementalGroups: [65532], or fsGroup: 65532: 
 {{- end }}
 {{- end }}
 
-{{- /* The directory, never the file by subPath: that would never change. */ -}}
+{{- /* Mount the directory: a file mounted with subPath never changes. */ -}}
 {{- define "vault-token-sidecar.volumeMount" -}}
 - name: vault-token
   mountPath: {{ .mountPath }}

@@ -2,7 +2,7 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* The release's name, with the chart's where it isn't in it anyway; short enough for the suffixes. */ -}}
+{{- /* The release's name, followed by the chart's unless it contains it; truncated to leave room for suffixes. */ -}}
 {{- define "vault-token-sidecar.fullname" -}}
 {{- $name := include "vault-token-sidecar.name" . }}
 {{- $both := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}

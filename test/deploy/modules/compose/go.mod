@@ -1,4 +1,4 @@
-// docker compose and the Docker engine as tools of the tests: built from the published modules, never shipped.
+// docker compose and the Docker engine as tools for tests, built from the published modules; never shipped.
 module vault-token-sidecar/test/deploy/compose
 
 go 1.26.8

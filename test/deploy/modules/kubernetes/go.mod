@@ -1,4 +1,4 @@
-// The API server, its client and its API's schemas, at one version: what the manifests are checked with.
+// The API server, kubectl and the API's schemas at one version, to check the manifests.
 module vault-token-sidecar/test/deploy/kubernetes
 
 go 1.26.0

@@ -1,4 +1,4 @@
-// The types that the Prometheus operator and Grafana read: what our objects for them are decoded with, strictly.
+// The types of the Prometheus operator and Grafana, to decode our objects for them strictly.
 module vault-token-sidecar/test/deploy/monitoring
 
 go 1.26.0

@@ -1,6 +1,6 @@
-// Holds what Kubernetes has no schema for to the types of the programs that read it: the Prometheus operator's objects,
-// and Grafana's dashboards. Reads YAML documents (JSON is YAML) from standard input and prints each as a line of JSON,
-// other objects just so.
+// Validates objects without a schema in Kubernetes against the Go types of the programs that read them: the Prometheus
+// operator's objects and Grafana's dashboards. Reads YAML documents (JSON is YAML) from standard input, and prints each as a
+// line of JSON; other objects aren't validated.
 package main
 
 import (
@@ -39,7 +39,7 @@ func main() {
 
 func check(document []byte) error {
 	var object map[string]any
-	// a name that stands twice is refused
+	// UnmarshalStrict refuses duplicate keys
 	if err := yaml.UnmarshalStrict(document, &object); err != nil || object == nil {
 		return err
 	}
@@ -67,8 +67,8 @@ func checkKind(document []byte, object map[string]any) error {
 	return nil
 }
 
-// Grafana's own strict decoder misses some places (and calls success an error without a text), so what it takes is decoded
-// and encoded again as well: nothing may get lost on the way.
+// Grafana's strict decoder misses unknown fields in some places, and returns an error without a text on success. So the
+// dashboard is also decoded and encoded again, which must not lose anything.
 func checkDashboard(document []byte) error {
 	if err := new(dashboard.Dashboard).UnmarshalJSONStrict(document); err != nil && err.Error() != "" {
 		return err
@@ -118,7 +118,7 @@ func lost(path string, given, kept any) error {
 	return nil
 }
 
-// What the encoder may leave out.
+// Reports whether the encoder may leave out the value.
 func empty(value any) bool {
 	switch value := value.(type) {
 	case map[string]any:
