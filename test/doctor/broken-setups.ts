@@ -83,7 +83,7 @@ const JWT: readonly BrokenSetup[] = [
       await replaceByRename(clinic.here('jwt'), jwt.slice(0, jwt.lastIndexOf('.')));
     },
     mends: writeJwt,
-    says: /3 parts separated by dots, found 2/,
+    says: /it has 2 parts instead of 3/,
   },
   {
     name: 'a JWT with a truncated signature',
