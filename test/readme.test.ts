@@ -116,10 +116,11 @@ async function shell(
   const child = spawn('sh', ['-c', `exec ${command.replace(/^((?:\w+=\S+ )+)/, 'env $1')}`], { env, cwd: directory });
   t.after(() => child.kill('SIGKILL'));
   let output = '';
+  let isStopped = false;
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => {
       output += chunk.toString();
-      if (output.includes('"event":"listening"')) child.kill('SIGTERM');
+      if (output.includes('"event":"listening"') && !isStopped) isStopped = child.kill('SIGTERM');
     });
   }
   const [code] = await once(child, 'close');

@@ -102,8 +102,9 @@ function openDestination(fd: number, onDropped: () => void) {
       isClosed = isBroken;
       if (isClosed) return destination.destroy();
       hold(BUFFER_BYTES);
+      // Within the library's callback, its request still counts as active, which would make the exit replace the process.
       await Promise.race([
-        new Promise((resolve) => destination.flush(resolve)),
+        new Promise((resolve) => destination.flush(() => setImmediate(resolve))),
         pause(IN_FLIGHT_MS, undefined, { ref: false }),
       ]);
       hold(0);

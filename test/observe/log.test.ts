@@ -147,3 +147,14 @@ test('the last line is a line like any other', () => {
   const [line] = lines.map((text) => JSON.parse(text));
   assert.deepEqual([line?.level, line?.event, line?.code], ['error', 'crashed', 'internal']);
 });
+
+test('after a flush, no file request is active: the process can exit at once', async (t) => {
+  const path = join(await temporaryDirectory(t), 'log');
+  const log = openLog('info', openSync(path, 'w'), () => {});
+  log.write('info', 'ready');
+  await log.flush();
+  assert.deepEqual(
+    process.getActiveResourcesInfo().filter((kind) => kind.startsWith('FSReq')),
+    [],
+  );
+});
