@@ -1,8 +1,9 @@
 // The scenarios of `init`. Each one writes a config, and prints the manifest, job or commands of the platform.
 
 import type { ConfigFile } from '../config/schema.ts';
+import { defined } from '../core/defined.ts';
 import { UsageError } from '../host/io.ts';
-import { quoted } from '../setup/text.ts';
+import { gitlabJob, isAtOidcPub, issuingVault, podManifest } from './init-texts.ts';
 
 export interface Scenario {
   /** the flags of this scenario only */
@@ -61,25 +62,30 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     },
   },
   vault: {
-    flags: ['entity-id', 'source-address'],
+    flags: ['entity-id', 'source-address', 'source-namespace'],
     write(given) {
-      const published = issuerUrl(given).replace(/\/(?:v1\/identity\/oidc\/?)?$/, '');
+      const published = issuerUrl(given).replace(/\/(?:v1\/.*identity\/oidc\/?)?$/, '');
+      const namespace = given.optional('source-namespace', '').replace(/^\/+|\/+$/g, '');
       // Vault appends this path to the issuer of identity/oidc/config in "iss".
-      const issuer = `${published}/v1/identity/oidc`;
+      const issuer = `${published}/v1/${namespace === '' ? '' : `${namespace}/`}identity/oidc`;
+      const address = given.required('source-address');
       const config = configOf(given, {
         name: 'federated',
         source: {
           vault_identity: {
-            address: given.required('source-address'),
+            address,
             token_file: '/run/vault-source/token',
             role: 'federation',
+            ...(namespace === '' ? {} : { namespace }),
           },
         },
         sinks: [{ file: { path: '/run/vault/token' } }],
         expect: { issuer, audience: 'vault', subject: given.required('entity-id') },
         defaults: { role: 'external-vault', policy: 'vault-federation' },
+        // oidc.pub serves the discovery document at the bare host only
+        ...(isAtOidcPub(published) ? { trust: { oidc_discovery_url: published, bound_issuer: issuer } } : {}),
       });
-      return { config, platformText: issuingVault(published, given.required('source-address')) };
+      return { config, platformText: issuingVault({ published, issuer, address, namespace }) };
     },
   },
 };
@@ -98,95 +104,15 @@ type ExchangeFile = ConfigFile['exchanges'][string];
 interface Wish extends Required<Pick<ExchangeFile, 'source' | 'sinks' | 'expect'>> {
   readonly name: string;
   readonly defaults: { readonly role: string; readonly policy: string };
+  readonly trust?: NonNullable<ExchangeFile['setup']>['trust'];
 }
 
-function configOf(given: Given, { name, source, sinks, expect, defaults }: Wish): ConfigFile {
+function configOf(given: Given, { name, source, sinks, expect, defaults, trust }: Wish): ConfigFile {
   const login = { mount: given.optional('mount', 'jwt'), role: given.optional('role', defaults.role) };
-  const setup = { role: { token_policies: [given.optional('policy', defaults.policy)], token_ttl: '1h' } };
+  const role = { token_policies: [given.optional('policy', defaults.policy)], token_ttl: '1h' };
+  const setup = { ...defined({ trust }), role };
   return {
     vault: { address: given.required('vault-address') },
     exchanges: { [name]: { source, login, expect, sinks, setup } },
   };
 }
-
-const podManifest = (
-  namespace: string,
-  account: string,
-  { file, version }: Given,
-): string => `# Kubernetes: the config as a ConfigMap, and the pod
-
-kubectl create configmap vault-token-sidecar --namespace ${quoted(namespace)} --from-file=${quoted(`config.json=${file}`)}
-
-kubectl apply -f - <<'YAML'
-apiVersion: v1
-kind: Pod
-metadata:
-  name: ${account}
-  namespace: ${namespace}
-spec:
-  serviceAccountName: ${account}
-  automountServiceAccountToken: false
-  securityContext: { runAsNonRoot: true, fsGroup: 65532, seccompProfile: { type: RuntimeDefault } }
-  initContainers:
-    - name: vault-token-sidecar
-      image: ghcr.io/oidc-pub/vault-token-sidecar:${version}
-      restartPolicy: Always
-      args: [run, --config, /etc/vault-token-sidecar/config.json]
-      ports: [{ name: ops, containerPort: 8276 }]
-      startupProbe: { httpGet: { path: /startupz, port: ops }, periodSeconds: 1, failureThreshold: 86400 }
-      livenessProbe: { httpGet: { path: /livez, port: ops } }
-      resources: { requests: { cpu: 10m, memory: 64Mi }, limits: { memory: 160Mi } }
-      securityContext:
-        runAsUser: 65532
-        runAsGroup: 65532
-        allowPrivilegeEscalation: false
-        readOnlyRootFilesystem: true
-        capabilities: { drop: [ALL] }
-      volumeMounts:
-        - { name: vault-token-sidecar, mountPath: /etc/vault-token-sidecar, readOnly: true }
-        - { name: vault-jwt, mountPath: /var/run/secrets/oidc, readOnly: true }
-        - { name: vault-token, mountPath: /vault }
-  containers:
-    - name: app
-      image: app # your image, which reads /vault/token
-      securityContext: { runAsUser: 1000, allowPrivilegeEscalation: false, capabilities: { drop: [ALL] } }
-      volumeMounts: [{ name: vault-token, mountPath: /vault, readOnly: true }]
-  volumes:
-    - name: vault-token-sidecar
-      configMap: { name: vault-token-sidecar }
-    - name: vault-jwt
-      projected: { sources: [{ serviceAccountToken: { path: token, audience: vault, expirationSeconds: 3600 } }] }
-    - name: vault-token
-      emptyDir: { medium: Memory, sizeLimit: 1Mi }
-YAML`;
-
-const gitlabJob = (audience: string, given: Given): string => `# GitLab: a job for .gitlab-ci.yml
-#
-# deploy:
-#   id_tokens:
-#     VAULT_ID_TOKEN: { aud: ${audience} }
-#   variables:
-#     VAULT_ADDR: ${given.required('vault-address')}
-#   script:
-#     - mkdir -m 700 /tmp/vault
-#     - vault-token-sidecar once --config ${quoted(given.file)}
-#     - export $(cat /tmp/vault/vault.env)
-#     - vault kv get secret/app`;
-
-const issuingVault = (
-  issuer: string,
-  address: string,
-): string => `# the issuing Vault: its issuer, a key, a role, and the policy to request identity tokens
-
-export VAULT_ADDR=${quoted(address)}
-
-vault write identity/oidc/config issuer=${quoted(issuer)}
-
-vault write identity/oidc/key/federation allowed_client_ids=vault algorithm=ES256
-
-vault write identity/oidc/role/federation key=federation client_id=vault ttl=10m
-
-# the token in /run/vault-source/token needs an entity and this policy
-vault policy write federation - <<'POLICY'
-path "identity/oidc/token/federation" { capabilities = ["read"] }
-POLICY`;

@@ -24,7 +24,7 @@ and the pod manifest, the job, or the commands for the issuing Vault. Defaults a
 --force            overwrites an existing config
 kubernetes:        --namespace (default), --service-account
 gitlab:            --project GROUP/PROJECT, --ref (main), --ref-type (branch)
-vault:             --entity-id, --source-address (URL of the issuing Vault)`,
+vault:             --entity-id, --source-address (URL of the issuing Vault), --source-namespace`,
   argument: Object.keys(SCENARIOS),
   options: {
     ...CONFIG_OPTION,
@@ -41,6 +41,7 @@ vault:             --entity-id, --source-address (URL of the issuing Vault)`,
     'ref-type': { type: 'string' },
     'entity-id': { type: 'string' },
     'source-address': { type: 'string' },
+    'source-namespace': { type: 'string' },
   },
   async run(flags, io) {
     const scenario = SCENARIOS[textFlag(flags, 'argument') ?? ''];

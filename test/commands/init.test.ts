@@ -8,6 +8,7 @@ import type { Flags } from '../../src/commands/command.ts';
 import { command as init } from '../../src/commands/init.ts';
 import { command as setup } from '../../src/commands/setup.ts';
 import { command as validate } from '../../src/commands/validate.ts';
+import type { ConfigFile } from '../../src/config/schema.ts';
 import { invoke } from '../support/invoke.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -67,6 +68,32 @@ test('normalises the address of an issuing Vault', async (t) => {
     const { out } = await invoke(init, { argument: 'vault', config, ...flags });
     assert.match(out, /bound_issuer=https:\/\/vault\.a:8200\/v1\/identity\/oidc$/m);
     assert.match(out, /^vault write identity\/oidc\/config issuer=https:\/\/vault\.a:8200$/m);
+  }
+});
+
+test('splits the trust in a Vault that oidc.pub publishes: documents at the bare host, "iss" with the path', async (t) => {
+  for (const [namespace, path] of [
+    [undefined, '/v1/identity/oidc'],
+    ['team/a', '/v1/team/a/identity/oidc'],
+  ] as const) {
+    const config = await start(t);
+    const where = namespace === undefined ? {} : { 'source-namespace': namespace };
+    const flags = {
+      issuer: 'vault-prod',
+      'entity-id': 'e-1',
+      'source-address': 'https://source:8200',
+      ...where,
+      ...VAULT,
+    };
+    const { out } = await invoke(init, { argument: 'vault', config, ...flags });
+    const { exchanges } = JSON.parse(await readFile(config, 'utf8')) as ConfigFile;
+    assert.deepEqual(exchanges['federated']?.setup?.trust, {
+      oidc_discovery_url: 'https://vault-prod.oidc.pub',
+      bound_issuer: `https://vault-prod.oidc.pub${path}`,
+    });
+    assert.equal(exchanges['federated']?.expect?.issuer, `https://vault-prod.oidc.pub${path}`);
+    assert.match(out, new RegExp(`OIDC_SOURCE_URL=https://source:8200${path} `));
+    assert.match(out, /^curl -sf https:\/\/vault-prod\.oidc\.pub\/\.well-known\/jwks\.json$/m);
   }
 });
 

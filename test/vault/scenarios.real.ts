@@ -5,7 +5,6 @@ import { createPublicKey, type webcrypto } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { Agent, request } from 'undici';
 import type { Daemon } from '../../src/daemon.ts';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
@@ -20,16 +19,24 @@ import { k8sClaims, openSourceVault } from './scenarios.ts';
 const LISTENERS = { api: { listen: '127.0.0.1:0' }, ops: { listen: '127.0.0.1:0' }, log: { level: 'trace' } };
 
 /** Configures the trust in an issuer, with the test's CA instead of a public one. */
-async function trust(vault: RealVault, { ca }: Publisher, issuer: string, mount = 'jwt'): Promise<void> {
+async function trust(
+  vault: RealVault,
+  { ca }: Publisher,
+  published: string,
+  { mount = 'jwt', boundIssuer = published } = {},
+): Promise<void> {
   await vault.write(`sys/auth/${mount}`, { type: 'jwt' });
   await vault.write(`auth/${mount}/config`, {
-    oidc_discovery_url: issuer,
-    bound_issuer: issuer,
+    oidc_discovery_url: published,
+    bound_issuer: boundIssuer,
     oidc_client_id: '',
     oidc_client_secret: '',
     oidc_discovery_ca_pem: ca.cert,
   });
 }
+
+/** The "iss" of identity tokens of a Vault whose issuer is https://vault-prod.oidc.pub. */
+const IDENTITY_ISSUER = 'https://vault-prod.oidc.pub/v1/identity/oidc';
 
 /** The documented role. */
 const k8sRole = {
@@ -76,7 +83,7 @@ const failureOf = ({ exchanges }: Daemon, name: string) =>
 test('S1: two exchanges in one process log in to two mounts, one for each issuer', async (t) => {
   const { publisher, vault, directory, writeJwt, exchange, config, tokenIn, lookUp } = await k8s(t);
   const other = await publisher.publish('k8s-test.oidc.pub');
-  await trust(vault, publisher, 'https://k8s-test.oidc.pub', 'jwt2');
+  await trust(vault, publisher, 'https://k8s-test.oidc.pub', { mount: 'jwt2' });
   await vault.write('auth/jwt2/role/k8s-workload', k8sRole);
   await writeJwt();
   await writeFile(join(directory, 'jwt-of-test'), await other.mint(k8sClaims()));
@@ -231,9 +238,9 @@ test("S7: a GitLab job logs in with its ID token from the role's branch, and is 
 test('S8: logs in with identity tokens of another Vault, and requests new ones before they expire', async (t) => {
   const publisher = await openPublisher(t);
   const directory = await temporaryDirectory(t);
-  const { source, token, entity } = await openSourceVault(t, publisher, directory);
+  const { source, token, entity } = await openSourceVault(t, publisher);
   const vault = await openRealVault(t, { environment: publisher.environment });
-  await trust(vault, publisher, 'https://vault-prod.oidc.pub/v1/identity/oidc');
+  await trust(vault, publisher, 'https://vault-prod.oidc.pub', { boundIssuer: IDENTITY_ISSUER });
   await vault.write('auth/jwt/role/external-vault', {
     role_type: 'jwt',
     user_claim: 'sub',
@@ -256,12 +263,9 @@ test('S8: logs in with identity tokens of another Vault, and requests new ones b
   assert.ok(minted >= 2 && minted < 10, `${minted} identity tokens`);
 });
 
-/** Fetches an issuer's published keys as PEM. */
-async function fetchKeys(url: string, ca: string): Promise<string[]> {
-  const reply = await request(`${url}/keys`, {
-    dispatcher: new Agent({ connect: { ca, servername: 'k8s-prod.oidc.pub' } }),
-  });
-  const { keys } = (await reply.body.json()) as { keys: webcrypto.JsonWebKey[] };
+/** Fetches an issuer's keys as PEM. */
+async function fetchKeys(url: string): Promise<string[]> {
+  const { keys } = (await (await fetch(`${url}/keys`)).json()) as { keys: webcrypto.JsonWebKey[] };
   return keys.map((jwk) =>
     createPublicKey({ key: jwk, format: 'jwk' }).export({ type: 'spki', format: 'pem' }).toString(),
   );
@@ -271,9 +275,9 @@ test('S8: requests identity tokens with the token of another exchange in the sam
   const publisher = await openPublisher(t);
   const directory = await temporaryDirectory(t);
   const k8sIssuer = await publisher.publish('k8s-prod.oidc.pub');
-  const { source } = await openSourceVault(t, publisher, directory);
+  const { source } = await openSourceVault(t, publisher);
   const vault = await openRealVault(t, { environment: publisher.environment });
-  await trust(vault, publisher, 'https://vault-prod.oidc.pub/v1/identity/oidc');
+  await trust(vault, publisher, 'https://vault-prod.oidc.pub', { boundIssuer: IDENTITY_ISSUER });
   await vault.write('auth/jwt/role/external-vault', {
     ...k8sRole,
     bound_subject: undefined,
@@ -281,7 +285,7 @@ test('S8: requests identity tokens with the token of another exchange in the sam
   });
   // the first exchange logs in to the source Vault, which trusts the Kubernetes issuer by its keys
   await source.write('sys/auth/jwt', { type: 'jwt' });
-  const keys = await fetchKeys(k8sIssuer.url, publisher.ca.cert);
+  const keys = await fetchKeys(k8sIssuer.url);
   await source.write('auth/jwt/config', { jwt_validation_pubkeys: keys, bound_issuer: k8sIssuer.issuer });
   await source.write('auth/jwt/role/app', { ...k8sRole, policies: 'mint' });
   await writeFile(join(directory, 'jwt'), await k8sIssuer.mint(k8sClaims()));

@@ -1,9 +1,6 @@
 // Shared parts of the scenarios: the claims of a pod's JWT, and a Vault that issues identity tokens.
 
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { reservePorts } from '../support/ports.ts';
 import type { Publisher } from './publisher.ts';
 import { openRealVault } from './real-vault.ts';
 
@@ -21,20 +18,8 @@ export const k8sClaims = (namespace = 'default', name = 'my-app') => ({
 });
 
 /** Opens another Vault that issues identity tokens as https://vault-prod.oidc.pub, for the user "app". */
-export async function openSourceVault(t: TestContext, publisher: Publisher, directory: string) {
-  const { cert, key } = publisher.ca.issue({ name: 'vault-prod.oidc.pub' });
-  const [certFile, keyFile] = [join(directory, 'source.pem'), join(directory, 'source.key')];
-  await writeFile(certFile, cert);
-  await writeFile(keyFile, key);
-  const port = await reservePorts(2);
-  publisher.lead('vault-prod.oidc.pub', port);
-  // one listener for the published name, one for requests for tokens; each needs the next port for the cluster
-  const plain = await reservePorts(2);
-  const listener = [
-    { tcp: { address: `127.0.0.1:${plain}`, tls_disable: true } },
-    { tcp: { address: `127.0.0.1:${port}`, tls_cert_file: certFile, tls_key_file: keyFile } },
-  ];
-  const source = await openRealVault(t, { port: plain, config: { listener } });
+export async function openSourceVault(t: TestContext, publisher: Publisher) {
+  const source = await openRealVault(t);
   await source.write('identity/oidc/config', { issuer: 'https://vault-prod.oidc.pub' });
   await source.write('identity/oidc/key/federation', { allowed_client_ids: '*', algorithm: 'ES256' });
   await source.write('identity/oidc/role/federation', { key: 'federation', client_id: 'vault', ttl: '4s' });
@@ -45,5 +30,6 @@ export async function openSourceVault(t: TestContext, publisher: Publisher, dire
   await source.write('auth/userpass/users/app', { password: 'p', token_policies: 'mint' });
   const { body } = await source.write('auth/userpass/login/app', { password: 'p' });
   const auth = body['auth'] as { client_token: string; entity_id: string };
+  await publisher.follow('vault-prod.oidc.pub', `${source.url}/v1/identity/oidc`);
   return { source, token: auth.client_token, entity: auth.entity_id };
 }

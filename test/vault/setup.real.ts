@@ -75,7 +75,7 @@ test('init, setup and once: gitlab', async (t) => {
 
 test('init, setup and once: vault', async (t) => {
   const { publisher, init, apply, once, here, policiesOf } = await setUp(t);
-  const { source, token, entity } = await openSourceVault(t, publisher, await temporaryDirectory(t));
+  const { source, token, entity } = await openSourceVault(t, publisher);
   await init('vault', '--issuer', 'vault-prod', '--entity-id', entity, '--source-address', source.url);
   await apply();
   await writeFile(here('source-token'), token);

@@ -1,13 +1,14 @@
 // Turns evidence into findings. Findings are folded under their causes.
 
 import { explain, type Failure } from '../../core/errors.ts';
-import { printable, withoutControls } from '../../core/secret.ts';
+import { withoutControls } from '../../core/secret.ts';
 import type { BoundClaims } from '../../core/settings.ts';
 import { trustsTooMuch } from '../../setup/trust.ts';
 import { bothSides } from './both-sides.ts';
 import type { FindingCode } from './codes.ts';
 import { currentOf, type Evidence, type ListenerFacts } from './evidence.ts';
 import { baseFinding, type Finding, fold, toFinding, type UnfoldedFinding } from './finding.ts';
+import { ISSUER_RELATED, issuerFindings } from './issuer-findings.ts';
 import { jwtFindings } from './jwt-findings.ts';
 import { ago, lifeOf } from './life.ts';
 
@@ -89,39 +90,6 @@ function vaultFindings(evidence: Evidence): UnfoldedFinding[] {
     );
   }
   return findings;
-}
-
-const ISSUER_RELATED: ReadonlySet<FindingCode> = new Set([
-  'signature_invalid',
-  'issuer_unreachable',
-  'mount_misconfigured',
-  'mount_unconfigured',
-  'jwt_refused',
-]);
-
-const inQuotes = (text: string): string => JSON.stringify(printable(text));
-
-/** Issuer problems seen from this machine. They are errors only if the login fails in a way that they explain. */
-function issuerFindings(evidence: Evidence): UnfoldedFinding[] {
-  const { issuer, login } = evidence;
-  if (issuer === undefined || issuer.state === 'verified' || issuer.state === 'unfetched') return [];
-  const trust = currentOf(evidence, 'trust');
-  // A mount with pinned keys doesn't fetch the issuer's documents.
-  if (trust !== undefined && !trust['oidc_discovery_url'] && login?.seen !== undefined) return [];
-  const severity = login === undefined || ISSUER_RELATED.has(login.failure?.code ?? 'internal') ? 'error' : 'warning';
-  const see = (code: FindingCode, words: string) => [toFinding({ code, evidence: words, severity }, evidence)];
-  switch (issuer.state) {
-    case 'unreachable':
-      return see('issuer_unreachable_here', `${issuer.url}: ${issuer.words}`);
-    case 'unpublished':
-      return see('issuer_unpublished', `${issuer.url}: ${issuer.words}`);
-    case 'renamed':
-      return see('issuer_renamed', `${issuer.url} names the issuer ${inQuotes(issuer.published)}`);
-    case 'key-missing':
-      return see('issuer_key_missing', `${issuer.url} has no key ${inQuotes(issuer.keyId)}`);
-    case 'forged':
-      return see('issuer_signature', `key ${inQuotes(issuer.keyId)} of ${issuer.url} doesn't verify the signature`);
-  }
 }
 
 function loginFindings(evidence: Evidence): UnfoldedFinding[] {

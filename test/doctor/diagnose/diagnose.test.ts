@@ -221,3 +221,17 @@ test("detects a dead token in the sink by Vault's message, or because a new toke
   assert.deepEqual(codes({ held: failed('no reply', 'vault_timeout') }), []);
   assert.deepEqual(codes({ held: { sink: '/vault/token', lookup: { seen: true } } }), []);
 });
+
+test('tells how oidc.pub publishes an issuer that it serves', () => {
+  const remedy = (issuer: Evidence['issuer']) => diagnose(evidenceOf({ issuer }))[0]?.remedy ?? '';
+  const [host, path] = ['https://vault-prod.oidc.pub', '/.well-known/openid-configuration'];
+  const unpublished = (url: string) => remedy({ state: 'unpublished', url, words: 'status 404' });
+  assert.match(
+    unpublished(`${host}/v1/identity/oidc${path}`),
+    /oidc_discovery_url to https:\/\/vault-prod\.oidc\.pub\. bound_issuer keeps/,
+  );
+  assert.match(unpublished(`${host}${path}`), /sync worker/);
+  assert.doesNotMatch(unpublished(`https://issuer.example${path}`), /oidc\.pub/);
+  const url = `${host}/.well-known/jwks.json`;
+  assert.match(remedy({ state: 'key-missing', url, keyId: 'new' }), /six minutes/);
+});
