@@ -1,10 +1,12 @@
 // Runs the daemon's exchanges until each has delivered a token once, for CI jobs and init containers.
 
-import { exitCodeOf as codeOfFailure, EXIT_CODES } from '../core/errors.ts';
+import { exitCodeOf as codeOfFailure, type ErrorCode, EXIT_CODES, type Failure } from '../core/errors.ts';
 import { withoutControls } from '../core/secret.ts';
+import type { State } from '../core/state.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 import { openDeadline, openSystemClock, within } from '../exchange/clock.ts';
 import { openExchanges } from '../exchange/exchanges.ts';
+import type { RunnerObserver } from '../exchange/runner.ts';
 import { openObserver } from '../observe/observe.ts';
 import { REAL_PORTS } from '../real-ports.ts';
 import { CONFIG_OPTION, type Command, parseTimeout } from './command.ts';
@@ -19,7 +21,8 @@ export const command: Command = {
 
 Logs in, writes every sink once and exits. Logs to stderr. Leaves the token in place, even with "on_stop": "revoke".
 Exit codes: 0 delivered; 4 Vault refused the login; 5 Vault unreachable, sealed or failing; 6 no usable JWT; 7 a sink can't be
-written; 3 not ready within the timeout.
+written; 3 not ready within the timeout. Exits at once on errors that last, such as a missing role; waits for Vault and for the
+JWT's file.
 
 --config FILE        the config file (by default, the environment)
 --timeout DURATION   gives up after this time (60s)`,
@@ -36,12 +39,20 @@ written; 3 not ready within the timeout.
       target: STDERR,
     });
     const clock = openSystemClock();
-    const exchanges = openExchanges(settings.exchanges, { clock, observer, env, ports: REAL_PORTS, isOneShot: true });
+    const { promise: hopeless, resolve: giveUp } = Promise.withResolvers<void>();
+    const stepped: RunnerObserver['stepped'] = (...step) => {
+      observer.stepped(...step);
+      const [, , state] = step;
+      if (!state.started && failuresIn(state).some(isPermanent)) giveUp();
+    };
+    const watched = { ...observer, stepped };
+    const parts = { clock, observer: watched, env, ports: REAL_PORTS, isOneShot: true };
+    const exchanges = openExchanges(settings.exchanges, parts);
     const timeout = openDeadline(clock, timeoutMs);
     const interrupted = new Promise<void>((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) io.onSignal(signal, resolve);
     });
-    await Promise.race([exchanges.started, timeout.reached, interrupted]);
+    await Promise.race([exchanges.started, hopeless, timeout.reached, interrupted]);
     timeout.cancel();
     const statuses = exchanges.views().map((view) => view.status());
     await within(clock, CLOSE_MS, exchanges.close());
@@ -52,6 +63,19 @@ written; 3 not ready within the timeout.
     return Math.max(...unfinished.map(exitCodeOf));
   },
 };
+
+const failuresIn = ({ reading, loginStreak, sinks }: State): Failure[] =>
+  [reading.failure, loginStreak, ...sinks.map(({ failure }) => failure)].flatMap((one) => one?.failure ?? []);
+
+/** Reports whether the failure lasts until somebody changes the job, the config or Vault's role. */
+const isPermanent = ({ code, facts }: Failure): boolean => PERMANENT.has(code) || facts?.kind === 'variable';
+
+const PERMANENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  ...(['jwt_wrong_issuer', 'jwt_wrong_audience', 'jwt_wrong_subject'] as const),
+  ...(['mount_missing', 'mount_unconfigured', 'role_missing', 'role_type_oidc', 'issuer_mismatch'] as const),
+  ...(['audience_unbound', 'audience_mismatch', 'subject_mismatch', 'claims_mismatch', 'algorithm_refused'] as const),
+  ...(['sink_directory_missing', 'sink_directory_unsafe', 'sink_blocked', 'sink_denied'] as const),
+]);
 
 function whyUnfinished({ failure, sinks, reasons }: ExchangeStatus): string {
   const cause = sinks.find((sink) => sink.failure)?.failure ?? failure;

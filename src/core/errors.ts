@@ -175,9 +175,12 @@ export interface Explanation {
   readonly hint: string;
 }
 
+const VARIABLE_HINT = 'Set the variable; in GitLab CI, add it to the id_tokens of the job.';
+
 /** Returns title, evidence and hint, each one printable line. Without a place, hints keep their placeholders. */
 export function explain({ code, facts }: Failure, place?: LoginPlace): Explanation {
-  const { title, hint } = ERRORS[code];
+  const { title } = ERRORS[code];
+  const hint = facts?.kind === 'variable' ? VARIABLE_HINT : ERRORS[code].hint;
   const evidence = facts && withoutControls(evidenceText(facts));
   return { code, title, evidence, hint: place === undefined ? hint : hintFor(hint, place) };
 }

@@ -170,6 +170,28 @@ test('once reads the JWT from an environment variable, as in a CI job', async (t
   );
 });
 
+test('once exits within two seconds on an error that lasts, and says what to change', async (t) => {
+  const { configFile, writeJwt, directory, write, config } = await setUp(t);
+  await writeJwt();
+  for (const [members, code, said] of [
+    [
+      { source: { env: { name: 'ABSENT' } } },
+      6,
+      /ABSENT is not set\. Set the variable; in GitLab CI, add it to the id_tokens/,
+    ],
+    [{ login: { role: 'nobody' } }, 4, /Create role "nobody" on http:.*vault write auth\/jwt\/role\/nobody /],
+    [{ expect: { audience: 'other' } }, 6, /aud is "vault", expected "other"/],
+    [{ sinks: [{ file: { path: join(directory, 'none', 'token') } }] }, 7, /none: ENOENT/],
+  ] as const) {
+    await write(config(members));
+    const startedAt = performance.now();
+    const ended = await cli(['once', '--config', configFile]);
+    assert.ok(performance.now() - startedAt < 2000, `${performance.now() - startedAt} ms`);
+    assert.equal(ended.code, code, ended.err);
+    assert.match(ended.err.trim().split('\n').at(-1) ?? '', said);
+  }
+});
+
 test('wait, status and token query the daemon; SIGTERM makes it exit with 0', async (t) => {
   const { configFile, writeJwt, directory } = await setUp(t);
   await writeJwt();
