@@ -33,7 +33,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
         source: { file: { path: '/var/run/secrets/oidc/token' } },
         sinks: [{ file: { path: '/vault/token', mode: '0640' } }],
         expect: { issuer, audience: 'vault', subject },
-        defaults: { role: 'k8s-workload', policy: 'app-read' },
+        defaults: { mount: 'jwt', role: 'k8s-workload', policy: 'app-read', secret: account, ttl: '1h' },
       });
       // The kubelet sends probes from outside the pod.
       return {
@@ -56,7 +56,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
         source: { env: { name: 'VAULT_ID_TOKEN' } },
         sinks: [{ file: { path: '/tmp/vault/vault.env', format: 'env' } }],
         expect: { issuer, audience: issuer, subject: `project_path:${project}:ref_type:${refType}:ref:${ref}` },
-        defaults: { role: 'gitlab-main', policy: 'ci-read' },
+        defaults: { mount: 'gitlab', role: 'gitlab-main', policy: 'ci-read', secret: 'app', ttl: '15m' },
       });
       return { config, platformText: gitlabJob(issuer, given) };
     },
@@ -69,6 +69,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
       // Vault appends this path to the issuer of identity/oidc/config in "iss".
       const issuer = `${published}/v1/${namespace === '' ? '' : `${namespace}/`}identity/oidc`;
       const address = given.required('source-address');
+      const mount = isAtOidcPub(published) ? (new URL(published).hostname.split('.')[0] ?? 'vault') : 'vault';
       const config = configOf(given, {
         name: 'federated',
         source: {
@@ -81,7 +82,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
         },
         sinks: [{ file: { path: '/run/vault/token' } }],
         expect: { issuer, audience: 'vault', subject: given.required('entity-id') },
-        defaults: { role: 'external-vault', policy: 'vault-federation' },
+        defaults: { mount, role: 'external-vault', policy: 'vault-federation', secret: 'app', ttl: '10m' },
         // oidc.pub serves the discovery document at the bare host only
         ...(isAtOidcPub(published) ? { trust: { oidc_discovery_url: published, bound_issuer: issuer } } : {}),
       });
@@ -103,16 +104,34 @@ type ExchangeFile = ConfigFile['exchanges'][string];
 
 interface Wish extends Required<Pick<ExchangeFile, 'source' | 'sinks' | 'expect'>> {
   readonly name: string;
-  readonly defaults: { readonly role: string; readonly policy: string };
+  readonly defaults: {
+    /** one mount trusts one issuer: each scenario has its own */
+    readonly mount: string;
+    readonly role: string;
+    readonly policy: string;
+    /** the secret that the policy reads, in the KV version 2 engine at secret/ */
+    readonly secret: string;
+    /** of the Vault token: not longer than the JWT lives */
+    readonly ttl: string;
+  };
   readonly trust?: NonNullable<ExchangeFile['setup']>['trust'];
 }
 
 function configOf(given: Given, { name, source, sinks, expect, defaults, trust }: Wish): ConfigFile {
-  const login = { mount: given.optional('mount', 'jwt'), role: given.optional('role', defaults.role) };
-  const role = { token_policies: [given.optional('policy', defaults.policy)], token_ttl: '1h' };
-  const setup = { ...defined({ trust }), role };
+  const login = { mount: given.optional('mount', defaults.mount), role: given.optional('role', defaults.role) };
+  const policy = given.optional('policy', '');
+  // A policy that --policy names belongs to somebody else: setup must not overwrite it.
+  const policies = policy === '' ? { [defaults.policy]: policyText(defaults.secret) } : undefined;
+  const role = { token_policies: [policy || defaults.policy], token_ttl: defaults.ttl };
+  const setup = { ...defined({ trust }), role, ...defined({ policies }) };
   return {
     vault: { address: given.required('vault-address') },
     exchanges: { [name]: { source, login, expect, sinks, setup } },
   };
 }
+
+const policyText = (secret: string): string => `# edit this: what the tokens may do
+path "secret/data/${secret}" {
+  capabilities = ["read"]
+}
+`;

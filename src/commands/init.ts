@@ -19,9 +19,10 @@ and the pod manifest, the job, or the commands for the issuing Vault. Defaults a
 --config FILE      the file to write (config.json)
 --issuer           a URL, or a name: k8s-prod stands for https://k8s-prod.oidc.pub
 --vault-address    the URL of the Vault to log in to
---role, --policy   the role to log in with, and the policy of its tokens
---mount            the path of the JWT auth method (jwt)
---force            overwrites an existing config
+--role             the role to log in with
+--policy           an existing policy for its tokens (by default, setup writes one that reads one secret)
+--mount            the path of the JWT auth method (jwt; gitlab; the name of the issuer)
+--overwrite        overwrites an existing config
 kubernetes:        --namespace (default), --service-account
 gitlab:            --project GROUP/PROJECT, --ref (main), --ref-type (branch)
 vault:             --entity-id, --source-address (URL of the issuing Vault), --source-namespace`,
@@ -33,7 +34,7 @@ vault:             --entity-id, --source-address (URL of the issuing Vault), --s
     role: { type: 'string' },
     policy: { type: 'string' },
     mount: { type: 'string' },
-    force: { type: 'boolean' },
+    overwrite: { type: 'boolean' },
     namespace: { type: 'string' },
     'service-account': { type: 'string' },
     project: { type: 'string' },
@@ -63,14 +64,17 @@ vault:             --entity-id, --source-address (URL of the issuing Vault), --s
     // Parsing validates the flags: an error names the config key that a flag set.
     const { settings } = parseConfig(text, { fileName: file, env: {} });
     const { steps, warnings } = planProvision(plannedExchanges(settings.exchanges, settings));
-    await writeConfig(file, text, flags['force'] === true);
+    await writeConfig(file, text, flags['overwrite'] === true);
     io.err(`wrote ${resolve(file)}`);
     for (const warning of warnings) io.err(`warning: ${warning}`);
     io.out(`# Vault: paste this, or run "vault-token-sidecar setup --config ${quoted(file)} --apply"\n`);
     io.out(`${asScript(steps)}\n\n${platformText}`);
+    io.err(`next:${NEXT.map((next) => `\n  vault-token-sidecar ${next.replace('FILE', quoted(file))}`).join('')}`);
     return 0;
   },
 };
+
+const NEXT = ['setup --config FILE --apply', 'doctor --config FILE', 'run --config FILE'];
 
 function refuseFlagsOfOthers(scenario: Scenario, flags: Flags): void {
   const others = Object.values(SCENARIOS).flatMap(({ flags: own }) => own);
@@ -88,7 +92,7 @@ function refuseUnprintable(flags: Flags): void {
 
 async function writeConfig(file: string, text: string, force: boolean): Promise<void> {
   await writeFile(file, text, { flag: force ? 'w' : 'wx', mode: 0o644 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'EEXIST') throw new UsageError(`${file} already exists: --force overwrites it`);
+    if (error.code === 'EEXIST') throw new UsageError(`${file} already exists: --overwrite replaces it`);
     throw new UsageError(`${file} can't be written (${error.code})`);
   });
 }

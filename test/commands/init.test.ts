@@ -1,4 +1,4 @@
-// init writes a valid config, prints the matching commands and manifests, and overwrites nothing without --force.
+// init writes a valid config, prints the matching commands and manifests, and overwrites nothing without --overwrite.
 
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -110,7 +110,9 @@ test('each scenario writes a valid config and prints its setup commands and furt
     const config = await start(t);
     const { code, out, err } = await invoke(init, { argument, config, ...VAULT, ...flags });
     assert.equal(code, 0, err);
-    assert.equal(err, `wrote ${config}`);
+    const next = ['setup --config FILE --apply', 'doctor --config FILE', 'run --config FILE'];
+    const commands = next.map((one) => `  vault-token-sidecar ${one.replace('FILE', config)}`);
+    assert.equal(err, [`wrote ${config}`, 'next:', ...commands].join('\n'));
     const { exchanges } = JSON.parse(await readFile(config, 'utf8')) as {
       exchanges: Record<string, { expect: unknown; login: { role: string } }>;
     };
@@ -124,14 +126,14 @@ test('each scenario writes a valid config and prints its setup commands and furt
   }
 });
 
-test('overwrites a config only with --force', async (t) => {
+test('overwrites a config only with --overwrite', async (t) => {
   const config = await start(t);
   const flags = { argument: 'gitlab', config, issuer: 'gitlab', project: 'g/p', ...VAULT };
   await writeFile(config, 'mine');
   const refused = await invoke(init, flags);
-  assert.deepEqual([refused.code, refused.err], [2, `${config} already exists: --force overwrites it`]);
+  assert.deepEqual([refused.code, refused.err], [2, `${config} already exists: --overwrite replaces it`]);
   assert.equal(await readFile(config, 'utf8'), 'mine');
-  assert.equal((await invoke(init, { ...flags, force: true })).code, 0);
+  assert.equal((await invoke(init, { ...flags, overwrite: true })).code, 0);
 });
 
 /** [flags, the error] */
@@ -154,5 +156,27 @@ test('prints one line for wrong flags, and writes nothing', async (t) => {
     assert.equal(code, 2);
     assert.match(err, line);
     await assert.rejects(readFile(config), { code: 'ENOENT' });
+  }
+});
+
+test('writes a policy that can be edited, unless --policy names one, and a mount of its own for each issuer', async (t) => {
+  for (const [argument, flags, mount] of [
+    ['kubernetes', { issuer: 'k8s-prod', 'service-account': 'my-app' }, 'jwt'],
+    ['gitlab', { issuer: 'gitlab', project: 'g/p' }, 'gitlab'],
+    ['vault', { issuer: 'vault-prod', 'entity-id': 'e', 'source-address': 'https://a' }, 'vault-prod'],
+    ['vault', { issuer: 'https://a', 'entity-id': 'e', 'source-address': 'https://a' }, 'vault'],
+  ] as const) {
+    const exchangeOf = async (more: Flags) => {
+      const config = await start(t);
+      assert.equal((await invoke(init, { argument, config, ...VAULT, ...flags, ...more })).code, 0);
+      return Object.values((JSON.parse(await readFile(config, 'utf8')) as ConfigFile).exchanges)[0];
+    };
+    const own = await exchangeOf({});
+    assert.equal(own?.login.mount, mount);
+    const [[name, text = ''] = []] = Object.entries(own?.setup?.policies ?? {});
+    assert.deepEqual(own?.setup?.role?.token_policies, [name]);
+    assert.match(text, /^path "secret\/data\/[a-z-]+" \{$/m);
+    const given = await exchangeOf({ policy: 'theirs' });
+    assert.deepEqual([given?.setup?.policies, given?.setup?.role?.token_policies], [undefined, ['theirs']]);
   }
 });

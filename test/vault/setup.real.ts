@@ -38,7 +38,7 @@ async function setUp(t: TestContext) {
     const flags = ['setup', '--config', 'config.json', '--apply', '--yes'];
     const first = await cli(flags, { VAULT_ADDR: vault.url, VAULT_TOKEN: vault.root });
     assert.equal(first.code, 0, first.err);
-    assert.match(first.out, /3 of 3 changed\n$/);
+    assert.match(first.out, /4 of 4 changed\n$/);
     const second = await cli(flags, { VAULT_ADDR: vault.url, VAULT_TOKEN: vault.root });
     assert.match(second.out, /nothing to change\n$/, second.out + second.err);
   };
@@ -103,7 +103,7 @@ test('setup keeps fields of a trust config and a role that are not in the plan (
   await vault.write('auth/jwt/role/k8s-workload', { role_type: 'jwt', bound_subject: 'other', ...claims });
   const done = await cli(flags, env);
   assert.equal(done.code, 0, done.err);
-  assert.match(done.out, /2 of 3 changed\n$/);
+  assert.match(done.out, /2 of 4 changed\n$/);
   assert.doesNotMatch(done.out + done.err, /written back|didn't keep/);
   const read = async (path: string) => (await vault.call('GET', path)).body['data'] as Record<string, unknown>;
   const config = await read('auth/jwt/config');
