@@ -31,7 +31,17 @@ export function withFailedLogin(state: State, failure: Failure, moment: Moment):
   // A node that lags behind has not processed the login: refund its cost.
   const refund = failure.code === 'vault_behind' ? -1 : 0;
   const logins = spend(state.logins, LOGIN_BUDGET, { now: moment.now, cost: refund });
-  return { ...withCost(state, failure, moment), loginStreak, logins };
+  const retried = state.loginStreak === undefined ? withRenewalRetried(state, moment) : {};
+  return { ...withCost(state, failure, moment), ...retried, loginStreak, logins };
+}
+
+/**
+ * Makes a token renewable again whose renewals count as denied: when logins start to fail, one more renewal is worth a
+ * try, since the policies may have changed. Another denial restores the state.
+ */
+function withRenewalRetried({ token, deniedRenewals }: State, { now }: Moment): Partial<State> {
+  if (token === undefined || token.renewable || !token.grantedRenewable || deniedRenewals < 2) return {};
+  return { token: { ...token, renewable: true, renewAt: now }, deniedRenewals: 1 };
 }
 
 export function withLogin(policy: Policy, before: State, grant: Grant, moment: Moment): State {
@@ -83,6 +93,7 @@ function granted(state: State, grant: Grant, moment: Moment) {
   const grantedAt = state.call?.startedAt ?? moment.now;
   return {
     ...grant,
+    grantedRenewable: grant.renewable,
     revision: (state.token?.revision ?? 0) + 1,
     grantedAt,
     expiresAt: grantedAt + grant.leaseMs,

@@ -77,6 +77,8 @@ export interface Reading {
 }
 
 export interface HeldToken extends Grant {
+  /** as Vault granted it; `renewable` is also false once renewals were denied */
+  readonly grantedRenewable: boolean;
   readonly generation: number;
   /** grows with every grant, renewals included: a sink that holds another revision is out of date */
   readonly revision: number;

@@ -76,7 +76,7 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
     lasts: [SECOND, HOUR],
     draw: () => ({}),
     begin(life, fault) {
-      life.time.stop(fault.forMs);
+      life.hold(fault.forMs);
       life.shake(life.names());
       return onEverything(true, SOON_MS);
     },

@@ -90,6 +90,12 @@ export class Life {
     });
   }
 
+  /** Stops the process, as SIGSTOP does. */
+  hold(ms: number): void {
+    this.time.stop(ms);
+    this.#promises.held(ms);
+  }
+
   async live(): Promise<Outcome> {
     const { time, plan } = this;
     this.#planTurns();

@@ -95,6 +95,12 @@ export class Promises {
     this.#appliedAt = this.#life.time.now;
   }
 
+  /** Called when the process is stopped for a time: what lingers can't end meanwhile. */
+  held(ms: number): void {
+    const { now } = this.#life.time;
+    if (now - this.#appliedAt < LINGERING_MS) this.#appliedAt = now + ms;
+  }
+
   killed(): void {
     this.isStopping = false;
   }

@@ -108,6 +108,18 @@ test('learns within two lifetimes that the policy lacks renew-self, then tries o
   assertTranscript('learns-within-two-lifetimes-that-the-policy-lacks-renew-self', world);
 });
 
+test('tries one renewal again when logins start to fail after renewals were denied: the policies may allow it now', () => {
+  const world = new World();
+  world.vault.renewalRefusal = { code: 'renewal_denied' };
+  begin(world, jwtOf(0, 24 * HOUR));
+  world.pass(5 * HOUR);
+  world.vault.renewalRefusal = undefined;
+  world.vault.refusal = { code: 'jwt_not_yet_valid' };
+  world.pass(5 * HOUR);
+  assert.equal(world.status().ready, true, 'renewals alone keep the token');
+  assertTranscript('tries-one-renewal-again-when-logins-start-to-fail', world);
+});
+
 test('keeps the token until it expires after its role is deleted, without a loop of renewals (C16)', () => {
   const world = begin(new World());
   world.pass(1000);

@@ -28,6 +28,7 @@ export const token = (changes: Partial<HeldToken> = {}): HeldToken => ({
   accessor: 'a',
   leaseMs: HOUR,
   renewable: true,
+  grantedRenewable: true,
   type: 'service',
   numUses: 0,
   policies: [],
