@@ -25,15 +25,15 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   kubernetes: {
     flags: ['namespace', 'service-account'],
     write(given) {
-      const [issuer, namespace] = [issuerUrl(given), given.optional('namespace', 'default')];
-      const account = given.required('service-account');
+      const [issuer, namespace] = [issuerUrl(given), dnsLabel(given.optional('namespace', 'default'), 'namespace')];
+      const account = dnsLabel(given.required('service-account'), 'service-account');
       const subject = `system:serviceaccount:${namespace}:${account}`;
       const config = configOf(given, {
         name: 'app',
         source: { file: { path: '/var/run/secrets/oidc/token' } },
         sinks: [{ file: { path: '/vault/token', mode: '0640' } }],
         expect: { issuer, audience: 'vault', subject },
-        defaults: { mount: 'jwt', role: 'k8s-workload', policy: 'app-read', secret: account, ttl: '1h' },
+        defaults: { mount: 'jwt', role: account, policy: `${account}-read`, secret: account, ttl: '1h' },
       });
       // The kubelet sends probes from outside the pod.
       return {
@@ -64,8 +64,9 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   vault: {
     flags: ['entity-id', 'source-address', 'source-namespace'],
     write(given) {
-      const published = issuerUrl(given).replace(/\/(?:v1\/.*identity\/oidc\/?)?$/, '');
-      const namespace = given.optional('source-namespace', '').replace(/^\/+|\/+$/g, '');
+      const [, published = '', ofIssuer = ''] =
+        /^(.*?)(?:\/v1\/(.*?)\/?identity\/oidc)?\/?$/.exec(issuerUrl(given)) ?? [];
+      const namespace = given.optional('source-namespace', ofIssuer).replace(/^\/+|\/+$/g, '');
       // Vault appends this path to the issuer of identity/oidc/config in "iss".
       const issuer = `${published}/v1/${namespace === '' ? '' : `${namespace}/`}identity/oidc`;
       const address = given.required('source-address');
@@ -120,7 +121,7 @@ interface Wish extends Required<Pick<ExchangeFile, 'source' | 'sinks' | 'expect'
 function configOf(given: Given, { name, source, sinks, expect, defaults, trust }: Wish): ConfigFile {
   const login = { mount: given.optional('mount', defaults.mount), role: given.optional('role', defaults.role) };
   const policy = given.optional('policy', '');
-  // A policy that --policy names belongs to somebody else: setup must not overwrite it.
+  // A policy that --policy names exists already: setup must not overwrite it.
   const policies = policy === '' ? { [defaults.policy]: policyText(defaults.secret) } : undefined;
   const role = { token_policies: [policy || defaults.policy], token_ttl: defaults.ttl };
   const setup = { ...defined({ trust }), role, ...defined({ policies }) };
@@ -135,3 +136,9 @@ path "secret/data/${secret}" {
   capabilities = ["read"]
 }
 `;
+
+/** Kubernetes names its objects so; the manifest and the policy contain the value as it is. @throws UsageError */
+function dnsLabel(value: string, flag: string): string {
+  if (/^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/.test(value)) return value;
+  throw new UsageError(`--${flag} must be lower-case letters, digits, "-" and "."`);
+}

@@ -65,7 +65,7 @@ export const gitlabJob = (audience: string, given: Given): string => `# GitLab: 
 #   variables:
 #     VAULT_ADDR: ${given.required('vault-address')}
 #   script:
-#     - mkdir -m 700 /tmp/vault
+#     - mkdir -p -m 700 /tmp/vault
 #     - vault-token-sidecar once --config ${quoted(given.file)}
 #     - export $(cat /tmp/vault/vault.env)
 #     - vault kv get secret/app`;
@@ -80,31 +80,32 @@ interface IssuingVault {
   readonly namespace: string;
 }
 
-export const issuingVault = ({ published, issuer, address, namespace }: IssuingVault): string =>
-  `# the issuing Vault: its issuer, a key, a role, and the policy to request identity tokens
+export function issuingVault({ published, issuer, address, namespace }: IssuingVault): string {
+  const where = namespace === '' ? '' : ` -namespace=${quoted(namespace)}`;
+  const source = `${address}/v1/${namespace === '' ? '' : `${namespace}/`}identity/oidc`;
+  return `# the issuing Vault: its issuer, a key, a role, and the policy to request identity tokens.
+# Run this first, in a shell of its own: it sets VAULT_ADDR
 
-export VAULT_ADDR=${quoted(address)}${namespace === '' ? '' : `\n\nexport VAULT_NAMESPACE=${quoted(namespace)}`}
+export VAULT_ADDR=${quoted(address)}
 
 # this changes "iss" for every consumer of this Vault's identity tokens, to ${issuer}
-vault write identity/oidc/config issuer=${quoted(published)}
+vault write${where} identity/oidc/config issuer=${quoted(published)}
 
-vault write identity/oidc/key/federation allowed_client_ids=vault algorithm=ES256
+vault write${where} identity/oidc/key/federation allowed_client_ids=vault algorithm=ES256
 
-vault write identity/oidc/role/federation key=federation client_id=vault ttl=10m
+vault write${where} identity/oidc/role/federation key=federation client_id=vault ttl=10m
 
 # the token in /run/vault-source/token needs this policy, and an entity: tokens of logins have one, root tokens have none
-vault policy write federation - <<'POLICY'
+vault policy write${where} federation - <<'POLICY'
 path "identity/oidc/token/federation" { capabilities = ["read"] }
-POLICY${
-    isAtOidcPub(published)
-      ? `
+POLICY${isAtOidcPub(published) ? `\n\n${publishing(published, source)}` : ''}`;
+}
 
-# publish the issuer, and check it
-docker run --rm -e OIDC_SOURCE_URL=${quoted(`${address}/v1/${namespace === '' ? '' : `${namespace}/`}identity/oidc`)} \\
+/** https://oidc.pub: the sync worker pushes the issuer's documents once. */
+const publishing = (published: string, source: string): string => `# publish the issuer, and check it
+docker run --rm -e OIDC_SOURCE_URL=${quoted(source)} \\
   -e OIDCPUB_SERVICE_ID -e OIDCPUB_API_KEY registry.gitlab.com/oidc.pub/cli:latest-sync --once
 
-curl -sf ${published}/.well-known/openid-configuration
+curl -sf ${quoted(`${published}/.well-known/openid-configuration`)}
 
-curl -sf ${published}/.well-known/jwks.json`
-      : ''
-  }`;
+curl -sf ${quoted(`${published}/.well-known/jwks.json`)}`;

@@ -69,7 +69,9 @@ vault:             --entity-id, --source-address (URL of the issuing Vault), --s
     for (const warning of warnings) io.err(`warning: ${warning}`);
     io.out(`# Vault: paste this, or run "vault-token-sidecar setup --config ${quoted(file)} --apply"\n`);
     io.out(`${asScript(steps)}\n\n${platformText}`);
-    io.err(`next:${NEXT.map((next) => `\n  vault-token-sidecar ${next.replace('FILE', quoted(file))}`).join('')}`);
+    io.err(
+      `next:${NEXT.map((next) => `\n  vault-token-sidecar ${next.replace('FILE', () => quoted(file))}`).join('')}`,
+    );
     return 0;
   },
 };

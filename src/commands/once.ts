@@ -2,6 +2,7 @@
 
 import { exitCodeOf as codeOfFailure, type ErrorCode, EXIT_CODES, type Failure } from '../core/errors.ts';
 import { withoutControls } from '../core/secret.ts';
+import type { ExchangeSettings } from '../core/settings.ts';
 import type { State } from '../core/state.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 import { openDeadline, openSystemClock, within } from '../exchange/clock.ts';
@@ -40,10 +41,13 @@ JWT's file.
     });
     const clock = openSystemClock();
     const { promise: hopeless, resolve: giveUp } = Promise.withResolvers<void>();
+    const pending = new Set(settings.exchanges.map(({ name }) => name));
     const stepped: RunnerObserver['stepped'] = (...step) => {
       observer.stepped(...step);
-      const [, , state] = step;
-      if (!state.started && failuresIn(state).some(isPermanent)) giveUp();
+      const [{ settings: one }, , state] = step;
+      if (state.started || permanentFailure(one, state) !== undefined) pending.delete(one.name);
+      else pending.add(one.name);
+      if (pending.size === 0) giveUp();
     };
     const watched = { ...observer, stepped };
     const parts = { clock, observer: watched, env, ports: REAL_PORTS, isOneShot: true };
@@ -64,11 +68,17 @@ JWT's file.
   },
 };
 
-const failuresIn = ({ reading, loginStreak, sinks }: State): Failure[] =>
-  [reading.failure, loginStreak, ...sinks.map(({ failure }) => failure)].flatMap((one) => one?.failure ?? []);
-
-/** Reports whether the failure lasts until somebody changes the job, the config or Vault's role. */
-const isPermanent = ({ code, facts }: Failure): boolean => PERMANENT.has(code) || facts?.kind === 'variable';
+/** Returns a failure that lasts until somebody changes the job, the config or Vault's role. */
+const permanentFailure = ({ source }: ExchangeSettings, { reading, loginStreak, sinks }: State): Failure | undefined =>
+  [reading.failure, loginStreak, ...sinks.map(({ failure }) => failure)]
+    .flatMap((one) => one?.failure ?? [])
+    .find(({ code, facts }) => {
+      if (facts?.kind === 'variable') return true;
+      // A file may still be replaced; a variable can't change.
+      if (code.startsWith('jwt_')) return source.kind === 'env' && PERMANENT.has(code);
+      // Without Vault's words, something before Vault may have answered.
+      return PERMANENT.has(code) && !(facts?.kind === 'reply' && facts.words === '');
+    });
 
 const PERMANENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   ...(['jwt_wrong_issuer', 'jwt_wrong_audience', 'jwt_wrong_subject'] as const),

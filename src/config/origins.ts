@@ -1,7 +1,7 @@
 // Lists the effective config values with their origins, for `validate`.
 
 import type { Variables } from './environment.ts';
-import { keyOf } from './problem.ts';
+import { escaped, keyOf } from './problem.ts';
 
 export interface Origin {
   /** such as exchanges.app.login.role */
@@ -30,5 +30,5 @@ export function leavesOf(pointer: string, value: unknown): Leaf[] {
   if (pointer === '/$schema') return [];
   const isText = Array.isArray(value) && value.every((one) => typeof one === 'string');
   if (isText || typeof value !== 'object' || value === null) return [{ pointer, value: String(value) }];
-  return Object.entries(value).flatMap(([name, member]) => leavesOf(`${pointer}/${name}`, member));
+  return Object.entries(value).flatMap(([name, member]) => leavesOf(`${pointer}/${escaped(name)}`, member));
 }

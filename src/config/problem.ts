@@ -34,11 +34,17 @@ function lineOf({ pointer, position, origin, message }: ConfigProblem): string {
   return withoutControls([...place, key, message].filter((part) => part !== undefined).join(': '));
 }
 
+/** Escapes a name for a JSON Pointer. */
+export const escaped = (name: string): string => name.replaceAll('~', '~0').replaceAll('/', '~1');
+
 /** Returns the key as the documentation writes it: exchanges.app.sinks[0].file.path. */
 export function keyOf(pointer: string): string {
-  const names = pointer.split('/').slice(1);
+  const names = pointer
+    .split('/')
+    .slice(1)
+    .map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'));
   const key = names.reduce((path, name) => {
-    if (/^\d+$/.test(name)) return `${path}[${name}]`;
+    if (/^\d+$/.test(name) && path !== 'exchanges') return `${path}[${name}]`;
     const member = /^[\w$-]+$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`;
     return `${path}${member}`;
   }, '');

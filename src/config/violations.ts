@@ -1,7 +1,7 @@
 // Translates schema violations into config problems with readable messages.
 
 import type { TLocalizedValidationError } from 'typebox/error';
-import type { ConfigProblem } from './problem.ts';
+import { type ConfigProblem, escaped } from './problem.ts';
 
 /** Returns one problem per member: the first of its violated rules. */
 export function problemsOf(schema: object, violations: readonly TLocalizedValidationError[]): ConfigProblem[] {
@@ -26,11 +26,14 @@ function problemsOfOne(
     case 'additionalProperties': {
       const isNamed = 'patternProperties' in subschemaAt(schema, schemaPath);
       const rule = isNamed ? ruleOfName(instancePath) : 'unknown key';
-      return violation.params.additionalProperties.map((key) => ({ pointer: `${instancePath}/${key}`, message: rule }));
+      return violation.params.additionalProperties.map((key) => ({
+        pointer: `${instancePath}/${escaped(key)}`,
+        message: rule,
+      }));
     }
     case 'required':
       return violation.params.requiredProperties.map((key) => ({
-        pointer: `${instancePath}/${key}`,
+        pointer: `${instancePath}/${escaped(key)}`,
         message: 'is required',
       }));
     case 'type':

@@ -90,9 +90,9 @@ export const ERRORS = {
   // Vault refuses the login
   login_forbidden: row('slow', 'refusal', 'Vault forbids the login', "Check login.mount and the namespace (Vault also answers 403 for an unknown path), then the role's token_bound_cidrs."),
   mount_missing: row('slow', 'refusal', "the auth mount doesn't exist", 'Enable it with "vault auth enable -path=<mount> jwt" on <address>, or correct login.mount or login.namespace.'),
-  mount_unconfigured: row('slow', 'refusal', 'the auth mount trusts no issuer yet', 'Configure it: vault write auth/<mount>/config oidc_discovery_url=<issuer> bound_issuer=<issuer>'),
+  mount_unconfigured: row('slow', 'refusal', 'the auth mount trusts no issuer yet', 'Run "vault-token-sidecar setup --apply", or write oidc_discovery_url and bound_issuer to auth/<mount>/config on <address>.'),
   mount_misconfigured: row('slow', 'refusal', "the auth mount's trust config doesn't work", 'Compare oidc_discovery_url with the "issuer" of its discovery document: they must be equal.'),
-  issuer_unreachable: row('soon', 'refusal', "Vault can't fetch the issuer's keys", 'From the Vault server, fetch <issuer>/.well-known/openid-configuration and its jwks_uri.'),
+  issuer_unreachable: row('soon', 'refusal', "Vault can't fetch the issuer's keys", 'From the Vault server, fetch the discovery document at oidc_discovery_url of auth/<mount>/config, and its jwks_uri.'),
   role_missing: row('slow', 'refusal', "the role doesn't exist", 'Create role "<role>" on <address> with "vault write auth/<mount>/role/<role> ...", or correct login.role.'),
   role_type_oidc: row('slow', 'refusal', 'the role is of type oidc', 'Write the role again with role_type=jwt.'),
   audience_unbound: row('slow', 'refusal', 'the JWT has an audience, but the role binds none', "Set the role's bound_audiences to the JWT's audience (required since Vault 1.17)."),

@@ -50,7 +50,8 @@ const ExchangeReply = Type.Object({
       id: Type.String(),
       current: Type.Boolean(),
       written_at: optionalText,
-      failure: nullable(Type.Object(failureMembers)),
+      // optional for readers of the reply of an earlier version
+      failure: nullable(Type.Object({ ...failureMembers, evidence: Type.Optional(optionalText) })),
     }),
   ),
   next_action: nullable(Type.Object({ kind: Type.String(), at: Type.String() })),

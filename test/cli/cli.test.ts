@@ -171,7 +171,7 @@ test('once reads the JWT from an environment variable, as in a CI job', async (t
 });
 
 test('once exits within two seconds on an error that lasts, and says what to change', async (t) => {
-  const { configFile, writeJwt, directory, write, config } = await setUp(t);
+  const { issuer, configFile, writeJwt, directory, write, config } = await setUp(t);
   await writeJwt();
   for (const [members, code, said] of [
     [
@@ -180,16 +180,31 @@ test('once exits within two seconds on an error that lasts, and says what to cha
       /ABSENT is not set\. Set the variable; in GitLab CI, add it to the id_tokens/,
     ],
     [{ login: { role: 'nobody' } }, 4, /Create role "nobody" on http:.*vault write auth\/jwt\/role\/nobody /],
-    [{ expect: { audience: 'other' } }, 6, /aud is "vault", expected "other"/],
+    [{ source: { env: { name: 'JWT' } }, expect: { audience: 'other' } }, 6, /aud is "vault", expected "other"/],
     [{ sinks: [{ file: { path: join(directory, 'none', 'token') } }] }, 7, /none: ENOENT/],
   ] as const) {
     await write(config(members));
     const startedAt = performance.now();
-    const ended = await cli(['once', '--config', configFile]);
+    const ended = await cli(['once', '--config', configFile], { env: { JWT: await issuer.mint() } });
     assert.ok(performance.now() - startedAt < 2000, `${performance.now() - startedAt} ms`);
     assert.equal(ended.code, code, ended.err);
     assert.match(ended.err.trim().split('\n').at(-1) ?? '', said);
   }
+});
+
+test('once waits for the other exchanges, and for a file that may still change', async (t) => {
+  const { configFile, writeJwt, directory, write, config } = await setUp(t);
+  await writeJwt();
+  const { vault, exchanges } = config() as { vault: object; exchanges: { app: object } };
+  const broken = { ...exchanges.app, login: { role: 'nobody' }, sinks: [] };
+  await write({ ...config(), vault, exchanges: { broken, app: exchanges.app } });
+  const both = await cli(['once', '--config', configFile, '--timeout', '20s']);
+  assert.equal(both.code, 4, both.err);
+  assert.match(await readFile(join(directory, 'token'), 'utf8'), /^hvs\./);
+  await write(config({ expect: { audience: 'other' } }));
+  const startedAt = performance.now();
+  assert.equal((await cli(['once', '--config', configFile, '--timeout', '1500ms'])).code, 6);
+  assert.ok(performance.now() - startedAt > 1500);
 });
 
 test('wait, status and token query the daemon; SIGTERM makes it exit with 0', async (t) => {

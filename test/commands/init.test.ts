@@ -20,7 +20,7 @@ const SCENARIOS: readonly (readonly [string, Flags, Record<string, unknown>, str
     'kubernetes',
     { issuer: 'k8s-prod', 'service-account': 'my-app' },
     { issuer: 'https://k8s-prod.oidc.pub', audience: 'vault', subject: 'system:serviceaccount:default:my-app' },
-    'k8s-workload',
+    'my-app',
     /serviceAccountToken: \{ path: token, audience: vault/,
   ],
   [
@@ -69,6 +69,37 @@ test('normalises the address of an issuing Vault', async (t) => {
     assert.match(out, /bound_issuer=https:\/\/vault\.a:8200\/v1\/identity\/oidc$/m);
     assert.match(out, /^vault write identity\/oidc\/config issuer=https:\/\/vault\.a:8200$/m);
   }
+});
+
+test('takes the namespace of the issuing Vault from its issuer, and leaves the shell of the next commands alone', async (t) => {
+  const config = await start(t);
+  const issuer = 'https://vault.a:8200/v1/team/identity/oidc';
+  const flags = { issuer, 'entity-id': 'e-1', 'source-address': 'https://vault.a:8200', ...VAULT };
+  const { out } = await invoke(init, { argument: 'vault', config, ...flags });
+  assert.match(out, /bound_issuer=https:\/\/vault\.a:8200\/v1\/team\/identity\/oidc$/m);
+  assert.match(out, /^vault write -namespace=team identity\/oidc\/config issuer=https:\/\/vault\.a:8200$/m);
+  assert.doesNotMatch(out, /VAULT_NAMESPACE/);
+});
+
+test('quotes what it prints, and refuses names that would change a manifest or a policy', async (t) => {
+  const config = await start(t);
+  const issuer = 'https://x.oidc.pub/$(id)';
+  const flags = { issuer, 'entity-id': 'e-1', 'source-address': 'https://a', ...VAULT };
+  const { out } = await invoke(init, { argument: 'vault', config, ...flags });
+  assert.match(out, /^curl -sf '[^']*\$\(id\)[^']*'$/m);
+  const hostile = { issuer: 'k8s-prod', 'service-account': 'a" { capabilities=["sudo"] } path "b', ...VAULT };
+  const refused = await invoke(init, { argument: 'kubernetes', config: await start(t), ...hostile });
+  assert.deepEqual(
+    [refused.code, refused.err],
+    [2, '--service-account must be lower-case letters, digits, "-" and "."'],
+  );
+  const next = await invoke(init, {
+    argument: 'kubernetes',
+    config: `${await start(t)}$&`,
+    ...hostile,
+    'service-account': 'a',
+  });
+  assert.match(next.err, /json\$&' --apply$/m);
 });
 
 test('splits the trust in a Vault that oidc.pub publishes: documents at the bare host, "iss" with the path', async (t) => {

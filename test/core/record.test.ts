@@ -327,6 +327,7 @@ test('the lease of a login counts from the moment of asking', () => {
   );
   assert.deepEqual(held, {
     ...grant(),
+    grantedRenewable: true,
     revision: 1,
     grantedAt: askedAt,
     expiresAt: askedAt + HOUR,

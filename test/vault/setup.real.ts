@@ -58,7 +58,7 @@ test('init, setup and once: kubernetes', async (t) => {
   await writeFile(here('jwt'), await issuer.mint(k8sClaims()));
   const done = await once();
   assert.equal(done.code, 0, done.err);
-  assert.deepEqual(await policiesOf(await readFile(here('token'), 'utf8')), ['app-read', 'default']);
+  assert.deepEqual(await policiesOf(await readFile(here('token'), 'utf8')), ['default', 'my-app-read']);
 });
 
 test('init, setup and once: gitlab', async (t) => {
@@ -100,7 +100,7 @@ test('setup keeps fields of a trust config and a role that are not in the plan (
   };
   await vault.write('auth/jwt/config', { oidc_discovery_url: issuer.issuer, ...beside });
   const claims = { bound_claims: { ref: 'release/*' }, bound_claims_type: 'glob', claim_mappings: { ref: 'ref' } };
-  await vault.write('auth/jwt/role/k8s-workload', { role_type: 'jwt', bound_subject: 'other', ...claims });
+  await vault.write('auth/jwt/role/my-app', { role_type: 'jwt', bound_subject: 'other', ...claims });
   const done = await cli(flags, env);
   assert.equal(done.code, 0, done.err);
   assert.match(done.out, /2 of 4 changed\n$/);
@@ -109,7 +109,7 @@ test('setup keeps fields of a trust config and a role that are not in the plan (
   const config = await read('auth/jwt/config');
   assert.equal(config['bound_issuer'], issuer.issuer);
   for (const [member, value] of Object.entries(beside)) assert.deepEqual(config[member], value, member);
-  const role = await read('auth/jwt/role/k8s-workload');
+  const role = await read('auth/jwt/role/my-app');
   assert.equal(role['bound_subject'], 'system:serviceaccount:default:my-app');
   for (const [member, value] of Object.entries(claims)) assert.deepEqual(role[member], value, member);
 });

@@ -52,7 +52,7 @@ function remedyAtOidcPub(code: FindingCode, url: string): string | undefined {
   if (!URL.canParse(url)) return undefined;
   const { hostname, origin, pathname } = new URL(url);
   if (!hostname.endsWith('.oidc.pub')) return undefined;
-  if (code === 'issuer_unpublished' && pathname !== DISCOVERY)
+  if (code === 'issuer_unpublished' && pathname.endsWith(DISCOVERY) && pathname !== DISCOVERY)
     return `oidc.pub serves issuers at the bare host: set setup.trust.oidc_discovery_url to ${origin}. bound_issuer keeps the path that "iss" has.`;
   if (code === 'issuer_unpublished')
     return "Run oidc.pub's sync worker for this issuer, or correct the name. What the worker pushes is public within a minute.";
