@@ -85,7 +85,7 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
     lasts: [MINUTE, 3 * DAY],
     draw: () => ({}),
     begin(life, fault) {
-      life.time.sleep(fault.forMs);
+      life.sleep(fault.forMs);
       life.shake(life.names());
       return onEverything(true, WAKING_MS);
     },

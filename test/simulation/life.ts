@@ -90,6 +90,11 @@ export class Life {
     });
   }
 
+  sleep(ms: number): void {
+    this.time.sleep(ms);
+    this.#promises.held(ms);
+  }
+
   /** Stops the process, as SIGSTOP does. */
   hold(ms: number): void {
     this.time.stop(ms);

@@ -12,6 +12,8 @@ const CANARY = /CANARY|eyJ[\w-]+\.eyJ/;
 const STOP_MS = 1500;
 /** The maximum duration of a call, with a late timer. */
 const LINGERING_MS = 30 * SECOND;
+/** The longest wait of the clock before it looks at the time again. */
+const LATEST_TIMER_MS = 30 * SECOND;
 /** The number of tokens that can be revoked during a stop. */
 const MOST_REVOKED = 15;
 /** Detects a hot loop. */
@@ -30,6 +32,7 @@ export class Promises {
   readonly #busy = new Map<string, { second: number; steps: number }>();
   isStopping = false;
   #appliedAt = Number.NEGATIVE_INFINITY;
+  #heldUntil = Number.NEGATIVE_INFINITY;
 
   constructor(life: Life) {
     this.#life = life;
@@ -92,13 +95,13 @@ export class Promises {
   }
 
   reloaded(): void {
-    this.#appliedAt = this.#life.time.now;
+    this.#appliedAt = Math.max(this.#life.time.now, this.#heldUntil);
   }
 
-  /** Called when the process is stopped for a time: what lingers can't end meanwhile. */
+  /** Called when the process is stopped, or the machine sleeps. Timers may be late by LATEST_TIMER_MS afterwards. */
   held(ms: number): void {
-    const { now } = this.#life.time;
-    if (now - this.#appliedAt < LINGERING_MS) this.#appliedAt = now + ms;
+    this.#heldUntil = this.#life.time.now + ms + LATEST_TIMER_MS;
+    if (this.#life.time.now - this.#appliedAt < LINGERING_MS) this.#appliedAt = this.#heldUntil;
   }
 
   killed(): void {
