@@ -31,7 +31,8 @@ export class Promises {
   readonly #readAt = new Map<string, number>();
   readonly #busy = new Map<string, { second: number; steps: number }>();
   isStopping = false;
-  #appliedAt = Number.NEGATIVE_INFINITY;
+  /** when the latest reloads were applied, at the earliest */
+  #appliedAt: readonly number[] = [];
   #heldUntil = Number.NEGATIVE_INFINITY;
 
   constructor(life: Life) {
@@ -95,13 +96,18 @@ export class Promises {
   }
 
   reloaded(): void {
-    this.#appliedAt = Math.max(this.#life.time.now, this.#heldUntil);
+    this.#appliedAt = [...this.#lingering(), Math.max(this.#life.time.now, this.#heldUntil)];
   }
 
   /** Called when the process is stopped, or the machine sleeps. Timers may be late by LATEST_TIMER_MS afterwards. */
   held(ms: number): void {
     this.#heldUntil = this.#life.time.now + ms + LATEST_TIMER_MS;
-    if (this.#life.time.now - this.#appliedAt < LINGERING_MS) this.#appliedAt = this.#heldUntil;
+    this.#appliedAt = this.#lingering().map(() => this.#heldUntil);
+  }
+
+  /** The reloads whose previous clients may still be open. */
+  #lingering(): readonly number[] {
+    return this.#appliedAt.filter((at) => this.#life.time.now - at < LINGERING_MS);
   }
 
   killed(): void {
@@ -145,7 +151,7 @@ export class Promises {
     // each exchange has a Vault client, a source and a watch on the CA file
     const parts = views.length * 3;
     // the client of the previous config stays open for its call in flight
-    const lingering = time.now - this.#appliedAt < LINGERING_MS ? views.length : 0;
+    const lingering = this.#lingering().length * views.length;
     if (host.opened < parts || host.opened > parts + lingering)
       this.#life.broken('V10', `${host.opened} resources open, expected ${parts}`);
     if (time.timers > views.length + lingering)
