@@ -86,7 +86,7 @@ test('a call waits for its backoff, the gap of a second, and the budgets of logi
   assert.equal(next({ budget: { level: 0, at: NOW } })?.at, NOW + 30 * SECOND);
 });
 
-test('what fails leaves the budget room for what works', () => {
+test('failing calls leave budget for the working ones', () => {
   const budget = { level: 2, at: NOW };
   const inHalfAMinute = NOW + 30 * SECOND;
   assert.equal(next({ budget })?.at, NOW, 'a login without a token has all of it');
@@ -171,7 +171,7 @@ test('each action gets the next number, and the exchange wakes at its deadline',
   assert.deepEqual([types(read.effects), read.wakeAt], [['read-jwt'], NOW + 6 * SECOND]);
 });
 
-test('what is in flight is not started twice, and the exchange wakes at its deadline', () => {
+test('starts nothing twice that is in flight, and wakes at its deadline', () => {
   const call = { operation: 'login', attempt: 1, startedAt: NOW - 5 * SECOND, jwtSerial: 1 } as const;
   const calling = decided({ call });
   assert.deepEqual([calling.effects, calling.wakeAt], [[], NOW + 15 * SECOND]);

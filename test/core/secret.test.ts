@@ -54,7 +54,7 @@ test('a Vault token is one printable word of 8 to 8192 characters', () => {
     assert.equal(isTokenText(text), false, text);
 });
 
-test('what a terminal would obey, or nobody sees, is shown as U+FFFD (K18)', () => {
+test('shows control and invisible characters as U+FFFD (K18)', () => {
   const bad = [
     '\u001b',
     '\n',

@@ -270,7 +270,7 @@ test('evidence is the status alone where Vault has no words', () => {
   );
 });
 
-test('what Vault says when it refuses a login', () => {
+test('maps the messages of refused logins to codes', () => {
   for (const [status, words, code] of LOGIN_REFUSALS) assert.equal(loginCode(status, errors(words)), code, words);
 });
 

@@ -75,7 +75,7 @@ test('a malformed JWT is described by the number of its parts', () => {
   assert.equal(evidence('a.b'), 'it has 2 parts instead of 3');
 });
 
-test('what is expected and not found is named with both values', () => {
+test('names both values of a claim that differs from the expected one', () => {
   const evidence = (expected: object) => {
     const failure = decode(jwtText(), expected);
     return 'code' in failure ? `${failure.code}: ${explain(failure).evidence}` : 'fine';

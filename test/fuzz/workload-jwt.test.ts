@@ -57,7 +57,7 @@ test("any text gives a JWT with valid claims, or a failure that doesn't quote it
   assert.ok(decoded > 20, `the texts are not all rubbish: ${decoded} were taken`);
 });
 
-test('what a terminal would obey in a claim is not in the evidence (A13)', () => {
+test('evidence has no control characters from claims (A13)', () => {
   const jwt = ['{"alg":"ES256"}', JSON.stringify({ iss: 'a\u001b[2Jb\u009b2Jc' }), 'x'].map(encode).join('.');
   const outcome = decodeWorkloadJwt(new Secret(jwt), { issuer: 'https://issuer' });
   assert.ok('code' in outcome && outcome.code === 'jwt_wrong_issuer');

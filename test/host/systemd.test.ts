@@ -80,7 +80,7 @@ test('sends WATCHDOG at a third of its interval, and only while the sidecar is a
   Object.assign(world, { alive: false, ready: true });
   // without WATCHDOG=1, though it is due at every turn
   assert.equal(
-    await turnsUntil('the status is told', (line) => line.includes('STATUS')),
+    await turnsUntil('the status is sent', (line) => line.includes('STATUS')),
     'STATUS=every exchange is ready',
   );
 });

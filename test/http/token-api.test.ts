@@ -157,7 +157,7 @@ test('compares digests of the caller token, once and in constant time (G10)', as
   );
 });
 
-test('more than the rate allows is told to slow down (G7)', async (t) => {
+test('answers 429 above the rate limit (G7)', async (t) => {
   const { view, get, later } = await setUp(t);
   later(100_000);
   view.set('hvs.CAESIexample');
@@ -230,7 +230,7 @@ test('a 503 says why there is no token: the failure in force, or that it has exp
   assert.equal(await reason(), 'Vault is sealed');
 });
 
-test('a refresh that comes too soon is told how long to wait, in whole seconds', async (t) => {
+test('answers an early refresh with the seconds to wait', async (t) => {
   const { view, get, later } = await setUp(t);
   const refresh = async () => {
     const { status, headers } = await get('/v1/token/app/refresh', {}, 'POST');

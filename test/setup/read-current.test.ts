@@ -22,7 +22,7 @@ async function read(status: number, body: unknown) {
   return current;
 }
 
-test('what is there is read, nothing is undefined, and a refusal is an error', async () => {
+test('returns the current content, undefined for 404, and throws a refusal', async () => {
   assert.ok((await read(200, { data: { policy: 'path "a" {}' } })) !== undefined);
   assert.equal(await read(404, { errors: [] }), undefined);
   await assert.rejects(read(403, { errors: ['permission denied'] }), {

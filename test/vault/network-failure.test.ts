@@ -33,7 +33,7 @@ test('a code says what went wrong, and where as far as it is known', () => {
   assert.equal(read({ name: 'HTTPParserError' }), 'vault_not_http: HPE_INVALID');
 });
 
-test('a CONNECT that a proxy refuses is told by its status; any other abort is a lost connection', () => {
+test('reports a refused CONNECT with its status, and any other abort as a lost connection', () => {
   const message = 'Proxy response (407) !== 200 when HTTP Tunneling';
   assert.equal(read({ code: 'UND_ERR_ABORTED', message }), 'vault_proxy: the proxy replied with status 407');
   assert.equal(read({ code: 'UND_ERR_ABORTED', message: 'aborted' }), 'vault_connection_lost: UND_ERR_ABORTED');
@@ -53,7 +53,7 @@ test('causes and aggregates are looked through, the outermost known code first, 
   assert.equal(read(endless), 'vault_connection_lost: unknown network error');
 });
 
-test('what has no known code is a lost connection, with the codes that there are', () => {
+test('reports an unknown error as a lost connection, with all error codes', () => {
   assert.equal(
     read({ code: 'ONE', cause: { code: 'TWO', cause: { code: 'ONE', cause: { code: 7 } } } }),
     'vault_connection_lost: ONE, TWO',
