@@ -72,12 +72,13 @@ export interface Runner {
   post(event: ExchangeEvent): void;
   /** Resolves when the stop is complete or past its deadline (STOP_MS). */
   stop(): Promise<void>;
-  /** Ignores all further events, except a late grant. Resolves when no call to Vault and no delivery is in flight. */
+  /** Ignores all further events, except a late grant. Resolves when no call to Vault is in flight. */
   close(): Promise<void>;
 }
 
 // Timers don't run while the machine is suspended. With this limit, the runner catches up soon after the resume.
 const LONGEST_TIMER_MS = 30_000;
+const VAULT_EFFECTS: ReadonlySet<Effect['type']> = new Set(['log-in', 'renew', 'revoke']);
 
 export function startRunner(parts: RunnerParts): Runner {
   const { policy, clock, observer } = parts;
@@ -107,7 +108,8 @@ export function startRunner(parts: RunnerParts): Runner {
     const done = perform(effect, parts)
       .catch((error: unknown) => failureEvent(effect, failureOf(error), parts.source))
       .then(post);
-    if (!('token' in effect || 'jwt' in effect)) return;
+    // A delivery may hang with its disk, and must not keep the Vault client open.
+    if (!VAULT_EFFECTS.has(effect.type)) return;
     inFlight.add(done);
     void done.finally(() => inFlight.delete(done));
   }

@@ -260,3 +260,12 @@ test('a close waits for calls to Vault alone, passes on what a login brings, and
   const hanging = setUp({ source: { watched: true, read: () => new Promise(() => {}), close: async () => {} } });
   await hanging.runner.close();
 });
+
+test('a close does not wait for a delivery that hangs', async () => {
+  const never = () => new Promise<never>(() => {});
+  const sink: TokenSink = { id: '/hanging', deliver: never, age: never, check: never, remove: never };
+  const { runner, events } = setUp({ sinks: [sink], sinkIds: [sink.id] });
+  await settle();
+  assert.equal(ofType(events, 'logged-in').length, 1);
+  await runner.close();
+});

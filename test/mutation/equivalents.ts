@@ -86,9 +86,9 @@ const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/config/origins.ts',
-    before: 'return [...given, ...defaults].sort((a, b) => (a.path < b.path ? -1 : 1));',
-    after: 'return [...given, ...defaults].sort((a, b) => (a.path <= b.path ? -1 : 1));',
-    why: 'no two have the same path',
+    before: 'return [...given, ...defaults].sort((a, b) => (a.key < b.key ? -1 : 1));',
+    after: 'return [...given, ...defaults].sort((a, b) => (a.key <= b.key ? -1 : 1));',
+    why: 'no two have the same key',
   },
   {
     file: 'src/http/limits.ts',
@@ -177,8 +177,8 @@ const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/sinks/way.ts',
-    before: "if (links > MOST_LINKS) throw Object.assign(new Error('too many links'), { code: 'ELOOP' });",
-    after: "if (links >= MOST_LINKS) throw Object.assign(new Error('too many links'), { code: 'ELOOP' });",
+    before: "if (links > MOST_LINKS) throw Object.assign(new Error('too many symlinks'), { code: 'ELOOP' });",
+    after: "if (links >= MOST_LINKS) throw Object.assign(new Error('too many symlinks'), { code: 'ELOOP' });",
     why: 'any limit ends a loop, and no real path has as many links',
   },
   {
@@ -229,8 +229,8 @@ const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/observe/metrics.ts',
-    before: 'const SHOWN_AT_ONCE = 10;',
-    after: 'const SHOWN_AT_ONCE = 20;',
+    before: 'const BATCH_SIZE = 10;',
+    after: 'const BATCH_SIZE = 20;',
     why: 'any small number lets the event loop turn',
   },
   {
