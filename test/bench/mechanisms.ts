@@ -32,7 +32,7 @@ const VARIANTS: readonly Variant[] = [
     edit: [
       'src/vault/client.ts',
       /import request from '[^']+';\nimport Agent from '[^']+';/,
-      "import { Agent, request as send } from 'undici';\nconst request = { call: (dispatcher, options) => send(options.origin + options.path, { ...options, dispatcher }) };",
+      "import { Agent } from 'undici';\nconst request = { call: (dispatcher, options) => dispatcher.request(options) };",
     ],
   },
   { name: 'no head start of the first login', edit: ['src/daemon.ts', 'HEAD_START_MS = 1000', 'HEAD_START_MS = 0'] },
