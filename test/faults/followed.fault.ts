@@ -94,9 +94,15 @@ function openControl(t: TestContext, file: string) {
   const lag = monitorEventLoopDelay({ resolution: 1 });
   lag.enable();
   let [seen, seenAt] = ['', 0];
+  let [begun, latest] = [0, 0];
   const watcher = watch(dirname(file), () => {
+    begun += 1;
+    const read = begun;
     void readFile(file, 'utf8').then(
       (text) => {
+        // reads may end in another order than they began
+        if (read < latest) return;
+        latest = read;
         if (text !== seen) [seen, seenAt] = [text, performance.now()];
       },
       () => {},
