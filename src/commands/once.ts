@@ -1,6 +1,6 @@
 // Runs the daemon's exchanges until each has delivered a token once, for CI jobs and init containers.
 
-import { exitCodeOf as codeOfFailure, type ErrorCode, EXIT_CODES, type Failure } from '../core/errors.ts';
+import { type ErrorCode, EXIT_CODES, entryOf, exitCodeOf, lineOf } from '../core/errors.ts';
 import { withoutControls } from '../core/secret.ts';
 import type { ExchangeSettings } from '../core/settings.ts';
 import type { State } from '../core/state.ts';
@@ -45,7 +45,7 @@ JWT's file.
     const stepped: RunnerObserver['stepped'] = (...step) => {
       observer.stepped(...step);
       const [{ settings: one }, , state] = step;
-      if (state.started || permanentFailure(one, state) !== undefined) pending.delete(one.name);
+      if (state.started || hasPermanentFailure(one, state)) pending.delete(one.name);
       else pending.add(one.name);
       if (pending.size === 0) giveUp();
     };
@@ -63,37 +63,48 @@ JWT's file.
     await observer.log.flush();
     const unfinished = statuses.filter(({ started }) => !started);
     if (unfinished.length === 0) return 0;
-    for (const status of unfinished) io.err(withoutControls(`exchange ${status.exchange}: ${whyUnfinished(status)}`));
-    return Math.max(...unfinished.map(exitCodeOf));
+    const codes = unfinished.map((status) => {
+      const cause = causeOf(status);
+      const why = cause === undefined ? (status.reasons[0] ?? 'no token yet') : lineOf(cause);
+      io.err(withoutControls(`exchange ${status.exchange}: ${why}`));
+      return cause === undefined ? EXIT_CODES.readiness : exitCodeOf(cause);
+    });
+    return Math.max(...codes);
   },
 };
 
-/** Returns a failure that lasts until somebody changes the job, the config or Vault's role. */
-const permanentFailure = ({ source }: ExchangeSettings, { reading, loginStreak, sinks }: State): Failure | undefined =>
+/** Returns the failure that keeps the exchange from its first delivery; undefined if nothing has failed yet. */
+const causeOf = ({ failure, sinks }: ExchangeStatus) => sinks.find((sink) => sink.failure)?.failure ?? failure;
+
+/** Reports whether a failure lasts until somebody changes the job, the config or Vault's role. */
+const hasPermanentFailure = ({ source }: ExchangeSettings, { reading, loginStreak, sinks }: State): boolean =>
   [reading.failure, loginStreak, ...sinks.map(({ failure }) => failure)]
     .flatMap((one) => one?.failure ?? [])
-    .find(({ code, facts }) => {
+    .some((failure) => {
+      const { code, facts } = failure;
       if (facts?.kind === 'variable') return true;
       // A file may still be replaced; a variable can't change.
-      if (code.startsWith('jwt_')) return source.kind === 'env' && PERMANENT.has(code);
+      if (entryOf(failure).area === 'jwt' && source.kind !== 'env') return false;
       // Without Vault's words, something before Vault may have answered.
       return PERMANENT.has(code) && !(facts?.kind === 'reply' && facts.words === '');
     });
 
-const PERMANENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  ...(['jwt_wrong_issuer', 'jwt_wrong_audience', 'jwt_wrong_subject'] as const),
-  ...(['mount_missing', 'mount_unconfigured', 'role_missing', 'role_type_oidc', 'issuer_mismatch'] as const),
-  ...(['audience_unbound', 'audience_mismatch', 'subject_mismatch', 'claims_mismatch', 'algorithm_refused'] as const),
-  ...(['sink_directory_missing', 'sink_directory_unsafe', 'sink_blocked', 'sink_denied'] as const),
+const PERMANENT: ReadonlySet<ErrorCode> = new Set([
+  'jwt_wrong_issuer',
+  'jwt_wrong_audience',
+  'jwt_wrong_subject',
+  'mount_missing',
+  'mount_unconfigured',
+  'role_missing',
+  'role_type_oidc',
+  'issuer_mismatch',
+  'audience_unbound',
+  'audience_mismatch',
+  'subject_mismatch',
+  'claims_mismatch',
+  'algorithm_refused',
+  'sink_directory_missing',
+  'sink_directory_unsafe',
+  'sink_blocked',
+  'sink_denied',
 ]);
-
-function whyUnfinished({ failure, sinks, reasons }: ExchangeStatus): string {
-  const cause = sinks.find((sink) => sink.failure)?.failure ?? failure;
-  if (cause === undefined) return reasons[0] ?? 'no token yet';
-  return `${cause.title}${cause.evidence === undefined ? '' : `: ${cause.evidence}`}. ${cause.hint}`;
-}
-
-function exitCodeOf({ failure, sinks }: ExchangeStatus): number {
-  const cause = sinks.find((sink) => sink.failure)?.failure ?? failure;
-  return cause === undefined ? EXIT_CODES.readiness : codeOfFailure(cause);
-}

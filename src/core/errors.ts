@@ -144,15 +144,14 @@ export class ExchangeError extends Error {
 
   constructor(code: ErrorCode, facts?: Facts) {
     const failure = facts === undefined ? { code } : { code, facts };
-    const { title, evidence, hint } = explain(failure);
-    super(evidence === undefined ? `${title}. ${hint}` : `${title}: ${evidence}. ${hint}`);
+    super(lineOf(explain(failure)));
     this.name = 'ExchangeError';
     this.failure = failure;
   }
 }
 
 /** Returns the outcome. @throws ExchangeError if the outcome is a failure */
-export function unlessFailure<T extends object>(outcome: T | Failure): T {
+export function unlessFailure<T>(outcome: T | Failure): T {
   if (isFailure(outcome)) throw new ExchangeError(outcome.code, outcome.facts);
   return outcome;
 }
@@ -174,6 +173,10 @@ export interface Explanation {
   readonly evidence: string | undefined;
   readonly hint: string;
 }
+
+/** Joins an explanation to one line. */
+export const lineOf = ({ title, evidence, hint }: Omit<Explanation, 'code'>): string =>
+  evidence === undefined ? `${title}. ${hint}` : `${title}: ${evidence}. ${hint}`;
 
 const VARIABLE_HINT = 'Set the variable; in GitLab CI, add it to the id_tokens of the job.';
 
