@@ -2,18 +2,10 @@
 // evidence too, as is one that throws or times out, and doesn't stop the gathering.
 
 import { defined } from '../core/defined.ts';
-import { ExchangeError, explain, isFailure, unlessFailure } from '../core/errors.ts';
+import { explain, isFailure, unlessFailure } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ExchangeSettings, SetupSettings, VaultSettings } from '../core/settings.ts';
-import {
-  type Grant,
-  judgeGrant,
-  judgeRevocation,
-  loginRequest,
-  lookupRequest,
-  renewalRequest,
-  revocationRequest,
-} from '../core/vault-protocol.ts';
+import { type Grant, judgeGrant, loginRequest, renewalRequest, revocationRequest } from '../core/vault-protocol.ts';
 import { decodeWorkloadJwt, readJwt } from '../core/workload-jwt.ts';
 import { changesOf } from '../setup/diff.ts';
 import { planProvision } from '../setup/plan.ts';
@@ -22,13 +14,14 @@ import { openSink } from '../sinks/open-sink.ts';
 import { openSource } from '../sources/open-source.ts';
 import { openVaultClient, type VaultClient } from '../vault/client.ts';
 import { openChecks } from './checks.ts';
-import type { Evidence, Seen } from './diagnose/evidence.ts';
+import type { Evidence } from './diagnose/evidence.ts';
 import { HEALTH_REQUEST, judgeHealth } from './diagnose/vault-health.ts';
 import { readCertificate } from './probes/certificate.ts';
-import { inspectHeldToken } from './probes/held-token.ts';
+import { inspectHeldToken, lookUp } from './probes/held-token.ts';
 import { inspectIssuer } from './probes/issuer.ts';
 import { inspectFile } from './probes/jwt-file.ts';
 import { probeMount } from './probes/mount.ts';
+import { seen } from './seen.ts';
 
 export interface Gathering {
   /** Returns the evidence gathered so far. */
@@ -147,23 +140,17 @@ async function logIn({ settings, client, draft }: Gatherer, jwt: Secret): Promis
 }
 
 async function tryRights({ settings: { login }, client, draft }: Gatherer, { secret }: Grant): Promise<void> {
-  const tryLookup = async () => {
-    const failure = judgeRevocation(await client.send(lookupRequest(login, secret)), [secret]);
-    if (failure !== undefined) throw new ExchangeError(failure.code, failure.facts);
-    return true as const;
-  };
   const tryRenewal = async () => {
     unlessFailure(judgeGrant('renew', await client.send(renewalRequest(login, secret)), [secret]));
     return true as const;
   };
-  [draft.lookup, draft.renewal] = await Promise.all([seen(tryLookup), seen(tryRenewal)]);
+  [draft.lookup, draft.renewal] = await Promise.all([lookUp(client, login, secret), seen(tryRenewal)]);
 }
 
 async function inspectVault({ settings, client, draft }: Gatherer): Promise<void> {
   draft.health = await seen(async () => {
-    const health = judgeHealth(await client.send(HEALTH_REQUEST), Date.now());
-    if (health.seen === undefined) throw new ExchangeError(health.failure.code, health.failure.facts);
-    return health.seen;
+    const reply = await client.send(HEALTH_REQUEST);
+    return unlessFailure(judgeHealth(reply, Date.now()));
   });
   if (draft.health.failure?.code === 'vault_tls') draft.certificate = await readCertificate(settings.vault, CALL_MS);
   if (draft.health.seen !== undefined) draft.mount = await probeMount(client, settings);
@@ -195,13 +182,4 @@ async function inspectSetup({ settings, tools, client, draft }: Gatherer): Promi
   draft.unread = readings.flatMap(({ read: { failure } }) =>
     failure?.code === 'setup_refused' ? [explain(failure).evidence ?? failure.code] : [],
   );
-}
-
-async function seen<T>(look: () => Promise<T>): Promise<Seen<T>> {
-  try {
-    return { seen: await look() };
-  } catch (error) {
-    if (error instanceof ExchangeError) return { failure: error.failure };
-    throw error;
-  }
 }

@@ -1,7 +1,7 @@
 // Applies a plan to Vault: reads the current state, shows the difference, asks for confirmation and writes. Idempotent: writes only
 // differences, and deletes nothing.
 
-import { EXIT_CODES, ExchangeError } from '../core/errors.ts';
+import { EXIT_CODES, unlessFailure } from '../core/errors.ts';
 import { linesWithoutControls, oneLine, type Secret, withoutControls } from '../core/secret.ts';
 import { type Io, UsageError } from '../host/io.ts';
 import { openVaultClient, type VaultClient } from '../vault/client.ts';
@@ -52,8 +52,8 @@ export async function applySetup(
     }
     if (!isAgreed && !(await isAllowed(io))) return EXIT_CODES.config;
     for (const { step, current } of due) {
-      const failure = judgeWrite(step, await client.send(adminRequest(step, token, bodyToWrite(step, current))), token);
-      if (failure !== undefined) throw new ExchangeError(failure.code, failure.facts);
+      const reply = await client.send(adminRequest(step, token, bodyToWrite(step, current)));
+      unlessFailure(judgeWrite(step, reply, token));
     }
     for (const loss of await losses(due, client, token)) io.err(`warning: ${withoutControls(loss)}`);
     io.out(`${due.length} of ${steps.length} changed`);

@@ -28,7 +28,7 @@ export function diagnose(evidence: Evidence): readonly Finding[] {
   ]);
 }
 
-const wordsOf = (failure: Failure): string => explain(failure).evidence ?? '';
+const evidenceLineOf = (failure: Failure): string => explain(failure).evidence ?? '';
 
 /** Reports whether the refusal is Vault's own: a 400 without an error message comes from a proxy in front of Vault. */
 const isVaultMessage = (failure: Failure | undefined): boolean =>
@@ -76,7 +76,7 @@ function vaultFindings(evidence: Evidence): UnfoldedFinding[] {
   if (failure !== undefined) {
     const names = certificate === undefined ? '' : `; it is for ${certificate.names}, issued by ${certificate.issuer}`;
     const more = failure.code === 'vault_tls' ? names : '';
-    findings.push(toFinding({ ...failure, evidence: `${wordsOf(failure)}${more}` }, evidence));
+    findings.push(toFinding({ ...failure, evidence: `${evidenceLineOf(failure)}${more}` }, evidence));
   }
   const skewMs = health?.seen?.skewMs ?? 0;
   if (Math.abs(skewMs) > TOLERATED_SKEW_MS) {
@@ -99,7 +99,7 @@ function loginFindings(evidence: Evidence): UnfoldedFinding[] {
   if (failure === undefined || isVaultProblem) return [];
   if (MOUNT_RELATED.has(failure.code) && mount?.answers === false) return [missingMount(failure, evidence)];
   const isVerifiedHere = issuer?.state === 'verified' && ISSUER_RELATED.has(failure.code);
-  const words = `${wordsOf(failure)}${bothSides(failure, evidence)}`;
+  const words = `${evidenceLineOf(failure)}${bothSides(failure, evidence)}`;
   const finding = toFinding(
     { ...failure, evidence: isVerifiedHere ? `${words}; from this machine, the issuer's keys verify the JWT` : words },
     evidence,
@@ -128,7 +128,7 @@ function missingMount(failure: Failure, evidence: Evidence): UnfoldedFinding {
   const type = currentOf(evidence, 'mount')?.['type'];
   const place = `auth/${settings.login.mount}${namespaceSuffix(settings.login.namespace)}`;
   const looked = type === undefined ? `no JWT auth method answers at ${place}` : `${place} is of type ${type}`;
-  const finding = toFinding({ code: 'mount_missing', evidence: `${wordsOf(failure)}; ${looked}` }, evidence);
+  const finding = toFinding({ code: 'mount_missing', evidence: `${evidenceLineOf(failure)}; ${looked}` }, evidence);
   const { command: _, ...rest } = finding;
   if (elsewhere === undefined) return type === undefined ? finding : { ...rest, remedy: OTHER_MOUNT };
   const namespace = elsewhere.namespace === '' ? 'no namespace' : `namespace ${elsewhere.namespace}`;
@@ -157,7 +157,7 @@ function tokenFindings(evidence: Evidence): UnfoldedFinding[] {
   if (renewal?.failure !== undefined && grant.renewable)
     findings.push(toFinding({ ...renewal.failure, severity: 'warning' }, evidence));
   if (lookup?.failure !== undefined && grant.numUses === 0)
-    findings.push(warn('lookup_denied', wordsOf(lookup.failure)));
+    findings.push(warn('lookup_denied', evidenceLineOf(lookup.failure)));
   const capped = grant.warnings.find((warning) => /capped|exceeded/.test(warning));
   if (capped !== undefined) findings.push(warn('token_capped', capped));
   const life = lifeOf(evidence);
@@ -172,7 +172,7 @@ function heldTokenFindings({ held, lookup, login }: Evidence): UnfoldedFinding[]
   const failure = held?.lookup.failure;
   if (held === undefined || failure?.code !== 'renewal_denied') return [];
   const isDead = isUnknownToken(failure) || (login?.seen && lookup?.seen) === true;
-  return isDead ? [baseFinding({ code: 'held_token_dead', evidence: `${held.sink}: ${wordsOf(failure)}` })] : [];
+  return isDead ? [baseFinding({ code: 'held_token_dead', evidence: `${held.sink}: ${evidenceLineOf(failure)}` })] : [];
 }
 
 function setupFindings(evidence: Evidence): UnfoldedFinding[] {
@@ -217,7 +217,7 @@ function sinkFindings(evidence: Evidence): UnfoldedFinding[] {
     if (failure === undefined) return [];
     if (failure.facts?.kind !== 'ownership' || failure.facts.problem !== 'owner') return [toFinding(failure, evidence)];
     const finding = toFinding(
-      { ...failure, evidence: `${wordsOf(failure)}; doctor runs as ${evidence.self}` },
+      { ...failure, evidence: `${evidenceLineOf(failure)}; doctor runs as ${evidence.self}` },
       evidence,
     );
     return [evidence.self.startsWith('0:') ? { ...finding, remedy: AS_ROOT } : finding];

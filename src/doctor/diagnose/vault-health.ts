@@ -1,24 +1,24 @@
 // Reads sys/health, for Vault's state and its clock. Doctor trusts the result of a login more than sys/health.
 // https://developer.hashicorp.com/vault/api-docs/system/health
 
+import type { Failure } from '../../core/errors.ts';
 import { judgeRefusal, parseObject, type VaultReply, type VaultRequest } from '../../core/vault-protocol.ts';
-import type { HealthFacts, Seen } from './evidence.ts';
+import type { HealthFacts } from './evidence.ts';
 
 export const HEALTH_REQUEST: VaultRequest = { method: 'GET', path: '/v1/sys/health' };
 
 /** @param wall epoch milliseconds of this machine when the reply came */
-export function judgeHealth(reply: VaultReply, wall: number): Seen<HealthFacts> {
+export function judgeHealth(reply: VaultReply, wall: number): HealthFacts | Failure {
   const body = parseObject(reply.body);
   if (typeof body?.['initialized'] !== 'boolean') {
-    if (reply.status === 200)
-      return { failure: { code: 'bad_response', facts: { kind: 'reply-unusable', problem: 'no-health' } } };
-    return { failure: judgeRefusal('health', reply, []) };
+    if (reply.status === 200) return { code: 'bad_response', facts: { kind: 'reply-unusable', problem: 'no-health' } };
+    return judgeRefusal('health', reply, []);
   }
   const facts = { kind: 'reply', status: reply.status, words: '' } as const;
-  if (!body['initialized']) return { failure: { code: 'vault_uninitialized', facts } };
-  if (body['sealed'] === true) return { failure: { code: 'vault_sealed', facts } };
+  if (!body['initialized']) return { code: 'vault_uninitialized', facts };
+  if (body['sealed'] === true) return { code: 'vault_sealed', facts };
   const serverSeconds = body['server_time_utc'];
   // Vault rounds down to whole seconds, so add half a second; half of the round trip approximates when Vault read its clock.
   const skewMs = typeof serverSeconds === 'number' ? wall - reply.durationMs / 2 - (serverSeconds + 0.5) * 1000 : 0;
-  return { seen: { version: String(body['version'] ?? ''), standby: body['standby'] === true, skewMs } };
+  return { version: String(body['version'] ?? ''), standby: body['standby'] === true, skewMs };
 }

@@ -3,13 +3,14 @@
 // The token is sent only to the exchange's own Vault. A lookup spends a use of a token with limited uses, and the sink's content
 // doesn't show that limit, so the caller skips this check if the role issues such tokens.
 
-import { ExchangeError } from '../../core/errors.ts';
+import { unlessFailure } from '../../core/errors.ts';
 import { isTokenText, Secret } from '../../core/secret.ts';
-import type { ExchangeSettings, FileSinkSettings } from '../../core/settings.ts';
+import type { ExchangeSettings, FileSinkSettings, LoginSettings } from '../../core/settings.ts';
 import { judgeRevocation, lookupRequest, parseObject } from '../../core/vault-protocol.ts';
 import { isFileProblem, readSmallFile } from '../../files/small-file.ts';
 import type { VaultClient } from '../../vault/client.ts';
 import type { HeldTokenFacts } from '../diagnose/evidence.ts';
+import { seen } from '../seen.ts';
 
 /** @returns undefined if no sink holds a token */
 export async function inspectHeldToken(
@@ -19,20 +20,17 @@ export async function inspectHeldToken(
   for (const sink of sinks) {
     const token = await tokenIn(sink);
     if (token === undefined) continue;
-    return { sink: sink.path, lookup: await lookUp(token) };
+    return { sink: sink.path, lookup: await lookUp(client, login, token) };
   }
   return undefined;
-
-  async function lookUp(token: Secret): Promise<HeldTokenFacts['lookup']> {
-    try {
-      const failure = judgeRevocation(await client.send(lookupRequest(login, token)), [token]);
-      return failure === undefined ? { seen: true } : { failure };
-    } catch (error) {
-      if (error instanceof ExchangeError) return { failure: error.failure };
-      throw error;
-    }
-  }
 }
+
+/** Asks Vault for a token with the token itself. */
+export const lookUp = (client: VaultClient, login: LoginSettings, token: Secret): Promise<HeldTokenFacts['lookup']> =>
+  seen(async () => {
+    unlessFailure(judgeRevocation(await client.send(lookupRequest(login, token)), [token]));
+    return true as const;
+  });
 
 async function tokenIn({ path, format }: FileSinkSettings): Promise<Secret | undefined> {
   const file = await readSmallFile(path);
