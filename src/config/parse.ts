@@ -32,24 +32,24 @@ interface Surroundings {
 
 /** @throws ConfigError with all problems */
 export function parseConfig(text: string, { fileName, env, variables = {} }: Surroundings): ParsedConfig {
-  const refuse = (problems: readonly ConfigProblem[], given: Variables = variables): void => {
-    if (problems.length > 0) throw new ConfigError(problems.map((problem) => withOrigin(problem, fileName, given)));
-  };
-  refuse(findSyntaxProblems(text));
+  const errorOf = (problems: readonly ConfigProblem[], given: Variables = variables) =>
+    new ConfigError(problems.map((problem) => withOrigin(problem, fileName, given)));
+  const syntax = findSyntaxProblems(text);
+  if (syntax.length > 0) throw errorOf(syntax);
   const value: unknown = JSON.parse(text);
   if (!isConfigFile(value)) {
     const [, violations] = Errors(ConfigSchema, value);
     const problems = problemsOf(ConfigSchema, violations);
     // With too many unknown keys, the truncated list of violations names none of them.
-    refuse(problems.length > 0 ? problems : [{ pointer: '', message: 'has too many unknown keys to list' }]);
-    throw new TypeError('a config that the schema refuses has problems');
+    throw errorOf(problems.length > 0 ? problems : [{ pointer: '', message: 'has too many unknown keys to list' }]);
   }
   const { file, variables: ofVault } = withVaultVariables(value, env);
   const given = { ...variables, ...ofVault };
-  refuse(unprintableValues(file), given);
+  const unprintable = unprintableValues(file);
+  if (unprintable.length > 0) throw errorOf(unprintable, given);
   const notes: Notes = { defaults: [], problems: [] };
   const settings = buildSettings(file, notes);
-  refuse(notes.problems, given);
+  if (notes.problems.length > 0) throw errorOf(notes.problems, given);
   return { settings, origins: () => originsOf(file, given, notes.defaults) };
 }
 
