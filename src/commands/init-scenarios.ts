@@ -3,7 +3,8 @@
 import type { ConfigFile } from '../config/schema.ts';
 import { defined } from '../core/defined.ts';
 import { UsageError } from '../host/io.ts';
-import { gitlabJob, isAtOidcPub, issuingVault, podManifest } from './init-texts.ts';
+import { isAtOidcPub } from '../setup/trust.ts';
+import { gitlabJob, identityPath, issuingVault, podManifest } from './init-texts.ts';
 
 export interface Scenario {
   /** the flags of this scenario only */
@@ -67,8 +68,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
       const [, published = '', ofIssuer = ''] =
         /^(.*?)(?:\/v1\/(.*?)\/?identity\/oidc)?\/?$/.exec(issuerUrl(given)) ?? [];
       const namespace = given.optional('source-namespace', ofIssuer).replace(/^\/+|\/+$/g, '');
-      // Vault appends this path to the issuer of identity/oidc/config in "iss".
-      const issuer = `${published}/v1/${namespace === '' ? '' : `${namespace}/`}identity/oidc`;
+      const issuer = `${published}${identityPath(namespace)}`;
       const address = given.required('source-address');
       const mount = isAtOidcPub(published) ? (new URL(published).hostname.split('.')[0] ?? 'vault') : 'vault';
       const config = configOf(given, {

@@ -1,10 +1,12 @@
 // What init prints beside Vault's setup: the pod, the CI job, the commands for an issuing Vault and for oidc.pub.
 
 import { quoted } from '../setup/text.ts';
+import { isAtOidcPub } from '../setup/trust.ts';
 import type { Given } from './init-scenarios.ts';
 
-/** Reports whether oidc.pub publishes the issuer. */
-export const isAtOidcPub = (url: string): boolean => URL.canParse(url) && new URL(url).hostname.endsWith('.oidc.pub');
+/** Returns the path that Vault appends to its issuer in "iss", and below which it serves its documents. */
+export const identityPath = (namespace: string): string =>
+  `/v1/${namespace === '' ? '' : `${namespace}/`}identity/oidc`;
 
 export const podManifest = (
   namespace: string,
@@ -82,7 +84,7 @@ interface IssuingVault {
 
 export function issuingVault({ published, issuer, address, namespace }: IssuingVault): string {
   const where = namespace === '' ? '' : ` -namespace=${quoted(namespace)}`;
-  const source = `${address}/v1/${namespace === '' ? '' : `${namespace}/`}identity/oidc`;
+  const source = `${address}${identityPath(namespace)}`;
   return `# the issuing Vault: its issuer, a key, a role, and the policy to request identity tokens.
 # Run this first, in a shell of its own: it sets VAULT_ADDR
 

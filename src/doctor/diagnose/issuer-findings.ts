@@ -1,6 +1,7 @@
 // Findings on the issuer as seen from this machine: its discovery document and its keys.
 
 import { printable } from '../../core/secret.ts';
+import { isAtOidcPub } from '../../setup/trust.ts';
 import type { FindingCode } from './codes.ts';
 import { currentOf, type Evidence } from './evidence.ts';
 import { toFinding, type UnfoldedFinding } from './finding.ts';
@@ -49,9 +50,8 @@ const DISCOVERY = '/.well-known/openid-configuration';
  * sync worker pushes, at the bare host only: https://oidc.pub
  */
 function remedyAtOidcPub(code: FindingCode, url: string): string | undefined {
-  if (!URL.canParse(url)) return undefined;
-  const { hostname, origin, pathname } = new URL(url);
-  if (!hostname.endsWith('.oidc.pub')) return undefined;
+  if (!isAtOidcPub(url)) return undefined;
+  const { origin, pathname } = new URL(url);
   if (code === 'issuer_unpublished' && pathname.endsWith(DISCOVERY) && pathname !== DISCOVERY)
     return `oidc.pub serves issuers at the bare host: set setup.trust.oidc_discovery_url to ${origin}. bound_issuer keeps the path that "iss" has.`;
   if (code === 'issuer_unpublished')
