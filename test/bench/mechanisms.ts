@@ -4,6 +4,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Plugin } from 'esbuild';
 import { bundle } from '../../build.ts';
 import { NODE_FLAGS } from '../support/node-flags.ts';
@@ -54,7 +55,7 @@ export async function mechanisms({ directory, jwtFile, vault }: Peers): Promise<
       const child = startProgram([...(variant.flags ?? NODE_FLAGS), entry, 'run', '--config', config]);
       await untilChanged(tokenFile, undefined);
       start.push(performance.now() - startedAt);
-      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+      await pause(SETTLE_MS);
       memory.push(memoryOf(child.pid ?? 0).residentMiB);
       await end(child);
     }

@@ -4,6 +4,7 @@ import { Secret } from '../../src/core/secret.ts';
 import type { ExchangeSettings, SourceSettings } from '../../src/core/settings.ts';
 import { openExchanges } from '../../src/exchange/exchanges.ts';
 import { jwtText } from '../support/jwt-text.ts';
+import { SILENT_OBSERVER } from '../support/silent-observer.ts';
 import { SimulatedTime, T0 } from '../support/simulated-time.ts';
 import { settingsOf } from '../support/world.ts';
 
@@ -13,7 +14,7 @@ const loginReply = (serial: number): Secret =>
 function setUp(settings: readonly ExchangeSettings[]) {
   const time = new SimulatedTime();
   const [reads, logins]: [string[], number[]] = [[], []];
-  const observer = { added() {}, removed() {}, left() {}, stepped() {}, called() {} };
+  const observer = SILENT_OBSERVER;
   const ports = {
     openSource: (source: SourceSettings) => ({
       watched: true,

@@ -11,6 +11,7 @@ import type { VaultReply, VaultRequest } from '../../src/core/vault-protocol.ts'
 import { type Clock, type RunnerParts, startRunner, type VaultCall } from '../../src/exchange/runner.ts';
 import type { TokenDocument, TokenSink } from '../../src/sinks/sink.ts';
 import { jwtText } from '../support/jwt-text.ts';
+import { SILENT_OBSERVER } from '../support/silent-observer.ts';
 import { grant } from '../support/states.ts';
 import { settingsOf, T0 } from '../support/world.ts';
 
@@ -71,9 +72,7 @@ function setUp({ settings = {}, sinkIds, send = async () => GRANTED, sinks = [],
     sinks,
     clock,
     observer: {
-      added() {},
-      removed() {},
-      left() {},
+      ...SILENT_OBSERVER,
       called: (_policy, call) => void calls.push(call),
       stepped: (_policy, _before, _after, event) => void events.push(event),
     },

@@ -10,6 +10,7 @@ import type { ExchangeEvent } from '../../src/core/state.ts';
 import { openSystemClock } from '../../src/exchange/clock.ts';
 import { type RunnerParts, startRunner } from '../../src/exchange/runner.ts';
 import { jwtText } from '../support/jwt-text.ts';
+import { SILENT_OBSERVER } from '../support/silent-observer.ts';
 import { settingsOf } from '../support/world.ts';
 
 const JWT = jwtText({ iat: Math.floor(Date.now() / 1000) });
@@ -34,10 +35,7 @@ async function run(parts: Partial<RunnerParts>, settings: Partial<ExchangeSettin
     ],
     clock: openSystemClock(),
     observer: {
-      added() {},
-      removed() {},
-      left() {},
-      called() {},
+      ...SILENT_OBSERVER,
       stepped: (_policy, _before, _after, event) => void events.push(event),
     },
     ...parts,

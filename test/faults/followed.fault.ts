@@ -20,6 +20,7 @@ import { watched } from '../support/jwt-file.ts';
 import { jwtText } from '../support/jwt-text.ts';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
 import { until } from '../support/settling.ts';
+import { SILENT_OBSERVER } from '../support/silent-observer.ts';
 import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import { settingsOf } from '../support/world.ts';
 
@@ -53,10 +54,7 @@ async function setUp(t: TestContext, path = 'token') {
     sinks: [],
     clock: openSystemClock(),
     observer: {
-      added() {},
-      removed() {},
-      left() {},
-      called() {},
+      ...SILENT_OBSERVER,
       stepped(_policy, before, after) {
         if (after.jwt?.serial === before.jwt?.serial) return;
         used.push(after.jwt?.claims.subject ?? '');
