@@ -40,6 +40,7 @@ function importsOf(file: string): Import[] {
 /** The folders of src/, from the bottom to the top. A file imports from its own folder and from those below it. */
 const ROOMS = [
   ['core', 'files'],
+  ['network'],
   ['vault', 'sources', 'sinks'],
   ['exchange'],
   ['http', 'observe', 'config', 'host', 'dev'],
@@ -62,8 +63,8 @@ const LAYERS: readonly { who: RegExp; may: RegExp; types?: RegExp; why: string }
     why: 'a plan is a function of the config',
   },
   {
-    who: /^src\/(sources|sinks|vault|http)\//,
-    may: /^(src\/(core|files)\/|node:|undici(\/|$)|fastify$|typebox$)/,
+    who: /^src\/(network|sources|sinks|vault|http)\//,
+    may: /^(src\/(core|files|network)\/|node:|undici(\/|$)|fastify$|typebox$)/,
     types: /^src\/exchange\/view\.ts$/,
     why: 'an adapter must be replaceable on its own',
   },
@@ -94,7 +95,7 @@ const LAYERS: readonly { who: RegExp; may: RegExp; types?: RegExp; why: string }
 
 /** The only files that may import each package. */
 const DOORS: Readonly<Record<string, RegExp>> = {
-  undici: /^src\/vault\/(client|proxy-agent)\.ts$/,
+  undici: /^src\/network\/(transport|proxy-agent)\.ts$/,
   fastify: /^src\/http\//,
   'prom-client': /^src\/observe\/metric(s|-families)\.ts$/,
   pino: /^src\/observe\/log\.ts$/,
@@ -165,7 +166,7 @@ test('only the entry files use the process, and no file imports them', () => {
 
 test('only the clock, deadlines of calls and file operations, HTTP timeouts and commands set timers', () => {
   const allowed =
-    /^src\/(main|exchange\/clock|healthcheck|files\/file-work|vault\/client|http\/(limits|token-api)|commands\/(wait|dev|ask-daemon|command)|observe\/log)\.ts$/;
+    /^src\/(main|exchange\/clock|healthcheck|files\/file-work|network\/transport|http\/(limits|token-api)|commands\/(wait|dev|ask-daemon|command)|observe\/log)\.ts$/;
   for (const file of FILES)
     assert.ok(
       allowed.test(file) || !/setTimeout|setInterval|AbortSignal\.timeout/.test(codeOf(file)),

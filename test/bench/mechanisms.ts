@@ -31,7 +31,7 @@ const VARIANTS: readonly Variant[] = [
   {
     name: "undici's front door",
     edit: [
-      'src/vault/client.ts',
+      'src/network/transport.ts',
       /import request from '[^']+';\nimport Agent from '[^']+';/,
       "import { Agent } from 'undici';\nconst request = { call: (dispatcher, options) => dispatcher.request(options) };",
     ],

@@ -6,13 +6,13 @@ import { Secret } from '../../src/core/secret.ts';
 import type { SinkSettings, SourceSettings, VaultSettings } from '../../src/core/settings.ts';
 import type { VaultReply, VaultRequest } from '../../src/core/vault-protocol.ts';
 import type { Ports } from '../../src/exchange/ports.ts';
+import { networkFailure } from '../../src/network/failure.ts';
 import { renderToken } from '../../src/sinks/format.ts';
 import type { TokenSink } from '../../src/sinks/sink.ts';
 import { openSource, type SourceTools } from '../../src/sources/open-source.ts';
 import type { JwtSource } from '../../src/sources/source.ts';
 import { openReadings } from '../../src/sources/torn-read.ts';
 import type { VaultClient } from '../../src/vault/client.ts';
-import { networkFailure } from '../../src/vault/network-failure.ts';
 import type { SimulatedTime } from './simulated-time.ts';
 import { type Operation, operationOf, rawReply, type SimulatedVault, type Trouble } from './simulated-vault.ts';
 

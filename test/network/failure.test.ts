@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ExchangeError, explain } from '../../src/core/errors.ts';
-import { networkFailure } from '../../src/vault/network-failure.ts';
+import { networkFailure } from '../../src/network/failure.ts';
 
 function read(thrown: unknown): string {
   const { code, evidence } = explain(networkFailure(thrown).failure);
