@@ -83,8 +83,8 @@ const hasPermanentFailure = ({ source }: ExchangeSettings, { reading, loginStrea
     .some((failure) => {
       const { code, facts } = failure;
       if (facts?.kind === 'variable') return true;
-      // A file may still be replaced; a variable can't change.
-      if (entryOf(failure).area === 'jwt' && source.kind !== 'env') return false;
+      // A file may still be replaced.
+      if (entryOf(failure).area === 'jwt' && source.kind === 'file') return false;
       // Without Vault's words, something before Vault may have answered.
       return PERMANENT.has(code) && !(facts?.kind === 'reply' && facts.words === '');
     });
@@ -93,6 +93,8 @@ const PERMANENT: ReadonlySet<ErrorCode> = new Set([
   'jwt_wrong_issuer',
   'jwt_wrong_audience',
   'jwt_wrong_subject',
+  'jwt_endpoint_refused',
+  'jwt_endpoint_unusable',
   'mount_missing',
   'mount_unconfigured',
   'role_missing',

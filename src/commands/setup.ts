@@ -3,7 +3,7 @@
 import { ConfigError } from '../config/problem.ts';
 import { isFailure } from '../core/errors.ts';
 import { withoutControls } from '../core/secret.ts';
-import type { ExchangeSettings } from '../core/settings.ts';
+import { type ExchangeSettings, isRequested } from '../core/settings.ts';
 import { decodeWorkloadJwt } from '../core/workload-jwt.ts';
 import type { Io } from '../host/io.ts';
 import { applySetup } from '../setup/apply.ts';
@@ -58,7 +58,7 @@ nothing.
 async function jwtLives(exchanges: readonly ExchangeSettings[], { env }: Io): Promise<Record<string, number>> {
   const lives: Record<string, number> = {};
   for (const { name, source } of exchanges) {
-    if (source.kind === 'vault-identity') continue;
+    if (isRequested(source)) continue;
     const reading = source.kind === 'file' ? readJwtFile(source.path) : openEnvSource(source.name, env).read();
     const text = await reading.catch(() => undefined);
     const jwt = text === undefined ? undefined : decodeWorkloadJwt(text, {});

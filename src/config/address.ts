@@ -1,5 +1,6 @@
 // Parses Vault's URL and listen addresses. Messages never echo a URL, as it may contain credentials.
 
+import { isLoopback } from '../core/hosts.ts';
 import type { ListenAddress } from '../core/settings.ts';
 
 /** The reason why a value is invalid, as a clause to print after its key. */
@@ -39,9 +40,4 @@ export function parseListen(text: string): ListenAddress | InvalidValue {
     return { invalid: 'must be host:port, such as "127.0.0.1:8275" or "[::1]:8275"' };
   const host = match[1] ?? match[2] ?? '';
   return { host: host.toLowerCase() === 'localhost' ? '127.0.0.1' : host, port };
-}
-
-export function isLoopback(host: string): boolean {
-  const bare = host.replace(/^\[|\]$/g, '').toLowerCase();
-  return bare === 'localhost' || bare === '::1' || /^127(?:\.\d{1,3}){3}$/.test(bare);
 }

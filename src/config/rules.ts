@@ -1,9 +1,9 @@
 // Config rules that span several members.
 
 import { normalize } from 'node:path/posix';
+import { isLoopback } from '../core/hosts.ts';
 import { unprintableIn } from '../core/secret.ts';
 import type { Settings } from '../core/settings.ts';
-import { isLoopback } from './address.ts';
 import { leavesOf } from './origins.ts';
 import { type ConfigProblem, keyOf } from './problem.ts';
 import type { ConfigFile } from './schema.ts';

@@ -2,35 +2,8 @@
 // use it. settings.ts and rules.ts hold the rules that a schema can't express.
 
 import Type, { type Static } from 'typebox';
-import { defined } from '../core/defined.ts';
-
-const strict = { additionalProperties: false } as const;
-const text = (description: string) => Type.String({ minLength: 1, description });
-const path = (description: string) => Type.String({ pattern: '^/.+', description: `${description}; an absolute path` });
-const duration = (description: string, fallback?: string) =>
-  Type.Union([Type.String(), Type.Integer()], {
-    description: `${description}: a duration such as "90s" or "1h30m", or whole seconds`,
-    ...defined({ default: fallback }),
-  });
-const flag = (description: string) => Type.Boolean({ description, default: false });
-/** A variant has exactly one key, its kind, so that an error names the key. */
-const oneKey = { ...strict, minProperties: 1, maxProperties: 1 } as const;
-
-const Tls = Type.Object(
-  {
-    ca_file: Type.Optional(path("PEM file with the CAs for Vault's certificate, in place of the system CAs")),
-    // A TLS server name must not be an IP address (RFC 6066 section 3).
-    server_name: Type.Optional(
-      Type.String({
-        pattern: '^(?=.*[A-Za-z])[A-Za-z0-9.-]+$',
-        description: "the name in Vault's certificate, if it differs from the host in the address",
-      }),
-    ),
-    client_cert_file: Type.Optional(path('PEM client certificate')),
-    client_key_file: Type.Optional(path('PEM key of the client certificate')),
-  },
-  strict,
-);
+import { duration, flag, oneKey, path, strict, Tls, text } from './schema-parts.ts';
+import { Source } from './source-schema.ts';
 
 const Vault = Type.Object(
   {
@@ -47,39 +20,6 @@ const Vault = Type.Object(
     use_proxy_env: Type.Optional(flag('use the proxy in HTTPS_PROXY, except for hosts in NO_PROXY')),
   },
   strict,
-);
-
-const Source = Type.Object(
-  {
-    file: Type.Optional(
-      Type.Object(
-        {
-          path: path('the file that holds the workload JWT'),
-          poll_interval: Type.Optional(
-            duration('how often the file is read when no file event arrives, from 1s to 1h', '10s'),
-          ),
-        },
-        strict,
-      ),
-    ),
-    env: Type.Optional(Type.Object({ name: text('the environment variable that holds the workload JWT') }, strict)),
-    vault_identity: Type.Optional(
-      Type.Object(
-        {
-          role: text('the role in identity/oidc/token/<role> of the issuing Vault'),
-          token_file: Type.Optional(path('the file with the Vault token for the issuing Vault')),
-          exchange: Type.Optional(text('the exchange whose Vault token is used, instead of token_file')),
-          address: Type.Optional(
-            text('scheme://host[:port] of the issuing Vault, https unless it is loopback; required with token_file'),
-          ),
-          namespace: Type.Optional(text('namespace of the issuing Vault')),
-          tls: Type.Optional(Tls),
-        },
-        { ...strict, description: 'another Vault is the issuer' },
-      ),
-    ),
-  },
-  { ...oneKey, description: 'where the workload JWT comes from: exactly one of file, env, vault_identity' },
 );
 
 const Sink = Type.Object(

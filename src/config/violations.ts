@@ -53,23 +53,27 @@ function problemsOfOne(
     case 'pattern':
       return here(ruleOfPattern(instancePath));
     case 'anyOf':
-      return here(
-        instancePath.includes('/bound_claims/')
-          ? 'must be a string, or a list of strings'
-          : 'must be a duration such as "90s" or "1h30m", or whole seconds',
-      );
+      return here(ruleOfChoice(instancePath));
     default:
       return here(message);
   }
 }
 
-const ruleOfName = (instancePath: string): string =>
-  /\/setup\/policies$/.test(instancePath)
-    ? 'must be named with lower-case letters, digits, "-", "_" and "."'
-    : 'must be named with at most 63 lower-case letters, digits, "-" and "_"';
+function ruleOfName(instancePath: string): string {
+  if (/\/setup\/policies$/.test(instancePath)) return 'must be named with lower-case letters, digits, "-", "_" and "."';
+  if (/\/http\/headers$/.test(instancePath)) return 'must be named with letters, digits and "-"';
+  return 'must be named with at most 63 lower-case letters, digits, "-" and "_"';
+}
+
+function ruleOfChoice(instancePath: string): string {
+  if (instancePath.includes('/bound_claims/')) return 'must be a string, or a list of strings';
+  if (instancePath.includes('/http/headers/')) return 'must be a string, {"env": NAME} or {"file": PATH}';
+  return 'must be a duration such as "90s" or "1h30m", or whole seconds';
+}
 
 function ruleOfPattern(instancePath: string): string {
   if (/mode$/.test(instancePath)) return 'must be permission bits in octal, such as "0640"';
+  if (/json_pointer$/.test(instancePath)) return 'must be empty, or begin with "/"';
   if (/server_name$/.test(instancePath)) return 'must be a host name, not an address';
   return 'must be an absolute path';
 }

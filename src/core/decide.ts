@@ -13,6 +13,7 @@ import {
   readDeadline,
   STOP_MS,
 } from './schedule.ts';
+import { isRequested } from './settings.ts';
 import type { Call, Effect, HeldToken, LiveToken, Moment, Policy, SinkState, State } from './state.ts';
 
 export interface Decision {
@@ -159,7 +160,7 @@ function isAwaitingRead(draft: Draft): boolean {
   if (reading.failure?.failure.code === 'jwt_read_stuck') return false;
   if (reading.inFlight !== undefined) return true;
   // this source issues a new JWT at each reading, and a new JWT would end the login backoff
-  if (draft.policy.settings.source.kind === 'vault-identity') return false;
+  if (isRequested(draft.policy.settings.source)) return false;
   if (reading.endedAt + FRESH_READ_MS > draft.now) return false;
   requestReading(draft);
   return true;

@@ -62,6 +62,11 @@ export const ERRORS = {
   jwt_wrong_issuer: row('new-jwt', 'jwt', 'the workload JWT has the wrong issuer', 'Correct expect.issuer, or get the JWT from that issuer.'),
   jwt_wrong_audience: row('new-jwt', 'jwt', 'the workload JWT has the wrong audience', 'Request the audience in expect.audience from the issuer (in Kubernetes: "audience" of the projected token).'),
   jwt_wrong_subject: row('new-jwt', 'jwt', 'the workload JWT has the wrong subject', 'Correct expect.subject, or run the workload under the right service account.'),
+  jwt_request_incomplete: row('new-jwt', 'jwt', "the request for the workload JWT can't be sent", 'Provide the variables and files that source.http names; in GitHub Actions, give the job the permission "id-token: write".'),
+  jwt_endpoint_unreachable: row('new-jwt', 'jwt', "the endpoint of the workload JWT can't be reached", 'Check source.http.url and the network path: metadata services answer only on their own machines.'),
+  jwt_endpoint_failing: row('new-jwt', 'jwt', 'the endpoint of the workload JWT fails', 'Check the service behind source.http.url; while a metadata service restarts, the sidecar retries.'),
+  jwt_endpoint_refused: row('new-jwt', 'jwt', 'the endpoint refuses to issue a workload JWT', 'Check the url, the query and the headers in source.http, and that the machine has the identity; redirects are not followed.'),
+  jwt_endpoint_unusable: row('new-jwt', 'jwt', "the endpoint's reply holds no workload JWT", 'Check source.http.url, and that json_pointer names the member with the JWT (empty if the reply is the JWT).'),
   identity_token_missing: row('new-jwt', 'jwt', 'there is no Vault token to request the identity token with', 'Check source.vault_identity: its token_file, or the exchange that it names.'),
   identity_refused: row('new-jwt', 'jwt', 'the source Vault refuses to issue an identity token', 'Check that the token has an entity and may read identity/oidc/token/ for source.vault_identity.role, that this role exists, and that its key allows its client_id.'),
 
@@ -183,7 +188,7 @@ const VARIABLE_HINT = 'Set the variable; in GitLab CI, add it to the id_tokens o
 /** Returns title, evidence and hint, each one printable line. Without a place, hints keep their placeholders. */
 export function explain({ code, facts }: Failure, place?: LoginPlace): Explanation {
   const { title } = ERRORS[code];
-  const hint = facts?.kind === 'variable' ? VARIABLE_HINT : ERRORS[code].hint;
+  const hint = facts?.kind === 'variable' && code !== 'jwt_request_incomplete' ? VARIABLE_HINT : ERRORS[code].hint;
   const evidence = facts && withoutControls(evidenceText(facts));
   return { code, title, evidence, hint: place === undefined ? hint : hintFor(hint, place) };
 }

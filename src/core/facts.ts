@@ -31,7 +31,7 @@ export type Facts =
       readonly errno?: string;
     }
   | { readonly kind: 'tls-files'; readonly paths: readonly string[] }
-  | { readonly kind: 'variable'; readonly name: string; readonly problem: 'unset' | 'empty' }
+  | { readonly kind: 'variable'; readonly name: string; readonly problem: keyof typeof VARIABLE_PROBLEMS }
   | { readonly kind: 'exchange-without-token'; readonly exchange: string }
   | {
       readonly kind: 'ownership';
@@ -76,6 +76,8 @@ const REPLY_PROBLEMS = {
   'no-lease': 'no usable lease_duration',
   'no-data': 'status 200 without a "data" object',
   'no-health': 'no health status in the reply',
+  empty: 'the reply is empty',
+  'no-member': 'no text at json_pointer in the reply',
 } as const;
 
 const REDIRECT_PROBLEMS = {
@@ -94,6 +96,16 @@ const FILE_PROBLEMS = {
   'no-token': 'holds no Vault token',
   'no-certificate': 'holds no PEM certificate',
   'no-private-key': 'holds no PEM private key',
+  unprintable: 'contains unprintable characters',
+} as const;
+
+const VARIABLE_PROBLEMS = {
+  unset: 'not set',
+  empty: 'empty',
+  unprintable: 'not printable',
+  'not-a-url': 'not a URL',
+  credentials: 'a URL with credentials',
+  'not-https': 'not an https URL',
 } as const;
 
 /** Node's codes of certificate errors: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
@@ -184,7 +196,7 @@ function localText(facts: LocalFacts): string {
     case 'tls-files':
       return `${facts.paths.join(', ')}: unusable PEM, or the certificate doesn't match the key`;
     case 'variable':
-      return `environment variable ${facts.name} is ${facts.problem === 'unset' ? 'not set' : 'empty'}`;
+      return `environment variable ${facts.name} is ${VARIABLE_PROBLEMS[facts.problem]}`;
     case 'exchange-without-token':
       return `exchange ${facts.exchange} holds no valid Vault token`;
     case 'ownership':

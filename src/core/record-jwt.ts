@@ -4,12 +4,13 @@ import { type Failure, isFailure } from './errors.ts';
 import {
   DEBOUNCE_MS,
   HINT_MS,
-  identityDelay,
-  identityRetryDelay,
   pollDelay,
+  requestDelay,
+  requestRetryDelay,
   rereadDelay,
   UNWATCHED_POLL_MS,
 } from './schedule.ts';
+import { isRequested } from './settings.ts';
 import type { ExchangeEvent, Moment, Policy, State } from './state.ts';
 import { decodeWorkloadJwt, isExpired, isOlder, type WorkloadJwt } from './workload-jwt.ts';
 
@@ -52,17 +53,16 @@ export function withUnreadableJwt(
     since: isRepeated ? last.since : now,
     count: isRepeated ? last.count + 1 : 1,
   };
-  const delayMs =
-    source.kind === 'vault-identity'
-      ? identityRetryDelay(event.failure, failure.count, random)
-      : rereadDelay(failure.count, pollDelayOf(policy, event.watched, random));
+  const delayMs = isRequested(source)
+    ? requestRetryDelay(event.failure, failure.count, random)
+    : rereadDelay(failure.count, pollDelayOf(policy, event.watched, random));
   const nextAt = Math.min(state.reading.nextAt, now + delayMs);
   return { ...state, reading: { inFlight: undefined, endedAt: now, nextAt, candidate: undefined, failure } };
 }
 
-function nextReading(policy: Policy, watched: boolean, jwt: WorkloadJwt, { now, random }: Moment): number {
+function nextReading(policy: Policy, watched: boolean, jwt: WorkloadJwt, { now, wall, random }: Moment): number {
   const { source } = policy.settings;
-  return now + (source.kind === 'vault-identity' ? identityDelay(jwt) : pollDelayOf(policy, watched, random));
+  return now + (isRequested(source) ? requestDelay(jwt, wall) : pollDelayOf(policy, watched, random));
 }
 
 function pollDelayOf({ settings: { source } }: Policy, watched: boolean, random: number): number {

@@ -3,7 +3,7 @@
 
 import { type Bucket, type BucketLimit, readyAt } from './bucket.ts';
 import { entryOf, type Failure } from './errors.ts';
-import type { SourceSettings, VaultSettings } from './settings.ts';
+import { isRequested, type SourceSettings, type VaultSettings } from './settings.ts';
 import type { WorkloadJwt } from './workload-jwt.ts';
 
 const SECOND = 1000;
@@ -75,9 +75,7 @@ export interface RetryFacts {
 export function retryDelay(failure: Failure, { count, tokenLeftMs, untilValidMs, random }: RetryFacts): number {
   // the sooner the held token expires, the more often the call is retried
   const usualCap = tokenLeftMs === undefined ? MINUTE : clamp(tokenLeftMs / 10, 2 * SECOND, MINUTE);
-  const asked = failure.retryAfterMs === undefined ? 0 : clamp(failure.retryAfterMs, SECOND, 5 * MINUTE);
-  const own = ownDelay();
-  return Math.max(own, asked);
+  return Math.max(ownDelay(), askedDelay(failure.retryAfterMs));
 
   function ownDelay(): number {
     switch (entryOf(failure).retry) {
@@ -100,6 +98,10 @@ export function retryDelay(failure: Failure, { count, tokenLeftMs, untilValidMs,
   }
 }
 
+/** Returns the delay that the server asks for, within limits. */
+const askedDelay = (retryAfterMs: number | undefined): number =>
+  retryAfterMs === undefined ? 0 : clamp(retryAfterMs, SECOND, 5 * MINUTE);
+
 /** Returns what a failed call costs the budget: a timeout costs double. */
 export const failureCost = (failure: Failure): number => (failure.code === 'vault_timeout' ? MOST_COST : 1);
 const MOST_COST = 2;
@@ -115,24 +117,33 @@ export const pollDelay = (intervalMs: number, random: number): number => interva
 export const rereadDelay = (count: number, pollMs: number): number => (count <= 3 ? Math.min(200, pollMs) : pollMs);
 
 /** A reading without a result after this long counts as failed. Sources time out a little earlier. */
-export const readDeadline = (source: SourceSettings): number =>
-  6 * SECOND + (source.kind === 'vault-identity' ? source.vault.timeoutMs : 0);
+export const readDeadline = (source: SourceSettings): number => 6 * SECOND + requestTimeout(source);
+
+function requestTimeout(source: SourceSettings): number {
+  if (!isRequested(source)) return 0;
+  return source.kind === 'http' ? source.timeoutMs : source.vault.timeoutMs;
+}
 
 /** A call without a result after this long counts as failed. The Vault client times out 5 s earlier. */
 export const callDeadline = ({ timeoutMs }: VaultSettings): number => timeoutMs + 5 * SECOND;
 
-/** Returns the delay before the next identity token is requested: half the lifetime of the current one. */
-export const identityDelay = ({ issuedAt, expiresAt }: WorkloadJwt): number =>
-  issuedAt !== undefined && expiresAt !== undefined && expiresAt > issuedAt
-    ? Math.max(5 * SECOND, (expiresAt - issuedAt) / 2)
-    : MINUTE;
+/**
+ * Returns the delay before the next JWT is requested: half of the time that is left of the current one, as a server may answer
+ * with the same JWT again. If the clocks differ, the JWT's own lifetime limits it.
+ */
+export function requestDelay({ issuedAt, expiresAt }: WorkloadJwt, wall: number): number {
+  if (issuedAt === undefined || expiresAt === undefined || expiresAt <= Math.max(issuedAt, wall)) return MINUTE;
+  return Math.max(5 * SECOND, Math.min(expiresAt - issuedAt, expiresAt - wall) / 2);
+}
 
 /**
- * Returns the delay after a failed request for an identity token. If the Vault token for the request is missing, Vault
- * wasn't called, so the retry may come soon.
+ * Returns the delay after a failed request for a JWT. If the credentials for the request are missing, the server wasn't called,
+ * so the retry may come soon.
  */
-export const identityRetryDelay = ({ code }: Failure, count: number, random: number): number =>
-  code === 'identity_token_missing' ? rereadDelay(count, 5 * SECOND) : backoff(count, 30 * SECOND, random);
+export function requestRetryDelay({ code, retryAfterMs }: Failure, count: number, random: number): number {
+  if (code === 'identity_token_missing' || code === 'jwt_request_incomplete') return rereadDelay(count, 5 * SECOND);
+  return Math.max(backoff(count, 30 * SECOND, random), askedDelay(retryAfterMs));
+}
 
 /** Returns the delay after a failed delivery: 1 to 2 s at first, doubled with each failure, at most 30 s. */
 export const sinkDelay = (count: number, random: number): number => backoff(count + 1, 30 * SECOND, random);

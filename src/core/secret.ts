@@ -78,6 +78,10 @@ export function unprintableIn(text: string): string | undefined {
 export const shortened = (text: string, most: number): string =>
   withoutControls(text.length > most ? `${text.slice(0, most)}...` : text);
 
+/** Returns a server's message as one safe line of at most 300 characters, without the `known` secrets. */
+export const scrubbedLine = (text: string, known: readonly Secret[]): string =>
+  shortened(scrub(text, known).replace(/\s+/g, ' ').trim(), 300);
+
 /** Returns a text from outside as one safe line of at most 200 characters. */
 export const printable = (text: string): string => shortened(text, 200);
 

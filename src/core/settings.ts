@@ -63,7 +63,35 @@ export interface ExpectedClaims {
 export type SourceSettings =
   | { readonly kind: 'file'; readonly path: string; readonly pollIntervalMs: number }
   | { readonly kind: 'env'; readonly name: string }
-  | VaultIdentitySettings;
+  | VaultIdentitySettings
+  | HttpSourceSettings;
+
+/** Reports whether each reading requests a JWT from a server. */
+export const isRequested = (source: SourceSettings): source is VaultIdentitySettings | HttpSourceSettings =>
+  source.kind === 'vault-identity' || source.kind === 'http';
+
+/** A JWT behind a URL, such as the metadata service of a cloud. */
+export interface HttpSourceSettings {
+  readonly kind: 'http';
+  /** from the config, or from an environment variable */
+  readonly url: { readonly text: string } | { readonly env: string };
+  /** added to the URL's query */
+  readonly query: Readonly<Record<string, string>>;
+  readonly method: 'GET' | 'POST';
+  readonly headers: Readonly<Record<string, HeaderSettings>>;
+  readonly body?: string;
+  /** where the JWT is in a JSON reply (RFC 6901); empty if the reply is the JWT */
+  readonly jsonPointer: string;
+  readonly tls: TlsSettings;
+  readonly timeoutMs: number;
+  readonly useProxyEnv: boolean;
+}
+
+/** A header's value: a text, or an environment variable or a file with a prefix such as "Bearer ". */
+export type HeaderSettings =
+  | { readonly text: string }
+  | { readonly env: string; readonly prefix: string }
+  | { readonly file: string; readonly prefix: string };
 
 /** Another Vault as the issuer: its identity tokens serve as workload JWTs. */
 export interface VaultIdentitySettings {

@@ -5,7 +5,7 @@
 import { defined } from './defined.ts';
 import type { Failure } from './errors.ts';
 import { readLoginRefusal, readRenewalRefusal } from './login-refusals.ts';
-import { isTokenText, Secret, scrub, shortened } from './secret.ts';
+import { isTokenText, Secret, scrubbedLine } from './secret.ts';
 import type { LoginSettings, VaultIdentitySettings } from './settings.ts';
 import type { TokenOrigin } from './state.ts';
 
@@ -115,7 +115,7 @@ export function judgeGrant(operation: Operation, reply: VaultReply, sent: readon
   const leaseMs = millisecondsOf(lease === 0 ? UNSTATED_LEASE_SECONDS : lease);
   const numUses = typeof auth['num_uses'] === 'number' && auth['num_uses'] > 0 ? auth['num_uses'] : 0;
   // logs and status show these fields
-  const shown = (text: string) => oneLine(text, [...sent, new Secret(token)]);
+  const shown = (text: string) => scrubbedLine(text, [...sent, new Secret(token)]);
   return {
     secret: new Secret(token),
     accessor: shown(textOf(auth['accessor']) ?? ''),
@@ -137,7 +137,7 @@ export function judgeRevocation(reply: VaultReply, sent: readonly Secret[]): Fai
 /** Maps an error reply to a failure. The meaning of a status and of Vault's messages depends on the operation. */
 export function judgeRefusal(operation: RequestKind, reply: VaultReply, sent: readonly Secret[]): Failure {
   const words = textsOf(parseObject(reply.body)?.['errors']).join('; ');
-  const facts = { kind: 'reply', status: reply.status, words: oneLine(words, sent) } as const;
+  const facts = { kind: 'reply', status: reply.status, words: scrubbedLine(words, sent) } as const;
   const code = codeOf(operation, reply, words);
   const retryAfterMs = parseRetryAfter(reply);
   return { code, facts, ...defined({ retryAfterMs }) };
@@ -186,7 +186,7 @@ function tokenCodeOf(status: number, words: string): Failure['code'] | undefined
 }
 
 /** Parses Retry-After (RFC 9110 section 10.2.3) to milliseconds. A date is compared with the reply's Date header. */
-function parseRetryAfter({ headers }: VaultReply): number | undefined {
+export function parseRetryAfter({ headers }: Pick<VaultReply, 'headers'>): number | undefined {
   const value = headers['retry-after'];
   if (value === undefined) return undefined;
   if (/^\d{1,10}$/.test(value)) return Number(value) * 1000;
@@ -212,11 +212,7 @@ export const objectOf = (value: unknown): Record<string, unknown> | undefined =>
 
 const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
-const textsOf = (value: unknown): string[] =>
+export const textsOf = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
-
-function oneLine(text: string, secrets: readonly Secret[]): string {
-  return shortened(scrub(text, secrets).replace(/\s+/g, ' ').trim(), 300);
-}
 
 const inNamespace = ({ namespace }: { readonly namespace?: string | undefined }) => defined({ namespace });

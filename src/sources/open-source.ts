@@ -3,6 +3,7 @@
 import type { SourceSettings, VaultSettings } from '../core/settings.ts';
 import { openEnvSource } from './env.ts';
 import { openFileSource } from './file.ts';
+import { openHttpSource } from './http.ts';
 import type { JwtSource } from './source.ts';
 import { type IdentityTools, type IdentityVault, openVaultIdentitySource } from './vault-identity.ts';
 
@@ -19,6 +20,8 @@ export function openSource(settings: SourceSettings, { env, openVault, onHint, t
       return openFileSource(settings.path, onHint);
     case 'env':
       return openEnvSource(settings.name, env);
+    case 'http':
+      return openHttpSource(settings, env);
     case 'vault-identity':
       return openVaultIdentitySource(settings, { vault: openVault(settings.vault), tokenOf });
   }

@@ -99,8 +99,8 @@ test('the JWT is looked for again three times at once, then at each poll; a poll
   assert.deepEqual([schedule.pollDelay(10_000, 0), schedule.pollDelay(10_000, 0.5)], [9000, 10_000]);
 });
 
-test('an identity token is replaced at half of its life, in five seconds at the earliest', () => {
-  const delay = (lifeMs: number | undefined) => {
+test('a requested JWT is replaced at half of the life that is left, in five seconds at the earliest', () => {
+  const delay = (lifeMs: number | undefined, passedMs = 0) => {
     const issuedAt = 1_790_000_000_000;
     const iat = issuedAt / 1000;
     const jwt = decodeWorkloadJwt(
@@ -108,10 +108,17 @@ test('an identity token is replaced at half of its life, in five seconds at the 
       {},
     );
     assert.ok(!('code' in jwt));
-    return schedule.identityDelay(jwt);
+    return schedule.requestDelay(jwt, issuedAt + passedMs);
   };
   assert.deepEqual([delay(600_000), delay(4000), delay(0), delay(undefined)], [300_000, 5000, 60_000, 60_000]);
-  const retry = schedule.identityRetryDelay;
+  // the server answered with a JWT that it had issued earlier; the clock is behind the server's, then ahead
+  assert.deepEqual(
+    [delay(600_000, 400_000), delay(600_000, -90_000), delay(600_000, 600_000)],
+    [100_000, 300_000, 60_000],
+  );
+  const retry = schedule.requestRetryDelay;
+  assert.equal(retry({ code: 'jwt_endpoint_failing', retryAfterMs: 90_000 }, 1, 0), 90_000);
+  assert.equal(retry({ code: 'jwt_request_incomplete' }, 1, 0), 200);
   assert.deepEqual(
     [retry({ code: 'identity_token_missing' }, 1, 0), retry({ code: 'identity_token_missing' }, 4, 0)],
     [200, 5000],
@@ -136,6 +143,8 @@ test('a reading has six seconds, and the timeout of the Vault that it asks; a ca
     schedule.readDeadline({ kind: 'vault-identity', vault, role: 'r', token: { file: '/t' } }),
     6000 + vault.timeoutMs,
   );
+  const http = { kind: 'http', url: { env: 'U' }, query: {}, method: 'GET', headers: {}, jsonPointer: '' } as const;
+  assert.equal(schedule.readDeadline({ ...http, tls: {}, timeoutMs: 10_000, useProxyEnv: false }), 16_000);
   assert.equal(schedule.callDeadline(vault), vault.timeoutMs + 5000);
 });
 

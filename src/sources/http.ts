@@ -1,0 +1,97 @@
+// The workload JWT behind a URL: a cloud's metadata service, or the token endpoint of a CI system. Each reading requests a
+// JWT; the core decides how often.
+
+import { ExchangeError, isFailure, unlessFailure } from '../core/errors.ts';
+import type { Facts } from '../core/facts.ts';
+import { judgeEndpoint, parseEndpointUrl } from '../core/jwt-endpoint.ts';
+import { Secret, unprintableIn } from '../core/secret.ts';
+import type { HeaderSettings, HttpSourceSettings } from '../core/settings.ts';
+import { isFileProblem, readSmallFile } from '../files/small-file.ts';
+import { type HttpReply, openTransport } from '../network/transport.ts';
+import type { JwtSource } from './source.ts';
+
+type Variables = Readonly<Record<string, string | undefined>>;
+
+export function openHttpSource(settings: HttpSourceSettings, env: Variables): JwtSource {
+  const transport = openTransport(settings);
+  return {
+    watched: true,
+    async read() {
+      const url = urlOf(settings, env);
+      const headers = await headersOf(settings.headers, env);
+      const { method, jsonPointer, body } = settings;
+      const request = {
+        method,
+        headers: {
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...Object.fromEntries(headers.map(({ name, prefix, value }) => [name, prefix + value.reveal()])),
+        },
+        ...(body === undefined ? {} : { body: new Secret(body) }),
+      };
+      const reply: HttpReply = await transport.call((send) => send(url, request)).catch(throwAsEndpointFailure);
+      return unlessFailure(
+        judgeEndpoint(
+          { host: url.host, jsonPointer },
+          reply,
+          headers.map(({ value }) => value),
+        ),
+      );
+    },
+    close: () => transport.close(),
+  };
+}
+
+function urlOf({ url, query }: HttpSourceSettings, env: Variables): URL {
+  const parsed = parseEndpointUrl('text' in url ? url.text : variable(url.env, env));
+  if (typeof parsed === 'string')
+    throw incomplete({ kind: 'variable', name: 'env' in url ? url.env : '', problem: parsed });
+  for (const [name, value] of Object.entries(query)) parsed.searchParams.set(name, value);
+  return parsed;
+}
+
+interface Header {
+  readonly name: string;
+  readonly prefix: string;
+  readonly value: Secret;
+}
+
+const headersOf = (headers: HttpSourceSettings['headers'], env: Variables): Promise<Header[]> =>
+  Promise.all(
+    Object.entries(headers).map(async ([name, setting]) => ({
+      name: name.toLowerCase(),
+      prefix: 'text' in setting ? '' : setting.prefix,
+      value: new Secret('text' in setting ? setting.text : await secretText(setting, env)),
+    })),
+  );
+
+/** Reads a header's variable or file, at each request: files rotate. */
+async function secretText(setting: Exclude<HeaderSettings, { text: string }>, env: Variables): Promise<string> {
+  if ('env' in setting) return variable(setting.env, env);
+  const path = setting.file;
+  const file = await readSmallFile(path);
+  if (isFileProblem(file)) throw incomplete({ kind: 'file', path, ...file });
+  const text = file.text.trim();
+  if (text === '') throw incomplete({ kind: 'file', path, problem: 'empty' });
+  if (unprintableIn(text) !== undefined) throw incomplete({ kind: 'file', path, problem: 'unprintable' });
+  return text;
+}
+
+function variable(name: string, env: Variables): string {
+  const text = env[name]?.trim();
+  if (text === undefined) throw incomplete({ kind: 'variable', name, problem: 'unset' });
+  if (text === '') throw incomplete({ kind: 'variable', name, problem: 'empty' });
+  if (unprintableIn(text) !== undefined) throw incomplete({ kind: 'variable', name, problem: 'unprintable' });
+  return text;
+}
+
+const incomplete = (facts: Facts): ExchangeError => new ExchangeError('jwt_request_incomplete', facts);
+
+/** @throws ExchangeError: the transport's failures name Vault */
+function throwAsEndpointFailure(error: unknown): never {
+  const failure = error instanceof ExchangeError ? error.failure : undefined;
+  if (!isFailure(failure)) throw error;
+  throw new ExchangeError(
+    failure.code === 'bad_response' ? 'jwt_endpoint_unusable' : 'jwt_endpoint_unreachable',
+    failure.facts,
+  );
+}
