@@ -36,7 +36,7 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{
     load: () => import('./commands/setup.ts'),
   },
   init: {
-    summary: 'write a config for Kubernetes, GitLab CI or another Vault as the issuer',
+    summary: 'write a config for Kubernetes, CI jobs, VMs, or another Vault as the issuer',
     load: () => import('./commands/init.ts'),
   },
   status: { summary: 'show what the running daemon holds', load: () => import('./commands/status.ts') },

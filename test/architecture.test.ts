@@ -45,7 +45,7 @@ const ROOMS = [
   ['exchange'],
   ['http', 'observe', 'config', 'host', 'dev'],
   ['setup'],
-  ['doctor'],
+  ['doctor', 'init'],
   ['commands'],
 ] as const;
 

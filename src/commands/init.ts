@@ -5,27 +5,40 @@ import { resolve } from 'node:path';
 import { parseConfig } from '../config/parse.ts';
 import { unprintableIn } from '../core/secret.ts';
 import { UsageError } from '../host/io.ts';
+import type { Scenario } from '../init/scenario.ts';
+import { SCENARIOS } from '../init/scenarios.ts';
 import { plannedExchanges, planProvision } from '../setup/plan.ts';
 import { asScript, quoted } from '../setup/text.ts';
 import { CONFIG_OPTION, type Command, type Flags, textFlag } from './command.ts';
-import { SCENARIOS, type Scenario } from './init-scenarios.ts';
 
 export const command: Command = {
-  help: `vault-token-sidecar init kubernetes|gitlab|vault --issuer NAME --vault-address URL [flags]
+  help: `vault-token-sidecar init SCENARIO --vault-address URL [flags]
 
-Writes a config for Kubernetes, for a GitLab CI job, or for another Vault as the issuer. Prints the commands that set up Vault,
-and the pod manifest, the job, or the commands for the issuing Vault. Defaults are in parentheses.
+Writes a config for a common kind of workload. Prints the commands that set up Vault, and what the platform needs: the settings
+of the issuer, the commands that publish it at oidc.pub, and a pod manifest, a CI job or a systemd unit.
+
+kubernetes   a pod
+gitlab       a job of GitLab CI
+vault        another Vault is the issuer
+github       a job of GitHub Actions or Forgejo Actions
+gce          a VM of Google Compute Engine
+azure        a VM of Azure with a managed identity
+
+Defaults are in parentheses.
 
 --config FILE      the file to write (config.json)
---issuer           a URL, or a name: k8s-prod stands for https://k8s-prod.oidc.pub
+--issuer           a URL, or a name: k8s-prod stands for https://k8s-prod.oidc.pub; github, gce and azure have defaults
 --vault-address    the URL of the Vault to log in to
 --role             the role to log in with
 --policy           an existing policy for its tokens (by default, setup writes one that reads one secret)
---mount            the path of the JWT auth method (jwt; gitlab; the name of the issuer)
+--mount            the path of the JWT auth method (jwt; the name of the scenario; the name of the issuing Vault)
 --overwrite        overwrites an existing config
 kubernetes:        --namespace (default), --service-account
 gitlab:            --project GROUP/PROJECT, --ref (main), --ref-type (branch)
-vault:             --entity-id, --source-address (URL of the issuing Vault), --source-namespace`,
+vault:             --entity-id, --source-address (URL of the issuing Vault), --source-namespace
+github:            --repository OWNER/REPO, --ref (main), --environment, --audience (vault)
+gce:               --service-account-id (the unique id, a number), --audience (vault)
+azure:             --tenant-id, --principal-id (the object id of the identity), --audience (an application ID URI)`,
   argument: Object.keys(SCENARIOS),
   options: {
     ...CONFIG_OPTION,
@@ -43,6 +56,12 @@ vault:             --entity-id, --source-address (URL of the issuing Vault), --s
     'entity-id': { type: 'string' },
     'source-address': { type: 'string' },
     'source-namespace': { type: 'string' },
+    repository: { type: 'string' },
+    environment: { type: 'string' },
+    audience: { type: 'string' },
+    'service-account-id': { type: 'string' },
+    'tenant-id': { type: 'string' },
+    'principal-id': { type: 'string' },
   },
   async run(flags, io) {
     const scenario = SCENARIOS[textFlag(flags, 'argument') ?? ''];
@@ -50,7 +69,7 @@ vault:             --entity-id, --source-address (URL of the issuing Vault), --s
     refuseFlagsOfOthers(scenario, flags);
     refuseUnprintable(flags);
     const file = textFlag(flags, 'config') ?? 'config.json';
-    const { config, platformText } = scenario.write({
+    const { config, issuerText, workloadText } = scenario.write({
       file,
       version: io.version,
       required(name) {
@@ -67,8 +86,8 @@ vault:             --entity-id, --source-address (URL of the issuing Vault), --s
     await writeConfig(file, text, flags['overwrite'] === true);
     io.err(`wrote ${resolve(file)}`);
     for (const warning of warnings) io.err(`warning: ${warning}`);
-    io.out(`# Vault: paste this, or run "vault-token-sidecar setup --config ${quoted(file)} --apply"\n`);
-    io.out(`${asScript(steps)}\n\n${platformText}`);
+    const vaultText = `# Vault: paste this, or run "vault-token-sidecar setup --config ${quoted(file)} --apply"\n\n${asScript(steps)}`;
+    io.out([issuerText, vaultText, workloadText].filter((text) => text !== undefined).join('\n\n'));
     io.err(
       `next:${NEXT.map((next) => `\n  vault-token-sidecar ${next.replace('FILE', () => quoted(file))}`).join('')}`,
     );

@@ -59,7 +59,71 @@ const SCENARIOS: readonly (readonly [string, Flags, Record<string, unknown>, str
     'external-vault',
     /^vault write identity\/oidc\/config issuer=https:\/\/vault-prod\.oidc\.pub$/m,
   ],
+  [
+    'github',
+    { repository: 'octo@1/repo@2', ref: 'refs/tags/v1' },
+    {
+      issuer: 'https://token.actions.githubusercontent.com',
+      audience: 'vault',
+      subject: 'repo:octo@1/repo@2:ref:refs/tags/v1',
+    },
+    'github-main',
+    /permissions: \{ id-token: write, contents: read \}/,
+  ],
+  [
+    'github',
+    { issuer: 'https://forgejo.example/api/actions', repository: 'o/r', environment: 'prod', audience: 'v' },
+    { issuer: 'https://forgejo.example/api/actions', audience: 'v', subject: 'repo:o/r:environment:prod' },
+    'github-main',
+    /\.forgejo\/workflows[\s\S]*enable-openid-connect: true\n# {3}environment: prod\n/,
+  ],
+  [
+    'gce',
+    { 'service-account-id': '1234' },
+    { issuer: 'https://accounts.google.com', audience: 'vault', subject: '1234' },
+    'app',
+    /^sudo install -m 644 \S+ \/etc\/vault-token-sidecar\/app\.json$/m,
+  ],
+  [
+    'azure',
+    { 'tenant-id': 't', 'principal-id': 'p', audience: 'api://vault' },
+    { issuer: 'https://sts.windows.net/t/', audience: 'api://vault', subject: 'p' },
+    'app',
+    /^sudo systemctl enable --now vault-token-sidecar@app$/m,
+  ],
 ];
+
+test("prints the issuer's own setting and how to publish it, before the setup of Vault", async (t) => {
+  for (const [argument, flags, setting, command] of [
+    [
+      'kubernetes',
+      { issuer: 'k8s-prod', 'service-account': 'a' },
+      '--service-account-issuer=https://k8s-prod.oidc.pub',
+      'kubectl create deployment oidcpub-sync --image=registry.gitlab.com/oidc.pub/cli:latest-sync',
+    ],
+    [
+      'gitlab',
+      { issuer: 'gitlab', project: 'g/p' },
+      "gitlab_rails['ci_id_tokens_issuer_url'] = 'https://gitlab.oidc.pub'",
+      'oidcpub service sync',
+    ],
+  ] as const) {
+    const { out } = await invoke(init, { argument, config: await start(t), ...flags, ...VAULT });
+    const places = [
+      setting,
+      command,
+      `curl -sf https://${flags.issuer}.oidc.pub/.well-known/jwks.json`,
+      'vault auth enable',
+    ].map((text) => out.indexOf(text));
+    assert.ok(
+      places.every((at, index) => at > (places[index - 1] ?? -1)),
+      `${places}`,
+    );
+    const elsewhere = { ...flags, issuer: 'https://issuer.example' };
+    const plain = await invoke(init, { argument, config: await start(t), ...elsewhere, ...VAULT });
+    assert.doesNotMatch(plain.out, /oidc\.pub\/cli/);
+  }
+});
 
 test('normalises the address of an issuing Vault', async (t) => {
   for (const issuer of ['https://vault.a:8200', 'https://vault.a:8200/', 'https://vault.a:8200/v1/identity/oidc']) {
@@ -172,6 +236,7 @@ const MISTAKES: readonly (readonly [Flags, RegExp])[] = [
   [{ argument: 'kubernetes', issuer: 'k8s', ...VAULT }, /^init kubernetes needs --service-account$/],
   [{ argument: 'gitlab', project: 'g/p', ...VAULT }, /^init gitlab needs --issuer$/],
   [{ argument: 'gitlab', project: 'g/p', issuer: 'a b', ...VAULT }, /^--issuer must be a name such as k8s-prod/],
+  [{ argument: 'azure', 'tenant-id': 't', 'principal-id': 'p', ...VAULT }, /^init azure needs --audience$/],
   [{ argument: 'gitlab', issuer: 'i', project: 'g/p' }, /^init gitlab needs --vault-address$/],
   [{ argument: 'gitlab', issuer: 'i', project: 'g/p', namespace: 'n', ...VAULT }, /^init gitlab has no --namespace$/],
   [

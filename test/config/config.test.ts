@@ -113,12 +113,12 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   [
     'no source',
     withApp({ source: {} }),
-    'config.json: exchanges.app.source: must have exactly one of "file", "env", "vault_identity"',
+    'config.json: exchanges.app.source: must have exactly one of "file", "env", "vault_identity", "http"',
   ],
   [
     'two sources',
     withApp({ source: { file: { path: '/a/b' }, env: { name: 'X' } } }),
-    'config.json: exchanges.app.source: must have exactly one of "file", "env", "vault_identity"',
+    'config.json: exchanges.app.source: must have exactly one of "file", "env", "vault_identity", "http"',
   ],
   [
     'an identity source without token_file and exchange',
@@ -266,7 +266,7 @@ test('the example is valid, and contains every key of the schema', () => {
   for (const member of memberNames(configJsonSchema())) assert.ok(example.includes(`"${member}":`), member);
   assert.deepEqual(
     settings.exchanges.map(({ name }) => name),
-    ['app', 'ci', 'federated', 'chained'],
+    ['app', 'ci', 'federated', 'chained', 'github', 'spiffe'],
   );
 });
 

@@ -192,6 +192,72 @@ test('refuses "/" as a path, and a wrong type in place of an object (B2)', () =>
   assert.deepEqual(problemsOf(withApp({ login: 7 })), [`${at}.login: must be an object`]);
 });
 
+test('an http source', () => {
+  const sourceOf = (http: Record<string, unknown>) => exchangeOf(withApp({ source: { http } }))?.source;
+  const defaults = {
+    kind: 'http',
+    query: {},
+    method: 'GET',
+    headers: {},
+    jsonPointer: '',
+    tls: {},
+    timeoutMs: 10_000,
+    useProxyEnv: false,
+  };
+  for (const url of ['https://issuer/jwt?a=b', 'http://127.0.0.1:1/', 'http://[fe80::1]/', 'http://169.254.169.254/a'])
+    assert.deepEqual(sourceOf({ url }), { ...defaults, url: { text: url } });
+  const headers = {
+    'X-Text': 'text',
+    Authorization: { env: 'TOKEN', prefix: 'Bearer ' },
+    'X-Vault-Token': { file: '/token' },
+  };
+  const all = {
+    url_env: 'URL',
+    query: { audience: 'vault' },
+    method: 'POST',
+    headers,
+    body: '{}',
+    json_pointer: '/a/b',
+    tls: { ca_file: '/ca' },
+    use_proxy_env: true,
+  };
+  assert.deepEqual(sourceOf(all), {
+    ...defaults,
+    url: { env: 'URL' },
+    query: { audience: 'vault' },
+    method: 'POST',
+    headers: {
+      'X-Text': { text: 'text' },
+      Authorization: { env: 'TOKEN', prefix: 'Bearer ' },
+      'X-Vault-Token': { file: '/token', prefix: '' },
+    },
+    body: '{}',
+    jsonPointer: '/a/b',
+    tls: { caFile: '/ca' },
+    useProxyEnv: true,
+  });
+});
+
+test("refuses an http source that can't work, or would send credentials in the clear", () => {
+  const at = 'config.json: exchanges.app.source.http';
+  const https = 'must be https; http is allowed only to loopback, link-local and metadata hosts';
+  for (const [http, problem] of [
+    [{}, `${at}: must have exactly one of url, url_env`],
+    [{ url: 'https://a', url_env: 'A' }, `${at}: must have exactly one of url, url_env`],
+    [{ url: 'jwt' }, `${at}.url: must be a URL`],
+    [{ url: 'ftp://a' }, `${at}.url: must be a URL`],
+    [{ url: 'http://10.0.0.1/' }, `${at}.url: ${https}`],
+    [{ url: 'http://169.254.169.254.example/' }, `${at}.url: ${https}`],
+    [{ url: 'https://me:secret@a' }, `${at}.url: must not contain credentials: use a header with env or file`],
+    [{ url: 'https://a', body: '{}' }, `${at}.body: needs "method": "POST"`],
+    [{ url: 'https://a', headers: { Host: 'b' } }, `${at}.headers.Host: is set by the HTTP client: remove it`],
+    [{ url: 'https://a', headers: { 'a b': 'c' } }, `${at}.headers["a b"]: must be named with letters, digits and "-"`],
+    [{ url: 'https://a', headers: { a: 7 } }, `${at}.headers.a: must be a string, {"env": NAME} or {"file": PATH}`],
+    [{ url: 'https://a', json_pointer: 'a' }, `${at}.json_pointer: must be empty, or begin with "/"`],
+  ] as const)
+    assert.deepEqual(problemsOf(withApp({ source: { http } })), [problem]);
+});
+
 test('the listeners and the log', () => {
   const { settings } = parse({
     ...BASE,

@@ -1,0 +1,57 @@
+// A job of GitHub Actions or Forgejo Actions, which requests its JWT with two variables of the job.
+
+import { quoted } from '../setup/text.ts';
+import { configOf, type Given, issuerUrl, type Scenario } from './scenario.ts';
+
+const GITHUB = 'https://token.actions.githubusercontent.com';
+
+/** https://docs.github.com/actions/reference/security/oidc */
+export const github: Scenario = {
+  flags: ['repository', 'ref', 'environment', 'audience'],
+  write(given) {
+    const issuer = issuerUrl(given, GITHUB);
+    const audience = given.optional('audience', 'vault');
+    const environment = given.optional('environment', '');
+    const context = environment === '' ? `ref:${fullRef(given.optional('ref', 'main'))}` : `environment:${environment}`;
+    const config = configOf(given, {
+      name: 'ci',
+      source: {
+        http: {
+          url_env: 'ACTIONS_ID_TOKEN_REQUEST_URL',
+          query: { audience },
+          headers: { Authorization: { env: 'ACTIONS_ID_TOKEN_REQUEST_TOKEN', prefix: 'Bearer ' } },
+          json_pointer: '/value',
+        },
+      },
+      sinks: [{ file: { path: '/tmp/vault/token' } }],
+      expect: { issuer, audience, subject: `repo:${given.required('repository')}:${context}` },
+      defaults: { mount: 'github', role: 'github-main', policy: 'ci-read', secret: 'app', ttl: '5m' },
+    });
+    return { config, workloadText: job(issuer, environment, given) };
+  },
+};
+
+const fullRef = (ref: string): string => (ref.startsWith('refs/') ? ref : `refs/heads/${ref}`);
+
+/** Forgejo's issuer ends in /api/actions: https://forgejo.org/docs/latest/user/actions/security-openid-connect/ */
+const isForgejo = (issuer: string): boolean => /\/api\/actions\/?$/.test(issuer);
+
+function job(issuer: string, environment: string, { file, version, required }: Given): string {
+  const [system, directory, permission] = isForgejo(issuer)
+    ? ['Forgejo', '.forgejo', 'enable-openid-connect: true']
+    : ['GitHub', '.github', 'permissions: { id-token: write, contents: read }'];
+  return `# the workload: a job of ${system} Actions, for ${directory}/workflows/deploy.yaml
+#
+# deploy:
+#   runs-on: ubuntu-latest
+#   ${permission}${environment === '' ? '' : `\n#   environment: ${environment}`}
+#   steps:
+#     - uses: actions/checkout@v5
+#     - run: |
+#         mkdir -p -m 700 /tmp/vault
+#         docker run --rm --user "$(id -u)" --env ACTIONS_ID_TOKEN_REQUEST_URL --env ACTIONS_ID_TOKEN_REQUEST_TOKEN \\
+#           --volume "$PWD:/config:ro" --volume /tmp/vault:/tmp/vault \\
+#           ghcr.io/oidc-pub/vault-token-sidecar:${version} once --config ${quoted(`/config/${file}`)}
+#         export VAULT_ADDR=${quoted(required('vault-address'))} VAULT_TOKEN="$(cat /tmp/vault/token)"
+#         vault kv get secret/app`;
+}

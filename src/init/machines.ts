@@ -1,0 +1,73 @@
+// Virtual machines of a cloud, whose metadata service issues the JWT.
+
+import type { ConfigFile } from '../config/schema.ts';
+import { quoted } from '../setup/text.ts';
+import { configOf, type Given, issuerUrl, type Scenario } from './scenario.ts';
+
+/** https://cloud.google.com/compute/docs/instances/verifying-instance-identity */
+export const gce: Scenario = {
+  flags: ['service-account-id', 'audience'],
+  write(given) {
+    const audience = given.optional('audience', 'vault');
+    const config = machineConfig(given, {
+      mount: 'gce',
+      expect: {
+        issuer: issuerUrl(given, 'https://accounts.google.com'),
+        audience,
+        subject: given.required('service-account-id'),
+      },
+      http: {
+        url: 'http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/identity?format=full',
+        query: { audience },
+        headers: { 'Metadata-Flavor': 'Google' },
+      },
+    });
+    return { config, workloadText: unit('on a VM with that service account', given) };
+  },
+};
+
+/** https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token */
+export const azure: Scenario = {
+  flags: ['tenant-id', 'principal-id', 'audience'],
+  write(given) {
+    const audience = given.required('audience');
+    const config = machineConfig(given, {
+      mount: 'azure',
+      expect: {
+        issuer: issuerUrl(given, `https://sts.windows.net/${given.required('tenant-id')}/`),
+        audience,
+        subject: given.required('principal-id'),
+      },
+      http: {
+        url: 'http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01',
+        query: { resource: audience },
+        headers: { Metadata: 'true' },
+        json_pointer: '/access_token',
+      },
+    });
+    return { config, workloadText: unit('on a VM with that managed identity', given) };
+  },
+};
+
+interface Machine {
+  readonly mount: string;
+  readonly expect: { readonly issuer: string; readonly audience: string; readonly subject: string };
+  readonly http: NonNullable<ConfigFile['exchanges'][string]['source']['http']>;
+}
+
+const machineConfig = (given: Given, { mount, expect, http }: Machine): ConfigFile =>
+  configOf(given, {
+    name: 'app',
+    source: { http },
+    sinks: [{ file: { path: '/run/vault-token-sidecar/app/token', mode: '0640' } }],
+    expect,
+    defaults: { mount, role: 'app', policy: 'app-read', secret: 'app', ttl: '1h' },
+  });
+
+const unit = (
+  where: string,
+  { file }: Given,
+): string => `# the workload: the systemd unit of the Debian package, ${where}
+sudo install -m 644 ${quoted(file)} /etc/vault-token-sidecar/app.json
+
+sudo systemctl enable --now vault-token-sidecar@app`;
