@@ -10,6 +10,8 @@ export interface Pair {
 }
 
 export interface TestCa extends Pair {
+  /** the file with its certificate */
+  readonly file: string;
   /** @param wish `days` is the start and end of its validity, relative to now; by default two days from now */
   issue(wish?: { name?: string; days?: readonly [number, number] }): Pair;
 }
@@ -54,6 +56,7 @@ export function makeCa(directory: string, name = 'ca'): TestCa {
   );
   let serial = 0;
   return {
+    file: join(directory, `${name}.pem`),
     cert: read(`${name}.pem`),
     key: read(`${name}.key`),
     issue({ name: host = '127.0.0.1', days } = {}) {
