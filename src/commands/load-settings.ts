@@ -12,10 +12,21 @@ import { type Flags, textFlag } from './command.ts';
 /** The size limit of the config: enough for thousands of exchanges. */
 const MOST_BYTES = 4 * 1024 * 1024;
 
+/** The name that `init` gives to a config. */
+const USUAL_NAME = 'config.json';
+
 /** @throws ConfigError with all problems */
 export async function loadSettings(flags: Flags, { env }: Io): Promise<ParsedConfig> {
   const path = textFlag(flags, 'config');
-  if (path === undefined) return configFromEnvironment(env);
+  if (path === undefined) {
+    try {
+      return configFromEnvironment(env);
+    } catch (error) {
+      if (!(error instanceof ConfigError) || isFileProblem(await readSmallFile(USUAL_NAME))) throw error;
+      const message = `is in this directory: use it with --config ${USUAL_NAME}`;
+      throw new ConfigError([...error.problems, { origin: USUAL_NAME, message }]);
+    }
+  }
   const file = await readSmallFile(path, { mostBytes: MOST_BYTES });
   if (isFileProblem(file))
     throw new ConfigError([

@@ -84,6 +84,14 @@ test('a missing, unreadable or invalid config prints one line without a stack an
   assert.equal(said, `ConfigError can't read ${at('secret.json')}: EACCES; --config names the config file`);
 });
 
+test('without --config, names a config.json in the working directory', async (t) => {
+  const cwd = await temporaryDirectory(t);
+  const lastLine = async () => (await cli(['validate'], { cwd })).err.trim().split('\n').at(-1);
+  assert.match((await lastLine()) ?? '', /^VTS_TOKEN_FILE: is required/);
+  await writeFile(join(cwd, 'config.json'), '{}');
+  assert.equal(await lastLine(), 'config.json: is in this directory: use it with --config config.json');
+});
+
 test('validate prints each setting with its source', async (t) => {
   const { configFile } = await setUp(t);
   const { code, out } = await cli(['validate', '--config', configFile]);
