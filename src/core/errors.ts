@@ -23,6 +23,8 @@ export const EXIT_CODES = {
   readiness: 3,
   /** Vault refuses the request */
   refusal: 4,
+  /** Vault refuses a step of the setup */
+  setup: 4,
   /** Vault is unreachable, sealed or failing */
   vault: 5,
   jwt: 6,
@@ -36,7 +38,10 @@ export interface ErrorEntry {
   readonly retry: RetryRule;
   readonly area: Area;
   readonly title: string;
-  /** may hold the placeholders `<address>`, `<mount>`, `<role>` and `<issuer>`, which `hintFor` fills in */
+  /**
+   * may hold placeholders: `hintFor` fills in `<address>`, `<mount>`, `<role>` and `<issuer>`; `explain` fills in `<path>` and
+   * `<capabilities>`
+   */
   readonly hint: string;
 }
 
@@ -106,13 +111,19 @@ export const ERRORS = {
   jwt_not_yet_valid: row('clock', 'refusal', "the workload JWT isn't valid yet", 'Check NTP on the issuer and on Vault: their clocks differ.'),
   jwt_refused: row('new-jwt', 'refusal', 'Vault rejects the workload JWT as malformed', 'Check the process that writes it: Vault needs one signed compact JWT with iat, nbf or exp.'),
   login_refused: row('slow', 'refusal', 'Vault rejected the login', "Read Vault's error message in the evidence."),
-  setup_refused: row('slow', 'refusal', 'Vault refuses a step of the setup', 'Correct the error that Vault reports; if Vault denies permission, put a token with more rights in VAULT_TOKEN or ~/.vault-token (mounts need sudo).'),
 
   // Vault refuses the renewal
   renewal_denied: row('log-in', 'refusal', 'Vault denies the renewal', 'Check whether the token was revoked or lost, and whether its policies grant update on auth/token/renew-self.'),
   renewal_impossible: row('log-in', 'refusal', "the Vault token can't be renewed", "The sidecar logs in instead; for a renewable token, set the role's token_type to service."),
   renewal_exhausted: row('log-in', 'refusal', 'the Vault token has reached its maximum TTL', "The sidecar logs in instead; raise the role's token_max_ttl if that is too often."),
   role_deleted: row('log-in', 'refusal', "the Vault token's role was deleted", 'Create it again: vault write auth/<mount>/role/<role> ...'),
+
+  // Vault refuses a step of the setup
+  operator_token_unknown: row('slow', 'setup', "Vault doesn't know the operator's token", 'Log in with "vault login", or set VAULT_TOKEN: the token has expired, was revoked, or belongs to another Vault.'),
+  setup_denied: row('slow', 'setup', "Vault denies the operator's token a step of the setup", 'Add path "<path>" { capabilities = [<capabilities>] } to a policy of the token in VAULT_TOKEN or ~/.vault-token, or use another token.'),
+  setup_namespace_missing: row('slow', 'setup', "the namespace doesn't exist", 'Create it with "vault namespace create", or correct login.namespace or vault.namespace.'),
+  setup_issuer_unusable: row('slow', 'setup', "Vault can't use the issuer", 'From the Vault server, fetch the discovery document (or jwks_url): its "issuer" must equal oidc_discovery_url, trailing slash included. If a private CA signed its certificate, set setup.trust.oidc_discovery_ca_pem to that CA. Vault\'s server log has the cause.'),
+  setup_refused: row('slow', 'setup', 'Vault refuses a step of the setup', 'Correct the error that Vault reports.'),
 
   // a sink can't be written
   sink_no_space: row('soon', 'sink', "there is no space left for the sink's file", "Free space on the volume, or raise the emptyDir's sizeLimit."),
@@ -183,12 +194,19 @@ const VARIABLE_HINT = 'Set the variable; in GitLab CI, add it to the id_tokens o
 /** Returns title, evidence and hint, each one printable line. Without a place, hints keep their placeholders. */
 export function explain({ code, facts }: Failure, place?: LoginPlace): Explanation {
   const { title } = ERRORS[code];
-  const hint = facts?.kind === 'variable' ? VARIABLE_HINT : ERRORS[code].hint;
+  const hint = facts?.kind === 'variable' ? VARIABLE_HINT : hintAbout(ERRORS[code].hint, facts);
   const evidence = facts && withoutControls(evidenceText(facts));
   return { code, title, evidence, hint: place === undefined ? hint : hintFor(hint, place) };
 }
 
-/** Fills in the placeholders of a hint. A value with characters that a shell interprets isn't filled in. */
+/** Fills in the placeholders of a hint about a path in Vault. */
+function hintAbout(hint: string, facts: Facts | undefined): string {
+  if (facts?.kind !== 'reply' || facts.path === undefined || facts.capabilities === undefined) return hint;
+  const values = { path: facts.path, capabilities: facts.capabilities.map((one) => JSON.stringify(one)).join(', ') };
+  return hint.replace(/<(path|capabilities)>/g, (_, name: keyof typeof values) => withoutControls(values[name]));
+}
+
+/** Fills in the placeholders of a hint about a login. A value with characters that a shell interprets isn't filled in. */
 export function hintFor(hint: string, { vault, login, expect }: LoginPlace): string {
   const values = { address: vault.address, mount: login.mount, role: login.role, issuer: expect.issuer };
   return hint.replace(/<(address|mount|role|issuer)>/g, (placeholder, name: keyof typeof values) => {

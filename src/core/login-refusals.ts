@@ -1,4 +1,4 @@
-// Maps Vault's messages about a refused login or renewal to error codes. The messages come from
+// Maps Vault's messages about a refused login, renewal or step of the setup to error codes. The messages come from
 // hashicorp/vault-plugin-auth-jwt (path_login.go, claims.go), hashicorp/cap (jwt/jwt.go, keyset.go) and Vault's core.
 // The first match wins, so order matters. The status alone can't decide: an unreachable issuer also leads to a 400.
 
@@ -43,11 +43,21 @@ const RENEWAL: readonly Refusal[] = [
   [/not renewable|cannot be renewed|invalid lease/, 'renewal_impossible'],
 ];
 
+const SETUP: readonly Refusal[] = [
+  [/invalid token|bad token/, 'operator_token_unknown'],
+  [/permission denied/, 'setup_denied'],
+  // Vault names no cause, and writes it only to its log
+  [/error checking (?:oidc discovery URL|jwks)/, 'setup_issuer_unusable'],
+];
+
 /** Returns the error code for a refused login; undefined if no pattern matches. */
 export const readLoginRefusal = (words: string): ErrorCode | undefined => firstMatch(LOGIN, words);
 
 /** Returns the error code for a refused renewal; undefined if no pattern matches. */
 export const readRenewalRefusal = (words: string): ErrorCode | undefined => firstMatch(RENEWAL, words);
+
+/** Returns the error code for a refused step of the setup. */
+export const readSetupRefusal = (words: string): ErrorCode => firstMatch(SETUP, words) ?? 'setup_refused';
 
 function firstMatch(refusals: readonly Refusal[], words: string): ErrorCode | undefined {
   return refusals.find(([pattern]) => pattern.test(words))?.[1];

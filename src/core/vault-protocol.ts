@@ -4,7 +4,7 @@
 
 import { defined } from './defined.ts';
 import type { Failure } from './errors.ts';
-import { readLoginRefusal, readRenewalRefusal } from './login-refusals.ts';
+import { readLoginRefusal, readRenewalRefusal, readSetupRefusal } from './login-refusals.ts';
 import { isTokenText, Secret, scrub, shortened } from './secret.ts';
 import type { LoginSettings, VaultIdentitySettings } from './settings.ts';
 import type { TokenOrigin } from './state.ts';
@@ -165,7 +165,7 @@ const SPECIFIC_CODES = {
   renew: tokenCodeOf,
   revoke: tokenCodeOf,
   identity: (status: number) => (status === 400 || status === 403 || status === 404 ? 'identity_refused' : undefined),
-  setup: (status: number) => (status >= 400 && status < 410 ? 'setup_refused' : undefined),
+  setup: (status: number, words: string) => (status >= 400 && status < 410 ? readSetupRefusal(words) : undefined),
   health: () => undefined,
 } as const satisfies Record<RequestKind, (status: number, words: string) => Failure['code'] | undefined>;
 

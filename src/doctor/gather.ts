@@ -2,7 +2,7 @@
 // evidence too, as is one that throws or times out, and doesn't stop the gathering.
 
 import { defined } from '../core/defined.ts';
-import { explain, isFailure, unlessFailure } from '../core/errors.ts';
+import { entryOf, explain, isFailure, unlessFailure } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ExchangeSettings, SetupSettings, VaultSettings } from '../core/settings.ts';
 import { type Grant, judgeGrant, loginRequest, renewalRequest, revocationRequest } from '../core/vault-protocol.ts';
@@ -180,6 +180,6 @@ async function inspectSetup({ settings, tools, client, draft }: Gatherer): Promi
     return [{ step, current: read.seen, changes: isPlanned ? changesOf(step, read.seen) : [] }];
   });
   draft.unread = readings.flatMap(({ read: { failure } }) =>
-    failure?.code === 'setup_refused' ? [explain(failure).evidence ?? failure.code] : [],
+    failure !== undefined && entryOf(failure).area === 'setup' ? [explain(failure).evidence ?? failure.code] : [],
   );
 }
