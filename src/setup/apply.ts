@@ -5,9 +5,10 @@ import { defined } from '../core/defined.ts';
 import { EXIT_CODES, ExchangeError, exitCodeOf, explain, lineOf, unlessFailure } from '../core/errors.ts';
 import { linesWithoutControls, oneLine, type Secret, withoutControls } from '../core/secret.ts';
 import { type Io, UsageError } from '../host/io.ts';
-import { openVaultClient, type VaultClient } from '../vault/client.ts';
+import type { VaultClient } from '../vault/client.ts';
 import { bodyToWrite, changesOf, type Difference, lostMembers, refusalOf, remarksOn, unknownMembers } from './diff.ts';
 import { probeIssuer } from './issuer-probe.ts';
+import { openOperatorClient } from './operator-client.ts';
 import { findOperatorToken } from './operator-token.ts';
 import type { PlannedExchange, SetupStep } from './plan.ts';
 import { readCurrent } from './read-current.ts';
@@ -30,11 +31,11 @@ export async function applySetup(
   const [first] = exchanges;
   if (first === undefined) return 0;
   const { io } = options;
-  if (new Set(steps.map(({ address }) => address)).size > 1)
-    throw new UsageError('the exchanges log in to several Vaults: select one exchange with --exchange');
+  if (exchanges.some(({ vault }) => vault.address !== first.vault.address))
+    throw new UsageError(severalVaults(exchanges));
   const { token, without } = await findOperatorToken(first.vault, io);
   if (token === undefined) throw new UsageError(without);
-  const client = openVaultClient(first.vault);
+  const client = openOperatorClient(first.vault);
   const progress: Progress = { written: [], due: [] };
   try {
     return await apply(steps, exchanges, { ...options, client, token, progress });
@@ -45,6 +46,15 @@ export async function applySetup(
   } finally {
     await client.close();
   }
+}
+
+function severalVaults(exchanges: readonly PlannedExchange[]): string {
+  const addresses = [...new Set(exchanges.map(({ vault }) => vault.address))];
+  const groups = addresses.map((address) => {
+    const names = exchanges.filter(({ vault }) => vault.address === address).map(({ name }) => name);
+    return `${names.join(', ')}: ${address}`;
+  });
+  return `the exchanges log in to several Vaults, and a Vault token is for one: run it for each exchange with --exchange, and with the VAULT_ADDR and VAULT_TOKEN of its Vault (${groups.join('; ')})`;
 }
 
 interface Progress {
