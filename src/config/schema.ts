@@ -125,6 +125,7 @@ const Setup = Type.Object(
           jwks_url: Type.Optional(text('URL of the keys, for an issuer without discovery')),
           bound_issuer: Type.Optional(text('the "iss" that JWTs must have; default expect.issuer')),
           oidc_discovery_ca_pem: Type.Optional(text("PEM of the CAs for the issuer's certificate")),
+          oidc_discovery_ca_file: Type.Optional(path('PEM file of these CAs, read when setup or doctor runs')),
         },
         { ...strict, description: 'auth/<mount>/config' },
       ),

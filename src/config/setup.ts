@@ -12,6 +12,11 @@ export function buildSetup(at: string, { setup, expect = {} }: ExchangeFile, not
   const { trust = {}, role = {}, policies = {} } = setup ?? {};
   if (trust.jwks_url !== undefined && trust.oidc_discovery_url !== undefined)
     notes.problems.push({ pointer: `${at}/trust`, message: 'must have at most one of oidc_discovery_url, jwks_url' });
+  if (trust.oidc_discovery_ca_pem !== undefined && trust.oidc_discovery_ca_file !== undefined)
+    notes.problems.push({
+      pointer: `${at}/trust`,
+      message: 'must have at most one of oidc_discovery_ca_pem, oidc_discovery_ca_file',
+    });
   for (const member of ['oidc_discovery_url', 'jwks_url'] as const) {
     const url = trust[member];
     if (url !== undefined) orProblem(`${at}/trust/${member}`, parseIssuerUrl(url), notes);
@@ -31,7 +36,8 @@ export function buildSetup(at: string, { setup, expect = {} }: ExchangeFile, not
   return {
     stated,
     trust: {
-      ...defined({ discoveryUrl, jwksUrl: trust.jwks_url, boundIssuer, caPem: trust.oidc_discovery_ca_pem }),
+      ...defined({ discoveryUrl, jwksUrl: trust.jwks_url, boundIssuer }),
+      ...defined({ caPem: trust.oidc_discovery_ca_pem, caFile: trust.oidc_discovery_ca_file }),
     },
     role: {
       userClaim: role.user_claim ?? (defaultAt(`${at}/role/user_claim`) as string),

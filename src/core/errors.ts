@@ -123,7 +123,7 @@ export const ERRORS = {
   setup_denied: row('slow', 'setup', "Vault denies the operator's token a step of the setup", 'Add path "<path>" { capabilities = [<capabilities>] } to a policy of the token in VAULT_TOKEN or ~/.vault-token, or use another token.'),
   setup_redirected: row('slow', 'setup', 'Vault redirects the setup to another host', "Set VAULT_ADDR and vault.address to the active node, or let standbys forward requests: the operator's token is sent only to the host in VAULT_ADDR."),
   setup_namespace_missing: row('slow', 'setup', "the namespace doesn't exist", 'Create it with "vault namespace create", or correct login.namespace or vault.namespace.'),
-  setup_issuer_unusable: row('slow', 'setup', "Vault can't use the issuer", 'From the Vault server, fetch the discovery document (or jwks_url): its "issuer" must equal oidc_discovery_url, trailing slash included. If a private CA signed its certificate, set setup.trust.oidc_discovery_ca_pem to that CA. Vault\'s server log has the cause.'),
+  setup_issuer_unusable: row('slow', 'setup', "Vault can't use the issuer", 'From the Vault server, fetch the discovery document (or jwks_url): its "issuer" must equal oidc_discovery_url, trailing slash included. If a private CA signed its certificate, set setup.trust.oidc_discovery_ca_pem (or oidc_discovery_ca_file) to that CA. Vault\'s server log has the cause.'),
   setup_refused: row('slow', 'setup', 'Vault refuses a step of the setup', 'Correct the error that Vault reports.'),
 
   // a sink can't be written

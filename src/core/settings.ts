@@ -121,6 +121,8 @@ export interface TrustSettings {
   readonly boundIssuer?: string;
   /** CA certificates that Vault uses to verify the issuer's TLS certificate, instead of its system CAs */
   readonly caPem?: string;
+  /** a file with them, which `setup` and `doctor` read into `caPem` */
+  readonly caFile?: string;
 }
 
 /** A role of a jwt auth mount: https://developer.hashicorp.com/vault/api-docs/auth/jwt#create-update-role */
