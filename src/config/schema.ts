@@ -2,19 +2,8 @@
 // use it. settings.ts and rules.ts hold the rules that a schema can't express.
 
 import Type, { type Static } from 'typebox';
-import { defined } from '../core/defined.ts';
-
-const strict = { additionalProperties: false } as const;
-const text = (description: string) => Type.String({ minLength: 1, description });
-const path = (description: string) => Type.String({ pattern: '^/.+', description: `${description}; an absolute path` });
-const duration = (description: string, fallback?: string) =>
-  Type.Union([Type.String(), Type.Integer()], {
-    description: `${description}: a duration such as "90s" or "1h30m", or whole seconds`,
-    ...defined({ default: fallback }),
-  });
-const flag = (description: string) => Type.Boolean({ description, default: false });
-/** A variant has exactly one key, its kind, so that an error names the key. */
-const oneKey = { ...strict, minProperties: 1, maxProperties: 1 } as const;
+import { duration, flag, oneKey, path, strict, text } from './schema-parts.ts';
+import { Setup } from './schema-setup.ts';
 
 const Tls = Type.Object(
   {
@@ -114,55 +103,6 @@ const Sink = Type.Object(
     ),
   },
   { ...oneKey, description: 'where the Vault token goes: exactly one of file' },
-);
-
-const Setup = Type.Object(
-  {
-    trust: Type.Optional(
-      Type.Object(
-        {
-          oidc_discovery_url: Type.Optional(text('base URL of the discovery document; default expect.issuer')),
-          jwks_url: Type.Optional(text('URL of the keys, for an issuer without discovery')),
-          bound_issuer: Type.Optional(text('the "iss" that JWTs must have; default expect.issuer')),
-          oidc_discovery_ca_pem: Type.Optional(text("PEM of the CAs for the issuer's certificate")),
-          oidc_discovery_ca_file: Type.Optional(path('PEM file of these CAs, read when setup or doctor runs')),
-        },
-        { ...strict, description: 'auth/<mount>/config' },
-      ),
-    ),
-    role: Type.Optional(
-      Type.Object(
-        {
-          user_claim: Type.Optional(
-            Type.String({ minLength: 1, description: 'the claim that names the entity', default: 'sub' }),
-          ),
-          bound_audiences: Type.Optional(
-            Type.Array(text('an audience'), { description: 'accepted audiences; default expect.audience' }),
-          ),
-          bound_subject: Type.Optional(text('the accepted subject; default expect.subject')),
-          bound_claims: Type.Optional(
-            Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())]), {
-              description: 'claims that the JWT must have, each with one value or a list of values',
-            }),
-          ),
-          bound_claims_type: Type.Optional(
-            Type.Enum(['string', 'glob'], { description: 'how bound_claims are compared', default: 'string' }),
-          ),
-          token_policies: Type.Optional(Type.Array(text('name of a policy'), { description: 'policies of the token' })),
-          token_ttl: Type.Optional(duration('TTL of a token', '1h')),
-          token_max_ttl: Type.Optional(duration("maximum TTL of a token, including renewals; default Vault's maximum")),
-        },
-        { ...strict, description: 'auth/<mount>/role/<role>' },
-      ),
-    ),
-    policies: Type.Optional(
-      Type.Record(Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]*$' }), text('HCL'), {
-        ...strict,
-        description: 'policies to create, as HCL by name; leave out policies that exist',
-      }),
-    ),
-  },
-  { ...strict, description: 'what "setup" creates in Vault; the daemon ignores it' },
 );
 
 const Exchange = Type.Object(

@@ -132,9 +132,17 @@ export interface RoleSettings {
   readonly boundSubject?: string;
   readonly boundClaims?: BoundClaims;
   readonly boundClaimsType?: 'string' | 'glob';
+  /** metadata keys by claim */
+  readonly claimMappings?: Readonly<Record<string, string>>;
+  readonly groupsClaim?: string;
   readonly policies: readonly string[];
   readonly ttlMs: number;
   readonly maxTtlMs?: number;
+  /** the TTL of a periodic token, instead of `ttlMs` */
+  readonly periodMs?: number;
+  readonly tokenType?: 'default' | 'service' | 'batch';
+  /** in Vault's spelling: lower case, shortened, and without the range of a single address */
+  readonly boundCidrs?: readonly string[];
 }
 
 export type BoundClaims = Readonly<Record<string, string | readonly string[]>>;

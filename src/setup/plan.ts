@@ -125,12 +125,18 @@ function roleBody({ role }: SetupSettings): Record<string, StepValue> {
       bound_subject: role.boundSubject,
       bound_claims: role.boundClaims,
       bound_claims_type: role.boundClaimsType,
+      claim_mappings: role.claimMappings,
+      groups_claim: role.groupsClaim,
     }),
     token_policies: role.policies,
-    token_ttl: Math.round(role.ttlMs / 1000),
-    ...(role.maxTtlMs === undefined ? {} : { token_max_ttl: Math.round(role.maxTtlMs / 1000) }),
+    token_ttl: secondsOf(role.ttlMs),
+    ...(role.maxTtlMs === undefined ? {} : { token_max_ttl: secondsOf(role.maxTtlMs) }),
+    ...(role.periodMs === undefined ? {} : { token_period: secondsOf(role.periodMs) }),
+    ...defined({ token_type: role.tokenType, token_bound_cidrs: role.boundCidrs }),
   };
 }
+
+const secondsOf = (ms: number): number => Math.round(ms / 1000);
 
 /** Returns the path for comparison: Vault converts role names to lower case. */
 const placeOf = ({ kind, path }: SetupStep): string => (kind === 'role' ? path.toLowerCase() : path);
@@ -152,7 +158,7 @@ function problemsOf({ name, setup: { trust, role } }: PlannedExchange): string[]
 }
 
 function warningsOf({ name, setup: { role }, jwtLifeMs }: PlannedExchange): string[] {
-  const { boundSubject, boundAudiences, policies, ttlMs } = role;
+  const { boundSubject, boundAudiences, policies, ttlMs, maxTtlMs, periodMs, boundCidrs = [] } = role;
   const warnings: string[] = [];
   const loose = trustsTooMuch(role);
   if (loose !== undefined) warnings.push(`${loose}: set expect.subject, or setup.role.bound_claims`);
@@ -163,7 +169,13 @@ function warningsOf({ name, setup: { role }, jwtLifeMs }: PlannedExchange): stri
       'without bound_audiences, Vault rejects every JWT with an audience, even if bound_claims has "aud": set expect.audience',
     );
   if (policies.length === 0) warnings.push('the role grants no policies: set setup.role.token_policies');
-  if (jwtLifeMs !== undefined && ttlMs > jwtLifeMs)
+  const any = boundCidrs.find((cidr) => cidr.endsWith('/0'));
+  if (any !== undefined) warnings.push(`token_bound_cidrs: ${any} matches every address: list the workload's networks`);
+  if (periodMs !== undefined)
+    warnings.push(
+      `with token_period, a token can be renewed indefinitely without a JWT${maxTtlMs === undefined ? '' : ', despite token_max_ttl'}`,
+    );
+  else if (jwtLifeMs !== undefined && ttlMs > jwtLifeMs)
     warnings.push(
       `token_ttl is longer than the JWT's lifetime (${Math.round(jwtLifeMs / 60_000)} min): a workload that loses the JWT keeps the token`,
     );
