@@ -115,6 +115,7 @@ const Exchange = Type.Object(
           Type.String({ minLength: 1, description: 'path of the JWT auth method, without auth/', default: 'jwt' }),
         ),
         role: text('the role to log in with'),
+        cel: Type.Optional(flag('the role is a CEL role of OpenBao: log in at auth/<mount>/cel/login')),
         namespace: Type.Optional(text('namespace of this login; default vault.namespace')),
       },
       strict,

@@ -7,7 +7,12 @@ import { parseDuration } from './duration.ts';
 import { type Notes, orProblem } from './notes.ts';
 import { defaultAt, type ExchangeFile } from './schema.ts';
 
-export function buildSetup(at: string, { setup, expect = {} }: ExchangeFile, notes: Notes): SetupSettings {
+export function buildSetup(at: string, { setup, login, expect = {} }: ExchangeFile, notes: Notes): SetupSettings {
+  if (login.cel === true && setup?.role !== undefined)
+    notes.problems.push({
+      pointer: `${at}/role`,
+      message: "must not be set with login.cel: setup can't write a CEL role",
+    });
   return {
     stated: setup !== undefined,
     trust: buildTrust(`${at}/trust`, { trust: setup?.trust ?? {}, expect }, notes),

@@ -93,7 +93,7 @@ export const ERRORS = {
   mfa_required: row('slow', 'vault', 'Vault asks for a second factor', 'Exempt this mount from login MFA: the sidecar has no second factor.'),
 
   // Vault refuses the login
-  login_forbidden: row('slow', 'refusal', 'Vault forbids the login', "Check login.mount and the namespace (Vault also answers 403 for an unknown path), then the role's token_bound_cidrs."),
+  login_forbidden: row('slow', 'refusal', 'Vault forbids the login', "Check login.mount and the namespace (Vault also answers 403 for an unknown path), then the role's token_bound_cidrs. login.cel needs OpenBao."),
   mount_missing: row('slow', 'refusal', "the auth mount doesn't exist", 'Enable it with "vault auth enable -path=<mount> jwt" on <address>, or correct login.mount or login.namespace.'),
   mount_unconfigured: row('slow', 'refusal', 'the auth mount trusts no issuer yet', 'Run "vault-token-sidecar setup --apply", or write oidc_discovery_url and bound_issuer to auth/<mount>/config on <address>.'),
   mount_misconfigured: row('slow', 'refusal', "the auth mount's trust config doesn't work", 'Compare oidc_discovery_url with the "issuer" of its discovery document: they must be equal.'),
@@ -105,6 +105,7 @@ export const ERRORS = {
   issuer_mismatch: row('slow', 'refusal', "the auth mount doesn't trust the JWT's issuer", "Set bound_issuer in auth/<mount>/config to the JWT's issuer, trailing slash included."),
   subject_mismatch: row('slow', 'refusal', "the role doesn't accept the JWT's subject", "Set the role's bound_subject to the JWT's subject: it must match exactly."),
   claims_mismatch: row('slow', 'refusal', "the role doesn't accept the JWT's claims", "Compare the role's bound_claims, user_claim, groups_claim and claim_mappings with the JWT."),
+  cel_denied: row('slow', 'refusal', 'the CEL role denies the login', "Compare the JWT's claims with the cel_program in auth/<mount>/cel/role/<role>: the evidence has its message."),
   signature_invalid: row('soon', 'refusal', "Vault can't verify the JWT's signature", 'Check that the issuer publishes its current keys, and that it issued this JWT.'),
   algorithm_refused: row('slow', 'refusal', "Vault doesn't accept the JWT's signing algorithm", 'Use RS256, ES256 or EdDSA, or set jwt_supported_algs in auth/<mount>/config.'),
   jwt_expired: row('new-jwt', 'refusal', 'the workload JWT has expired', 'Check the process that rotates the file: its issuer must write a new JWT (a subPath mount never changes).'),
@@ -210,7 +211,8 @@ function hintAbout(hint: string, facts: Facts | undefined): string {
 /** Fills in the placeholders of a hint about a login. A value with characters that a shell interprets isn't filled in. */
 export function hintFor(hint: string, { vault, login, expect }: LoginPlace): string {
   const values = { address: vault.address, mount: login.mount, role: login.role, issuer: expect.issuer };
-  return hint.replace(/<(address|mount|role|issuer)>/g, (placeholder, name: keyof typeof values) => {
+  const about = login.cel === true ? hint.replaceAll('auth/<mount>/role/', 'auth/<mount>/cel/role/') : hint;
+  return about.replace(/<(address|mount|role|issuer)>/g, (placeholder, name: keyof typeof values) => {
     const value = values[name];
     return value !== undefined && /^[\w.:/@-]+$/.test(value) ? value : placeholder;
   });

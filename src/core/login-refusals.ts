@@ -1,5 +1,6 @@
 // Maps Vault's messages about a refused login, renewal or step of the setup to error codes. The messages come from
-// hashicorp/vault-plugin-auth-jwt (path_login.go, claims.go), hashicorp/cap (jwt/jwt.go, keyset.go) and Vault's core.
+// hashicorp/vault-plugin-auth-jwt (path_login.go, claims.go), hashicorp/cap (jwt/jwt.go, keyset.go), openbao/openbao
+// (builtin/credential/jwt/path_cel_login.go) and Vault's core.
 // The first match wins, so order matters. The status alone can't decide: an unreachable issuer also leads to a 400.
 
 import type { ErrorCode } from './errors.ts';
@@ -7,6 +8,8 @@ import type { ErrorCode } from './errors.ts';
 type Refusal = readonly [pattern: RegExp, code: ErrorCode];
 
 const LOGIN: readonly Refusal[] = [
+  // before all others, as a CEL program chooses the rest of the message
+  [/^error executing cel program|^error converting proto auth/, 'cel_denied'],
   [/could not load configuration/, 'mount_unconfigured'],
   [/missing role|role ".*" could not be found/, 'role_missing'],
   [/role with oidc role_type is not allowed/, 'role_type_oidc'],
@@ -39,7 +42,7 @@ const LOGIN: readonly Refusal[] = [
 
 const RENEWAL: readonly Refusal[] = [
   [/past the max TTL|max TTL/, 'renewal_exhausted'],
-  [/does not exist during renewal|failed to validate role|failed to fetch role_name/, 'role_deleted'],
+  [/does not exist during renewal|failed to (?:validate|fetch) (?:cel )?role/, 'role_deleted'],
   [/not renewable|cannot be renewed|invalid lease/, 'renewal_impossible'],
 ];
 

@@ -49,6 +49,8 @@ export interface LoginSettings {
   /** the auth mount's path, without the prefix "auth/" and without a leading or trailing slash */
   readonly mount: string;
   readonly role: string;
+  /** the role is a CEL role of OpenBao */
+  readonly cel?: true;
   /** login.namespace of the config, or else vault.namespace */
   readonly namespace?: string;
 }

@@ -59,7 +59,8 @@ const UNSTATED_LEASE_SECONDS = 3600;
 export function loginRequest(login: LoginSettings, jwt: Secret): TokenRequest {
   const mount = login.mount.split('/').map(encodeURIComponent).join('/');
   const body = new Secret(JSON.stringify({ role: login.role, jwt: jwt.reveal() }));
-  return { operation: 'login', method: 'POST', path: `/v1/auth/${mount}/login`, body, ...inNamespace(login) };
+  const path = `/v1/auth/${mount}/${login.cel === true ? 'cel/' : ''}login`;
+  return { operation: 'login', method: 'POST', path, body, ...inNamespace(login) };
 }
 
 export function renewalRequest(login: LoginSettings, token: Secret): TokenRequest {

@@ -4,6 +4,7 @@
 import { defined } from '../core/defined.ts';
 import { unprintableIn } from '../core/secret.ts';
 import type { ExchangeSettings, LoginSettings, Settings, SetupSettings } from '../core/settings.ts';
+import { asCommand } from './text.ts';
 import { trustsTooMuch } from './trust.ts';
 
 export type StepValue = string | number | readonly string[] | Readonly<Record<string, string | readonly string[]>>;
@@ -67,7 +68,8 @@ export function planProvision(exchanges: readonly PlannedExchange[]): Plan {
 }
 
 export const trustPath = ({ mount }: LoginSettings): string => `auth/${mount}/config`;
-export const rolePath = ({ mount, role }: LoginSettings): string => `auth/${mount}/role/${role}`;
+export const rolePath = ({ mount, role, cel }: LoginSettings): string =>
+  `auth/${mount}/${cel === true ? 'cel/' : ''}role/${role}`;
 
 function stepsOf({ name, vault, login, setup }: PlannedExchange): SetupStep[] {
   const { namespace } = login;
@@ -96,15 +98,21 @@ function stepsOf({ name, vault, login, setup }: PlannedExchange): SetupStep[] {
         why: `write a policy for the tokens of exchange ${name}`,
       }),
     ),
-    {
-      ...at,
-      kind: 'role',
-      path: rolePath(login),
-      body: roleBody(setup),
-      why: 'write the role: which JWTs may log in, and what their tokens may do',
-    },
+    ...(login.cel === true ? [] : [roleStep(at, login, setup)]),
   ];
 }
+
+const roleStep = (
+  at: Pick<SetupStep, 'exchange' | 'address' | 'namespace'>,
+  login: LoginSettings,
+  setup: SetupSettings,
+): SetupStep => ({
+  ...at,
+  kind: 'role',
+  path: rolePath(login),
+  body: roleBody(setup),
+  why: 'write the role: which JWTs may log in, and what their tokens may do',
+});
 
 function trustBody({ trust }: SetupSettings): Record<string, StepValue> {
   return {
@@ -144,7 +152,7 @@ const placeOf = ({ kind, path }: SetupStep): string => (kind === 'role' ? path.t
 const isSamePlace = (one: SetupStep, other: SetupStep): boolean =>
   placeOf(one) === placeOf(other) && one.namespace === other.namespace && one.address === other.address;
 
-function problemsOf({ name, setup: { trust, role } }: PlannedExchange): string[] {
+function problemsOf({ name, login, setup: { trust, role } }: PlannedExchange): string[] {
   const problems: string[] = [];
   if ((trust.jwksUrl ?? trust.discoveryUrl) === undefined)
     problems.push(
@@ -152,12 +160,15 @@ function problemsOf({ name, setup: { trust, role } }: PlannedExchange): string[]
     );
   else if (trust.boundIssuer === undefined)
     problems.push(`exchange ${name}: jwks_url alone accepts any issuer: set expect.issuer`);
-  if (role.boundAudiences === undefined && role.boundSubject === undefined && role.boundClaims === undefined)
+  const bindsNothing =
+    role.boundAudiences === undefined && role.boundSubject === undefined && role.boundClaims === undefined;
+  if (bindsNothing && login.cel !== true)
     problems.push(`exchange ${name}: the role binds no claim: set expect.audience and expect.subject`);
   return problems;
 }
 
-function warningsOf({ name, setup: { role }, jwtLifeMs }: PlannedExchange): string[] {
+function warningsOf({ name, login, setup: { role }, jwtLifeMs }: PlannedExchange): string[] {
+  if (login.cel === true) return [`exchange ${name}: ${celNote(login)}`];
   const { boundSubject, boundAudiences, policies, ttlMs, maxTtlMs, periodMs, boundCidrs = [] } = role;
   const warnings: string[] = [];
   const loose = trustsTooMuch(role);
@@ -180,6 +191,12 @@ function warningsOf({ name, setup: { role }, jwtLifeMs }: PlannedExchange): stri
       `token_ttl is longer than the JWT's lifetime (${Math.round(jwtLifeMs / 60_000)} min): a workload that loses the JWT keeps the token`,
     );
   return warnings.map((warning) => `exchange ${name}: ${warning}`);
+}
+
+function celNote(login: LoginSettings): string {
+  const { namespace } = login;
+  const command = asCommand({ kind: 'role', path: rolePath(login), body: {}, ...defined({ namespace }) });
+  return `setup can't write a CEL role: write it with "${command.replace(/^vault/, 'bao')} @role.json", with cel_program and bound_audiences in role.json`;
 }
 
 /** Members that may have several lines: HCL and PEM, which only come from the config. */
