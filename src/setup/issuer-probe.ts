@@ -13,7 +13,9 @@ const TIMEOUT_MS = 5000;
 export async function probeIssuer(trust: SetupStep['body']): Promise<Facts | undefined> {
   const text = (member: string) => (typeof trust[member] === 'string' ? trust[member] : undefined);
   const issuer = text('oidc_discovery_url');
-  const url = new URL(text('jwks_url') ?? `${issuer?.replace(/\/$/, '')}/.well-known/openid-configuration`);
+  const place = text('jwks_url') ?? `${issuer?.replace(/\/$/, '')}/.well-known/openid-configuration`;
+  if (!URL.canParse(place) || !/^https?:/i.test(place)) return undefined;
+  const url = new URL(place);
   const ca = text('oidc_discovery_ca_pem') ?? text('jwks_ca_pem');
   // Use the Vault client, for its deadline and its size limits. The request carries no token.
   const client = openVaultClient({

@@ -150,6 +150,17 @@ test("an issuer that Vault can't use: names what is wrong with it from this mach
   assert.match(await againAs(`${site.url}/other`), /from this machine: status 404\./);
 });
 
+test('an issuer that is no URL is left to Vault', async (t) => {
+  const { apply, write } = await withIssuer(t, {});
+  await write({ expect: { issuer: 'k8s-prod', audience: 'vault', subject: 'app' } });
+  const { code, err } = await apply();
+  assert.equal(code, 4);
+  assert.match(
+    err,
+    /Vault can't use the issuer: auth\/jwt\/config: status 400, error checking oidc discovery URL\. From/,
+  );
+});
+
 test("an issuer that can't be reached from this machine either", async (t) => {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
