@@ -120,7 +120,7 @@ function reportFailure({ failure }: ExchangeError, { written, due }: Progress, i
   const list = (words: string, steps: readonly SetupStep[]): string[] =>
     steps.length === 0 ? [] : [`${words}: ${steps.map(({ path }) => path).join(', ')}`];
   for (const line of [
-    ...(written.length === 0 ? ['nothing was written'] : list('written', written)),
+    ...(failed === undefined && written.length === 0 ? ['nothing was written'] : list('written', written)),
     ...(failed === undefined ? [] : list('failed', [failed])),
     ...list('not written', left),
     lineOf(explain(failure)),

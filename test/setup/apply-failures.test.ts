@@ -64,7 +64,7 @@ test('names the capabilities that the token lacks, to read and to enable a mount
   );
   refuse('POST', 'sys/auth/jwt', { status: 403, words: DENIED });
   const { err } = await apply();
-  assert.match(err, /^nothing was written\nfailed: sys\/auth\/jwt\nnot written: auth\/jwt\/config, /);
+  assert.match(err, /^failed: sys\/auth\/jwt\nnot written: auth\/jwt\/config, /);
   assert.match(err, /Add path "sys\/auth\/jwt" \{ capabilities = \["create", "update", "sudo"\] \}/);
 });
 
