@@ -27,7 +27,7 @@ export async function findOperatorToken({ address }: Pick<VaultSettings, 'addres
   const { protocol, hostname } = new URL(address);
   if (protocol === 'http:' && !isLoopback(hostname))
     return {
-      without: `the Vault token isn't sent over http to ${address}: use https, or run setup on Vault's machine`,
+      without: `the Vault token isn't sent over http to ${address}: use https, or run the command on Vault's machine`,
     };
   return token === undefined ? { without: 'no Vault token: log in with "vault login", or set VAULT_TOKEN' } : { token };
 }

@@ -38,7 +38,7 @@ test("the token isn't sent in the clear to another machine", async (t) => {
   const { code, err } = await run(APPLY, { env: { VAULT_ADDR: address, VAULT_TOKEN: ROOT_TOKEN } });
   assert.deepEqual(
     [code, err],
-    [2, `the Vault token isn't sent over http to ${address}: use https, or run setup on Vault's machine`],
+    [2, `the Vault token isn't sent over http to ${address}: use https, or run the command on Vault's machine`],
   );
 });
 
