@@ -151,6 +151,7 @@ const AREAS: Readonly<Record<Area, string>> = {
   config: 'usage or config',
   readiness: 'the sidecar is not ready in time',
   refusal: 'Vault refuses the request',
+  setup: 'Vault refuses a step of the setup',
   vault: 'Vault is unreachable, sealed or failing',
   jwt: 'no usable workload JWT',
   sink: "a sink can't be written",

@@ -10,6 +10,7 @@ import { type Examination, examine } from '../doctor/examine.ts';
 import { type Report, renderReports } from '../doctor/report.ts';
 import { openDeadline, openSystemClock, within } from '../exchange/clock.ts';
 import type { Io } from '../host/io.ts';
+import { readCaFiles } from '../setup/ca-file.ts';
 import { findOperatorToken } from '../setup/operator-token.ts';
 import { askStatus } from './ask-daemon.ts';
 import { CONFIG_OPTION, type Command, type Flags } from './command.ts';
@@ -65,9 +66,11 @@ async function openReports(flags: Flags, io: Io, deadline: Promise<void>): Promi
   const loaded = await Promise.race([loading, deadline.then(() => ["the config file's file system doesn't respond"])]);
   const isLoaded = (outcome: ParsedConfig | readonly string[]): outcome is ParsedConfig => 'settings' in outcome;
   if (isLoaded(loaded)) {
-    const { settings } = loaded;
+    const chosen = chosenExchanges(loaded.settings, flags);
+    const { settings, problems } = await readCaFiles(loaded.settings, chosen);
+    for (const line of new ConfigError(problems).lines) io.err(`warning: ${line}`);
     return examine(settings, {
-      chosen: chosenExchanges(settings, flags),
+      chosen,
       env: io.env,
       operatorTokenFor: (vault) => findOperatorToken(vault, io),
       isOurs: () => isOurs(settings, flags, io),

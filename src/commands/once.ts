@@ -104,6 +104,7 @@ const PERMANENT: ReadonlySet<ErrorCode> = new Set([
   'audience_mismatch',
   'subject_mismatch',
   'claims_mismatch',
+  'cel_denied',
   'algorithm_refused',
   'sink_directory_missing',
   'sink_directory_unsafe',

@@ -7,6 +7,7 @@ import { type ExchangeSettings, isRequested } from '../core/settings.ts';
 import { decodeWorkloadJwt } from '../core/workload-jwt.ts';
 import type { Io } from '../host/io.ts';
 import { applySetup } from '../setup/apply.ts';
+import { readCaFiles } from '../setup/ca-file.ts';
 import { plannedExchanges, planProvision } from '../setup/plan.ts';
 import { asHcl, asScript } from '../setup/text.ts';
 import { openEnvSource } from '../sources/env.ts';
@@ -38,8 +39,10 @@ nothing.
     replace: { type: 'boolean' },
   },
   async run(flags, io) {
-    const { settings } = await loadSettings(flags, io);
-    const chosen = chosenExchanges(settings, flags);
+    const loaded = await loadSettings(flags, io);
+    const chosen = chosenExchanges(loaded.settings, flags);
+    const { settings, problems: unread } = await readCaFiles(loaded.settings, chosen);
+    if (unread.length > 0) throw new ConfigError(unread);
     const exchanges = plannedExchanges(chosen, settings, await jwtLives(chosen, io));
     const { steps, warnings, problems } = planProvision(exchanges);
     if (problems.length > 0) throw new ConfigError(problems.map((message) => ({ message })));

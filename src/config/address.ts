@@ -41,3 +41,16 @@ export function parseListen(text: string): ListenAddress | InvalidValue {
   const host = match[1] ?? match[2] ?? '';
   return { host: host.toLowerCase() === 'localhost' ? '127.0.0.1' : host, port };
 }
+
+/** @returns the address or range as Vault spells it */
+export function parseCidr(text: string): string | InvalidValue {
+  const [, address = '', range] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const isV4 = /^\d+(?:\.\d+){3}$/.test(address);
+  const url = `http://${isV4 ? address : `[${address}]`}`;
+  const host = URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, '') : '';
+  const [bits, most] = [Number(range ?? 0), isV4 ? 32 : 128];
+  // Vault takes a range that is too long for the path of a UNIX socket, and spells an IPv4-mapped address as IPv4.
+  if (host === '' || (isV4 && host !== address) || host.startsWith('::ffff:') || bits > most)
+    return { invalid: 'must be an IP address or a range, such as 10.0.0.0/8' };
+  return range === undefined || bits === most ? host : `${host}/${bits}`;
+}

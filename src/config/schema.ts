@@ -3,7 +3,8 @@
 
 import Type, { type Static } from 'typebox';
 import { duration, flag, oneKey, path, strict, Tls, text } from './schema-parts.ts';
-import { Source } from './source-schema.ts';
+import { Setup } from './schema-setup.ts';
+import { Source } from './schema-source.ts';
 
 const Vault = Type.Object(
   {
@@ -56,54 +57,6 @@ const Sink = Type.Object(
   { ...oneKey, description: 'where the Vault token goes: exactly one of file' },
 );
 
-const Setup = Type.Object(
-  {
-    trust: Type.Optional(
-      Type.Object(
-        {
-          oidc_discovery_url: Type.Optional(text('base URL of the discovery document; default expect.issuer')),
-          jwks_url: Type.Optional(text('URL of the keys, for an issuer without discovery')),
-          bound_issuer: Type.Optional(text('the "iss" that JWTs must have; default expect.issuer')),
-          oidc_discovery_ca_pem: Type.Optional(text("PEM of the CAs for the issuer's certificate")),
-        },
-        { ...strict, description: 'auth/<mount>/config' },
-      ),
-    ),
-    role: Type.Optional(
-      Type.Object(
-        {
-          user_claim: Type.Optional(
-            Type.String({ minLength: 1, description: 'the claim that names the entity', default: 'sub' }),
-          ),
-          bound_audiences: Type.Optional(
-            Type.Array(text('an audience'), { description: 'accepted audiences; default expect.audience' }),
-          ),
-          bound_subject: Type.Optional(text('the accepted subject; default expect.subject')),
-          bound_claims: Type.Optional(
-            Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())]), {
-              description: 'claims that the JWT must have, each with one value or a list of values',
-            }),
-          ),
-          bound_claims_type: Type.Optional(
-            Type.Enum(['string', 'glob'], { description: 'how bound_claims are compared', default: 'string' }),
-          ),
-          token_policies: Type.Optional(Type.Array(text('name of a policy'), { description: 'policies of the token' })),
-          token_ttl: Type.Optional(duration('TTL of a token', '1h')),
-          token_max_ttl: Type.Optional(duration("maximum TTL of a token, including renewals; default Vault's maximum")),
-        },
-        { ...strict, description: 'auth/<mount>/role/<role>' },
-      ),
-    ),
-    policies: Type.Optional(
-      Type.Record(Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]*$' }), text('HCL'), {
-        ...strict,
-        description: 'policies to create, as HCL by name; leave out policies that exist',
-      }),
-    ),
-  },
-  { ...strict, description: 'what "setup" creates in Vault; the daemon ignores it' },
-);
-
 const Exchange = Type.Object(
   {
     vault: Type.Optional(Vault),
@@ -114,6 +67,7 @@ const Exchange = Type.Object(
           Type.String({ minLength: 1, description: 'path of the JWT auth method, without auth/', default: 'jwt' }),
         ),
         role: text('the role to log in with'),
+        cel: Type.Optional(flag('the role is a CEL role of OpenBao: log in at auth/<mount>/cel/login')),
         namespace: Type.Optional(text('namespace of this login; default vault.namespace')),
       },
       strict,

@@ -67,6 +67,7 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
     login: {
       mount,
       role: one.login.role,
+      ...(one.login.cel === true ? { cel: true } : {}),
       ...defined({ namespace }),
     },
     expect: one.expect ?? {},

@@ -23,6 +23,8 @@ export const EXIT_CODES = {
   readiness: 3,
   /** Vault refuses the request */
   refusal: 4,
+  /** Vault refuses a step of the setup */
+  setup: 4,
   /** Vault is unreachable, sealed or failing */
   vault: 5,
   jwt: 6,
@@ -36,7 +38,10 @@ export interface ErrorEntry {
   readonly retry: RetryRule;
   readonly area: Area;
   readonly title: string;
-  /** may hold the placeholders `<address>`, `<mount>`, `<role>` and `<issuer>`, which `hintFor` fills in */
+  /**
+   * may hold placeholders: `hintFor` fills in `<address>`, `<mount>`, `<role>` and `<issuer>`; `explain` fills in `<path>` and
+   * `<capabilities>`
+   */
   readonly hint: string;
 }
 
@@ -93,7 +98,7 @@ export const ERRORS = {
   mfa_required: row('slow', 'vault', 'Vault asks for a second factor', 'Exempt this mount from login MFA: the sidecar has no second factor.'),
 
   // Vault refuses the login
-  login_forbidden: row('slow', 'refusal', 'Vault forbids the login', "Check login.mount and the namespace (Vault also answers 403 for an unknown path), then the role's token_bound_cidrs."),
+  login_forbidden: row('slow', 'refusal', 'Vault forbids the login', "Check login.mount and the namespace (Vault also answers 403 for an unknown path), then the role's token_bound_cidrs. login.cel needs OpenBao."),
   mount_missing: row('slow', 'refusal', "the auth mount doesn't exist", 'Enable it with "vault auth enable -path=<mount> jwt" on <address>, or correct login.mount or login.namespace.'),
   mount_unconfigured: row('slow', 'refusal', 'the auth mount trusts no issuer yet', 'Run "vault-token-sidecar setup --apply", or write oidc_discovery_url and bound_issuer to auth/<mount>/config on <address>.'),
   mount_misconfigured: row('slow', 'refusal', "the auth mount's trust config doesn't work", 'Compare oidc_discovery_url with the "issuer" of its discovery document: they must be equal.'),
@@ -105,19 +110,27 @@ export const ERRORS = {
   issuer_mismatch: row('slow', 'refusal', "the auth mount doesn't trust the JWT's issuer", "Set bound_issuer in auth/<mount>/config to the JWT's issuer, trailing slash included."),
   subject_mismatch: row('slow', 'refusal', "the role doesn't accept the JWT's subject", "Set the role's bound_subject to the JWT's subject: it must match exactly."),
   claims_mismatch: row('slow', 'refusal', "the role doesn't accept the JWT's claims", "Compare the role's bound_claims, user_claim, groups_claim and claim_mappings with the JWT."),
+  cel_denied: row('slow', 'refusal', 'the CEL role denies the login', "Compare the JWT's claims with the cel_program in auth/<mount>/cel/role/<role>: the evidence has its message."),
   signature_invalid: row('soon', 'refusal', "Vault can't verify the JWT's signature", 'Check that the issuer publishes its current keys, and that it issued this JWT.'),
   algorithm_refused: row('slow', 'refusal', "Vault doesn't accept the JWT's signing algorithm", 'Use RS256, ES256 or EdDSA, or set jwt_supported_algs in auth/<mount>/config.'),
   jwt_expired: row('new-jwt', 'refusal', 'the workload JWT has expired', 'Check the process that rotates the file: its issuer must write a new JWT (a subPath mount never changes).'),
   jwt_not_yet_valid: row('clock', 'refusal', "the workload JWT isn't valid yet", 'Check NTP on the issuer and on Vault: their clocks differ.'),
   jwt_refused: row('new-jwt', 'refusal', 'Vault rejects the workload JWT as malformed', 'Check the process that writes it: Vault needs one signed compact JWT with iat, nbf or exp.'),
   login_refused: row('slow', 'refusal', 'Vault rejected the login', "Read Vault's error message in the evidence."),
-  setup_refused: row('slow', 'refusal', 'Vault refuses a step of the setup', 'Correct the error that Vault reports; if Vault denies permission, put a token with more rights in VAULT_TOKEN or ~/.vault-token (mounts need sudo).'),
 
   // Vault refuses the renewal
   renewal_denied: row('log-in', 'refusal', 'Vault denies the renewal', 'Check whether the token was revoked or lost, and whether its policies grant update on auth/token/renew-self.'),
   renewal_impossible: row('log-in', 'refusal', "the Vault token can't be renewed", "The sidecar logs in instead; for a renewable token, set the role's token_type to service."),
   renewal_exhausted: row('log-in', 'refusal', 'the Vault token has reached its maximum TTL', "The sidecar logs in instead; raise the role's token_max_ttl if that is too often."),
   role_deleted: row('log-in', 'refusal', "the Vault token's role was deleted", 'Create it again: vault write auth/<mount>/role/<role> ...'),
+
+  // Vault refuses a step of the setup
+  operator_token_unknown: row('slow', 'setup', "Vault doesn't know the operator's token", 'Log in with "vault login", or set VAULT_TOKEN: the token has expired, was revoked, or belongs to another Vault.'),
+  setup_denied: row('slow', 'setup', "Vault denies the operator's token a step of the setup", 'Add path "<path>" { capabilities = [<capabilities>] } to a policy of the token in VAULT_TOKEN or ~/.vault-token, or use another token.'),
+  setup_redirected: row('slow', 'setup', 'Vault redirects the setup to another host', "Set VAULT_ADDR and vault.address to the active node, or let standbys forward requests: the operator's token is sent only to the host in VAULT_ADDR."),
+  setup_namespace_missing: row('slow', 'setup', "the namespace doesn't exist", 'Create it with "vault namespace create", or correct login.namespace or vault.namespace.'),
+  setup_issuer_unusable: row('slow', 'setup', "Vault can't use the issuer", 'From the Vault server, fetch the discovery document (or jwks_url): its "issuer" must equal oidc_discovery_url, trailing slash included. If a private CA signed its certificate, set setup.trust.oidc_discovery_ca_pem (or oidc_discovery_ca_file) to that CA. Vault\'s server log has the cause.'),
+  setup_refused: row('slow', 'setup', 'Vault refuses a step of the setup', 'Correct the error that Vault reports.'),
 
   // a sink can't be written
   sink_no_space: row('soon', 'sink', "there is no space left for the sink's file", "Free space on the volume, or raise the emptyDir's sizeLimit."),
@@ -188,15 +201,24 @@ const VARIABLE_HINT = 'Set the variable; in GitLab CI, add it to the id_tokens o
 /** Returns title, evidence and hint, each one printable line. Without a place, hints keep their placeholders. */
 export function explain({ code, facts }: Failure, place?: LoginPlace): Explanation {
   const { title } = ERRORS[code];
-  const hint = facts?.kind === 'variable' && code !== 'jwt_request_incomplete' ? VARIABLE_HINT : ERRORS[code].hint;
+  const isSource = facts?.kind === 'variable' && code !== 'jwt_request_incomplete';
+  const hint = isSource ? VARIABLE_HINT : hintAbout(ERRORS[code].hint, facts);
   const evidence = facts && withoutControls(evidenceText(facts));
   return { code, title, evidence, hint: place === undefined ? hint : hintFor(hint, place) };
 }
 
-/** Fills in the placeholders of a hint. A value with characters that a shell interprets isn't filled in. */
+/** Fills in the placeholders of a hint about a path in Vault. */
+function hintAbout(hint: string, facts: Facts | undefined): string {
+  if (facts?.kind !== 'reply' || facts.path === undefined || facts.capabilities === undefined) return hint;
+  const values = { path: facts.path, capabilities: facts.capabilities.map((one) => JSON.stringify(one)).join(', ') };
+  return hint.replace(/<(path|capabilities)>/g, (_, name: keyof typeof values) => withoutControls(values[name]));
+}
+
+/** Fills in the placeholders of a hint about a login. A value with characters that a shell interprets isn't filled in. */
 export function hintFor(hint: string, { vault, login, expect }: LoginPlace): string {
   const values = { address: vault.address, mount: login.mount, role: login.role, issuer: expect.issuer };
-  return hint.replace(/<(address|mount|role|issuer)>/g, (placeholder, name: keyof typeof values) => {
+  const about = login.cel === true ? hint.replaceAll('auth/<mount>/role/', 'auth/<mount>/cel/role/') : hint;
+  return about.replace(/<(address|mount|role|issuer)>/g, (placeholder, name: keyof typeof values) => {
     const value = values[name];
     return value !== undefined && /^[\w.:/@-]+$/.test(value) ? value : placeholder;
   });

@@ -4,8 +4,7 @@
 import { printable } from './secret.ts';
 
 export type Facts =
-  /** Vault's reply: `words` are its error messages; `path` is set if several paths are requested */
-  | { readonly kind: 'reply'; readonly status: number; readonly words: string; readonly path?: string }
+  | ReplyFacts
   | { readonly kind: 'reply-unusable'; readonly problem: keyof typeof REPLY_PROBLEMS; readonly path?: string }
   | { readonly kind: 'redirect'; readonly problem: keyof typeof REDIRECT_PROBLEMS; readonly detail?: string }
   /** `codes` are error codes of Node and undici, such as ECONNREFUSED */
@@ -23,6 +22,7 @@ export type Facts =
   | { readonly kind: 'certificate'; readonly code: keyof typeof CERTIFICATE_PROBLEMS }
   | { readonly kind: 'timeout'; readonly limitMs: number }
   | { readonly kind: 'lease-over' }
+  | { readonly kind: 'issuer-usable' }
   /** `errno` is the system's error code, such as EACCES */
   | {
       readonly kind: 'file';
@@ -56,7 +56,8 @@ export type Facts =
   | { readonly kind: 'token-text'; readonly problem: 'not-a-word' | 'not-for-a-shell' }
   | {
       readonly kind: 'claim';
-      readonly claim: 'iss' | 'aud' | 'sub';
+      /** issuer: of a discovery document */
+      readonly claim: 'iss' | 'aud' | 'sub' | 'issuer';
       readonly expected: string;
       readonly actual: string | undefined;
     }
@@ -68,6 +69,21 @@ export type Facts =
   | { readonly kind: 'other-server' }
   /** an unexpected exception, scrubbed and shortened */
   | { readonly kind: 'thrown'; readonly text: string };
+
+/** Vault's reply */
+interface ReplyFacts {
+  readonly kind: 'reply';
+  readonly status: number;
+  /** Vault's error messages */
+  readonly words: string;
+  /** set if several paths are requested */
+  readonly path?: string;
+  readonly namespace?: string;
+  /** the capabilities on the path that the request needs */
+  readonly capabilities?: readonly string[];
+  /** the result of the request that Vault failed to make, made from this machine */
+  readonly fromHere?: Facts;
+}
 
 const REPLY_PROBLEMS = {
   'too-large': 'the reply exceeds the size limit',
@@ -131,10 +147,8 @@ export const isCertificateProblem = (code: string): code is keyof typeof CERTIFI
 /** Returns the evidence as one line, without title and hint. */
 export function evidenceText(facts: Facts): string {
   switch (facts.kind) {
-    case 'reply': {
-      const { path, status, words } = facts;
-      return `${path === undefined ? '' : `${path}: `}status ${status}${words === '' ? '' : `, ${words}`}`;
-    }
+    case 'reply':
+      return replyText(facts);
     case 'reply-unusable':
       return `${facts.path === undefined ? '' : `${facts.path}: `}${REPLY_PROBLEMS[facts.problem]}`;
     case 'redirect':
@@ -155,6 +169,8 @@ export function evidenceText(facts: Facts): string {
       return `no reply within ${facts.limitMs / 1000} s`;
     case 'lease-over':
       return 'the lease had expired when the reply arrived';
+    case 'issuer-usable':
+      return "the issuer's document is as expected";
     case 'cut-short':
       return 'the file was written only in part';
     case 'token-text':
@@ -177,6 +193,12 @@ export function evidenceText(facts: Facts): string {
     default:
       return localText(facts);
   }
+}
+
+function replyText({ path, namespace, status, words, fromHere }: ReplyFacts): string {
+  const place = path === undefined ? '' : `${path}${namespace === undefined ? '' : ` in namespace ${namespace}`}: `;
+  const here = fromHere === undefined ? '' : `; from this machine: ${evidenceText(fromHere)}`;
+  return `${place}status ${status}${words === '' ? '' : `, ${words}`}${here}`;
 }
 
 type LocalFacts = Extract<

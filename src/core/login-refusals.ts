@@ -1,5 +1,6 @@
-// Maps Vault's messages about a refused login or renewal to error codes. The messages come from
-// hashicorp/vault-plugin-auth-jwt (path_login.go, claims.go), hashicorp/cap (jwt/jwt.go, keyset.go) and Vault's core.
+// Maps Vault's messages about a refused login, renewal or step of the setup to error codes. The messages come from
+// hashicorp/vault-plugin-auth-jwt (path_login.go, claims.go), hashicorp/cap (jwt/jwt.go, keyset.go), openbao/openbao
+// (builtin/credential/jwt/path_cel_login.go) and Vault's core.
 // The first match wins, so order matters. The status alone can't decide: an unreachable issuer also leads to a 400.
 
 import type { ErrorCode } from './errors.ts';
@@ -7,6 +8,8 @@ import type { ErrorCode } from './errors.ts';
 type Refusal = readonly [pattern: RegExp, code: ErrorCode];
 
 const LOGIN: readonly Refusal[] = [
+  // before all others, as a CEL program chooses the rest of the message
+  [/^error executing cel program|^error converting proto auth/, 'cel_denied'],
   [/could not load configuration/, 'mount_unconfigured'],
   [/missing role|role ".*" could not be found/, 'role_missing'],
   [/role with oidc role_type is not allowed/, 'role_type_oidc'],
@@ -39,8 +42,15 @@ const LOGIN: readonly Refusal[] = [
 
 const RENEWAL: readonly Refusal[] = [
   [/past the max TTL|max TTL/, 'renewal_exhausted'],
-  [/does not exist during renewal|failed to validate role|failed to fetch role_name/, 'role_deleted'],
+  [/does not exist during renewal|failed to (?:validate|fetch) (?:cel )?role/, 'role_deleted'],
   [/not renewable|cannot be renewed|invalid lease/, 'renewal_impossible'],
+];
+
+const SETUP: readonly Refusal[] = [
+  [/invalid token|bad token/, 'operator_token_unknown'],
+  [/permission denied/, 'setup_denied'],
+  // Vault names no cause, and writes it only to its log
+  [/error checking (?:oidc discovery URL|jwks)/, 'setup_issuer_unusable'],
 ];
 
 /** Returns the error code for a refused login; undefined if no pattern matches. */
@@ -48,6 +58,9 @@ export const readLoginRefusal = (words: string): ErrorCode | undefined => firstM
 
 /** Returns the error code for a refused renewal; undefined if no pattern matches. */
 export const readRenewalRefusal = (words: string): ErrorCode | undefined => firstMatch(RENEWAL, words);
+
+/** Returns the error code for a refused step of the setup. */
+export const readSetupRefusal = (words: string): ErrorCode => firstMatch(SETUP, words) ?? 'setup_refused';
 
 function firstMatch(refusals: readonly Refusal[], words: string): ErrorCode | undefined {
   return refusals.find(([pattern]) => pattern.test(words))?.[1];

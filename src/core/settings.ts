@@ -49,6 +49,8 @@ export interface LoginSettings {
   /** the auth mount's path, without the prefix "auth/" and without a leading or trailing slash */
   readonly mount: string;
   readonly role: string;
+  /** the role is a CEL role of OpenBao */
+  readonly cel?: true;
   /** login.namespace of the config, or else vault.namespace */
   readonly namespace?: string;
 }
@@ -149,6 +151,8 @@ export interface TrustSettings {
   readonly boundIssuer?: string;
   /** CA certificates that Vault uses to verify the issuer's TLS certificate, instead of its system CAs */
   readonly caPem?: string;
+  /** a file with them, which `setup` and `doctor` read into `caPem` */
+  readonly caFile?: string;
 }
 
 /** A role of a jwt auth mount: https://developer.hashicorp.com/vault/api-docs/auth/jwt#create-update-role */
@@ -158,9 +162,17 @@ export interface RoleSettings {
   readonly boundSubject?: string;
   readonly boundClaims?: BoundClaims;
   readonly boundClaimsType?: 'string' | 'glob';
+  /** metadata keys by claim */
+  readonly claimMappings?: Readonly<Record<string, string>>;
+  readonly groupsClaim?: string;
   readonly policies: readonly string[];
   readonly ttlMs: number;
   readonly maxTtlMs?: number;
+  /** the TTL of a periodic token, instead of `ttlMs` */
+  readonly periodMs?: number;
+  readonly tokenType?: 'default' | 'service' | 'batch';
+  /** in Vault's spelling: lower case, shortened, and without the range of a single address */
+  readonly boundCidrs?: readonly string[];
 }
 
 export type BoundClaims = Readonly<Record<string, string | readonly string[]>>;

@@ -4,7 +4,7 @@
 
 import { defined } from './defined.ts';
 import type { Failure } from './errors.ts';
-import { readLoginRefusal, readRenewalRefusal } from './login-refusals.ts';
+import { readLoginRefusal, readRenewalRefusal, readSetupRefusal } from './login-refusals.ts';
 import { isTokenText, Secret, scrubbedLine } from './secret.ts';
 import type { LoginSettings, VaultIdentitySettings } from './settings.ts';
 import type { TokenOrigin } from './state.ts';
@@ -59,7 +59,8 @@ const UNSTATED_LEASE_SECONDS = 3600;
 export function loginRequest(login: LoginSettings, jwt: Secret): TokenRequest {
   const mount = login.mount.split('/').map(encodeURIComponent).join('/');
   const body = new Secret(JSON.stringify({ role: login.role, jwt: jwt.reveal() }));
-  return { operation: 'login', method: 'POST', path: `/v1/auth/${mount}/login`, body, ...inNamespace(login) };
+  const path = `/v1/auth/${mount}/${login.cel === true ? 'cel/' : ''}login`;
+  return { operation: 'login', method: 'POST', path, body, ...inNamespace(login) };
 }
 
 export function renewalRequest(login: LoginSettings, token: Secret): TokenRequest {
@@ -165,7 +166,7 @@ const SPECIFIC_CODES = {
   renew: tokenCodeOf,
   revoke: tokenCodeOf,
   identity: (status: number) => (status === 400 || status === 403 || status === 404 ? 'identity_refused' : undefined),
-  setup: (status: number) => (status >= 400 && status < 410 ? 'setup_refused' : undefined),
+  setup: (status: number, words: string) => (status >= 400 && status < 410 ? readSetupRefusal(words) : undefined),
   health: () => undefined,
 } as const satisfies Record<RequestKind, (status: number, words: string) => Failure['code'] | undefined>;
 

@@ -135,6 +135,10 @@ function changeRole(world: AdminWorld, request: AdminRequest, [mountName = '', n
   const role: Role = { ...roles.get(key), ...reset, ...parseRole(request.body) };
   if (role.role_type === 'oidc' && !role.allowed_redirect_uris?.length)
     throw new VaultError(400, "'allowed_redirect_uris' must be set if 'role_type' is 'oidc' or unspecified.");
+  if (!/^(?:default|service|batch)?$/.test(role.token_type ?? ''))
+    throw new VaultError(400, `invalid 'token_type' value "${role.token_type}"`);
+  if (role.token_type === 'batch' && role.token_period)
+    throw new VaultError(400, "'token_type' cannot be 'batch' or 'default_batch' when set to generate periodic tokens");
   if (role.token_max_ttl && (role.token_ttl ?? 0) > role.token_max_ttl)
     throw new VaultError(400, "'token_ttl' cannot be greater than 'token_max_ttl'");
   if (!role.user_claim) throw new VaultError(400, 'a user claim must be defined on the role');
@@ -153,7 +157,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   num_uses: 'token_num_uses',
 };
 const DURATIONS = new Set(['token_ttl', 'token_max_ttl', 'token_explicit_max_ttl', 'token_period']);
-const LISTS = new Set(['bound_audiences', 'token_policies']);
+const LISTS = new Set(['bound_audiences', 'token_policies', 'token_bound_cidrs']);
 
 /** Parses a role as Vault's CLI sends it: old member names, Go-style durations, comma-separated lists, all values as strings. */
 function parseRole(body: AdminRequest['body']): Role {

@@ -2,12 +2,13 @@
 // evidence too, as is one that throws or times out, and doesn't stop the gathering.
 
 import { defined } from '../core/defined.ts';
-import { explain, isFailure, unlessFailure } from '../core/errors.ts';
+import { entryOf, explain, isFailure, unlessFailure } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ExchangeSettings, SetupSettings, VaultSettings } from '../core/settings.ts';
 import { type Grant, judgeGrant, loginRequest, renewalRequest, revocationRequest } from '../core/vault-protocol.ts';
 import { decodeWorkloadJwt, readJwt } from '../core/workload-jwt.ts';
 import { changesOf } from '../setup/diff.ts';
+import { openOperatorClient } from '../setup/operator-client.ts';
 import { planProvision } from '../setup/plan.ts';
 import { readCurrent } from '../setup/read-current.ts';
 import { openSink } from '../sinks/open-sink.ts';
@@ -166,20 +167,21 @@ async function inspectSinks({ settings: { sinks }, draft }: Gatherer): Promise<v
 }
 
 /** Compares the setup with Vault, if there is an operator's token. */
-async function inspectSetup({ settings, tools, client, draft }: Gatherer): Promise<void> {
+async function inspectSetup({ settings, tools, draft }: Gatherer): Promise<void> {
   const { setup } = tools;
   const operatorToken = await tools.operatorToken;
   if (operatorToken === undefined) return;
   const { steps, problems } = planProvision([{ ...settings, setup }]);
   const isPlanned = setup.stated && problems.length === 0;
+  const client = openOperatorClient(quick(settings.vault));
   const readings = await Promise.all(
     steps.map(async (step) => ({ step, read: await seen(() => readCurrent(step, client, operatorToken)) })),
-  );
+  ).finally(() => client.close());
   draft.differences = readings.flatMap(({ step, read }) => {
     if (read.failure !== undefined) return [];
     return [{ step, current: read.seen, changes: isPlanned ? changesOf(step, read.seen) : [] }];
   });
   draft.unread = readings.flatMap(({ read: { failure } }) =>
-    failure?.code === 'setup_refused' ? [explain(failure).evidence ?? failure.code] : [],
+    failure !== undefined && entryOf(failure).area === 'setup' ? [explain(failure).evidence ?? failure.code] : [],
   );
 }

@@ -105,7 +105,7 @@ function codesOf(operation: Operation): readonly ('ok' | ErrorCode)[] {
   const failures = Object.entries(ERRORS) as [ErrorCode, ErrorEntry][];
   const possible = failures.filter(([code, { area, retry }]) => {
     if (area !== 'refusal') return area === 'vault' || code === 'internal';
-    return code !== 'setup_refused' && (retry === 'log-in') === (operation !== 'login');
+    return (retry === 'log-in') === (operation !== 'login');
   });
   return ['ok', ...possible.map(([code]) => code)];
 }

@@ -1,11 +1,14 @@
 // Applies a plan to Vault: reads the current state, shows the difference, asks for confirmation and writes. Idempotent: writes only
 // differences, and deletes nothing.
 
-import { EXIT_CODES, unlessFailure } from '../core/errors.ts';
+import { defined } from '../core/defined.ts';
+import { EXIT_CODES, ExchangeError, exitCodeOf, explain, lineOf, unlessFailure } from '../core/errors.ts';
 import { linesWithoutControls, oneLine, type Secret, withoutControls } from '../core/secret.ts';
 import { type Io, UsageError } from '../host/io.ts';
-import { openVaultClient, type VaultClient } from '../vault/client.ts';
+import type { VaultClient } from '../vault/client.ts';
 import { bodyToWrite, changesOf, type Difference, lostMembers, refusalOf, remarksOn, unknownMembers } from './diff.ts';
+import { probeIssuer } from './issuer-probe.ts';
+import { openOperatorClient } from './operator-client.ts';
 import { findOperatorToken } from './operator-token.ts';
 import type { PlannedExchange, SetupStep } from './plan.ts';
 import { readCurrent } from './read-current.ts';
@@ -19,48 +22,111 @@ export interface ApplyOptions {
   readonly io: Io;
 }
 
-/** @returns the exit code. @throws UsageError, ExchangeError setup_refused or vault_* */
+/** @returns the exit code. @throws UsageError */
 export async function applySetup(
   steps: readonly SetupStep[],
   exchanges: readonly PlannedExchange[],
-  { mayReplace, isAgreed, io }: ApplyOptions,
+  options: ApplyOptions,
 ): Promise<number> {
   const [first] = exchanges;
   if (first === undefined) return 0;
-  if (new Set(steps.map(({ address }) => address)).size > 1)
-    throw new UsageError('the exchanges log in to several Vaults: select one exchange with --exchange');
+  const { io } = options;
+  if (exchanges.some(({ vault }) => vault.address !== first.vault.address))
+    throw new UsageError(severalVaults(exchanges));
   const { token, without } = await findOperatorToken(first.vault, io);
   if (token === undefined) throw new UsageError(without);
-  const client = openVaultClient(first.vault);
+  const client = openOperatorClient(first.vault);
+  const progress: Progress = { written: [], due: [] };
   try {
-    const differences: Difference[] = [];
-    for (const step of steps) differences.push(await compare(step, client, token));
-    for (const remark of [
-      ...differences.flatMap(({ step, current }) => remarksOn(step, current)),
-      ...(await missingPolicies(exchanges, client, token)),
-    ])
-      io.err(`warning: ${withoutControls(remark)}`);
-    io.out(linesWithoutControls(`Vault at ${first.vault.address}\n${differences.map(describeDifference).join('\n')}`));
-    const refusals = differences.flatMap(
-      ({ step, changes, current }) => refusalOf(step, changes, { current, mayReplace }) ?? [],
-    );
-    if (refusals.length > 0) throw new UsageError(withoutControls(refusals.join('; ')));
-    const due = differences.filter(({ changes }) => changes.length > 0);
-    if (due.length === 0) {
-      io.out('nothing to change');
-      return 0;
-    }
-    if (!isAgreed && !(await isAllowed(io))) return EXIT_CODES.config;
-    for (const { step, current } of due) {
-      const reply = await client.send(adminRequest(step, token, bodyToWrite(step, current)));
-      unlessFailure(judgeWrite(step, reply, token));
-    }
-    for (const loss of await losses(due, client, token)) io.err(`warning: ${withoutControls(loss)}`);
-    io.out(`${due.length} of ${steps.length} changed`);
-    return 0;
+    return await apply(steps, exchanges, { ...options, client, token, progress });
+  } catch (error) {
+    if (!(error instanceof ExchangeError)) throw error;
+    reportFailure(error, progress, io);
+    return exitCodeOf(error.failure);
   } finally {
     await client.close();
   }
+}
+
+function severalVaults(exchanges: readonly PlannedExchange[]): string {
+  const addresses = [...new Set(exchanges.map(({ vault }) => vault.address))];
+  const groups = addresses.map((address) => {
+    const names = exchanges.filter(({ vault }) => vault.address === address).map(({ name }) => name);
+    return `${names.join(', ')}: ${address}`;
+  });
+  return `the exchanges log in to several Vaults, and a Vault token is for one: run it for each exchange with --exchange, and with the VAULT_ADDR and VAULT_TOKEN of its Vault (${groups.join('; ')})`;
+}
+
+interface Progress {
+  /** the steps that have been written */
+  written: readonly SetupStep[];
+  /** the steps that are still to be written; the first one is in progress */
+  due: readonly SetupStep[];
+}
+
+interface Applying extends ApplyOptions {
+  readonly client: VaultClient;
+  readonly token: Secret;
+  readonly progress: Progress;
+}
+
+/** @returns the exit code. @throws UsageError, ExchangeError with a code of the setup or vault_* */
+async function apply(
+  steps: readonly SetupStep[],
+  exchanges: readonly PlannedExchange[],
+  { mayReplace, isAgreed, io, client, token, progress }: Applying,
+): Promise<number> {
+  const differences: Difference[] = [];
+  for (const step of steps) differences.push(await compare(step, client, token));
+  for (const remark of [
+    ...differences.flatMap(({ step, current }) => remarksOn(step, current)),
+    ...(await missingPolicies(exchanges, client, token)),
+  ])
+    io.err(`warning: ${withoutControls(remark)}`);
+  const address = exchanges[0]?.vault.address;
+  io.out(linesWithoutControls(`Vault at ${address}\n${differences.map(describeDifference).join('\n')}`));
+  const refusals = differences.flatMap(
+    ({ step, changes, current }) => refusalOf(step, changes, { current, mayReplace }) ?? [],
+  );
+  if (refusals.length > 0) throw new UsageError(withoutControls(refusals.join('; ')));
+  const due = differences.filter(({ changes }) => changes.length > 0);
+  if (due.length === 0) {
+    io.out('nothing to change');
+    return 0;
+  }
+  if (!isAgreed && !(await isAllowed(io))) return EXIT_CODES.config;
+  for (const [index, difference] of due.entries()) {
+    progress.due = due.slice(index).map(({ step }) => step);
+    await write(difference, client, token);
+    progress.written = [...progress.written, difference.step];
+  }
+  progress.due = [];
+  for (const loss of await losses(due, client, token)) io.err(`warning: ${withoutControls(loss)}`);
+  io.out(`${due.length} of ${steps.length} changed`);
+  return 0;
+}
+
+/** @throws ExchangeError */
+async function write({ step, current }: Difference, client: VaultClient, token: Secret): Promise<void> {
+  const failure = judgeWrite(step, await client.send(adminRequest(step, token, bodyToWrite(step, current))), token);
+  if (failure?.code !== 'setup_issuer_unusable' || failure.facts?.kind !== 'reply') return unlessFailure(failure);
+  const fromHere = await probeIssuer(step.body);
+  throw new ExchangeError(failure.code, { ...failure.facts, ...defined({ fromHere }) });
+}
+
+/** Prints what was written and what wasn't, the failure, and what to do next. */
+function reportFailure({ failure }: ExchangeError, { written, due }: Progress, io: Io): void {
+  const [failed, ...left] = due;
+  const list = (words: string, steps: readonly SetupStep[]): string[] =>
+    steps.length === 0 ? [] : [`${words}: ${steps.map(({ path }) => path).join(', ')}`];
+  for (const line of [
+    ...(failed === undefined && written.length === 0 ? ['nothing was written'] : list('written', written)),
+    ...(failed === undefined ? [] : list('failed', [failed])),
+    ...list('not written', left),
+    lineOf(explain(failure)),
+    'Then run "vault-token-sidecar setup --apply" again: it writes only what is missing or different.',
+  ])
+    io.err(withoutControls(line));
 }
 
 async function isAllowed(io: Io): Promise<boolean> {

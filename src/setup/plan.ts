@@ -4,6 +4,7 @@
 import { defined } from '../core/defined.ts';
 import { unprintableIn } from '../core/secret.ts';
 import type { ExchangeSettings, LoginSettings, Settings, SetupSettings } from '../core/settings.ts';
+import { asCommand } from './text.ts';
 import { trustsTooMuch } from './trust.ts';
 
 export type StepValue = string | number | readonly string[] | Readonly<Record<string, string | readonly string[]>>;
@@ -67,7 +68,8 @@ export function planProvision(exchanges: readonly PlannedExchange[]): Plan {
 }
 
 export const trustPath = ({ mount }: LoginSettings): string => `auth/${mount}/config`;
-export const rolePath = ({ mount, role }: LoginSettings): string => `auth/${mount}/role/${role}`;
+export const rolePath = ({ mount, role, cel }: LoginSettings): string =>
+  `auth/${mount}/${cel === true ? 'cel/' : ''}role/${role}`;
 
 function stepsOf({ name, vault, login, setup }: PlannedExchange): SetupStep[] {
   const { namespace } = login;
@@ -96,15 +98,21 @@ function stepsOf({ name, vault, login, setup }: PlannedExchange): SetupStep[] {
         why: `write a policy for the tokens of exchange ${name}`,
       }),
     ),
-    {
-      ...at,
-      kind: 'role',
-      path: rolePath(login),
-      body: roleBody(setup),
-      why: 'write the role: which JWTs may log in, and what their tokens may do',
-    },
+    ...(login.cel === true ? [] : [roleStep(at, login, setup)]),
   ];
 }
+
+const roleStep = (
+  at: Pick<SetupStep, 'exchange' | 'address' | 'namespace'>,
+  login: LoginSettings,
+  setup: SetupSettings,
+): SetupStep => ({
+  ...at,
+  kind: 'role',
+  path: rolePath(login),
+  body: roleBody(setup),
+  why: 'write the role: which JWTs may log in, and what their tokens may do',
+});
 
 function trustBody({ trust }: SetupSettings): Record<string, StepValue> {
   return {
@@ -125,12 +133,18 @@ function roleBody({ role }: SetupSettings): Record<string, StepValue> {
       bound_subject: role.boundSubject,
       bound_claims: role.boundClaims,
       bound_claims_type: role.boundClaimsType,
+      claim_mappings: role.claimMappings,
+      groups_claim: role.groupsClaim,
     }),
     token_policies: role.policies,
-    token_ttl: Math.round(role.ttlMs / 1000),
-    ...(role.maxTtlMs === undefined ? {} : { token_max_ttl: Math.round(role.maxTtlMs / 1000) }),
+    token_ttl: secondsOf(role.ttlMs),
+    ...(role.maxTtlMs === undefined ? {} : { token_max_ttl: secondsOf(role.maxTtlMs) }),
+    ...(role.periodMs === undefined ? {} : { token_period: secondsOf(role.periodMs) }),
+    ...defined({ token_type: role.tokenType, token_bound_cidrs: role.boundCidrs }),
   };
 }
+
+const secondsOf = (ms: number): number => Math.round(ms / 1000);
 
 /** Returns the path for comparison: Vault converts role names to lower case. */
 const placeOf = ({ kind, path }: SetupStep): string => (kind === 'role' ? path.toLowerCase() : path);
@@ -138,7 +152,7 @@ const placeOf = ({ kind, path }: SetupStep): string => (kind === 'role' ? path.t
 const isSamePlace = (one: SetupStep, other: SetupStep): boolean =>
   placeOf(one) === placeOf(other) && one.namespace === other.namespace && one.address === other.address;
 
-function problemsOf({ name, setup: { trust, role } }: PlannedExchange): string[] {
+function problemsOf({ name, login, setup: { trust, role } }: PlannedExchange): string[] {
   const problems: string[] = [];
   if ((trust.jwksUrl ?? trust.discoveryUrl) === undefined)
     problems.push(
@@ -146,13 +160,16 @@ function problemsOf({ name, setup: { trust, role } }: PlannedExchange): string[]
     );
   else if (trust.boundIssuer === undefined)
     problems.push(`exchange ${name}: jwks_url alone accepts any issuer: set expect.issuer`);
-  if (role.boundAudiences === undefined && role.boundSubject === undefined && role.boundClaims === undefined)
+  const bindsNothing =
+    role.boundAudiences === undefined && role.boundSubject === undefined && role.boundClaims === undefined;
+  if (bindsNothing && login.cel !== true)
     problems.push(`exchange ${name}: the role binds no claim: set expect.audience and expect.subject`);
   return problems;
 }
 
-function warningsOf({ name, setup: { role }, jwtLifeMs }: PlannedExchange): string[] {
-  const { boundSubject, boundAudiences, policies, ttlMs } = role;
+function warningsOf({ name, login, setup: { role }, jwtLifeMs }: PlannedExchange): string[] {
+  if (login.cel === true) return [`exchange ${name}: ${celNote(login)}`];
+  const { boundSubject, boundAudiences, policies, ttlMs, maxTtlMs, periodMs, boundCidrs = [] } = role;
   const warnings: string[] = [];
   const loose = trustsTooMuch(role);
   if (loose !== undefined) warnings.push(`${loose}: set expect.subject, or setup.role.bound_claims`);
@@ -163,11 +180,23 @@ function warningsOf({ name, setup: { role }, jwtLifeMs }: PlannedExchange): stri
       'without bound_audiences, Vault rejects every JWT with an audience, even if bound_claims has "aud": set expect.audience',
     );
   if (policies.length === 0) warnings.push('the role grants no policies: set setup.role.token_policies');
-  if (jwtLifeMs !== undefined && ttlMs > jwtLifeMs)
+  const any = boundCidrs.find((cidr) => cidr.endsWith('/0'));
+  if (any !== undefined) warnings.push(`token_bound_cidrs: ${any} matches every address: list the workload's networks`);
+  if (periodMs !== undefined)
+    warnings.push(
+      `with token_period, a token can be renewed indefinitely without a JWT${maxTtlMs === undefined ? '' : ', despite token_max_ttl'}`,
+    );
+  else if (jwtLifeMs !== undefined && ttlMs > jwtLifeMs)
     warnings.push(
       `token_ttl is longer than the JWT's lifetime (${Math.round(jwtLifeMs / 60_000)} min): a workload that loses the JWT keeps the token`,
     );
   return warnings.map((warning) => `exchange ${name}: ${warning}`);
+}
+
+function celNote(login: LoginSettings): string {
+  const { namespace } = login;
+  const command = asCommand({ kind: 'role', path: rolePath(login), body: {}, ...defined({ namespace }) });
+  return `setup can't write a CEL role: write it with "${command.replace(/^vault/, 'bao')} @role.json", with cel_program and bound_audiences in role.json`;
 }
 
 /** Members that may have several lines: HCL and PEM, which only come from the config. */

@@ -123,7 +123,7 @@ function heredoc(text: string): string {
 const isList = (value: StepValue): value is readonly string[] => Array.isArray(value);
 
 function textOf(name: string, value: StepValue): string {
-  if (typeof value === 'number' && name.endsWith('ttl')) return secondsAsText(value);
+  if (typeof value === 'number' && /_(?:ttl|period)$/.test(name)) return secondsAsText(value);
   return isList(value) ? value.join(',') : String(value);
 }
 

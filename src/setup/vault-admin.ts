@@ -31,23 +31,45 @@ export const readRequest = (step: Pick<SetupStep, 'kind' | 'path' | 'namespace'>
 
 /** @returns the current content; undefined if the path is empty */
 export function judgeRead(
-  { kind, path }: Pick<SetupStep, 'kind' | 'path'>,
+  step: Pick<SetupStep, 'kind' | 'path' | 'namespace'>,
   reply: VaultReply,
   token: Secret,
 ): { readonly current: Current } | Failure {
-  if (reply.status === 404) return { current: undefined };
-  if (reply.status !== 200) return refusalAt(kind === 'mount' ? MOUNTS : path, reply, token);
+  const { kind, path, namespace } = step;
+  if (reply.status === 404 && kind !== 'mount') return { current: undefined };
+  const failure = refusalAt(
+    { namespace, path: kind === 'mount' ? MOUNTS : path, capabilities: ['read'] },
+    reply,
+    token,
+  );
+  // Every namespace has a list of mounts.
+  if (reply.status === 404)
+    return { ...failure, code: namespace === undefined ? 'bad_response' : 'setup_namespace_missing' };
+  if (reply.status !== 200) return failure;
   const data = objectOf(parseObject(reply.body)?.['data']);
   if (data === undefined) return { code: 'bad_response', facts: { kind: 'reply-unusable', problem: 'no-data', path } };
   return { current: kind === 'mount' ? objectOf(data[`${path.slice('sys/auth/'.length)}/`]) : data };
 }
 
 /** @returns undefined if the write succeeded */
-export function judgeWrite({ path }: Pick<SetupStep, 'path'>, reply: VaultReply, token: Secret): Failure | undefined {
-  return reply.status === 200 || reply.status === 204 ? undefined : refusalAt(path, reply, token);
+export function judgeWrite(
+  { kind, path, namespace }: Pick<SetupStep, 'kind' | 'path' | 'namespace'>,
+  reply: VaultReply,
+  token: Secret,
+): Failure | undefined {
+  if (reply.status === 200 || reply.status === 204) return undefined;
+  const capabilities = kind === 'mount' ? ['create', 'update', 'sudo'] : ['create', 'read', 'update'];
+  return refusalAt({ path, namespace, capabilities }, reply, token);
 }
 
-function refusalAt(path: string, reply: VaultReply, token: Secret): Failure {
+interface Place {
+  readonly path: string;
+  readonly namespace: string | undefined;
+  readonly capabilities: readonly string[];
+}
+
+function refusalAt({ path, namespace, capabilities }: Place, reply: VaultReply, token: Secret): Failure {
   const failure = judgeRefusal('setup', reply, [token]);
-  return failure.facts?.kind === 'reply' ? { ...failure, facts: { ...failure.facts, path } } : failure;
+  if (failure.facts?.kind !== 'reply') return failure;
+  return { ...failure, facts: { ...failure.facts, path, capabilities, ...defined({ namespace }) } };
 }

@@ -283,6 +283,12 @@ test('classifies each error of a refused renewal', () => {
   assert.equal(renewalCode(400, errors('lease is not renewable')), 'renewal_impossible');
   assert.equal(renewalCode(500, errors('past the max TTL, cannot renew')), 'renewal_exhausted');
   assert.equal(renewalCode(500, errors('role app does not exist during renewal')), 'role_deleted');
+  assert.equal(renewalCode(500, errors('failed to validate role app during renewal: x')), 'role_deleted');
+  assert.equal(renewalCode(500, errors('failed to fetch role_name during renewal')), 'role_deleted');
+  // OpenBao, for a CEL role
+  assert.equal(renewalCode(500, errors('cel role app does not exist during renewal')), 'role_deleted');
+  assert.equal(renewalCode(500, errors('failed to validate cel role app during renewal: x')), 'role_deleted');
+  assert.equal(renewalCode(500, errors('failed to fetch cel role_name during renewal')), 'role_deleted');
   assert.equal(renewalCode(500, errors('internal error')), 'vault_unavailable');
   assert.equal(renewalCode(400, errors('something new')), 'renewal_impossible');
   assert.equal(renewalCode(400, ''), 'bad_response');

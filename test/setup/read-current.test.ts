@@ -27,8 +27,14 @@ test('returns the current content, undefined for 404, and throws a refusal', asy
   assert.equal(await read(404, { errors: [] }), undefined);
   await assert.rejects(read(403, { errors: ['permission denied'] }), {
     failure: {
-      code: 'setup_refused',
-      facts: { kind: 'reply', status: 403, words: 'permission denied', path: 'sys/policies/acl/app' },
+      code: 'setup_denied',
+      facts: {
+        kind: 'reply',
+        status: 403,
+        words: 'permission denied',
+        path: 'sys/policies/acl/app',
+        capabilities: ['read'],
+      },
     },
   });
 });

@@ -70,6 +70,7 @@ function steps(evidence: Evidence, ...kinds: readonly SetupStep['kind'][]): stri
   const { steps: all, problems } = planProvision([{ ...settings, setup }]);
   const chosen = all.filter(({ kind }) => kinds.includes(kind));
   const makesRole = chosen.some(({ kind }) => kind === 'role');
+  if (kinds.includes('role') && !makesRole) return undefined;
   if (problems.length > 0 || (makesRole && trustsTooMuch(setup.role) !== undefined)) return undefined;
   const commands = chosen.map((step) => commandOf({ ...step, body: complete(step, evidence) }));
   return commands.some((command) => command === undefined) ? undefined : commands.join('\n');
@@ -159,6 +160,7 @@ function withDefaultPolicy(evidence: Evidence): string | undefined {
  */
 function onRole(evidence: Evidence, members: Readonly<Record<string, StepValue>>): string | undefined {
   const { settings, setup } = evidence;
+  if (settings.login.cel === true) return undefined;
   const stated = setup.role.boundClaimsType === 'glob' ? { bound_claims_type: 'glob' } : {};
   const body = { role_type: 'jwt', ...stated, ...complete({ kind: 'role', body: {} }, evidence), ...members };
   return commandOf({ ...at(settings.login.namespace), kind: 'role', path: rolePath(settings.login), body });

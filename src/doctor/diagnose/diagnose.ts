@@ -176,10 +176,13 @@ function heldTokenFindings({ held, lookup, login }: Evidence): UnfoldedFinding[]
 }
 
 function setupFindings(evidence: Evidence): UnfoldedFinding[] {
-  const { differences = [], unread = [], setup } = evidence;
+  const { differences = [], unread = [], setup, settings } = evidence;
   const findings: UnfoldedFinding[] = [];
   const role = currentOf(evidence, 'role');
-  const loose = role === undefined ? setup.stated && trustsTooMuch(setup.role) : trustsTooMuch(boundsOf(role));
+  const loose =
+    role === undefined
+      ? setup.stated && settings.login.cel !== true && trustsTooMuch(setup.role)
+      : trustsTooMuch(boundsOf(role));
   if (loose)
     findings.push(
       toFinding(

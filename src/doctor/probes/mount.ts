@@ -7,7 +7,9 @@ import { loginRequest } from '../../core/vault-protocol.ts';
 import type { VaultClient } from '../../vault/client.ts';
 import type { MountFacts } from '../diagnose/evidence.ts';
 
-export async function probeMount(client: VaultClient, { login }: ExchangeSettings): Promise<MountFacts> {
+export async function probeMount(client: VaultClient, { login: own }: ExchangeSettings): Promise<MountFacts> {
+  // A mount of any JWT auth method has the login of JWT roles, and OpenBao's has that of CEL roles too.
+  const { cel: _, ...login } = own;
   if (await answers(client, login)) return { answers: true };
   const { namespace = '' } = login;
   const places = [
