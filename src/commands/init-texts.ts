@@ -62,6 +62,7 @@ YAML`;
 export const gitlabJob = (audience: string, given: Given): string => `# GitLab: a job for .gitlab-ci.yml
 #
 # deploy:
+#   image: ghcr.io/oidc-pub/vault-token-sidecar:${given.version}-shell
 #   id_tokens:
 #     VAULT_ID_TOKEN: { aud: ${audience} }
 #   variables:
@@ -69,8 +70,8 @@ export const gitlabJob = (audience: string, given: Given): string => `# GitLab: 
 #   script:
 #     - mkdir -p -m 700 /tmp/vault
 #     - vault-token-sidecar once --config ${quoted(given.file)}
-#     - export $(cat /tmp/vault/vault.env)
-#     - vault kv get secret/app`;
+#     - export "$(cat /tmp/vault/vault.env)"
+#     - ./deploy.sh # your commands, with VAULT_ADDR and VAULT_TOKEN set`;
 
 interface IssuingVault {
   /** the issuer of identity/oidc/config */

@@ -19,6 +19,7 @@ import { until, untilChanged } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { openRealVault, type RealVault } from '../vault/real-vault.ts';
 import { type Engine, npmrc, openEngine, standIns } from './image-engine.ts';
+import { runsJob } from './image-job.ts';
 
 const PACKAGE = JSON.parse(await readFile('package.json', 'utf8'));
 const { name: title, description, license: licenses, version, dependencies } = PACKAGE;
@@ -46,6 +47,9 @@ test('the image', async (t) => {
       assert.equal((await shell(command)).stdout, `vault-token-sidecar ${version} (node ${process.versions.node})\n`);
   });
   await t.test('runs without privileges, and follows rotations with a real Vault', (t) => keepsToken(t, engine, run));
+  await t.test('the variant with a shell runs the job of init gitlab twice', (t) =>
+    runsJob(t, engine, `${IMAGE}-shell`),
+  );
 });
 
 test('a bundled package without a licence text fails the build, with its name', async (t) => {
