@@ -1,4 +1,5 @@
-# The image: Node without a shell or package manager, and the sidecar in /app. See deploy/image/README.md.
+# Two images with the sidecar in /app: the last stage, Node without a shell or package manager; and the target "shell", for CI
+# jobs. See deploy/image/README.md.
 
 # The bundle is the same for every platform, so it is built on the builder's platform, without emulation.
 FROM --platform=$BUILDPLATFORM docker.io/library/node:26.10.0-trixie-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1 AS build
@@ -13,8 +14,27 @@ COPY src src
 ARG SOURCE_DATE_EPOCH=0
 RUN npm run build -- --metafile=/tmp/bundle.json --log-level=warning \
  && install -D -m 644 -t /out/app dist/*.mjs LICENSE \
+ && install -D -m 755 -t /out/usr/local/bin deploy/image/vault-token-sidecar \
+ && install -d /shell/nodejs/bin \
+ && ln -s /usr/local/bin/node /shell/nodejs/bin/node \
  && node deploy/image/notices.ts /tmp/bundle.json > /out/app/THIRD-PARTY-NOTICES.txt \
- && find /out -exec touch --date=@$SOURCE_DATE_EPOCH {} +
+ && find /out /shell -exec touch --no-dereference --date=@$SOURCE_DATE_EPOCH {} +
+
+# GitLab starts the shell of a job as the container's command, so this image has no entry point.
+FROM docker.io/library/node:26.10.0-trixie-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1 AS shell
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="vault-token-sidecar" \
+      org.opencontainers.image.description="Exchanges a workload's JWT for a HashiCorp Vault token, and keeps that token alive in a file and on loopback" \
+      org.opencontainers.image.source="https://github.com/oidc-pub/vault-token-sidecar" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /shell/ /out/ /
+# the user "node" of the base image
+USER 1000:1000
+ENTRYPOINT []
+CMD ["sh"]
 
 FROM gcr.io/distroless/nodejs26-debian13:nonroot@sha256:2ee7b2c54a3e37dfc248af81c9f6bcdcaa50abe4af44aa47a3388431031b9283
 ARG VERSION=0.1.0

@@ -14,13 +14,14 @@ import { CONFIG_OPTION, type Command, parseTimeout } from './command.ts';
 import { loadSettings } from './load-settings.ts';
 
 const STDERR = 2;
-/** The time that closing may take; a call that hangs longer is abandoned. */
-const CLOSE_MS = 1000;
+/** The deadline of the end; a call that hangs longer is abandoned. The stop of an exchange takes little more than a second. */
+const END_MS = 1400;
 
 export const command: Command = {
   help: `vault-token-sidecar once [--config FILE] [--timeout 60s]
 
-Logs in, writes every sink once and exits. Logs to stderr. Leaves the token in place, even with "on_stop": "revoke".
+Logs in, writes every sink once and exits. Logs to stderr. Leaves the token in place, even with "on_stop": "revoke". If an
+exchange can't write all its sinks, or has none, revokes its token and removes the files that hold it.
 Exit codes: 0 delivered; 4 Vault refused the login; 5 Vault unreachable, sealed or failing; 6 no usable JWT; 7 a sink can't be
 written; 3 not ready within the timeout. Exits at once on errors that last, such as a missing role; waits for Vault and for the
 JWT's file.
@@ -42,8 +43,10 @@ JWT's file.
     const clock = openSystemClock();
     const { promise: hopeless, resolve: giveUp } = Promise.withResolvers<void>();
     const pending = new Set(settings.exchanges.map(({ name }) => name));
+    const orphans = openOrphans();
     const stepped: RunnerObserver['stepped'] = (...step) => {
       observer.stepped(...step);
+      orphans.stepped(...step);
       const [{ settings: one }, , state] = step;
       if (state.started || hasPermanentFailure(one, state)) pending.delete(one.name);
       else pending.add(one.name);
@@ -51,7 +54,9 @@ JWT's file.
     };
     const watched = { ...observer, stepped };
     const parts = { clock, observer: watched, env, ports: REAL_PORTS, isOneShot: true };
-    const exchanges = openExchanges(settings.exchanges, parts);
+    // An exchange that doesn't finish must leave no token behind; close() spares those that do.
+    const undoing = settings.exchanges.map((one) => ({ ...one, onStop: 'undo' }) as const);
+    const exchanges = openExchanges(undoing, parts);
     const timeout = openDeadline(clock, timeoutMs);
     const interrupted = new Promise<void>((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) io.onSignal(signal, resolve);
@@ -59,19 +64,34 @@ JWT's file.
     await Promise.race([exchanges.started, hopeless, timeout.reached, interrupted]);
     timeout.cancel();
     const statuses = exchanges.views().map((view) => view.status());
-    await within(clock, CLOSE_MS, exchanges.close());
+    await within(clock, END_MS, exchanges.close());
     await observer.log.flush();
-    const unfinished = statuses.filter(({ started }) => !started);
-    if (unfinished.length === 0) return 0;
-    const codes = unfinished.map((status) => {
-      const cause = causeOf(status);
-      const why = cause === undefined ? (status.reasons[0] ?? 'no token yet') : lineOf(cause);
-      io.err(withoutControls(`exchange ${status.exchange}: ${why}`));
-      return cause === undefined ? EXIT_CODES.readiness : exitCodeOf(cause);
-    });
-    return Math.max(...codes);
+    for (const line of orphans.lines()) io.err(line);
+    const codes = statuses
+      .filter(({ started }) => !started)
+      .map((status) => {
+        const cause = causeOf(status);
+        const why = cause === undefined ? (status.reasons[0] ?? 'no token yet') : lineOf(cause);
+        io.err(withoutControls(`exchange ${status.exchange}: ${why}`));
+        return cause === undefined ? EXIT_CODES.readiness : exitCodeOf(cause);
+      });
+    return Math.max(0, ...codes);
   },
 };
+
+/** Tracks the tokens that exchanges hold while they stop, and that Vault hasn't revoked. */
+function openOrphans() {
+  const accessors = new Map<string, string>();
+  const stepped: RunnerObserver['stepped'] = ({ settings: { name } }, before, state, event) => {
+    if (state.stopping !== undefined && state.token !== undefined) accessors.set(name, state.token.accessor);
+    if (event.type === 'revoked' && before.token !== undefined && state.token === undefined) accessors.delete(name);
+  };
+  const lines = () =>
+    [...accessors].map(([name, accessor]) =>
+      withoutControls(`exchange ${name}: the Vault token with accessor ${accessor || '(none)'} was not revoked`),
+    );
+  return { stepped, lines };
+}
 
 /** Returns the failure that keeps the exchange from its first delivery; undefined if nothing has failed yet. */
 const causeOf = ({ failure, sinks }: ExchangeStatus) => sinks.find((sink) => sink.failure)?.failure ?? failure;

@@ -212,14 +212,18 @@ function decideDelivery(draft: Draft): void {
 }
 
 /**
- * With `on_stop: revoke`, removes the token from the sinks and, in parallel, revokes the tokens of this process one by
- * one, until STOP_MS is over.
+ * Unless `on_stop` is `keep`, removes the token from the sinks and, in parallel, revokes the tokens of this process one
+ * by one, until STOP_MS is over.
  */
 function decideStop(draft: Draft): void {
   const { policy, now } = draft;
-  const { stopping } = draft.state;
+  const { stopping, sinks } = draft.state;
   if (stopping === undefined || isDue(draft, stopping.since + STOP_MS) || policy.settings.onStop === 'keep') return;
-  if (stopping.withdrawal === 'due') draft.effects.push({ type: 'withdraw' });
+  if (stopping.withdrawal === 'due') {
+    const isOurs = ({ holds, writing }: SinkState) => holds !== undefined || writing !== undefined;
+    const withdrawn = policy.settings.onStop === 'undo' ? sinks.filter(isOurs) : sinks;
+    draft.effects.push({ type: 'withdraw', sinks: withdrawn.map(({ id }) => id) });
+  }
   const withdrawal = stopping.withdrawal === 'due' ? 'running' : stopping.withdrawal;
   draft.state = { ...draft.state, stopping: { ...stopping, withdrawal } };
   const token = nextToRevoke(policy, draft.state, now);

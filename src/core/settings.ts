@@ -20,7 +20,8 @@ export interface ExchangeSettings {
   readonly login: LoginSettings;
   readonly expect: ExpectedClaims;
   readonly onNewJwt: 'login' | 'when-needed';
-  readonly onStop: 'keep' | 'revoke';
+  /** `undo` is set by `once`: as `revoke`, but keeps files that this process didn't write */
+  readonly onStop: 'keep' | 'revoke' | 'undo';
   readonly sinks: readonly SinkSettings[];
 }
 

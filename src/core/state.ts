@@ -193,4 +193,4 @@ export type Effect =
       readonly token: HeldToken;
       readonly clockOffsetMs: number;
     }
-  | { readonly type: 'withdraw' };
+  | { readonly type: 'withdraw'; readonly sinks: readonly string[] };

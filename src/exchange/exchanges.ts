@@ -24,7 +24,10 @@ export interface Exchanges {
   apply(settings: readonly ExchangeSettings[]): Promise<void>;
   /** Stops every exchange as its `on_stop` says, in little more than a second even if a call hangs. */
   stop(): Promise<void>;
-  /** Closes every exchange at once, and keeps all tokens and files. */
+  /**
+   * Ends a one-shot run: closes the exchanges that have delivered to their sinks, with token and files kept, and stops
+   * the others.
+   */
   close(): Promise<void>;
 }
 
@@ -96,7 +99,9 @@ export function openExchanges(
     },
     async close() {
       isEnding = true;
-      await Promise.all([...served.values()].map((one) => one.close()));
+      const hasDelivered = (one: ServedExchange) => one.settings().sinks.length > 0 && one.status().started;
+      const ends = [...served.values()].map((one) => (hasDelivered(one) ? one.close() : one.stop(GRACE_MS)));
+      await Promise.all(ends);
     },
   };
 }

@@ -178,7 +178,7 @@ async function perform(effect: Effect, parts: RunnerParts): Promise<ExchangeEven
       return { type: 'delivered', sink: id, attempt, written };
     }
     case 'withdraw':
-      await Promise.allSettled(sinks.map((sink) => sink.remove()));
+      await Promise.allSettled(sinks.filter(({ id }) => effect.sinks.includes(id)).map((sink) => sink.remove()));
       return { type: 'withdrawn' };
   }
 }

@@ -44,6 +44,7 @@ ${verification(issuer)}`;
 const job = (audience: string, given: Given): string => `# the workload: a job for .gitlab-ci.yml
 #
 # deploy:
+#   image: ghcr.io/oidc-pub/vault-token-sidecar:${given.version}-shell
 #   id_tokens:
 #     VAULT_ID_TOKEN: { aud: ${audience} }
 #   variables:
@@ -51,5 +52,5 @@ const job = (audience: string, given: Given): string => `# the workload: a job f
 #   script:
 #     - mkdir -p -m 700 /tmp/vault
 #     - vault-token-sidecar once --config ${quoted(given.file)}
-#     - export $(cat /tmp/vault/vault.env)
-#     - vault kv get secret/app`;
+#     - export "$(cat /tmp/vault/vault.env)"
+#     - ./deploy.sh # your commands, with VAULT_ADDR and VAULT_TOKEN set`;

@@ -10,6 +10,7 @@ import { command as setup } from '../../src/commands/setup.ts';
 import { command as validate } from '../../src/commands/validate.ts';
 import type { ConfigFile } from '../../src/config/schema.ts';
 import { invoke } from '../support/invoke.ts';
+import { readmeBlock } from '../support/readme.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const VAULT = { 'vault-address': 'https://vault.example.com:8200' };
@@ -50,7 +51,7 @@ const SCENARIOS: readonly (readonly [string, Flags, Record<string, unknown>, str
       subject: 'project_path:g/p:ref_type:tag:ref:v1',
     },
     'gitlab-main',
-    /VAULT_ADDR: https:\/\/vault\.example\.com:8200\n[\s\S]*once --config/,
+    /image: \S+-shell\n[\s\S]*VAULT_ADDR: https:\/\/vault\.example\.com:8200\n[\s\S]*once --config/,
   ],
   [
     'vault',
@@ -219,6 +220,18 @@ test('each scenario writes a valid config and prints its setup commands and furt
     assert.ok(out.includes(printed.out));
     assert.match(out, beside);
   }
+});
+
+test('prints the GitLab job that the documentation shows', async (t) => {
+  const config = await start(t);
+  const flags = { argument: 'gitlab', config, issuer: 'gitlab', project: 'mygroup/myproject', ...VAULT };
+  const { out } = await invoke(init, flags);
+  const shown = readmeBlock('docs/vault-setup.md', 'GitLab CI', 'yaml').trim();
+  const printed = shown
+    .replaceAll(/^/gm, '# ')
+    .replace('gitlab.json', config)
+    .replace(/:[\d.]+-shell/, ':0-shell');
+  assert.ok(out.endsWith(`#\n${printed}`), out);
 });
 
 test('overwrites a config only with --overwrite', async (t) => {

@@ -213,6 +213,15 @@ test('a sink gets a live token that it does not hold, again at each check, and a
   assert.deepEqual(types(delivery({ failure }).effects), ['deliver']);
 });
 
+test('an undoing stop withdraws only from sinks that the process wrote to or is writing to', () => {
+  const writing = { ...holding, attempt: 1, startedAt: NOW };
+  const sinks = [sink({ id: 'held', holds: holding }), sink({ id: 'begun', writing }), sink({ id: 'untouched' })];
+  const withdrawn = (onStop: 'revoke' | 'undo') =>
+    decided({ stopping: stopping({ withdrawal: 'due' }), sinks }, { onStop }).effects;
+  assert.deepEqual(withdrawn('undo'), [{ type: 'withdraw', sinks: ['held', 'begun'] }]);
+  assert.deepEqual(withdrawn('revoke'), [{ type: 'withdraw', sinks: ['held', 'begun', 'untouched'] }]);
+});
+
 test('a stop withdraws once and revokes one token after another, its own first, those of another Vault last', () => {
   const revoke = { onStop: 'revoke' } as const;
   const due = { stopping: stopping({ withdrawal: 'due' }) };

@@ -2,7 +2,7 @@
 // base images, since there is no registry: this machine's programs with their shared libraries.
 
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, cpSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -67,9 +67,9 @@ const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
 
 /** Imports an image for each FROM of the Dockerfile. @returns build options that replace the base images */
 export async function standIns({ podman }: Engine, t: TestContext, dockerfile: string): Promise<readonly string[]> {
-  const [build = '', base = ''] = [...dockerfile.matchAll(/^FROM (?:--platform=\S+ )?(\S+@sha256:[0-9a-f]{64})/gm)].map(
-    ([, name]) => name,
-  );
+  // the first one is also the base of the target "shell"
+  const from = dockerfile.matchAll(/^FROM (?:--platform=\S+ )?(\S+@sha256:[0-9a-f]{64})/gm);
+  const [build = '', base = ''] = new Set([...from].map(([, name]) => name));
   const trees = { 'stand-in/build': buildTree, 'stand-in/base': baseTree };
   const directory = await temporaryDirectory(t);
   for (const [name, plant] of Object.entries(trees)) {
@@ -82,9 +82,9 @@ export async function standIns({ podman }: Engine, t: TestContext, dockerfile: s
   return [inPlace(build, 'stand-in/build'), inPlace(base, 'stand-in/base')];
 }
 
-/** Replaces node:...-slim: Node, npm, and the programs that the Dockerfile calls. */
+/** Replaces node:...-slim: Node, npm, shells, and the programs that the Dockerfile and the CI job call. */
 function buildTree(root: string): void {
-  for (const program of ['sh', 'env', 'find', 'install', 'rm', 'touch', 'uname'])
+  for (const program of ['bash', 'cat', 'env', 'find', 'install', 'ln', 'mkdir', 'rm', 'sh', 'touch', 'uname'])
     plantProgram(root, `/usr/bin/${program}`, which(program));
   plantProgram(root, '/usr/local/bin/node', NODE);
   symlinkSync('usr/bin', join(root, 'bin'));
@@ -109,6 +109,7 @@ function plantRest(root: string): void {
   writeFileSync(join(root, 'etc/group'), 'root:x:0:\nnonroot:x:65532:\n');
   for (const directory of ['root', 'tmp', 'proc', 'sys', 'dev', 'home/nonroot'])
     mkdirSync(join(root, directory), { recursive: true });
+  chmodSync(join(root, 'tmp'), 0o1777);
 }
 
 function plantProgram(root: string, target: string, source: string): void {

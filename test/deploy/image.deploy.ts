@@ -1,5 +1,5 @@
-// The Dockerfile, built twice by podman on stand-ins for its base images, and run with the README's command, which
-// locks it down, with a JWT volume as kubelet swaps it, against a real Vault.
+// The images of the Dockerfile, built by podman on stand-ins for the base images, and run with the README's command, which
+// locks the container down, with a JWT volume as kubelet swaps it, against a real Vault.
 
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
@@ -19,6 +19,7 @@ import { until, untilChanged } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { openRealVault, type RealVault } from '../vault/real-vault.ts';
 import { type Engine, npmrc, openEngine, standIns } from './image-engine.ts';
+import { runsJob } from './image-job.ts';
 
 const PACKAGE = JSON.parse(await readFile('package.json', 'utf8'));
 const { name: title, description, license: licenses, version, dependencies } = PACKAGE;
@@ -28,24 +29,27 @@ const USER = 65532;
 
 test('the image', async (t) => {
   const engine = await openEngine(t);
-  const [run = '', show = '', build = '', ...more] = readmeCommands('podman');
+  const [run = '', show = '', showShell = '', build = '', buildShell = '', ...more] = readmeCommands('podman');
   assert.deepEqual(more, [], 'this test runs every documented command');
   const options = [
-    '--layers=false',
     `--secret=id=npmrc,src=${npmrc(await temporaryDirectory(t))}`,
     ...(await standIns(engine, t, await readFile('Dockerfile', 'utf8'))),
   ];
-  const command = build.replace('podman build', `podman build ${options.join(' ')}`);
-  await promisify(execFile)('sh', ['-c', command], { env: engine.environment, maxBuffer: 1 << 26 });
+  const shell = (command: string) =>
+    promisify(execFile)('sh', ['-c', command], { env: engine.environment, maxBuffer: 1 << 26 });
+  for (const one of [build, buildShell]) await shell(one.replace('podman build', `podman build ${options.join(' ')}`));
 
   await t.test('has the labels, the user, the entry point and the health check', () => describesItself(engine));
   await t.test('contains the programs, and the licences of all bundled packages', (t) => holdsLicences(t, engine));
   await t.test('is reproducible', (t) => isReproducible(t, engine, options));
-  await t.test('prints its version', async () => {
-    const { stdout } = await promisify(execFile)('sh', ['-c', show], { env: engine.environment });
-    assert.match(stdout, new RegExp(`\\b${version.replaceAll('.', '\\.')}\\b`));
+  await t.test('prints its version, by its entry point and by the program on its PATH', async () => {
+    for (const command of [show, show.replace('podman run', 'podman run --entrypoint=vault-token-sidecar'), showShell])
+      assert.equal((await shell(command)).stdout, `vault-token-sidecar ${version} (node ${process.versions.node})\n`);
   });
   await t.test('runs without privileges, and follows rotations with a real Vault', (t) => keepsToken(t, engine, run));
+  await t.test('the variant with a shell runs the job of init gitlab twice', (t) =>
+    runsJob(t, engine, `${IMAGE}-shell`),
+  );
 });
 
 test('a bundled package without a licence text fails the build, with its name', async (t) => {
@@ -61,11 +65,14 @@ test('a bundled package without a licence text fails the build, with its name', 
 });
 
 async function describesItself({ podman }: Engine): Promise<void> {
-  const [{ Config: config, Healthcheck: health }] = JSON.parse(await podman('image', 'inspect', IMAGE));
+  const [image, variant] = JSON.parse(await podman('image', 'inspect', IMAGE, `${IMAGE}-shell`));
+  const { Config: config, Healthcheck: health } = image;
   assert.equal(config.User, `${USER}:${USER}`);
   assert.deepEqual(config.Entrypoint, ['/nodejs/bin/node', ...NODE_FLAGS, '/app/vault-token-sidecar.mjs']);
   assert.deepEqual(config.Cmd, ['run']);
   assert.deepEqual(health.Test, ['CMD', '/nodejs/bin/node', '/app/healthcheck.mjs']);
+  const { Entrypoint: entryPoint, Cmd: command, User: user, Labels: labels } = variant.Config;
+  assert.deepEqual([entryPoint ?? [], command, user, labels], [[], ['sh'], '1000:1000', config.Labels]);
   const label = (name: string) => config.Labels[`org.opencontainers.image.${name}`];
   assert.equal(label('source'), 'https://github.com/oidc-pub/vault-token-sidecar');
   for (const [name, value] of Object.entries({ title, description, licenses, version }))

@@ -4,21 +4,19 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
 import { NODE_FLAGS } from '../support/node-flags.ts';
-import { BLOCKS } from '../support/readme.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 export const PROGRAM = join(ROOT, 'dist/vault-token-sidecar.mjs');
 
 const text = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
-/** The documentation's commands for the program in its container. */
-export const CONTAINER_COMMANDS: readonly string[] = BLOCKS.flatMap(
-  (block) => block.text.match(/\/nodejs\/bin\/node [^\n]*vault-token-sidecar\.mjs[^\n]*/g) ?? [],
-);
-
 /** The first line of the program that npm links. */
 export const HASHBANG = (): string => readFileSync(PROGRAM, 'utf8').split('\n', 1)[0] ?? '';
 
+/** `vault-token-sidecar` on the image's PATH. */
+export const IMAGE_LAUNCHER: string = text('deploy/image/vault-token-sidecar');
+
+/** `vault-token-sidecar` of the Debian package. */
 export const LAUNCHER: string = text('deploy/debian/vault-token-sidecar.sh');
 
 export const SCRIPTS: Readonly<Record<'dev' | 'start', string>> = packageJson.scripts;
@@ -30,13 +28,13 @@ export function waysToStart(): Readonly<Record<string, string>> {
       .replaceAll('/usr/lib/vault-token-sidecar/', `${dirname(PROGRAM)}/`)
       .replaceAll('/app/', `${dirname(PROGRAM)}/`)
       .replaceAll(/\/(usr|nodejs)\/bin\/node\b/g, process.execPath);
-  const ways: Record<string, string> = {
+  const [, script = ''] = /^#!.*\n([\s\S]*)$/.exec(IMAGE_LAUNCHER) ?? [];
+  return {
     'the image': `exec ${process.execPath} ${NODE_FLAGS.join(' ')} ${PROGRAM} run`,
+    "the image's launcher": `exec ${process.execPath} --disable-sigusr1 -e '${inPlace(script).replaceAll("'", '"')}' - run`,
     'the Debian launcher': inPlace(LAUNCHER).replace('"$@"', 'run'),
     'the program that npm links': `exec ${PROGRAM} run`,
     'npm start': `cd '${ROOT}' && exec npm start`,
     'npm run dev': `cd '${ROOT}' && exec npm run dev`,
   };
-  for (const command of CONTAINER_COMMANDS) ways[command] = `exec ${inPlace(command)}`;
-  return ways;
 }

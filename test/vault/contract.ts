@@ -1,4 +1,4 @@
-// What the in-memory Vault and a real one must have in common: the same cases run against both, over plain HTTP, and
+// What the in-memory Vault, a real one and OpenBao must have in common: the same cases run against each, over plain HTTP, and
 // each refusal is also judged by the core, so that what the daemon would tell is checked against the real server's
 // words.
 
@@ -18,6 +18,11 @@ export interface SealableVault extends AdminVault {
 export type OpenVault = (t: TestContext) => Promise<SealableVault>;
 
 const ROLE = { role_type: 'jwt', user_claim: 'sub', bound_audiences: 'vault', policies: 'app-read', ttl: '1h' };
+/** The refusals of a token that the server doesn't know: Vault's, and OpenBao's. */
+const UNKNOWN_TOKEN = [
+  '403 2 errors occurred: * permission denied * invalid token -> renewal_denied',
+  '403 permission denied -> renewal_denied',
+];
 const NOBODY = { 'x-vault-token': '' };
 
 /** A Vault that trusts an issuer, with the role "app", set up as documented. */
@@ -56,7 +61,7 @@ export function testContract(open: OpenVault): void {
     const { logIn } = await setUp(t, open);
     const answer = await logIn({}, 'APP');
     const { client_token, accessor, entity_id, ...auth } = authOf(answer);
-    assert.match(client_token, /^hvs\.[\w-]{24,}$/);
+    assert.match(client_token, /^(hv)?s\.[\w-]{24,}$/);
     assert.ok(accessor !== '' && entity_id !== undefined);
     assert.deepEqual(auth, {
       policies: ['app-read', 'default'],
@@ -183,10 +188,7 @@ export function testContract(open: OpenVault): void {
       return answer.status !== 200 && told(answer, 'renew');
     });
     // which one depends on whether Vault has already removed the expired lease
-    const ends = [
-      '403 2 errors occurred: * permission denied * invalid token -> renewal_denied',
-      '500 1 error occurred: * past the max TTL, cannot renew -> renewal_exhausted',
-    ];
+    const ends = [...UNKNOWN_TOKEN, '500 1 error occurred: * past the max TTL, cannot renew -> renewal_exhausted'];
     assert.ok(ends.includes(dead), dead);
   });
 
@@ -205,7 +207,7 @@ export function testContract(open: OpenVault): void {
   test("a batch token isn't renewable and has no accessor", async (t) => {
     const { logIn, self } = await setUp(t, open, { token_type: 'batch' });
     const auth = authOf(await logIn());
-    assert.match(auth.client_token, /^hvb\./);
+    assert.match(auth.client_token, /^(hv)?b\./);
     assert.deepEqual([auth['renewable'], auth['accessor'], auth['token_type']], [false, '', 'batch']);
     assert.equal(
       told(await self(auth.client_token, 'renew'), 'renew'),
@@ -236,11 +238,14 @@ export function testContract(open: OpenVault): void {
     const { vault, logIn, self } = await setUp(t, open);
     const { client_token } = authOf(await logIn());
     assert.equal((await self(client_token, 'revoke')).status, 204);
-    const denied = '403 2 errors occurred: * permission denied * invalid token -> renewal_denied';
-    assert.equal(told(await self(client_token, 'renew'), 'renew'), denied);
+    const isDenied = async (token: string) => {
+      const words = told(await self(token, 'renew'), 'renew');
+      assert.ok(UNKNOWN_TOKEN.includes(words), words);
+    };
+    await isDenied(client_token);
     const other = authOf(await logIn()).client_token;
     await vault.write('auth/token/revoke', { token: other });
-    assert.equal(told(await self(other, 'renew'), 'renew'), denied);
+    await isDenied(other);
     assert.equal(told(await self('', 'renew'), 'renew'), '403 permission denied -> renewal_denied');
   });
 

@@ -1,4 +1,4 @@
-// A real Vault server on loopback, initialised and unsealed, with storage that survives restarts.
+// A real Vault or OpenBao server on loopback, initialised and unsealed, with storage that survives restarts.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -146,6 +146,8 @@ function serverConfig(
     storage: { file: { path: join(directory, 'storage') } },
     listener: [{ tcp: { address: `127.0.0.1:${port}`, ...files } }],
     disable_mlock: true,
+    // OpenBao needs this to enable the audit device; Vault ignores it
+    unsafe_allow_api_audit_creation: true,
     api_addr: url,
     // the listener for other nodes, on the next port
     cluster_addr: `https://127.0.0.1:${port + 1}`,
