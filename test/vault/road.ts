@@ -87,7 +87,7 @@ export async function openRoad(
     show: (text, instead) => void texts.set(text, instead),
     async run(command) {
       const { out, err } = await runInShell(command);
-      note(command, `${out}${err}`);
+      note(command, `${err}${out}`);
       return out;
     },
     async init(words) {
