@@ -1,7 +1,7 @@
 // A finding of doctor: title, evidence and remedy. Findings are folded under their causes.
 
 import { defined } from '../../core/defined.ts';
-import { EXIT_CODES, hintFor } from '../../core/errors.ts';
+import { EXIT_CODES, explain, type Failure, hintFor } from '../../core/errors.ts';
 import { evidenceText, type Facts } from '../../core/facts.ts';
 import { shortened } from '../../core/secret.ts';
 import { CAUSES, diagnosisOf, type FindingCode } from './codes.ts';
@@ -56,6 +56,8 @@ export function toFinding(observation: Observation, evidence: Evidence): Unfolde
   const command = commandFor(observation.code, evidence, observation.facts);
   return { ...finding, remedy, ...defined({ command }) };
 }
+
+export const evidenceLineOf = (failure: Failure): string => explain(failure).evidence ?? '';
 
 /** Removes duplicates, moves each finding below its cause, and sorts errors before warnings. */
 export function fold(raw: readonly UnfoldedFinding[]): readonly Finding[] {
