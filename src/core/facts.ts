@@ -7,6 +7,14 @@ export type Facts =
   /** Vault's reply: `words` are its error messages; `path` is set if several paths are requested */
   | { readonly kind: 'reply'; readonly status: number; readonly words: string; readonly path?: string }
   | { readonly kind: 'reply-unusable'; readonly problem: keyof typeof REPLY_PROBLEMS; readonly path?: string }
+  /** a reply to `path` that isn't Vault's; the two are its headers */
+  | {
+      readonly kind: 'foreign-reply';
+      readonly path: string;
+      readonly status: number;
+      readonly contentType: string;
+      readonly server: string;
+    }
   | { readonly kind: 'redirect'; readonly problem: keyof typeof REDIRECT_PROBLEMS; readonly detail?: string }
   /** `codes` are error codes of Node and undici, such as ECONNREFUSED */
   | {
@@ -75,7 +83,6 @@ const REPLY_PROBLEMS = {
   'no-token': 'no usable client_token',
   'no-lease': 'no usable lease_duration',
   'no-data': 'status 200 without a "data" object',
-  'no-health': 'no health status in the reply',
 } as const;
 
 const REDIRECT_PROBLEMS = {
@@ -125,6 +132,11 @@ export function evidenceText(facts: Facts): string {
     }
     case 'reply-unusable':
       return `${facts.path === undefined ? '' : `${facts.path}: `}${REPLY_PROBLEMS[facts.problem]}`;
+    case 'foreign-reply': {
+      const { path, status, contentType, server } = facts;
+      const from = server === '' ? '' : `from ${printable(server)}`;
+      return [`GET ${path}: status ${status}`, printable(contentType), from].filter(Boolean).join(', ');
+    }
     case 'redirect':
       return `${REDIRECT_PROBLEMS[facts.problem]}${facts.detail ?? ''}`;
     case 'redirect-status':

@@ -2,7 +2,7 @@
 // evidence too, as is one that throws or times out, and doesn't stop the gathering.
 
 import { defined } from '../core/defined.ts';
-import { explain, isFailure, unlessFailure } from '../core/errors.ts';
+import { type ErrorCode, explain, isFailure, unlessFailure } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ExchangeSettings, SetupSettings, VaultSettings } from '../core/settings.ts';
 import { type Grant, judgeGrant, loginRequest, renewalRequest, revocationRequest } from '../core/vault-protocol.ts';
@@ -152,9 +152,15 @@ async function inspectVault({ settings, client, draft }: Gatherer): Promise<void
     const reply = await client.send(HEALTH_REQUEST);
     return unlessFailure(judgeHealth(reply, Date.now()));
   });
-  if (draft.health.failure?.code === 'vault_tls') draft.certificate = await readCertificate(settings.vault, CALL_MS);
+  const isPlain = settings.vault.address.startsWith('http:');
+  if ((isPlain ? OF_TLS_SERVERS : REFUSED_CERTIFICATE).has(draft.health.failure?.code ?? 'internal'))
+    draft.certificate = await readCertificate(settings.vault, CALL_MS);
   if (draft.health.seen !== undefined) draft.mount = await probeMount(client, settings);
 }
+
+/** The failures of plain HTTP requests to a TLS server: it closes the connection, or answers with an error page. */
+const OF_TLS_SERVERS: ReadonlySet<ErrorCode> = new Set(['vault_not_http', 'vault_connection_lost', 'bad_response']);
+const REFUSED_CERTIFICATE: ReadonlySet<ErrorCode> = new Set(['vault_tls']);
 
 async function inspectSinks({ settings: { sinks }, draft }: Gatherer): Promise<void> {
   draft.sinks = await Promise.all(

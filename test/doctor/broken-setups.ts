@@ -2,9 +2,13 @@
 // command, running it must fix the setup; otherwise `mends` fixes it.
 
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
 import { chmod, chown, mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { openIssuer } from '../../src/dev/issuer.ts';
-import { listenOn, type PlainReply } from '../../src/dev/listen.ts';
+import { type Handler, listenOn, type PlainReply, type TlsPair } from '../../src/dev/listen.ts';
+import { makeCa } from '../support/certificates.ts';
 import { replaceByRename } from '../support/temporary.ts';
 import { type BrokenSetup, type Clinic, closePeers } from './clinic.ts';
 
@@ -479,6 +483,14 @@ const VAULT: readonly BrokenSetup[] = [
     says: /to host 127\.0\.0\.2:8200/,
   },
   {
+    name: 'a server that redirects http to https',
+    code: 'redirect_blocked',
+    breaks: (clinic) =>
+      pose(clinic, () => ({ status: 301, body: '', headers: { location: 'https://vault.example/' } })),
+    mends: addressAgain,
+    says: /Use https:\/\/ in vault\.address/,
+  },
+  {
     name: 'a rate limit',
     code: 'vault_rate_limited',
     memory: true,
@@ -487,18 +499,44 @@ const VAULT: readonly BrokenSetup[] = [
   },
   {
     name: 'a captive portal instead of Vault',
-    code: 'bad_response',
+    code: 'not_vault',
     memory: true,
     breaks: fault({ status: 200, body: '<html>Welcome</html>' }),
     mends: noFault,
+    says: /leads to: the response is not a valid Vault response/,
   },
   {
-    name: 'another web server instead of Vault',
-    code: 'bad_response',
+    name: "a web server at Vault's address",
+    code: 'not_vault',
+    breaks: (clinic) => pose(clinic, () => PAGE),
+    mends: addressAgain,
+    says: /GET \/v1\/sys\/health: status 404, text\/html, from nginx\n +Correct vault\.address[\s\S]*leads to: the auth mount doesn't exist/,
+  },
+  {
+    name: "a web server without POST at Vault's address",
+    code: 'not_vault',
+    breaks: (clinic) => pose(clinic, ({ method }) => ({ ...PAGE, status: method === 'GET' ? 404 : 501 })),
+    mends: addressAgain,
+  },
+  {
+    name: "another API at Vault's address",
+    code: 'not_vault',
+    breaks: (clinic) => pose(clinic, () => ({ status: 200, body: { status: 'ok' } })),
+    mends: addressAgain,
+    says: /status 200, application\/json\n/,
+  },
+  {
+    name: "a server that implements no method at Vault's address",
+    code: 'not_vault',
+    breaks: (clinic) => pose(clinic, () => ({ status: 501, body: 'Unsupported method' })),
+    mends: addressAgain,
+  },
+  {
+    name: 'a Vault behind a proxy that blocks sys/health, with a wrong subject',
+    code: 'subject_mismatch',
     memory: true,
-    breaks: fault({ status: 404, body: 'not found' }),
+    breaks: ({ memory }) => memory?.vault.setFault(({ path }) => (path === '/v1/sys/health' ? PAGE : WRONG_SUBJECT)),
     mends: noFault,
-    says: /leads to: the auth mount doesn't exist/,
   },
   {
     name: 'an unknown CA',
@@ -529,6 +567,17 @@ const VAULT: readonly BrokenSetup[] = [
     },
     mends: addressAgain,
   },
+  ...(
+    ['', 'HTTP/1.1 400 Bad Request\r\n\r\n<title>400 The plain HTTP request was sent to HTTPS port</title>'] as const
+  ).map(
+    (reply): BrokenSetup => ({
+      name: `an http address for a TLS server that ${reply === '' ? 'closes the connection' : 'answers with a web page'}`,
+      code: 'vault_not_http',
+      breaks: (clinic) => poseWithTls(clinic, reply),
+      mends: addressAgain,
+      says: /it speaks TLS, with a certificate for IP Address:127\.0\.0\.1, issued by other-ca\n +Use https:\/\/ in vault\.address if /,
+    }),
+  ),
   {
     name: 'an https address for an http port',
     code: 'vault_not_http',
@@ -547,6 +596,44 @@ const VAULT: readonly BrokenSetup[] = [
     mends: trustAgain,
   },
 ];
+
+const WRONG_SUBJECT = { status: 400, body: { errors: ['error validating token: invalid subject (sub) claim'] } };
+const PAGE = { status: 404, body: '<html>404</html>', headers: { 'content-type': 'text/html', server: 'nginx' } };
+
+/** Points the config at another server. */
+async function pose({ config, peers }: Clinic, handle: Handler): Promise<void> {
+  const server = await listenOn({}, handle);
+  peers.push(server);
+  config.vault.address = server.url;
+}
+
+/** Points the config at the port of a TLS server by http. Its answer to plain HTTP is `reply`, and then it closes. */
+async function poseWithTls({ config, peers, directory }: Clinic, reply: string): Promise<void> {
+  const { close, port } = await openTlsServer(makeCa(directory, 'other-ca').issue(), reply);
+  peers.push({ close });
+  config.vault.address = `http://127.0.0.1:${port}`;
+}
+
+async function openTlsServer(pair: TlsPair, reply: string) {
+  const secure = createServer(pair, (_request, response) => response.end('welcome'));
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', (first) => {
+      // a TLS handshake begins with this byte
+      if (first[0] !== 22) return socket.end(reply);
+      socket.pause();
+      socket.unshift(first);
+      return secure.emit('connection', socket);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const close = async () => {
+    secure.closeAllConnections();
+    server.close();
+  };
+  return { close, port: (server.address() as AddressInfo).port };
+}
 
 function addressAgain({ config, admin }: Clinic): void {
   config.vault.address = admin.url;

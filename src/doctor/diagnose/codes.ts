@@ -14,6 +14,7 @@ const row = (area: Area | undefined, title: string, hint: string): DiagnosisEntr
 
 // biome-ignore format: one row per line
 export const DIAGNOSES = {
+  not_vault: row('vault', 'the server at vault.address is not Vault', 'Correct vault.address: its host, its port, or the load balancer behind it.'),
   issuer_unreachable_here: row('refusal', "the issuer can't be reached", 'Check its host name, DNS, the proxy and the network path, from the Vault server too.'),
   issuer_unpublished: row('refusal', "the issuer doesn't publish a discovery document", 'Publish it at that URL, or correct oidc_discovery_url.'),
   issuer_renamed: row('refusal', 'the discovery document names another issuer', 'Set oidc_discovery_url and bound_issuer to the exact issuer in the document, trailing slash included; the iss of the JWT must equal it.'),
@@ -64,6 +65,8 @@ const LOGIN: readonly FindingCode[] = [
   'renewal_denied',
 ];
 
+const NOT_VAULT: readonly FindingCode[] = ['not_vault', 'vault_not_http'];
+
 /** The codes that explain a code: doctor folds a finding under the first of its causes that it also found. */
 export const CAUSES: Readonly<Partial<Record<FindingCode, readonly FindingCode[]>>> = {
   signature_invalid: ISSUER,
@@ -74,8 +77,9 @@ export const CAUSES: Readonly<Partial<Record<FindingCode, readonly FindingCode[]
   jwt_expired: ['clock_wrong', 'jwt_never_changes'],
   jwt_not_yet_valid: ['clock_wrong'],
   jwt_unrotated: ['jwt_expired', 'jwt_never_changes', 'clock_wrong'],
-  login_forbidden: ['mount_missing', 'bad_response'],
-  mount_missing: ['bad_response'],
+  bad_response: NOT_VAULT,
+  login_forbidden: ['mount_missing', ...NOT_VAULT],
+  mount_missing: NOT_VAULT,
   renewal_denied: ['token_batch'],
   setup_differs: LOGIN,
   role_trusts_all: ['audience_unbound'],

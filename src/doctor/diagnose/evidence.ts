@@ -66,6 +66,7 @@ export type IssuerFacts =
   | { readonly state: 'renamed'; readonly url: string; readonly published: string }
   | { readonly state: 'key-missing' | 'forged' | 'verified'; readonly url: string; readonly keyId: string };
 
+/** The certificate of the server at vault.address: the client refused it, or the config has http:// for a TLS server. */
 export interface CertificateFacts {
   /** the subject alternative names, such as "DNS:vault.example.com" */
   readonly names: string;

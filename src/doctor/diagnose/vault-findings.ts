@@ -7,17 +7,13 @@ import { evidenceLineOf, toFinding, type UnfoldedFinding } from './finding.ts';
 import { ago } from './life.ts';
 
 export function vaultFindings(evidence: Evidence): UnfoldedFinding[] {
-  const { health, login, certificate } = evidence;
+  const { health, login } = evidence;
   const findings: UnfoldedFinding[] = [];
   const ofLogin = login?.failure?.code.startsWith('vault_') && !isMountProblem(evidence) ? login.failure : undefined;
   // If logins work, ignore a failing sys/health.
   const isVault = login?.seen !== undefined || isVaultMessage(login?.failure);
   const failure = health?.failure?.code === 'bad_response' && isVault ? ofLogin : (health?.failure ?? ofLogin);
-  if (failure !== undefined) {
-    const names = certificate === undefined ? '' : `; it is for ${certificate.names}, issued by ${certificate.issuer}`;
-    const more = failure.code === 'vault_tls' ? names : '';
-    findings.push(toFinding({ ...failure, evidence: `${evidenceLineOf(failure)}${more}` }, evidence));
-  }
+  if (failure !== undefined) findings.push(unusableVault(failure, evidence));
   const skewMs = health?.seen?.skewMs ?? 0;
   if (Math.abs(skewMs) > TOLERATED_SKEW_MS) {
     const by = `${ago(Math.abs(skewMs))} ${skewMs > 0 ? 'ahead of' : 'behind'} Vault's`;
@@ -31,6 +27,22 @@ export function vaultFindings(evidence: Evidence): UnfoldedFinding[] {
   }
   return findings;
 }
+
+function unusableVault(failure: Failure, evidence: Evidence): UnfoldedFinding {
+  const { certificate, settings } = evidence;
+  const words = evidenceLineOf(failure);
+  const observe = (code: FindingCode, more = '') => toFinding({ code, evidence: `${words}${more}` }, evidence);
+  if (certificate !== undefined) {
+    const names = `for ${certificate.names}, issued by ${certificate.issuer}`;
+    if (!settings.vault.address.startsWith('http:')) return observe(failure.code, `; it is ${names}`);
+    return { ...observe('vault_not_http', `; it speaks TLS, with a certificate ${names}`), remedy: HTTPS };
+  }
+  if (failure.facts?.kind === 'redirect-scheme' && failure.facts.to === 'https:')
+    return { ...observe(failure.code), remedy: HTTPS };
+  return observe(failure.facts?.kind === 'foreign-reply' ? 'not_vault' : failure.code);
+}
+
+const HTTPS = 'Use https:// in vault.address if that server is your Vault; otherwise correct the host and the port.';
 
 /** Reports whether the refusal is Vault's own: a 400 without an error message comes from a proxy in front of Vault. */
 const isVaultMessage = (failure: Failure | undefined): boolean =>
