@@ -59,6 +59,7 @@ export const ERRORS = {
   jwt_too_large: row('new-jwt', 'jwt', 'the workload JWT is larger than 64 KiB', 'Correct source.file.path: a file of that size is not a JWT.'),
   jwt_empty: row('new-jwt', 'jwt', 'the workload JWT is empty', 'Check the process that writes it: it has not run yet, or it stopped while writing.'),
   jwt_malformed: row('new-jwt', 'jwt', 'the workload JWT is malformed', 'Check the process that writes it: a JWT is three base64url parts separated by dots.'),
+  jwt_wrapped: row('new-jwt', 'jwt', 'the workload JWT has other text around it', 'Write the JWT alone, without "Bearer", quotes or a variable name; take it out of a JSON document with a command such as "jq -r .token".'),
   jwt_wrong_issuer: row('new-jwt', 'jwt', 'the workload JWT has the wrong issuer', 'Correct expect.issuer, or get the JWT from that issuer.'),
   jwt_wrong_audience: row('new-jwt', 'jwt', 'the workload JWT has the wrong audience', 'Request the audience in expect.audience from the issuer (in Kubernetes: "audience" of the projected token).'),
   jwt_wrong_subject: row('new-jwt', 'jwt', 'the workload JWT has the wrong subject', 'Correct expect.subject, or run the workload under the right service account.'),

@@ -70,6 +70,7 @@ export type Facts =
     }
   /** `parts` is the number of parts between dots */
   | { readonly kind: 'jwt-shape'; readonly parts: number }
+  | { readonly kind: 'jwt-text'; readonly problem: keyof typeof JWT_TEXT_PROBLEMS }
   | { readonly kind: 'jwt-content' }
   | { readonly kind: 'listener'; readonly address: string; readonly errno: string }
   | { readonly kind: 'no-sidecar'; readonly url: string }
@@ -89,6 +90,15 @@ const REDIRECT_PROBLEMS = {
   twice: 'redirected twice',
   'no-location': 'without a usable Location',
   'other-host': 'to host ',
+} as const;
+
+const JWT_TEXT_PROBLEMS = {
+  bearer: 'it begins with "Bearer"',
+  json: 'it is in a JSON document',
+  quotes: 'it is in quotes',
+  'other-text': 'there is other text before or after it',
+  whitespace: 'there is whitespace in it',
+  'vault-token': 'it is a Vault token',
 } as const;
 
 const FILE_PROBLEMS = {
@@ -166,6 +176,8 @@ export function evidenceText(facts: Facts): string {
     case 'jwt-shape':
       if (facts.parts === 3) return 'a part is empty or not base64url';
       return `it has ${facts.parts} part${facts.parts === 1 ? '' : 's'} instead of 3`;
+    case 'jwt-text':
+      return JWT_TEXT_PROBLEMS[facts.problem];
     case 'jwt-content':
       return "its header or payload isn't a JSON object";
     case 'no-sidecar':

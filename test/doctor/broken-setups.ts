@@ -89,6 +89,31 @@ const JWT: readonly BrokenSetup[] = [
     mends: writeJwt,
     says: /it has 2 parts instead of 3/,
   },
+  ...(
+    [
+      ['"Bearer" before the JWT', (jwt) => `Bearer ${jwt}`, /other text around it .*\n +it begins with "Bearer"/],
+      [
+        'a JSON document around the JWT',
+        (jwt) => JSON.stringify({ token: jwt }),
+        /it is in a JSON document\n +.*jq -r/,
+      ],
+    ] as const satisfies readonly (readonly [string, (jwt: string) => string, RegExp])[]
+  ).map(
+    ([name, around, says]): BrokenSetup => ({
+      name,
+      code: 'jwt_wrapped',
+      breaks: async (clinic) => replaceByRename(clinic.here('jwt'), around(await clinic.writeJwt())),
+      mends: writeJwt,
+      says,
+    }),
+  ),
+  {
+    name: 'a Vault token in place of the JWT',
+    code: 'jwt_malformed',
+    breaks: ({ here }) => replaceByRename(here('jwt'), 'hvs.CAESIJ-abcdefghijklmnop'),
+    mends: writeJwt,
+    says: /it is a Vault token/,
+  },
   {
     name: 'a JWT with a truncated signature',
     code: 'issuer_signature',
