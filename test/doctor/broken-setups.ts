@@ -178,6 +178,15 @@ const JWT: readonly BrokenSetup[] = [
       write({ iat: nowSeconds() - 70 * MINUTE_SECONDS, exp: nowSeconds() - 10 * MINUTE_SECONDS }),
     mends: writeJwt,
   },
+  ...[3600, -10].map(
+    (life): BrokenSetup => ({
+      name: `a JWT that expired within Vault's leeway, ${life < 0 ? 'before its iat' : 'after an hour'}`,
+      code: 'jwt_in_leeway',
+      breaks: ({ writeJwt: write }) => write({ iat: nowSeconds() - 5 - life, exp: nowSeconds() - 5 }),
+      mends: writeJwt,
+      says: /it expired \d+ s ago; the file last changed[\s\S]*; it expired \d+ s ago$/m,
+    }),
+  ),
   {
     name: 'a JWT that is not valid yet',
     code: 'jwt_not_yet_valid',

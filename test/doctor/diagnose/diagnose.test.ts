@@ -69,6 +69,16 @@ test('warns about a subPath mount while its JWT is valid, and reports it as the 
   assert.deepEqual(others, []);
 });
 
+test('compares the lease with no lifetime if the JWT ends before it was issued', () => {
+  const grant = { secret: new Secret('hvs.x'), accessor: '', leaseMs: 3_600_000, renewable: true, type: 'service' };
+  const login = { seen: { ...grant, numUses: 0, policies: ['app'], warnings: [] } };
+  const codes = (inSeconds: number) =>
+    diagnose(evidenceOf({ jwt: jwtEnding(inSeconds), login })).map(({ code }) => code);
+  assert.deepEqual(codes(-1), ['jwt_in_leeway', 'token_outlives_jwt']);
+  assert.deepEqual(codes(-3630), ['jwt_in_leeway']);
+  assert.deepEqual(codes(1), ['jwt_unrotated']);
+});
+
 test('warns only if the issuer is unreachable from here alone', () => {
   const issuer = { state: 'unreachable' as const, url: 'https://k8s-prod.oidc.pub', words: 'ECONNREFUSED' };
   const login = { failure: { code: 'role_missing' as const } };
