@@ -33,6 +33,13 @@ const ROLE = {
 const { bound_audiences: _audiences, ...UNBOUND_AUDIENCE } = ROLE;
 const { bound_subject: _subject, ...UNBOUND_SUBJECT } = ROLE;
 
+/** Adds the subject to the config, and runs the command that doctor prints then. */
+async function withSubject({ app, examine, paste }: Clinic): Promise<void> {
+  app.expect.subject = ROLE.bound_subject;
+  const { findings, text } = await examine();
+  await paste(findings[0]?.command ?? text);
+}
+
 /** Replaces the role. */
 const roleIs = (members: Record<string, unknown>) => async (clinic: Clinic) => {
   await clinic.admin.call('DELETE', 'auth/jwt/role/app');
@@ -388,6 +395,28 @@ const ROLES: readonly BrokenSetup[] = [
     breaks: roleIs({ ...ROLE, role_type: 'oidc', allowed_redirect_uris: 'http://127.0.0.1/callback' }),
   },
   {
+    name: 'a role of type oidc without a bound, and a config without a subject',
+    code: 'role_type_oidc',
+    operator: true,
+    breaks: async (clinic) => {
+      const { bound_audiences: _, ...unbound } = UNBOUND_SUBJECT;
+      await roleIs({ ...unbound, role_type: 'oidc', allowed_redirect_uris: 'http://127.0.0.1/callback' })(clinic);
+      clinic.app.expect.subject = undefined;
+    },
+    mends: withSubject,
+    says: /Vault refuses one without a bound\. .*To get the command, correct the config: .*set expect\.subject/,
+  },
+  {
+    name: 'a missing role, and a config without a subject',
+    code: 'role_missing',
+    breaks: async ({ admin, app }) => {
+      await admin.call('DELETE', 'auth/jwt/role/app');
+      app.expect.subject = undefined;
+    },
+    mends: withSubject,
+    says: /To get the command, correct the config: every subject of the issuer may log in: set expect\.subject/,
+  },
+  {
     name: 'a role without an audience',
     code: 'audience_unbound',
     breaks: roleIs(UNBOUND_AUDIENCE),
@@ -404,7 +433,7 @@ const ROLES: readonly BrokenSetup[] = [
     name: 'a role for another namespace',
     code: 'subject_mismatch',
     breaks: roleIs({ ...ROLE, bound_subject: 'system:serviceaccount:team:app' }),
-    says: /the JWT's sub is system:serviceaccount:default:app/,
+    says: /the JWT's sub is system:serviceaccount:default:app\n +If the role is for this workload, .*; otherwise correct login\.role, or run the workload/,
   },
   {
     name: 'a bound claim with another value',

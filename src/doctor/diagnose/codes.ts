@@ -31,7 +31,7 @@ export const DIAGNOSES = {
   token_uses_limited: row(undefined, 'the Vault token has a limited number of uses', "Set the role's token_num_uses to 0: each renewal spends a use."),
   token_outlives_jwt: row(undefined, 'the Vault token outlives the JWT', "Lower the role's token_ttl if a workload that loses its JWT must lose the token too."),
   token_powerless: row(undefined, 'the Vault token has only the policy "default"', "Set the role's token_policies."),
-  role_trusts_all: row(undefined, 'the role accepts every subject of the issuer', "Set the role's bound_subject or bound_claims."),
+  role_trusts_all: row(undefined, 'the role accepts every subject of the issuer', "Set the role's bound_subject, or bound_claims if several workloads share the role."),
   held_token_dead: row('refusal', 'Vault rejects the token in the sink', "Run kill -USR2 on the sidecar's process, or POST /v1/token/<exchange>/refresh, to get a new token now; otherwise it comes at the next renewal."),
   check_unfinished: row('readiness', "a check didn't finish in time", "Check the host or file system that the evidence names: it doesn't respond, and doctor can't judge it."),
   setup_unseen: row(undefined, "doctor can't compare all of Vault's side with the config", 'Log in with "vault login": the token in VAULT_TOKEN or ~/.vault-token has expired or lacks read permission.'),
@@ -84,5 +84,5 @@ export const CAUSES: Readonly<Partial<Record<FindingCode, readonly FindingCode[]
   mount_missing: NOT_VAULT,
   renewal_denied: ['token_batch'],
   setup_differs: LOGIN,
-  role_trusts_all: ['audience_unbound'],
+  role_trusts_all: ['audience_unbound', 'role_type_oidc'],
 };

@@ -61,6 +61,24 @@ const COMMANDS: Readonly<Partial<Record<FindingCode, Build>>> = {
   },
 };
 
+/** Returns what the config lacks for the command that writes the role. */
+export function lackFor(code: FindingCode, { settings, setup }: Evidence): string | undefined {
+  if (!WRITES_ROLE.has(code)) return undefined;
+  const loose = trustsTooMuch(setup.role);
+  const [lack] = [
+    ...planProvision([{ ...settings, setup }]).problems,
+    ...(loose === undefined ? [] : [`${loose}: set expect.subject or setup.role.bound_claims`]),
+  ];
+  return lack === undefined ? undefined : `To get the command, correct the config: ${lack}.`;
+}
+
+const WRITES_ROLE: ReadonlySet<FindingCode> = new Set([
+  'mount_missing',
+  'mount_unconfigured',
+  'role_missing',
+  'role_type_oidc',
+]);
+
 const onPath = (command: string, path: string): string | undefined =>
   unprintableIn(path) === undefined ? `${command} ${quoted(path)}` : undefined;
 
