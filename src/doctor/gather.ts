@@ -21,6 +21,7 @@ import { inspectHeldToken, lookUp } from './probes/held-token.ts';
 import { inspectIssuer } from './probes/issuer.ts';
 import { inspectFile } from './probes/jwt-file.ts';
 import { probeMount } from './probes/mount.ts';
+import { ownAddressTowards } from './probes/own-address.ts';
 import { seen } from './seen.ts';
 
 export interface Gathering {
@@ -74,6 +75,11 @@ export function gather(settings: ExchangeSettings, tools: GatheringTools): Gathe
     checks.run("the workload JWT's file", () => inspectSource(gatherer)),
     checks.run('the workload JWT', () => reading),
     checks.run('the login', () => loggingIn),
+    checks.run('the own address', async () => {
+      await grant;
+      if (draft.login?.failure?.code === 'login_forbidden')
+        draft.ownAddress = await ownAddressTowards(settings.vault, CALL_MS);
+    }),
     checks.run("the token's rights", async () => {
       const granted = await grant;
       if (granted !== undefined) await tryRights(gatherer, granted);

@@ -18,10 +18,6 @@ const writeJwt = ({ writeJwt: write }: Clinic) => write();
 const base64url = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
 const fault = (reply: PlainReply | undefined) => (clinic: Clinic) => clinic.memory?.vault.setFault(() => reply);
 const noFault = (clinic: Clinic) => clinic.memory?.vault.setFault(undefined);
-const redo = async (clinic: Clinic) => {
-  await clinic.admin.call('DELETE', 'auth/jwt/role/app');
-  await clinic.writeRole(ROLE);
-};
 const ROLE = {
   role_type: 'jwt',
   user_claim: 'sub',
@@ -473,13 +469,18 @@ const ROLES: readonly BrokenSetup[] = [
     code: 'claims_mismatch',
     breaks: roleIs({ ...ROLE, groups_claim: 'teams' }),
   },
-  {
-    name: 'a role bound to other IP addresses',
-    code: 'login_forbidden',
-    breaks: roleIs({ ...ROLE, token_bound_cidrs: '10.9.0.0/16' }),
-    mends: redo,
-    says: /token_bound_cidrs/,
-  },
+  ...[false, true].map(
+    (operator): BrokenSetup => ({
+      name: `a role bound to other IP addresses${operator ? ", with an operator's token" : ''}`,
+      code: 'address_refused',
+      ...(operator ? { operator } : {}),
+      breaks: roleIs({ ...ROLE, token_bound_cidrs: ['10.9.0.0/16', '10.8.1.2/32'] }),
+      mends: ({ writeRole }) => writeRole({ token_bound_cidrs: ['10.9.0.0/16', '127.0.0.1/32'] }),
+      says: operator
+        ? /the role's token_bound_cidrs are 10\.9\.0\.0\/16 10\.8\.1\.2(\/32)?; this machine connects from 127\.0\.0\.1$/m
+        : /permission denied; the mount answers, so the role's token_bound_cidrs exclude the address; this machine connects from 127\.0\.0\.1$/m,
+    }),
+  ),
 ];
 
 const standby = { initialized: true, sealed: false, standby: true, version: '1.21.1' };

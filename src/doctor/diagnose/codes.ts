@@ -20,6 +20,7 @@ export const DIAGNOSES = {
   issuer_renamed: row('refusal', 'the discovery document names another issuer', 'Set oidc_discovery_url and bound_issuer to the exact issuer in the document, trailing slash included; the iss of the JWT must equal it.'),
   issuer_key_missing: row('refusal', "the issuer doesn't publish the key that signed the JWT", 'Publish the current keys; after a key change, issue the JWT again.'),
   issuer_signature: row('refusal', "the issuer's key doesn't verify the JWT's signature", 'Check the process that writes the JWT: another issuer signed it, or it was truncated or altered.'),
+  address_refused: row('refusal', "the role's token_bound_cidrs exclude this machine's address", "Add the address that Vault sees (remote_address in its audit log) to the role's token_bound_cidrs, or run the workload in a network that is there."),
   clock_wrong: row('refusal', "this machine's clock and Vault's clock differ", 'Check NTP on both machines, and correct the clock that is wrong.'),
   jwt_never_changes: row('jwt', "the JWT's file is a mount of its own and never changes", 'Mount its directory instead of the file (no subPath).'),
   jwt_unrotated: row('jwt', 'the workload JWT was not rotated in time', 'Check the process that rotates it: 90 % of its lifetime has passed.'),
@@ -63,6 +64,7 @@ const LOGIN: readonly FindingCode[] = [
   'subject_mismatch',
   'claims_mismatch',
   'login_forbidden',
+  'address_refused',
   'renewal_denied',
 ];
 

@@ -28,6 +28,8 @@ export interface Evidence {
   readonly health?: Seen<HealthFacts> | undefined;
   readonly mount?: MountFacts | undefined;
   readonly login?: Seen<Grant> | undefined;
+  /** the address from which this machine connects to Vault; only after a forbidden login */
+  readonly ownAddress?: string | undefined;
   /** whether Vault still knows the token in a sink; undefined if no sink holds one, or the check was skipped */
   readonly held?: HeldTokenFacts | undefined;
   /** whether the new token may look itself up, and renew itself */

@@ -14,6 +14,10 @@ export function loginFindings(evidence: Evidence): UnfoldedFinding[] {
   const isVaultProblem = failure?.code.startsWith('vault_') && !isMountProblem(evidence);
   if (failure === undefined || isVaultProblem) return [];
   if (MOUNT_RELATED.has(failure.code) && mount?.answers === false) return [missingMount(failure, evidence)];
+  if (failure.code === 'login_forbidden' && mount?.answers === true) {
+    const refused = refusedAddress(failure, evidence);
+    if (refused !== undefined) return [refused];
+  }
   const isVerifiedHere = issuer?.state === 'verified' && ISSUER_RELATED.has(failure.code);
   const words = `${evidenceLineOf(failure)}${bothSides(failure, evidence)}`;
   const finding = toFinding(
@@ -21,6 +25,21 @@ export function loginFindings(evidence: Evidence): UnfoldedFinding[] {
     evidence,
   );
   return [isVerifiedHere && failure.code === 'signature_invalid' ? { ...finding, remedy: OTHER_KEYS } : finding];
+}
+
+/** At a mount that answers, only token_bound_cidrs of the role forbids a login. @returns undefined if the role has none */
+function refusedAddress(failure: Failure, evidence: Evidence): UnfoldedFinding | undefined {
+  const role = currentOf(evidence, 'role');
+  const cidrs = [role?.['token_bound_cidrs'] ?? []].flat().map(String);
+  if (role !== undefined && cidrs.length === 0) return undefined;
+  const bound =
+    role === undefined
+      ? "the mount answers, so the role's token_bound_cidrs exclude the address"
+      : `the role's token_bound_cidrs are ${cidrs.join(' ')}`;
+  const { ownAddress } = evidence;
+  const own = ownAddress === undefined ? '' : `; this machine connects from ${ownAddress}`;
+  const words = `${evidenceLineOf(failure)}; ${bound}${own}`;
+  return toFinding({ code: 'address_refused', evidence: words }, evidence);
 }
 
 const OTHER_KEYS =
