@@ -120,6 +120,7 @@ export const ERRORS = {
   sink_denied: row('soon', 'sink', "the sidecar isn't allowed to write the sink's file", "Mount its directory writable, and give the sidecar's user write access to it."),
   sink_owner: row('soon', 'sink', "the sidecar can't set the owner or mode of the sink's file", "Remove uid and gid from the sink, or add the sidecar's user to that group."),
   sink_directory_missing: row('soon', 'sink', "the sink's directory doesn't exist", 'Create it, or mount the shared volume there.'),
+  sink_file_system: row('soon', 'sink', "the file system of the sink's directory holds no files", 'Move the sink to a volume in memory: an emptyDir with medium: Memory in Kubernetes, or a tmpfs.'),
   sink_directory_unsafe: row('soon', 'sink', "other users can change the sink's directory", "Let only root or the sidecar's user own and write that directory and each directory above it."),
   sink_blocked: row('soon', 'sink', "the sink's path is not a file that can be replaced", 'Remove the directory, special file or file mount at that path; mount the directory, not the single file.'),
   sink_write_stuck: row('soon', 'sink', "writing the sink's file hangs", "Check the mount: its file system doesn't respond."),

@@ -38,6 +38,7 @@ export type Facts =
       readonly problem?: keyof typeof FILE_PROBLEMS;
       readonly errno?: string;
     }
+  | { readonly kind: 'file-system'; readonly path: string; readonly type: string; readonly errno: string }
   | { readonly kind: 'tls-files'; readonly paths: readonly string[] }
   | { readonly kind: 'variable'; readonly name: string; readonly problem: 'unset' | 'empty' }
   | { readonly kind: 'exchange-without-token'; readonly exchange: string }
@@ -194,7 +195,16 @@ export function evidenceText(facts: Facts): string {
 type LocalFacts = Extract<
   Facts,
   {
-    kind: 'file' | 'tls-files' | 'variable' | 'exchange-without-token' | 'ownership' | 'mode' | 'obstacle' | 'listener';
+    kind:
+      | 'file'
+      | 'file-system'
+      | 'tls-files'
+      | 'variable'
+      | 'exchange-without-token'
+      | 'ownership'
+      | 'mode'
+      | 'obstacle'
+      | 'listener';
   }
 >;
 
@@ -205,6 +215,8 @@ function localText(facts: LocalFacts): string {
       const why = facts.errno ?? (facts.problem && FILE_PROBLEMS[facts.problem]);
       return why === undefined ? facts.path : `${facts.path}: ${why}`;
     }
+    case 'file-system':
+      return `${facts.path} is in a ${facts.type} file system (${facts.errno})`;
     case 'tls-files':
       return `${facts.paths.join(', ')}: unusable PEM, or the certificate doesn't match the key`;
     case 'variable':

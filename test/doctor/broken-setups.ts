@@ -801,16 +801,26 @@ const OWN: readonly BrokenSetup[] = [
     breaks: ({ here }) => mkdir(here('sink/token')),
     mends: ({ here }) => rmdir(here('sink/token')),
   },
-  {
-    name: 'a sink on a read-only file system',
-    code: 'sink_denied',
-    breaks: ({ app }) => {
-      app.sinks[0].file.path = '/sys/vault-token';
-    },
-    mends: ({ app, here }) => {
-      app.sinks[0].file.path = here('sink/token');
-    },
-  },
+  ...(
+    [
+      ['/proc/token', /\/proc is in a proc file system \(ENOENT\)\n +Move the sink/],
+      ['/proc/vault/token', /\/proc\/vault is in a proc file system/],
+      ['/sys/token', /\/sys is in a sysfs file system/],
+      ['/dev/pts/token', /\/dev\/pts is in a devpts file system/],
+    ] as const
+  ).map(
+    ([path, says]): BrokenSetup => ({
+      name: `a sink at ${path}`,
+      code: 'sink_file_system',
+      breaks: ({ app }) => {
+        app.sinks[0].file.path = path;
+      },
+      mends: ({ app, here }) => {
+        app.sinks[0].file.path = here('sink/token');
+      },
+      says,
+    }),
+  ),
   ...(['api', 'ops'] as const).map(
     (listener): BrokenSetup => ({
       name: `the port of ${listener}.listen is taken`,
