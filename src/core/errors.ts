@@ -94,6 +94,7 @@ export const ERRORS = {
   mount_unconfigured: row('slow', 'refusal', 'the auth mount trusts no issuer yet', 'Run "vault-token-sidecar setup --apply", or write oidc_discovery_url and bound_issuer to auth/<mount>/config on <address>.'),
   mount_misconfigured: row('slow', 'refusal', "the auth mount's trust config doesn't work", 'Compare oidc_discovery_url with the "issuer" of its discovery document: they must be equal.'),
   issuer_unreachable: row('soon', 'refusal', "Vault can't fetch the issuer's keys", 'From the Vault server, fetch the discovery document at oidc_discovery_url of auth/<mount>/config, and its jwks_uri.'),
+  issuer_tls: row('slow', 'refusal', "the issuer's TLS certificate isn't trusted", 'If its CA is unknown, set setup.trust.oidc_discovery_ca_pem to the PEM of the CA, and run "vault-token-sidecar setup --apply"; otherwise correct the certificate.'),
   role_missing: row('slow', 'refusal', "the role doesn't exist", 'Create role "<role>" on <address> with "vault write auth/<mount>/role/<role> ...", or correct login.role.'),
   role_type_oidc: row('slow', 'refusal', 'the role is of type oidc', 'Write the role again with role_type=jwt and a bound_subject: Vault refuses one without a bound. If users log in with this role, create another one for the workload.'),
   audience_unbound: row('slow', 'refusal', 'the JWT has an audience, but the role binds none', "Set the role's bound_audiences to the JWT's audience (required since Vault 1.17)."),

@@ -3,12 +3,12 @@
 
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, chown, mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import { type Handler, listenOn, type PlainReply, type TlsPair } from '../../src/dev/listen.ts';
-import { makeCa } from '../support/certificates.ts';
+import { makeCa, type TestCa } from '../support/certificates.ts';
 import { replaceByRename } from '../support/temporary.ts';
 import { type BrokenSetup, type Clinic, closePeers } from './clinic.ts';
 
@@ -283,6 +283,33 @@ const ISSUER: readonly BrokenSetup[] = [
     says: /status 404[\s\S]*leads to: the auth mount trusts no issuer yet/,
   },
   {
+    name: 'an issuer with a certificate of a CA that Vault does not know',
+    code: 'issuer_tls',
+    breaks: async (clinic) => {
+      const { cert } = await certifyAgain(clinic);
+      clinic.app.setup.trust = { oidc_discovery_ca_pem: cert };
+    },
+    says: /x509: certificate signed by unknown authority; from this machine, the issuer's keys verify the JWT/,
+  },
+  {
+    name: 'an issuer with a certificate of a CA that neither Vault nor the config knows',
+    code: 'issuer_tls',
+    breaks: certifyAgain,
+    mends: withCa,
+    says: /x509: certificate signed by unknown authority\n +If its CA is unknown, set setup\.trust\.oidc_discovery_ca_pem/,
+  },
+  {
+    name: 'a mount without a trust config, for an issuer with a certificate of an unknown CA',
+    code: 'issuer_tls',
+    breaks: async (clinic) => {
+      await certifyAgain(clinic);
+      await clinic.admin.call('DELETE', 'sys/auth/jwt');
+      await clinic.admin.write('sys/auth/jwt', { type: 'jwt' });
+    },
+    mends: withCa,
+    says: /from this machine, https:.* signed by an unknown CA .*[\s\S]*leads to: the auth mount trusts no issuer yet/,
+  },
+  {
     name: 'an issuer that is down',
     code: 'issuer_unreachable_here',
     memory: true,
@@ -318,6 +345,28 @@ const ISSUER: readonly BrokenSetup[] = [
     says: /from this machine, the issuer's keys verify the JWT/,
   },
 ];
+
+/** Makes the mount trust another issuer, whose certificate is then replaced by one of a new CA. @returns the new CA */
+async function certifyAgain({ admin, app, directory, here, peers }: Clinic): Promise<TestCa> {
+  const [old, next] = [makeCa(directory, 'old'), makeCa(directory, 'new')];
+  const before = await openIssuer({ tls: old.issue() });
+  const { issuer } = before;
+  const trust = { oidc_discovery_url: issuer, bound_issuer: issuer, oidc_discovery_ca_pem: old.cert };
+  await admin.write('auth/jwt/config', trust);
+  await before.close();
+  const after = await openIssuer({ tls: next.issue(), port: Number(new URL(issuer).port) });
+  peers.push(after);
+  app.expect.issuer = issuer;
+  await replaceByRename(here('jwt'), await after.mint({ sub: ROLE.bound_subject }));
+  return next;
+}
+
+/** Adds the new CA to the config, and runs the command that doctor prints then. */
+async function withCa({ app, here, examine, paste }: Clinic): Promise<void> {
+  app.setup.trust = { oidc_discovery_ca_pem: await readFile(here('new.pem'), 'utf8') };
+  const { findings, text } = await examine();
+  await paste(findings[0]?.command ?? text);
+}
 
 function forgetKeys(memory: Clinic['memory']): void {
   const mount = memory?.vault.mount('jwt');

@@ -44,6 +44,7 @@ export type FindingCode = ErrorCode | keyof typeof DIAGNOSES;
 export const diagnosisOf = (code: FindingCode): DiagnosisEntry => ({ ...DIAGNOSES, ...ERRORS })[code];
 
 const ISSUER: readonly FindingCode[] = [
+  'issuer_tls',
   'issuer_unreachable_here',
   'issuer_unpublished',
   'issuer_renamed',

@@ -38,6 +38,7 @@ const COMMANDS: Readonly<Partial<Record<FindingCode, Build>>> = {
   mount_unconfigured: (evidence) => steps(evidence, 'trust', 'policy', 'role'),
   mount_misconfigured: (evidence) => steps(evidence, 'trust'),
   issuer_renamed: renamed,
+  issuer_tls: trustCa,
   issuer_mismatch: rebound,
   signature_invalid: (evidence) => (evidence.issuer?.state === 'verified' ? steps(evidence, 'trust') : undefined),
   role_missing: (evidence) => steps(evidence, 'policy', 'role'),
@@ -111,6 +112,12 @@ function rebound(evidence: Evidence): string | undefined {
     current[member],
   ]);
   return onTrust(evidence, { ...Object.fromEntries(keys), bound_issuer: issuer });
+}
+
+/** Writes the CA in the config, if it verifies the issuer's certificate. */
+function trustCa(evidence: Evidence): string | undefined {
+  const helps = evidence.setup.trust.caPem !== undefined && evidence.issuer?.state === 'verified';
+  return helps ? steps(evidence, 'trust') : undefined;
 }
 
 /** Trusts the issuer that the discovery document names, if the config binds that issuer and the JWT has it. */

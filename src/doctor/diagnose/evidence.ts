@@ -64,7 +64,7 @@ export interface FileFacts {
 export type IssuerFacts =
   /** the documents weren't fetched, as the config doesn't name their host */
   | { readonly state: 'unfetched'; readonly words: string }
-  | { readonly state: 'unreachable' | 'unpublished'; readonly url: string; readonly words: string }
+  | { readonly state: 'unreachable' | 'untrusted' | 'unpublished'; readonly url: string; readonly words: string }
   | { readonly state: 'renamed'; readonly url: string; readonly published: string }
   | { readonly state: 'key-missing' | 'forged' | 'verified'; readonly url: string; readonly keyId: string };
 

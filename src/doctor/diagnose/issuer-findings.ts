@@ -9,6 +9,7 @@ import { toFinding, type UnfoldedFinding } from './finding.ts';
 export const ISSUER_RELATED: ReadonlySet<FindingCode> = new Set([
   'signature_invalid',
   'issuer_unreachable',
+  'issuer_tls',
   'mount_misconfigured',
   'mount_unconfigured',
   'jwt_refused',
@@ -32,6 +33,10 @@ export function issuerFindings(evidence: Evidence): UnfoldedFinding[] {
   switch (issuer.state) {
     case 'unreachable':
       return see('issuer_unreachable_here', `${issuer.url}: ${issuer.words}`);
+    case 'untrusted':
+      // Vault's own error message says more.
+      if (login?.failure?.code === 'issuer_tls') return [];
+      return see('issuer_tls', `from this machine, ${issuer.url}: ${issuer.words}`);
     case 'unpublished':
       return see('issuer_unpublished', `${issuer.url}: ${issuer.words}`);
     case 'renamed':

@@ -124,7 +124,7 @@ async function fetchJson(text: string, { caPem }: TrustSettings, timeoutMs: numb
         state: 'unfetched',
         words: `${text} redirects (${evidence}); doctor doesn't follow it`,
       });
-    throw new IssuerTrouble({ state: 'unreachable', url: text, words: evidence });
+    throw new IssuerTrouble({ state: code === 'vault_tls' ? 'untrusted' : 'unreachable', url: text, words: evidence });
   } finally {
     await client.close();
   }
