@@ -22,6 +22,7 @@ import { inspectIssuer } from './probes/issuer.ts';
 import { inspectFile } from './probes/jwt-file.ts';
 import { probeMount } from './probes/mount.ts';
 import { ownAddressTowards } from './probes/own-address.ts';
+import { lookAround } from './probes/vault-names.ts';
 import { seen } from './seen.ts';
 
 export interface Gathering {
@@ -95,7 +96,13 @@ export function gather(settings: ExchangeSettings, tools: GatheringTools): Gathe
     }),
     checks.run('Vault', () => inspectVault(gatherer)),
     checks.run('the sinks', () => inspectSinks(gatherer)),
-    checks.run("Vault's side", () => inspectSetup(gatherer)),
+    checks.run("Vault's side", async () => {
+      const token = await tools.operatorToken;
+      if (token === undefined) return;
+      await inspectSetup(gatherer, token);
+      const policies = (await grant)?.policies ?? [];
+      draft.existing = await lookAround({ client, token, login: settings.login }, { ...draft, policies });
+    }),
   ]).then(() => {});
   return {
     evidence: () => ({ ...draft, broken: checks.broken(), unfinished: checks.unfinished() }),
@@ -177,11 +184,9 @@ async function inspectSinks({ settings: { sinks }, draft }: Gatherer): Promise<v
   );
 }
 
-/** Compares the setup with Vault, if there is an operator's token. */
-async function inspectSetup({ settings, tools, client, draft }: Gatherer): Promise<void> {
+/** Compares the setup with Vault. */
+async function inspectSetup({ settings, tools, client, draft }: Gatherer, operatorToken: Secret): Promise<void> {
   const { setup } = tools;
-  const operatorToken = await tools.operatorToken;
-  if (operatorToken === undefined) return;
   const { steps, problems } = planProvision([{ ...settings, setup }]);
   const isPlanned = setup.stated && problems.length === 0;
   const readings = await Promise.all(

@@ -394,6 +394,18 @@ const MOUNT: readonly BrokenSetup[] = [
     says: /Correct login\.mount and login\.namespace: a JWT auth method answers at mount jwt with no namespace/,
   },
   {
+    name: "a misspelt mount, with an operator's token",
+    code: 'mount_missing',
+    operator: true,
+    breaks: ({ app }) => {
+      app.login.mount = 'jtw';
+    },
+    mends: ({ app }) => {
+      app.login.mount = 'jwt';
+    },
+    says: /; JWT auth methods are at jwt\n +Did you mean "jwt"\? If so, correct login\.mount\./,
+  },
+  {
     name: 'a wrong namespace',
     code: 'mount_missing',
     memory: true,
@@ -434,6 +446,19 @@ const MOUNT: readonly BrokenSetup[] = [
 
 const ROLES: readonly BrokenSetup[] = [
   { name: 'a missing role', code: 'role_missing', breaks: ({ admin }) => admin.call('DELETE', 'auth/jwt/role/app') },
+  {
+    name: "a misspelt role, with an operator's token",
+    code: 'role_missing',
+    operator: true,
+    breaks: async ({ app, admin }) => {
+      await admin.write('auth/jwt/role/billing', ROLE);
+      app.login.role = 'apq';
+    },
+    mends: ({ app }) => {
+      app.login.role = 'app';
+    },
+    says: /could not be found; auth\/jwt has roles (?:app, billing|billing, app)\n +Did you mean "app"\? If so, correct login\.role\. Otherwise: Create role "apq"/,
+  },
   {
     name: 'a role of type oidc',
     code: 'role_type_oidc',
@@ -812,6 +837,37 @@ const TOKEN: readonly BrokenSetup[] = [
     code: 'token_powerless',
     breaks: ({ writeRole }) => writeRole({ token_policies: [] }),
     mends: ({ writeRole }) => writeRole({ token_policies: ['app-read'] }),
+  },
+  {
+    name: 'a misspelt policy in the role',
+    code: 'policy_missing',
+    operator: true,
+    breaks: async ({ app, writeRole }) => {
+      delete app.setup;
+      await writeRole({ token_policies: ['app-raed'] });
+    },
+    mends: ({ writeRole }) => writeRole({ token_policies: ['app-read'] }),
+    says: /\n +"app-raed"; did you mean "app-read"\?\n/,
+  },
+  {
+    name: 'a misspelt policy in the setup and in the role',
+    code: 'policy_missing',
+    operator: true,
+    breaks: async ({ app, writeRole }) => {
+      app.setup = { role: { token_policies: ['app-raed'] } };
+      await writeRole({ token_policies: ['app-raed'] });
+    },
+    mends: async ({ app, writeRole }) => {
+      app.setup = { role: { token_policies: ['app-read'] } };
+      await writeRole({ token_policies: ['app-read'] });
+    },
+  },
+  {
+    name: 'a policy of the setup that is not in Vault',
+    code: 'policy_missing',
+    operator: true,
+    breaks: ({ admin }) => admin.call('DELETE', 'sys/policies/acl/app-read'),
+    says: /\n +"app-read"\n[\s\S]*vault policy write app-read/,
   },
   {
     name: 'a role that allows every subject',

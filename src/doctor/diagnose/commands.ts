@@ -46,6 +46,7 @@ const COMMANDS: Readonly<Partial<Record<FindingCode, Build>>> = {
   audience_unbound: bindAudience,
   audience_mismatch: bindAudience,
   subject_mismatch: bindSubject,
+  policy_missing: writePolicies,
   role_trusts_all: bindLooseRole,
   claims_mismatch: bindClaim,
   token_batch: (evidence) => onRole(evidence, { token_type: 'service' }),
@@ -151,6 +152,12 @@ function bindLooseRole(evidence: Evidence): string | undefined {
   const hasLoggedIn = evidence.login?.seen !== undefined;
   const subject = evidence.setup.role.boundSubject ?? (hasLoggedIn ? evidence.jwt?.seen?.subject : undefined);
   return subject === undefined || subject === '' ? undefined : onRole(evidence, { bound_subject: subject });
+}
+
+/** Writes the policies of the setup, if the missing ones are among them. */
+function writePolicies(evidence: Evidence): string | undefined {
+  const missing = evidence.existing?.missingPolicies ?? [];
+  return missing.every((name) => evidence.setup.policies[name] !== undefined) ? steps(evidence, 'policy') : undefined;
 }
 
 /** Binds the claim that Vault names to the config's value, and keeps the role's other bound claims. */

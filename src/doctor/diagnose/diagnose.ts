@@ -7,6 +7,7 @@ import { baseFinding, evidenceLineOf, type Finding, fold, toFinding, type Unfold
 import { issuerFindings } from './issuer-findings.ts';
 import { jwtFindings } from './jwt-findings.ts';
 import { loginFindings } from './login-findings.ts';
+import { policyFindings } from './name-findings.ts';
 import { heldTokenFindings, tokenFindings } from './token-findings.ts';
 import { vaultFindings } from './vault-findings.ts';
 
@@ -19,6 +20,7 @@ export function diagnose(evidence: Evidence): readonly Finding[] {
     ...loginFindings(evidence),
     ...tokenFindings(evidence),
     ...heldTokenFindings(evidence),
+    ...policyFindings(evidence),
     ...setupFindings(evidence),
     ...sinkFindings(evidence),
     ...unfinishedFindings(evidence),

@@ -39,11 +39,22 @@ export interface Evidence {
   readonly differences?: readonly Difference[] | undefined;
   /** the paths that the operator's token couldn't read, with Vault's error messages */
   readonly unread?: readonly string[] | undefined;
+  /** undefined without an operator's token that may list it */
+  readonly existing?: ExistingFacts | undefined;
   readonly sinks: readonly SinkFacts[];
   /** one message per check that threw */
   readonly broken?: readonly string[] | undefined;
   /** the names of the checks that are still running */
   readonly unfinished?: readonly string[] | undefined;
+}
+
+/** What exists in Vault. Names that are needed only for a missing object are left out if it exists. */
+export interface ExistingFacts {
+  readonly roles?: readonly string[] | undefined;
+  readonly jwtMounts?: readonly string[] | undefined;
+  readonly policies?: readonly string[] | undefined;
+  /** the policies that the setup, the role or the token names, and that don't exist */
+  readonly missingPolicies: readonly string[];
 }
 
 export interface HeldTokenFacts {

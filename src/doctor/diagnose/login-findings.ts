@@ -6,6 +6,7 @@ import { bothSides } from './both-sides.ts';
 import { currentOf, type Evidence } from './evidence.ts';
 import { evidenceLineOf, toFinding, type UnfoldedFinding } from './finding.ts';
 import { ISSUER_RELATED } from './issuer-findings.ts';
+import { withMounts, withRoles } from './name-findings.ts';
 import { isMountProblem, MOUNT_RELATED } from './vault-findings.ts';
 
 export function loginFindings(evidence: Evidence): UnfoldedFinding[] {
@@ -13,7 +14,8 @@ export function loginFindings(evidence: Evidence): UnfoldedFinding[] {
   const failure = login?.failure;
   const isVaultProblem = failure?.code.startsWith('vault_') && !isMountProblem(evidence);
   if (failure === undefined || isVaultProblem) return [];
-  if (MOUNT_RELATED.has(failure.code) && mount?.answers === false) return [missingMount(failure, evidence)];
+  if (MOUNT_RELATED.has(failure.code) && mount?.answers === false)
+    return [withMounts(missingMount(failure, evidence), evidence)];
   if (failure.code === 'login_forbidden' && mount?.answers === true) {
     const refused = refusedAddress(failure, evidence);
     if (refused !== undefined) return [refused];
@@ -24,6 +26,7 @@ export function loginFindings(evidence: Evidence): UnfoldedFinding[] {
     { ...failure, evidence: isVerifiedHere ? `${words}; from this machine, the issuer's keys verify the JWT` : words },
     evidence,
   );
+  if (failure.code === 'role_missing') return [withRoles(finding, evidence)];
   return [isVerifiedHere && failure.code === 'signature_invalid' ? { ...finding, remedy: OTHER_KEYS } : finding];
 }
 

@@ -123,6 +123,23 @@ test('no text from a JWT or its issuer contains control characters', () => {
   }
 });
 
+test('no name in Vault, header or certificate controls the terminal', () => {
+  const said = 'app\u001b[31m\n\u009b';
+  const existing = { roles: [said], jwtMounts: [said], policies: [said], missingPolicies: [`${said}x`] };
+  const reply = { kind: 'reply' as const, status: 400, words: 'x' };
+  const health = { path: '/v1/sys/health', status: 200, contentType: said, server: said };
+  const texts = [
+    evidenceOf({ existing, login: { failure: { code: 'role_missing', facts: reply } } }),
+    evidenceOf({ health: { failure: { code: 'bad_response', facts: { kind: 'foreign-reply', ...health } } } }),
+    evidenceOf({
+      health: { failure: { code: 'vault_tls', facts: { kind: 'certificate', code: 'CERT_HAS_EXPIRED' } } },
+      certificate: { names: said, issuer: said },
+    }),
+  ].flatMap((evidence) => diagnose(evidence).flatMap((one) => [one.evidence ?? '', one.remedy]));
+  assert.equal(texts.filter((text) => text.includes('app\ufffd[31m')).length, 4, texts.join('\n'));
+  for (const text of texts) assert.doesNotMatch(text, /\p{Cc}/u);
+});
+
 test('prints one line for each difference from the setup, and one for each missing object', () => {
   const at = { exchange: 'app', address: 'https://vault:8200', body: {}, why: '' };
   const differences = [
