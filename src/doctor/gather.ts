@@ -17,7 +17,7 @@ import { openChecks } from './checks.ts';
 import type { Evidence } from './diagnose/evidence.ts';
 import { HEALTH_REQUEST, judgeHealth } from './diagnose/vault-health.ts';
 import { readCertificate } from './probes/certificate.ts';
-import { inspectHeldToken, lookUp } from './probes/held-token.ts';
+import { inspectHeldTokens, lookUp } from './probes/held-token.ts';
 import { inspectIssuer } from './probes/issuer.ts';
 import { inspectFile } from './probes/jwt-file.ts';
 import { probeMount } from './probes/mount.ts';
@@ -42,6 +42,8 @@ export interface GatheringTools {
   readonly operatorToken: Promise<Secret | undefined>;
   /** Resolves to the token of another exchange once that has logged in. */
   readonly tokenOf: (exchange: string) => Promise<Secret | undefined>;
+  /** Resolves to the token that a running sidecar serves for the exchange, if any. */
+  readonly servedToken: (exchange: string) => Promise<Secret | undefined>;
   /** allows fetching the issuer's documents from hosts that the config doesn't name */
   readonly fetchIssuer: boolean;
 }
@@ -85,8 +87,9 @@ export function gather(settings: ExchangeSettings, tools: GatheringTools): Gathe
       const granted = await grant;
       if (granted !== undefined) await tryRights(gatherer, granted);
     }),
-    checks.run('the token in the sink', async () => {
-      if (((await grant)?.numUses ?? 0) === 0) draft.held = await inspectHeldToken(settings, client);
+    checks.run('the tokens that the sidecar delivered', async () => {
+      if (((await grant)?.numUses ?? 0) !== 0) return;
+      draft.held = await inspectHeldTokens(settings, client, await tools.servedToken(settings.name));
     }),
     checks.run('the issuer', async () => {
       const text = await jwt;

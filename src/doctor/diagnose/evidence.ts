@@ -30,8 +30,8 @@ export interface Evidence {
   readonly login?: Seen<Grant> | undefined;
   /** the address from which this machine connects to Vault; only after a forbidden login */
   readonly ownAddress?: string | undefined;
-  /** whether Vault still knows the token in a sink; undefined if no sink holds one, or the check was skipped */
-  readonly held?: HeldTokenFacts | undefined;
+  /** whether Vault still knows the tokens that the sidecar delivered; undefined if the check was skipped */
+  readonly held?: readonly HeldTokenFacts[] | undefined;
   /** whether the new token may look itself up, and renew itself */
   readonly lookup?: Seen<true> | undefined;
   readonly renewal?: Seen<true> | undefined;
@@ -58,8 +58,8 @@ export interface ExistingFacts {
 }
 
 export interface HeldTokenFacts {
-  /** the path of the sink */
-  readonly sink: string;
+  /** such as "the token in /vault/token" */
+  readonly name: string;
   readonly lookup: Seen<true>;
 }
 

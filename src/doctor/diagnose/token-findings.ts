@@ -1,4 +1,4 @@
-// Findings on the token of doctor's login, and on the token in the sink.
+// Findings on the token of doctor's login, and on the tokens that the sidecar delivered.
 
 import type { Failure } from '../../core/errors.ts';
 import type { FindingCode } from './codes.ts';
@@ -29,11 +29,12 @@ export function tokenFindings(evidence: Evidence): UnfoldedFinding[] {
 }
 
 /** A denied lookup proves a dead token only if Vault calls it unknown, or if the role's tokens may look themselves up. */
-export function heldTokenFindings({ held, lookup, login }: Evidence): UnfoldedFinding[] {
-  const failure = held?.lookup.failure;
-  if (held === undefined || failure?.code !== 'renewal_denied') return [];
-  const isDead = isUnknownToken(failure) || (login?.seen && lookup?.seen) === true;
-  return isDead ? [baseFinding({ code: 'held_token_dead', evidence: `${held.sink}: ${evidenceLineOf(failure)}` })] : [];
+export function heldTokenFindings({ held = [], lookup, login }: Evidence): UnfoldedFinding[] {
+  return held.flatMap(({ name, lookup: { failure } }) => {
+    if (failure?.code !== 'renewal_denied') return [];
+    const isDead = isUnknownToken(failure) || (login?.seen && lookup?.seen) === true;
+    return isDead ? [baseFinding({ code: 'held_token_dead', evidence: `${name}: ${evidenceLineOf(failure)}` })] : [];
+  });
 }
 
 const isUnknownToken = ({ facts }: Failure): boolean =>

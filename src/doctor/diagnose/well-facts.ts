@@ -47,8 +47,8 @@ function loginFact({ settings, login, renewal }: Evidence): string[] {
   ];
 }
 
-const heldFact = ({ held }: Evidence): string[] =>
-  held?.lookup.seen === true ? [`Vault knows the token in ${held.sink}`] : [];
+const heldFact = ({ held = [] }: Evidence): string[] =>
+  held.flatMap(({ name, lookup }) => (lookup.seen === true ? [`Vault knows ${name}`] : []));
 
 const sinkFact = ({ sinks }: Evidence): string[] =>
   sinks.flatMap(({ id, failure }) => (failure === undefined ? [`${id} is writable`] : []));

@@ -234,19 +234,19 @@ test('reports each check that threw or is unfinished as an error, after the find
 
 test("detects a dead token in the sink by Vault's message, or because a new token may look itself up (K17)", () => {
   const failed = (words: string, code: 'renewal_denied' | 'vault_timeout' = 'renewal_denied') => ({
-    sink: '/vault/token',
+    name: 'the token in /vault/token',
     lookup: { failure: { code, facts: { kind: 'reply' as const, status: 403, words } } },
   });
   const grant = { secret: new Secret('x'), accessor: '', leaseMs: 1, renewable: true, type: 'service', numUses: 0 };
   const login = { seen: { ...grant, policies: ['app'], warnings: [] } };
   const codes = (members: Partial<Evidence>) => diagnose(evidenceOf(members)).map(({ code }) => code);
-  assert.deepEqual(codes({ held: failed('permission denied; invalid token') }), ['held_token_dead']);
-  assert.deepEqual(codes({ held: failed('permission denied') }), []);
-  assert.deepEqual(codes({ held: failed('permission denied'), login, lookup: { seen: true } }), ['held_token_dead']);
+  assert.deepEqual(codes({ held: [failed('permission denied; invalid token')] }), ['held_token_dead']);
+  assert.deepEqual(codes({ held: [failed('permission denied')] }), []);
+  assert.deepEqual(codes({ held: [failed('permission denied')], login, lookup: { seen: true } }), ['held_token_dead']);
   const lookup = { failure: { code: 'renewal_denied' as const } };
-  assert.deepEqual(codes({ held: failed('permission denied'), login, lookup }), ['lookup_denied']);
-  assert.deepEqual(codes({ held: failed('no reply', 'vault_timeout') }), []);
-  assert.deepEqual(codes({ held: { sink: '/vault/token', lookup: { seen: true } } }), []);
+  assert.deepEqual(codes({ held: [failed('permission denied')], login, lookup }), ['lookup_denied']);
+  assert.deepEqual(codes({ held: [failed('no reply', 'vault_timeout')] }), []);
+  assert.deepEqual(codes({ held: [{ name: 'the token in /vault/token', lookup: { seen: true } }] }), []);
 });
 
 test('tells how oidc.pub publishes an issuer that it serves', () => {
