@@ -18,7 +18,7 @@ export const DIAGNOSES = {
   issuer_unreachable_here: row('refusal', "the issuer can't be reached", 'Check its host name, DNS, the proxy and the network path, from the Vault server too.'),
   issuer_unpublished: row('refusal', "the issuer doesn't publish a discovery document", 'Publish it at that URL, or correct oidc_discovery_url.'),
   issuer_renamed: row('refusal', 'the discovery document names another issuer', 'Set oidc_discovery_url and bound_issuer to the exact issuer in the document, trailing slash included; the iss of the JWT must equal it.'),
-  issuer_key_missing: row('refusal', "the issuer doesn't publish the key that signed the JWT", 'Publish the current keys; after a key change, issue the JWT again.'),
+  issuer_key_missing: row('refusal', "the issuer doesn't publish the key that signed the JWT", 'If the issuer rotated its keys, publish the current ones and issue the JWT again. Otherwise another issuer signed it: check the process that writes the JWT.'),
   issuer_signature: row('refusal', "the issuer's key doesn't verify the JWT's signature", 'Check the process that writes the JWT: another issuer signed it, or it was truncated or altered.'),
   address_refused: row('refusal', "the role's token_bound_cidrs exclude this machine's address", "Add the address that Vault sees (remote_address in its audit log) to the role's token_bound_cidrs, or run the workload in a network that is there."),
   clock_wrong: row('refusal', "this machine's clock and Vault's clock differ", 'Check NTP on both machines, and correct the clock that is wrong.'),

@@ -77,7 +77,14 @@ export type IssuerFacts =
   | { readonly state: 'unfetched'; readonly words: string }
   | { readonly state: 'unreachable' | 'untrusted' | 'unpublished'; readonly url: string; readonly words: string }
   | { readonly state: 'renamed'; readonly url: string; readonly published: string }
-  | { readonly state: 'key-missing' | 'forged' | 'verified'; readonly url: string; readonly keyId: string };
+  | {
+      readonly state: 'key-missing';
+      readonly url: string;
+      readonly keyId: string;
+      /** the ids of the keys at the URL */
+      readonly published: readonly string[];
+    }
+  | { readonly state: 'forged' | 'verified'; readonly url: string; readonly keyId: string };
 
 /** The certificate of the server at vault.address: the client refused it, or the config has http:// for a TLS server. */
 export interface CertificateFacts {

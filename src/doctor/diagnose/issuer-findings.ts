@@ -42,10 +42,21 @@ export function issuerFindings(evidence: Evidence): UnfoldedFinding[] {
     case 'renamed':
       return see('issuer_renamed', `${issuer.url} names the issuer ${inQuotes(issuer.published)}`);
     case 'key-missing':
-      return see('issuer_key_missing', `${issuer.url} has no key ${inQuotes(issuer.keyId)}`);
+      return see(
+        'issuer_key_missing',
+        `${issuer.url} has no key ${inQuotes(issuer.keyId)}, ${onlyKeys(issuer.published)}`,
+      );
     case 'forged':
       return see('issuer_signature', `key ${inQuotes(issuer.keyId)} of ${issuer.url} doesn't verify the signature`);
   }
+}
+
+const MOST_KEYS = 5;
+
+function onlyKeys(published: readonly string[]): string {
+  const rest = published.length - MOST_KEYS;
+  const shown = published.slice(0, MOST_KEYS).map(inQuotes).join(', ');
+  return shown === '' ? 'and none with an id' : `only ${shown}${rest > 0 ? ` and ${rest} more` : ''}`;
 }
 
 const DISCOVERY = '/.well-known/openid-configuration';

@@ -110,7 +110,7 @@ test('no text from a JWT or its issuer contains control characters', () => {
       facts: { kind: 'reply' as const, status: 400, words: 'invalid subject (sub) claim' },
     },
   };
-  const issuer = { state: 'key-missing' as const, url: said, keyId: said };
+  const issuer = { state: 'key-missing' as const, url: said, keyId: said, published: [said] };
   const evidence = evidenceOf({ jwt: { seen: jwt }, claims: readJwt(secret)?.claims, login, issuer });
   const texts = [
     ...wellFacts(evidence),
@@ -260,5 +260,5 @@ test('tells how oidc.pub publishes an issuer that it serves', () => {
   assert.match(unpublished(`${host}${path}`), /sync worker/);
   assert.doesNotMatch(unpublished(`https://issuer.example${path}`), /oidc\.pub/);
   const url = `${host}/.well-known/jwks.json`;
-  assert.match(remedy({ state: 'key-missing', url, keyId: 'new' }), /six minutes/);
+  assert.match(remedy({ state: 'key-missing', url, keyId: 'new', published: ['old'] }), /six minutes/);
 });
