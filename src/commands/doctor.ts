@@ -2,7 +2,7 @@
 
 import type { ParsedConfig } from '../config/parse.ts';
 import { ConfigError } from '../config/problem.ts';
-import { scrub } from '../core/secret.ts';
+import { isTokenText, Secret, scrub } from '../core/secret.ts';
 import type { Settings } from '../core/settings.ts';
 import { diagnoseConfig } from '../doctor/diagnose/diagnose.ts';
 import type { Finding } from '../doctor/diagnose/finding.ts';
@@ -12,7 +12,7 @@ import { openDeadline, openSystemClock, within } from '../exchange/clock.ts';
 import type { Io } from '../host/io.ts';
 import { readCaFiles } from '../setup/ca-file.ts';
 import { findOperatorToken } from '../setup/operator-token.ts';
-import { askStatus } from './ask-daemon.ts';
+import { askApi, askStatus, jsonIn } from './ask-daemon.ts';
 import { CONFIG_OPTION, type Command, type Flags } from './command.ts';
 import { chosenExchanges, loadSettings } from './load-settings.ts';
 
@@ -69,11 +69,13 @@ async function openReports(flags: Flags, io: Io, deadline: Promise<void>): Promi
     const chosen = chosenExchanges(loaded.settings, flags);
     const { settings, problems } = await readCaFiles(loaded.settings, chosen);
     for (const line of new ConfigError(problems).lines) io.err(`warning: ${line}`);
+    const ours = isOurs(settings, flags, io);
     return examine(settings, {
       chosen,
       env: io.env,
       operatorTokenFor: (vault) => findOperatorToken(vault, io),
-      isOurs: () => isOurs(settings, flags, io),
+      isOurs: () => ours,
+      servedToken: async (exchange) => ((await ours) ? servedToken(exchange, flags, io) : undefined),
       mayFetchIssuer: flags['fetch-issuer'] === true,
       deadline,
     });
@@ -88,4 +90,11 @@ async function isOurs({ exchanges }: Settings, flags: Flags, io: Io): Promise<bo
   return (
     held !== undefined && exchanges.every(({ name }) => held.status.exchanges.some(({ exchange }) => exchange === name))
   );
+}
+
+/** Requests the token of an exchange from the running sidecar. */
+async function servedToken(exchange: string, flags: Flags, io: Io): Promise<Secret | undefined> {
+  const answer = await askApi(`/v1/token/${encodeURIComponent(exchange)}`, flags, io).catch(() => undefined);
+  const { access_token: token } = jsonIn(answer?.text ?? '') ?? {};
+  return answer?.status === 200 && typeof token === 'string' && isTokenText(token) ? new Secret(token) : undefined;
 }

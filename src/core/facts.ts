@@ -6,6 +6,14 @@ import { printable } from './secret.ts';
 export type Facts =
   | ReplyFacts
   | { readonly kind: 'reply-unusable'; readonly problem: keyof typeof REPLY_PROBLEMS; readonly path?: string }
+  /** a reply to `path` that isn't Vault's; the two are its headers */
+  | {
+      readonly kind: 'foreign-reply';
+      readonly path: string;
+      readonly status: number;
+      readonly contentType: string;
+      readonly server: string;
+    }
   | { readonly kind: 'redirect'; readonly problem: keyof typeof REDIRECT_PROBLEMS; readonly detail?: string }
   /** `codes` are error codes of Node and undici, such as ECONNREFUSED */
   | {
@@ -30,6 +38,7 @@ export type Facts =
       readonly problem?: keyof typeof FILE_PROBLEMS;
       readonly errno?: string;
     }
+  | { readonly kind: 'file-system'; readonly path: string; readonly type: string; readonly errno: string }
   | { readonly kind: 'tls-files'; readonly paths: readonly string[] }
   | { readonly kind: 'variable'; readonly name: string; readonly problem: keyof typeof VARIABLE_PROBLEMS }
   | { readonly kind: 'exchange-without-token'; readonly exchange: string }
@@ -63,6 +72,7 @@ export type Facts =
     }
   /** `parts` is the number of parts between dots */
   | { readonly kind: 'jwt-shape'; readonly parts: number }
+  | { readonly kind: 'jwt-text'; readonly problem: keyof typeof JWT_TEXT_PROBLEMS }
   | { readonly kind: 'jwt-content' }
   | { readonly kind: 'listener'; readonly address: string; readonly errno: string }
   | { readonly kind: 'no-sidecar'; readonly url: string }
@@ -91,7 +101,6 @@ const REPLY_PROBLEMS = {
   'no-token': 'no usable client_token',
   'no-lease': 'no usable lease_duration',
   'no-data': 'status 200 without a "data" object',
-  'no-health': 'no health status in the reply',
   empty: 'the reply is empty',
   'no-member': 'no text at json_pointer in the reply',
 } as const;
@@ -100,6 +109,15 @@ const REDIRECT_PROBLEMS = {
   twice: 'redirected twice',
   'no-location': 'without a usable Location',
   'other-host': 'to host ',
+} as const;
+
+const JWT_TEXT_PROBLEMS = {
+  bearer: 'it begins with "Bearer"',
+  json: 'it is in a JSON document',
+  quotes: 'it is in quotes',
+  'other-text': 'there is other text before or after it',
+  whitespace: 'there is whitespace in it',
+  'vault-token': 'it is a Vault token',
 } as const;
 
 const FILE_PROBLEMS = {
@@ -151,6 +169,11 @@ export function evidenceText(facts: Facts): string {
       return replyText(facts);
     case 'reply-unusable':
       return `${facts.path === undefined ? '' : `${facts.path}: `}${REPLY_PROBLEMS[facts.problem]}`;
+    case 'foreign-reply': {
+      const { path, status, contentType, server } = facts;
+      const from = server === '' ? '' : `from ${printable(server)}`;
+      return [`GET ${path}: status ${status}`, printable(contentType), from].filter(Boolean).join(', ');
+    }
     case 'redirect':
       return `${REDIRECT_PROBLEMS[facts.problem]}${facts.detail ?? ''}`;
     case 'redirect-status':
@@ -182,6 +205,8 @@ export function evidenceText(facts: Facts): string {
     case 'jwt-shape':
       if (facts.parts === 3) return 'a part is empty or not base64url';
       return `it has ${facts.parts} part${facts.parts === 1 ? '' : 's'} instead of 3`;
+    case 'jwt-text':
+      return JWT_TEXT_PROBLEMS[facts.problem];
     case 'jwt-content':
       return "its header or payload isn't a JSON object";
     case 'no-sidecar':
@@ -204,7 +229,16 @@ function replyText({ path, namespace, status, words, fromHere }: ReplyFacts): st
 type LocalFacts = Extract<
   Facts,
   {
-    kind: 'file' | 'tls-files' | 'variable' | 'exchange-without-token' | 'ownership' | 'mode' | 'obstacle' | 'listener';
+    kind:
+      | 'file'
+      | 'file-system'
+      | 'tls-files'
+      | 'variable'
+      | 'exchange-without-token'
+      | 'ownership'
+      | 'mode'
+      | 'obstacle'
+      | 'listener';
   }
 >;
 
@@ -215,6 +249,8 @@ function localText(facts: LocalFacts): string {
       const why = facts.errno ?? (facts.problem && FILE_PROBLEMS[facts.problem]);
       return why === undefined ? facts.path : `${facts.path}: ${why}`;
     }
+    case 'file-system':
+      return `${facts.path} is in a ${facts.type} file system (${facts.errno})`;
     case 'tls-files':
       return `${facts.paths.join(', ')}: unusable PEM, or the certificate doesn't match the key`;
     case 'variable':

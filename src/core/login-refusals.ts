@@ -15,6 +15,7 @@ const LOGIN: readonly Refusal[] = [
   [/role with oidc role_type is not allowed/, 'role_type_oidc'],
   [/missing token/, 'jwt_refused'],
   [/issuer did not match the returned issuer|issuer must not be empty|could not parse CA PEM/, 'mount_misconfigured'],
+  [/x509: /, 'issuer_tls'],
   [
     /keyset configuration error|fetching keys|failed to fetch JWKS|JWKS endpoint|JWKS caches|decode keys/,
     'issuer_unreachable',

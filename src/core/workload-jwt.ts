@@ -3,6 +3,7 @@
 
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { type Failure, isFailure } from './errors.ts';
+import type { Facts } from './facts.ts';
 import { printable, type Secret } from './secret.ts';
 import type { ExpectedClaims } from './settings.ts';
 
@@ -18,6 +19,13 @@ export interface WorkloadJwt {
 }
 
 const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+/** A compact JWT between other text. Its header is base64url of a JSON object, so it begins with "e". */
+const WRAPPED_JWS = /(?<![\w.-])e[\w-]+\.[\w-]+\.[\w-]+(?![\w.=-])/;
+const WRAPPINGS = [
+  [/^(?:authorization:\s*)?bearer\s/i, 'bearer'],
+  [/^(["']).*\1$/s, 'quotes'],
+  [/^[[{]/, 'json'],
+] as const;
 const YEAR_2001_SECONDS = 1e9;
 const YEAR_2286_SECONDS = 1e10;
 
@@ -96,10 +104,7 @@ export function claimAt(claims: Readonly<Record<string, unknown>>, name: string)
 
 function decodeClaims(secret: Secret): WorkloadJwt | Failure {
   const text = secret.reveal();
-  const parts = text.split('.').length;
-  if (!COMPACT_JWS.test(text)) {
-    return { code: 'jwt_malformed', facts: { kind: 'jwt-shape', parts } };
-  }
+  if (!COMPACT_JWS.test(text)) return shapeFailure(text);
   try {
     decodeProtectedHeader(text);
     const claims: Record<string, unknown> = decodeJwt(text);
@@ -116,6 +121,17 @@ function decodeClaims(secret: Secret): WorkloadJwt | Failure {
     // drop the decoder's message: it may quote the content
     return { code: 'jwt_malformed', facts: { kind: 'jwt-content' } };
   }
+}
+
+/** Describes a text that isn't a compact JWT. */
+function shapeFailure(text: string): Failure {
+  const malformed = (facts: Facts): Failure => ({ code: 'jwt_malformed', facts });
+  if (/^e/.test(text) && COMPACT_JWS.test(text.replaceAll(/\s/g, '')))
+    return malformed({ kind: 'jwt-text', problem: 'whitespace' });
+  if (/^hv[sbr]\./.test(text)) return malformed({ kind: 'jwt-text', problem: 'vault-token' });
+  if (!WRAPPED_JWS.test(text)) return malformed({ kind: 'jwt-shape', parts: text.split('.').length });
+  const [, problem] = WRAPPINGS.find(([pattern]) => pattern.test(text)) ?? [undefined, 'other-text' as const];
+  return { code: 'jwt_wrapped', facts: { kind: 'jwt-text', problem } };
 }
 
 const textOf = (claim: unknown): string | undefined => (typeof claim === 'string' ? claim : undefined);

@@ -2,7 +2,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 
 export interface TlsPair {
   readonly cert: string;
@@ -38,6 +38,11 @@ export async function listenOn(
   const answer = (request: IncomingMessage, response: ServerResponse) => void respond(request, response, handle);
   const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
   const listener = tls === undefined ? server : withHttpError(server);
+  const sockets = new Set<Socket>();
+  listener.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
   await new Promise<void>((resolve, reject) => {
     listener.once('error', reject);
     listener.listen(port, '127.0.0.1', resolve);
@@ -48,7 +53,7 @@ export async function listenOn(
     close: () =>
       new Promise((resolve) => {
         listener.close(() => resolve());
-        server.closeAllConnections();
+        for (const socket of sockets) socket.destroy();
       }),
   };
 }

@@ -45,7 +45,9 @@ const ROUTES: readonly (readonly [RegExp, Handle])[] = [
   [/^sys\/auth$/, listMounts],
   [/^sys\/auth\/(.+)$/, changeMount],
   [/^auth\/(.+)\/config$/, changeConfig],
+  [/^auth\/(.+)\/role$/, listRoles],
   [/^auth\/(.+)\/role\/([^/]+)$/, changeRole],
+  [/^sys\/policies\/acl$/, listPolicies],
   [/^sys\/policies\/acl\/([^/]+)$/, changePolicy],
   [/^sys\/quotas\/rate-limit\/[^/]+$/, changeQuota],
   [/^auth\/token\/revoke(?:-accessor)?$/, revoke],
@@ -122,6 +124,10 @@ function configOf(body: AdminRequest['body']): MountConfig {
   return config;
 }
 
+function listRoles(world: AdminWorld, request: AdminRequest, [name = '']: readonly string[]): PlainReply {
+  return listed([...mountOf(world, request, name).roles.keys()]);
+}
+
 function changeRole(world: AdminWorld, request: AdminRequest, [mountName = '', name = '']: readonly string[]) {
   const { roles } = mountOf(world, request, mountName);
   const key = name.toLowerCase();
@@ -180,10 +186,18 @@ function secondsOf(value: unknown): number {
 }
 
 function changePolicy({ policies }: AdminWorld, { method, body }: AdminRequest, [name = '']: readonly string[]) {
+  if (method === 'DELETE') {
+    policies.delete(name);
+    return undefined;
+  }
   const policy = policies.get(name);
   if (method === 'GET') return found(policy === undefined ? undefined : { name, policy });
   policies.set(name, String(body['policy']));
   return undefined;
+}
+
+function listPolicies({ policies }: AdminWorld): PlainReply {
+  return listed(['default', ...policies.keys(), 'root']);
 }
 
 function changeQuota(world: AdminWorld, { method, body }: AdminRequest): undefined {
@@ -211,6 +225,11 @@ function createToken({ store, now }: AdminWorld, { namespace, body }: AdminReque
 
 function seal(world: AdminWorld): undefined {
   world.sealed = true;
+}
+
+/** Vault answers an empty list like a missing path. */
+function listed(keys: readonly string[]): PlainReply {
+  return keys.length === 0 ? found(undefined) : dataBody({ keys });
 }
 
 function found(data: object | undefined): PlainReply {

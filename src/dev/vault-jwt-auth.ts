@@ -1,12 +1,18 @@
 // The jwt auth method of the in-memory Vault: the checks of hashicorp/vault-plugin-auth-jwt, in the same order and with the same
 // error messages, so that tests against it are valid for Vault.
 
+import { once } from 'node:events';
+import { get as getHttp, type IncomingMessage } from 'node:http';
+import { get as getHttps } from 'node:https';
+import { text } from 'node:stream/consumers';
 import { compactVerify, createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet } from 'jose';
 import { VaultError } from './vault-tokens.ts';
 
 export interface MountConfig {
   oidc_discovery_url?: string;
+  oidc_discovery_ca_pem?: string;
   jwks_url?: string;
+  jwks_ca_pem?: string;
   bound_issuer?: string;
 }
 
@@ -105,14 +111,19 @@ async function fetchKeys(mount: Mount, config: MountConfig): Promise<JSONWebKeyS
   mount.keysUrl ??= config.jwks_url || (await checkDiscovery(config));
   return (await getJson(
     mount.keysUrl,
+    config.oidc_discovery_ca_pem || config.jwks_ca_pem,
     `${INVALID}error verifying token signature: fetching keys oidc: get keys failed`,
   )) as unknown as JSONWebKeySet;
 }
 
 /** @returns the jwks_uri of the discovery document. @throws VaultError */
-export async function checkDiscovery({ oidc_discovery_url: discovery = '' }: MountConfig): Promise<string> {
+export async function checkDiscovery({
+  oidc_discovery_url: discovery = '',
+  oidc_discovery_ca_pem: ca,
+}: MountConfig): Promise<string> {
   const document = await getJson(
     `${discovery}/.well-known/openid-configuration`,
+    ca,
     'error configuring token validator: keyset configuration error',
   );
   if (document['issuer'] !== discovery) {
@@ -122,12 +133,24 @@ export async function checkDiscovery({ oidc_discovery_url: discovery = '' }: Mou
   return String(document['jwks_uri']);
 }
 
-async function getJson(url: string, words: string): Promise<Record<string, unknown>> {
-  const response = await fetch(url).catch(() => undefined);
-  if (response === undefined) throw new VaultError(400, `${words}: Get "${url}": dial tcp: connection refused`);
-  if (!response.ok) throw new VaultError(400, `${words}: ${response.status}: ${await response.text()}`);
-  return response.json() as Promise<Record<string, unknown>>;
+async function getJson(url: string, ca: string | undefined, words: string): Promise<Record<string, unknown>> {
+  try {
+    const request = url.startsWith('https:') ? getHttps(url, ca ? { ca } : {}) : getHttp(url);
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    const body = await text(response);
+    if (response.statusCode !== 200) throw new VaultError(400, `${words}: ${response.statusCode}: ${body}`);
+    return JSON.parse(body);
+  } catch (error) {
+    if (error instanceof VaultError) throw error;
+    throw new VaultError(400, `${words}: Get "${url}": ${goError((error as NodeJS.ErrnoException).code)}`);
+  }
 }
+
+/** Go's error message for a failed request. */
+const goError = (code = ''): string =>
+  /CERT|VERIFY/.test(code)
+    ? 'tls: failed to verify certificate: x509: certificate signed by unknown authority'
+    : 'dial tcp: connection refused';
 
 function checkRegisteredClaims(
   claims: Record<string, unknown>,

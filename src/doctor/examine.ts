@@ -1,5 +1,6 @@
 // Examines exchanges: gathers evidence on each within the deadline, and turns it into reports.
 
+import type { Secret } from '../core/secret.ts';
 import type { ExchangeSettings, Settings, VaultSettings } from '../core/settings.ts';
 import type { OperatorToken } from '../setup/operator-token.ts';
 import { openChecks, wordsOf } from './checks.ts';
@@ -23,6 +24,8 @@ export interface ExaminationTools {
   readonly operatorTokenFor: (vault: VaultSettings) => Promise<OperatorToken>;
   /** Reports whether a sidecar with this config listens at ops.listen. */
   readonly isOurs: () => Promise<boolean>;
+  /** Resolves to the token that a running sidecar serves for the exchange, if any. */
+  readonly servedToken: (exchange: string) => Promise<Secret | undefined>;
   /** allows fetching the issuer's documents from hosts that the config doesn't name */
   readonly mayFetchIssuer: boolean;
   /** Checks that are still running when it resolves are reported as unfinished. */
@@ -31,7 +34,7 @@ export interface ExaminationTools {
 
 export async function examine(
   settings: Settings,
-  { chosen, env, operatorTokenFor, isOurs, mayFetchIssuer, deadline }: ExaminationTools,
+  { chosen, env, operatorTokenFor, isOurs, servedToken, mayFetchIssuer, deadline }: ExaminationTools,
 ): Promise<Examination> {
   const gatherings = new Map<string, Gathering>();
   const notes = new Map<string, string>();
@@ -45,7 +48,7 @@ export async function examine(
       return token;
     });
     const tokenOf = async (other: string) => gatheringOf(other)?.token;
-    const begun = gather(one, { setup, env, operatorToken, tokenOf, fetchIssuer: mayFetchIssuer });
+    const begun = gather(one, { setup, env, operatorToken, tokenOf, servedToken, fetchIssuer: mayFetchIssuer });
     gatherings.set(name, begun);
     return begun;
   }

@@ -2,7 +2,7 @@
 // evidence too, as is one that throws or times out, and doesn't stop the gathering.
 
 import { defined } from '../core/defined.ts';
-import { entryOf, explain, isFailure, unlessFailure } from '../core/errors.ts';
+import { type ErrorCode, entryOf, explain, isFailure, unlessFailure } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ExchangeSettings, SetupSettings, VaultSettings } from '../core/settings.ts';
 import { type Grant, judgeGrant, loginRequest, renewalRequest, revocationRequest } from '../core/vault-protocol.ts';
@@ -18,10 +18,12 @@ import { openChecks } from './checks.ts';
 import type { Evidence } from './diagnose/evidence.ts';
 import { HEALTH_REQUEST, judgeHealth } from './diagnose/vault-health.ts';
 import { readCertificate } from './probes/certificate.ts';
-import { inspectHeldToken, lookUp } from './probes/held-token.ts';
+import { inspectHeldTokens, lookUp } from './probes/held-token.ts';
 import { inspectIssuer } from './probes/issuer.ts';
 import { inspectFile } from './probes/jwt-file.ts';
 import { probeMount } from './probes/mount.ts';
+import { ownAddressTowards } from './probes/own-address.ts';
+import { lookAround } from './probes/vault-names.ts';
 import { seen } from './seen.ts';
 
 export interface Gathering {
@@ -41,6 +43,8 @@ export interface GatheringTools {
   readonly operatorToken: Promise<Secret | undefined>;
   /** Resolves to the token of another exchange once that has logged in. */
   readonly tokenOf: (exchange: string) => Promise<Secret | undefined>;
+  /** Resolves to the token that a running sidecar serves for the exchange, if any. */
+  readonly servedToken: (exchange: string) => Promise<Secret | undefined>;
   /** allows fetching the issuer's documents from hosts that the config doesn't name */
   readonly fetchIssuer: boolean;
 }
@@ -75,12 +79,18 @@ export function gather(settings: ExchangeSettings, tools: GatheringTools): Gathe
     checks.run("the workload JWT's file", () => inspectSource(gatherer)),
     checks.run('the workload JWT', () => reading),
     checks.run('the login', () => loggingIn),
+    checks.run('the own address', async () => {
+      await grant;
+      if (draft.login?.failure?.code === 'login_forbidden')
+        draft.ownAddress = await ownAddressTowards(settings.vault, CALL_MS);
+    }),
     checks.run("the token's rights", async () => {
       const granted = await grant;
       if (granted !== undefined) await tryRights(gatherer, granted);
     }),
-    checks.run('the token in the sink', async () => {
-      if (((await grant)?.numUses ?? 0) === 0) draft.held = await inspectHeldToken(settings, client);
+    checks.run('the tokens that the sidecar delivered', async () => {
+      if (((await grant)?.numUses ?? 0) !== 0) return;
+      draft.held = await inspectHeldTokens(settings, client, await tools.servedToken(settings.name));
     }),
     checks.run('the issuer', async () => {
       const text = await jwt;
@@ -90,7 +100,13 @@ export function gather(settings: ExchangeSettings, tools: GatheringTools): Gathe
     }),
     checks.run('Vault', () => inspectVault(gatherer)),
     checks.run('the sinks', () => inspectSinks(gatherer)),
-    checks.run("Vault's side", () => inspectSetup(gatherer)),
+    checks.run("Vault's side", async () => {
+      const token = await tools.operatorToken;
+      if (token === undefined) return;
+      await inspectSetup(gatherer, token);
+      const policies = (await grant)?.policies ?? [];
+      draft.existing = await lookAround({ client, token, login: settings.login }, { ...draft, policies });
+    }),
   ]).then(() => {});
   return {
     evidence: () => ({ ...draft, broken: checks.broken(), unfinished: checks.unfinished() }),
@@ -153,9 +169,15 @@ async function inspectVault({ settings, client, draft }: Gatherer): Promise<void
     const reply = await client.send(HEALTH_REQUEST);
     return unlessFailure(judgeHealth(reply, Date.now()));
   });
-  if (draft.health.failure?.code === 'vault_tls') draft.certificate = await readCertificate(settings.vault, CALL_MS);
+  const isPlain = settings.vault.address.startsWith('http:');
+  if ((isPlain ? OF_TLS_SERVERS : REFUSED_CERTIFICATE).has(draft.health.failure?.code ?? 'internal'))
+    draft.certificate = await readCertificate(settings.vault, CALL_MS);
   if (draft.health.seen !== undefined) draft.mount = await probeMount(client, settings);
 }
+
+/** The failures of plain HTTP requests to a TLS server: it closes the connection, or answers with an error page. */
+const OF_TLS_SERVERS: ReadonlySet<ErrorCode> = new Set(['vault_not_http', 'vault_connection_lost', 'bad_response']);
+const REFUSED_CERTIFICATE: ReadonlySet<ErrorCode> = new Set(['vault_tls']);
 
 async function inspectSinks({ settings: { sinks }, draft }: Gatherer): Promise<void> {
   draft.sinks = await Promise.all(
@@ -166,11 +188,9 @@ async function inspectSinks({ settings: { sinks }, draft }: Gatherer): Promise<v
   );
 }
 
-/** Compares the setup with Vault, if there is an operator's token. */
-async function inspectSetup({ settings, tools, draft }: Gatherer): Promise<void> {
+/** Compares the setup with Vault. */
+async function inspectSetup({ settings, tools, draft }: Gatherer, operatorToken: Secret): Promise<void> {
   const { setup } = tools;
-  const operatorToken = await tools.operatorToken;
-  if (operatorToken === undefined) return;
   const { steps, problems } = planProvision([{ ...settings, setup }]);
   const isPlanned = setup.stated && problems.length === 0;
   const client = openOperatorClient(quick(settings.vault));

@@ -1,7 +1,7 @@
 // Writes the Vault token to a file on a shared volume. Delivery is idempotent: a correct file stays untouched; a file
 // that was deleted or altered, or whose owner or mode changed, is restored.
 
-import { constants, lstat, open, unlink } from 'node:fs/promises';
+import { constants, lstat, open, statfs, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type ErrorCode, ExchangeError } from '../core/errors.ts';
 import type { FileSinkSettings } from '../core/settings.ts';
@@ -26,7 +26,7 @@ export function openFileSink(settings: FileSinkSettings): TokenSink {
           return { written: true };
         });
       } catch (error) {
-        throw sinkError(error, path);
+        throw await sinkError(error, path);
       }
     },
     async age() {
@@ -36,13 +36,13 @@ export function openFileSink(settings: FileSinkSettings): TokenSink {
       return ageMs < 0 ? Number.POSITIVE_INFINITY : ageMs;
     },
     async check() {
-      await withPlace(path, (place) => tryReplacing(place, settings)).catch((error: unknown) => {
-        throw sinkError(error, path);
+      await withPlace(path, (place) => tryReplacing(place, settings)).catch(async (error: unknown) => {
+        throw await sinkError(error, path);
       });
     },
     async remove() {
-      await withPlace(path, (place) => unlink(place.at(place.name))).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOENT') throw sinkError(error, path);
+      await withPlace(path, (place) => unlink(place.at(place.name))).catch(async (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw await sinkError(error, path);
       });
     },
   };
@@ -78,9 +78,29 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   EXDEV: 'sink_blocked',
 };
 
-function sinkError(error: unknown, path: string): ExchangeError {
+async function sinkError(error: unknown, path: string): Promise<ExchangeError> {
   if (error instanceof ExchangeError) return error;
   const { code = 'unknown error' } = error as NodeJS.ErrnoException;
-  const where = CODES[code] === 'sink_directory_missing' ? dirname(path) : path;
+  const directory = dirname(path);
+  const type = await fileSystemOf(directory);
+  if (type !== undefined)
+    return new ExchangeError('sink_file_system', { kind: 'file-system', path: directory, type, errno: code });
+  const where = CODES[code] === 'sink_directory_missing' ? directory : path;
   return new ExchangeError(CODES[code] ?? 'sink_failed', { kind: 'file', path: where, errno: code });
+}
+
+/** The file systems of the kernel in which nobody can create a file, by f_type: https://man7.org/linux/man-pages/man2/statfs.2.html */
+const FILELESS: ReadonlyMap<number, string> = new Map([
+  [0x9fa0, 'proc'],
+  [0x62656572, 'sysfs'],
+  [0x1cd1, 'devpts'],
+  [0x27e0eb, 'cgroup'],
+  [0x63677270, 'cgroup2'],
+]);
+
+/** Returns the type of the file system of a directory, or of its nearest parent; undefined if it can hold files. */
+async function fileSystemOf(directory: string): Promise<string | undefined> {
+  const stats = await statfs(directory).catch(() => undefined);
+  if (stats !== undefined) return FILELESS.get(stats.type);
+  return directory === '/' ? undefined : fileSystemOf(dirname(directory));
 }

@@ -182,6 +182,16 @@ const LOGIN_REFUSALS: readonly (readonly [number, string, string])[] = [
   ],
   [
     400,
+    'error configuring token validator: keyset configuration error: Get "https://x": tls: failed to verify certificate: x509: certificate signed by unknown authority',
+    'issuer_tls',
+  ],
+  [
+    400,
+    'error validating token: error verifying token signature: fetching keys oidc: get keys failed Get "https://x": tls: failed to verify certificate: x509: certificate has expired or is not yet valid',
+    'issuer_tls',
+  ],
+  [
+    400,
     'error configuring token validator: keyset configuration error: issuer did not match the returned issuer, expected "a" got "b"',
     'mount_misconfigured',
   ],

@@ -75,6 +75,32 @@ test('a malformed JWT is described by the number of its parts', () => {
   assert.equal(evidence('a.b'), 'it has 2 parts instead of 3');
 });
 
+test('names the text around a JWT', () => {
+  const jwt = jwtText();
+  const evidence = (text: string) => {
+    const failure = decode(text);
+    return 'code' in failure ? `${failure.code}: ${explain(failure).evidence}` : 'fine';
+  };
+  for (const [text, words] of [
+    [`Bearer ${jwt}`, 'jwt_wrapped: it begins with "Bearer"'],
+    [`bearer\t${jwt}`, 'jwt_wrapped: it begins with "Bearer"'],
+    [`Authorization: Bearer ${jwt}`, 'jwt_wrapped: it begins with "Bearer"'],
+    [JSON.stringify({ token: jwt }), 'jwt_wrapped: it is in a JSON document'],
+    [JSON.stringify([{ access_token: jwt }], undefined, 2), 'jwt_wrapped: it is in a JSON document'],
+    [JSON.stringify(jwt), 'jwt_wrapped: it is in quotes'],
+    [`'${jwt}'`, 'jwt_wrapped: it is in quotes'],
+    [`JWT=${jwt}`, 'jwt_wrapped: there is other text before or after it'],
+    [`${jwt}\n${jwt}`, 'jwt_wrapped: there is other text before or after it'],
+    [`# ${jwt}`, 'jwt_wrapped: there is other text before or after it'],
+    [`${jwt.slice(0, 30)}\n${jwt.slice(30)}`, 'jwt_malformed: there is whitespace in it'],
+    [jwt.replaceAll('.', ' . '), 'jwt_malformed: there is whitespace in it'],
+    ['hvs.CAESIJ-abcdefgh', 'jwt_malformed: it is a Vault token'],
+    [`${jwt}.${jwt}`, 'jwt_malformed: it has 6 parts instead of 3'],
+    [`${jwt}=`, 'jwt_malformed: a part is empty or not base64url'],
+  ] as const)
+    assert.equal(evidence(text), words, text.slice(0, 20));
+});
+
 test('names both values of a claim that differs from the expected one', () => {
   const evidence = (expected: object) => {
     const failure = decode(jwtText(), expected);

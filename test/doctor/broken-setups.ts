@@ -2,9 +2,13 @@
 // command, running it must fix the setup; otherwise `mends` fixes it.
 
 import { createHmac } from 'node:crypto';
-import { chmod, chown, mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { chmod, chown, mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { openIssuer } from '../../src/dev/issuer.ts';
-import { listenOn, type PlainReply } from '../../src/dev/listen.ts';
+import { type Handler, listenOn, type PlainReply, type TlsPair } from '../../src/dev/listen.ts';
+import { makeCa, type TestCa } from '../support/certificates.ts';
 import { replaceByRename } from '../support/temporary.ts';
 import { type BrokenSetup, type Clinic, closePeers } from './clinic.ts';
 
@@ -14,10 +18,6 @@ const writeJwt = ({ writeJwt: write }: Clinic) => write();
 const base64url = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
 const fault = (reply: PlainReply | undefined) => (clinic: Clinic) => clinic.memory?.vault.setFault(() => reply);
 const noFault = (clinic: Clinic) => clinic.memory?.vault.setFault(undefined);
-const redo = async (clinic: Clinic) => {
-  await clinic.admin.call('DELETE', 'auth/jwt/role/app');
-  await clinic.writeRole(ROLE);
-};
 const ROLE = {
   role_type: 'jwt',
   user_claim: 'sub',
@@ -28,6 +28,13 @@ const ROLE = {
 };
 const { bound_audiences: _audiences, ...UNBOUND_AUDIENCE } = ROLE;
 const { bound_subject: _subject, ...UNBOUND_SUBJECT } = ROLE;
+
+/** Adds the subject to the config, and runs the command that doctor prints then. */
+async function withSubject({ app, examine, paste }: Clinic): Promise<void> {
+  app.expect.subject = ROLE.bound_subject;
+  const { findings, text } = await examine();
+  await paste(findings[0]?.command ?? text);
+}
 
 /** Replaces the role. */
 const roleIs = (members: Record<string, unknown>) => async (clinic: Clinic) => {
@@ -84,6 +91,31 @@ const JWT: readonly BrokenSetup[] = [
     },
     mends: writeJwt,
     says: /it has 2 parts instead of 3/,
+  },
+  ...(
+    [
+      ['"Bearer" before the JWT', (jwt) => `Bearer ${jwt}`, /other text around it .*\n +it begins with "Bearer"/],
+      [
+        'a JSON document around the JWT',
+        (jwt) => JSON.stringify({ token: jwt }),
+        /it is in a JSON document\n +.*jq -r/,
+      ],
+    ] as const satisfies readonly (readonly [string, (jwt: string) => string, RegExp])[]
+  ).map(
+    ([name, around, says]): BrokenSetup => ({
+      name,
+      code: 'jwt_wrapped',
+      breaks: async (clinic) => replaceByRename(clinic.here('jwt'), around(await clinic.writeJwt())),
+      mends: writeJwt,
+      says,
+    }),
+  ),
+  {
+    name: 'a Vault token in place of the JWT',
+    code: 'jwt_malformed',
+    breaks: ({ here }) => replaceByRename(here('jwt'), 'hvs.CAESIJ-abcdefghijklmnop'),
+    mends: writeJwt,
+    says: /it is a Vault token/,
   },
   {
     name: 'a JWT with a truncated signature',
@@ -149,6 +181,15 @@ const JWT: readonly BrokenSetup[] = [
       write({ iat: nowSeconds() - 70 * MINUTE_SECONDS, exp: nowSeconds() - 10 * MINUTE_SECONDS }),
     mends: writeJwt,
   },
+  ...[3600, -10].map(
+    (life): BrokenSetup => ({
+      name: `a JWT that expired within Vault's leeway, ${life < 0 ? 'before its iat' : 'after an hour'}`,
+      code: 'jwt_in_leeway',
+      breaks: ({ writeJwt: write }) => write({ iat: nowSeconds() - 5 - life, exp: nowSeconds() - 5 }),
+      mends: writeJwt,
+      says: /it expired \d+ s ago; the file last changed[\s\S]*; it expired \d+ s ago$/m,
+    }),
+  ),
   {
     name: 'a JWT that is not valid yet',
     code: 'jwt_not_yet_valid',
@@ -212,7 +253,7 @@ const ISSUER: readonly BrokenSetup[] = [
       await other.close();
     },
     mends: writeJwt,
-    says: /leads to: Vault can't verify the JWT's signature/,
+    says: /has no key "dev-2", only "dev-1"\n.*Otherwise another issuer signed it[\s\S]*leads to: Vault can't verify the JWT's signature/,
   },
   {
     name: "a JWT forged under the issuer's name and key id",
@@ -240,6 +281,33 @@ const ISSUER: readonly BrokenSetup[] = [
       await writeRole(ROLE);
     },
     says: /status 404[\s\S]*leads to: the auth mount trusts no issuer yet/,
+  },
+  {
+    name: 'an issuer with a certificate of a CA that Vault does not know',
+    code: 'issuer_tls',
+    breaks: async (clinic) => {
+      const { cert } = await certifyAgain(clinic);
+      clinic.app.setup.trust = { oidc_discovery_ca_pem: cert };
+    },
+    says: /x509: certificate signed by unknown authority; from this machine, the issuer's keys verify the JWT/,
+  },
+  {
+    name: 'an issuer with a certificate of a CA that neither Vault nor the config knows',
+    code: 'issuer_tls',
+    breaks: certifyAgain,
+    mends: withCa,
+    says: /x509: certificate signed by unknown authority\n +If its CA is unknown, set setup\.trust\.oidc_discovery_ca_pem/,
+  },
+  {
+    name: 'a mount without a trust config, for an issuer with a certificate of an unknown CA',
+    code: 'issuer_tls',
+    breaks: async (clinic) => {
+      await certifyAgain(clinic);
+      await clinic.admin.call('DELETE', 'sys/auth/jwt');
+      await clinic.admin.write('sys/auth/jwt', { type: 'jwt' });
+    },
+    mends: withCa,
+    says: /from this machine, https:.* signed by an unknown CA .*[\s\S]*leads to: the auth mount trusts no issuer yet/,
   },
   {
     name: 'an issuer that is down',
@@ -278,6 +346,28 @@ const ISSUER: readonly BrokenSetup[] = [
   },
 ];
 
+/** Makes the mount trust another issuer, whose certificate is then replaced by one of a new CA. @returns the new CA */
+async function certifyAgain({ admin, app, directory, here, peers }: Clinic): Promise<TestCa> {
+  const [old, next] = [makeCa(directory, 'old'), makeCa(directory, 'new')];
+  const before = await openIssuer({ tls: old.issue() });
+  const { issuer } = before;
+  const trust = { oidc_discovery_url: issuer, bound_issuer: issuer, oidc_discovery_ca_pem: old.cert };
+  await admin.write('auth/jwt/config', trust);
+  await before.close();
+  const after = await openIssuer({ tls: next.issue(), port: Number(new URL(issuer).port) });
+  peers.push(after);
+  app.expect.issuer = issuer;
+  await replaceByRename(here('jwt'), await after.mint({ sub: ROLE.bound_subject }));
+  return next;
+}
+
+/** Adds the new CA to the config, and runs the command that doctor prints then. */
+async function withCa({ app, here, examine, paste }: Clinic): Promise<void> {
+  app.setup.trust = { oidc_discovery_ca_pem: await readFile(here('new.pem'), 'utf8') };
+  const { findings, text } = await examine();
+  await paste(findings[0]?.command ?? text);
+}
+
 function forgetKeys(memory: Clinic['memory']): void {
   const mount = memory?.vault.mount('jwt');
   if (mount === undefined) return;
@@ -302,6 +392,18 @@ const MOUNT: readonly BrokenSetup[] = [
       app.login.mount = 'jwt';
     },
     says: /Correct login\.mount and login\.namespace: a JWT auth method answers at mount jwt with no namespace/,
+  },
+  {
+    name: "a misspelt mount, with an operator's token",
+    code: 'mount_missing',
+    operator: true,
+    breaks: ({ app }) => {
+      app.login.mount = 'jtw';
+    },
+    mends: ({ app }) => {
+      app.login.mount = 'jwt';
+    },
+    says: /; JWT auth methods are at jwt\n +Did you mean "jwt"\? If so, correct login\.mount\./,
   },
   {
     name: 'a wrong namespace',
@@ -345,9 +447,44 @@ const MOUNT: readonly BrokenSetup[] = [
 const ROLES: readonly BrokenSetup[] = [
   { name: 'a missing role', code: 'role_missing', breaks: ({ admin }) => admin.call('DELETE', 'auth/jwt/role/app') },
   {
+    name: "a misspelt role, with an operator's token",
+    code: 'role_missing',
+    operator: true,
+    breaks: async ({ app, admin }) => {
+      await admin.write('auth/jwt/role/billing', ROLE);
+      app.login.role = 'apq';
+    },
+    mends: ({ app }) => {
+      app.login.role = 'app';
+    },
+    says: /could not be found; auth\/jwt has roles (?:app, billing|billing, app)\n +Did you mean "app"\? If so, correct login\.role\. Otherwise: Create role "apq"/,
+  },
+  {
     name: 'a role of type oidc',
     code: 'role_type_oidc',
     breaks: roleIs({ ...ROLE, role_type: 'oidc', allowed_redirect_uris: 'http://127.0.0.1/callback' }),
+  },
+  {
+    name: 'a role of type oidc without a bound, and a config without a subject',
+    code: 'role_type_oidc',
+    operator: true,
+    breaks: async (clinic) => {
+      const { bound_audiences: _, ...unbound } = UNBOUND_SUBJECT;
+      await roleIs({ ...unbound, role_type: 'oidc', allowed_redirect_uris: 'http://127.0.0.1/callback' })(clinic);
+      clinic.app.expect.subject = undefined;
+    },
+    mends: withSubject,
+    says: /Vault refuses one without a bound\. .*To get the command, correct the config: .*set expect\.subject/,
+  },
+  {
+    name: 'a missing role, and a config without a subject',
+    code: 'role_missing',
+    breaks: async ({ admin, app }) => {
+      await admin.call('DELETE', 'auth/jwt/role/app');
+      app.expect.subject = undefined;
+    },
+    mends: withSubject,
+    says: /To get the command, correct the config: every subject of the issuer may log in: set expect\.subject/,
   },
   {
     name: 'a role without an audience',
@@ -366,7 +503,7 @@ const ROLES: readonly BrokenSetup[] = [
     name: 'a role for another namespace',
     code: 'subject_mismatch',
     breaks: roleIs({ ...ROLE, bound_subject: 'system:serviceaccount:team:app' }),
-    says: /the JWT's sub is system:serviceaccount:default:app/,
+    says: /the JWT's sub is system:serviceaccount:default:app\n +If the role is for this workload, .*; otherwise correct login\.role, or run the workload/,
   },
   {
     name: 'a bound claim with another value',
@@ -406,13 +543,18 @@ const ROLES: readonly BrokenSetup[] = [
     code: 'claims_mismatch',
     breaks: roleIs({ ...ROLE, groups_claim: 'teams' }),
   },
-  {
-    name: 'a role bound to other IP addresses',
-    code: 'login_forbidden',
-    breaks: roleIs({ ...ROLE, token_bound_cidrs: '10.9.0.0/16' }),
-    mends: redo,
-    says: /token_bound_cidrs/,
-  },
+  ...[false, true].map(
+    (operator): BrokenSetup => ({
+      name: `a role bound to other IP addresses${operator ? ", with an operator's token" : ''}`,
+      code: 'address_refused',
+      ...(operator ? { operator } : {}),
+      breaks: roleIs({ ...ROLE, token_bound_cidrs: ['10.9.0.0/16', '10.8.1.2/32'] }),
+      mends: ({ writeRole }) => writeRole({ token_bound_cidrs: ['10.9.0.0/16', '127.0.0.1/32'] }),
+      says: operator
+        ? /the role's token_bound_cidrs are 10\.9\.0\.0\/16 10\.8\.1\.2(\/32)?; this machine connects from 127\.0\.0\.1$/m
+        : /permission denied; the mount answers, so the role's token_bound_cidrs exclude the address; this machine connects from 127\.0\.0\.1$/m,
+    }),
+  ),
 ];
 
 const standby = { initialized: true, sealed: false, standby: true, version: '1.21.1' };
@@ -479,6 +621,14 @@ const VAULT: readonly BrokenSetup[] = [
     says: /to host 127\.0\.0\.2:8200/,
   },
   {
+    name: 'a server that redirects http to https',
+    code: 'redirect_blocked',
+    breaks: (clinic) =>
+      pose(clinic, () => ({ status: 301, body: '', headers: { location: 'https://vault.example/' } })),
+    mends: addressAgain,
+    says: /Use https:\/\/ in vault\.address/,
+  },
+  {
     name: 'a rate limit',
     code: 'vault_rate_limited',
     memory: true,
@@ -487,18 +637,44 @@ const VAULT: readonly BrokenSetup[] = [
   },
   {
     name: 'a captive portal instead of Vault',
-    code: 'bad_response',
+    code: 'not_vault',
     memory: true,
     breaks: fault({ status: 200, body: '<html>Welcome</html>' }),
     mends: noFault,
+    says: /leads to: the response is not a valid Vault response/,
   },
   {
-    name: 'another web server instead of Vault',
-    code: 'bad_response',
+    name: "a web server at Vault's address",
+    code: 'not_vault',
+    breaks: (clinic) => pose(clinic, () => PAGE),
+    mends: addressAgain,
+    says: /GET \/v1\/sys\/health: status 404, text\/html, from nginx\n +Correct vault\.address[\s\S]*leads to: the auth mount doesn't exist/,
+  },
+  {
+    name: "a web server without POST at Vault's address",
+    code: 'not_vault',
+    breaks: (clinic) => pose(clinic, ({ method }) => ({ ...PAGE, status: method === 'GET' ? 404 : 501 })),
+    mends: addressAgain,
+  },
+  {
+    name: "another API at Vault's address",
+    code: 'not_vault',
+    breaks: (clinic) => pose(clinic, () => ({ status: 200, body: { status: 'ok' } })),
+    mends: addressAgain,
+    says: /status 200, application\/json\n/,
+  },
+  {
+    name: "a server that implements no method at Vault's address",
+    code: 'not_vault',
+    breaks: (clinic) => pose(clinic, () => ({ status: 501, body: 'Unsupported method' })),
+    mends: addressAgain,
+  },
+  {
+    name: 'a Vault behind a proxy that blocks sys/health, with a wrong subject',
+    code: 'subject_mismatch',
     memory: true,
-    breaks: fault({ status: 404, body: 'not found' }),
+    breaks: ({ memory }) => memory?.vault.setFault(({ path }) => (path === '/v1/sys/health' ? PAGE : WRONG_SUBJECT)),
     mends: noFault,
-    says: /leads to: the auth mount doesn't exist/,
   },
   {
     name: 'an unknown CA',
@@ -529,6 +705,17 @@ const VAULT: readonly BrokenSetup[] = [
     },
     mends: addressAgain,
   },
+  ...(
+    ['', 'HTTP/1.1 400 Bad Request\r\n\r\n<title>400 The plain HTTP request was sent to HTTPS port</title>'] as const
+  ).map(
+    (reply): BrokenSetup => ({
+      name: `an http address for a TLS server that ${reply === '' ? 'closes the connection' : 'answers with a web page'}`,
+      code: 'vault_not_http',
+      breaks: (clinic) => poseWithTls(clinic, reply),
+      mends: addressAgain,
+      says: /it speaks TLS, with a certificate for IP Address:127\.0\.0\.1, issued by other-ca\n +Use https:\/\/ in vault\.address if /,
+    }),
+  ),
   {
     name: 'an https address for an http port',
     code: 'vault_not_http',
@@ -547,6 +734,44 @@ const VAULT: readonly BrokenSetup[] = [
     mends: trustAgain,
   },
 ];
+
+const WRONG_SUBJECT = { status: 400, body: { errors: ['error validating token: invalid subject (sub) claim'] } };
+const PAGE = { status: 404, body: '<html>404</html>', headers: { 'content-type': 'text/html', server: 'nginx' } };
+
+/** Points the config at another server. */
+async function pose({ config, peers }: Clinic, handle: Handler): Promise<void> {
+  const server = await listenOn({}, handle);
+  peers.push(server);
+  config.vault.address = server.url;
+}
+
+/** Points the config at the port of a TLS server by http. Its answer to plain HTTP is `reply`, and then it closes. */
+async function poseWithTls({ config, peers, directory }: Clinic, reply: string): Promise<void> {
+  const { close, port } = await openTlsServer(makeCa(directory, 'other-ca').issue(), reply);
+  peers.push({ close });
+  config.vault.address = `http://127.0.0.1:${port}`;
+}
+
+async function openTlsServer(pair: TlsPair, reply: string) {
+  const secure = createServer(pair, (_request, response) => response.end('welcome'));
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', (first) => {
+      // a TLS handshake begins with this byte
+      if (first[0] !== 22) return socket.end(reply);
+      socket.pause();
+      socket.unshift(first);
+      return secure.emit('connection', socket);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const close = async () => {
+    secure.closeAllConnections();
+    server.close();
+  };
+  return { close, port: (server.address() as AddressInfo).port };
+}
 
 function addressAgain({ config, admin }: Clinic): void {
   config.vault.address = admin.url;
@@ -570,7 +795,7 @@ const TOKEN: readonly BrokenSetup[] = [
         await writeFile(here('sink/token'), text);
       },
       mends: ({ here }) => rm(here('sink/token')),
-      says: /sink\/token: status 403[\s\S]*kill -USR2/,
+      says: /the token in .*sink\/token: status 403[\s\S]*kill -USR2/,
     }),
   ),
   {
@@ -614,6 +839,37 @@ const TOKEN: readonly BrokenSetup[] = [
     mends: ({ writeRole }) => writeRole({ token_policies: ['app-read'] }),
   },
   {
+    name: 'a misspelt policy in the role',
+    code: 'policy_missing',
+    operator: true,
+    breaks: async ({ app, writeRole }) => {
+      delete app.setup;
+      await writeRole({ token_policies: ['app-raed'] });
+    },
+    mends: ({ writeRole }) => writeRole({ token_policies: ['app-read'] }),
+    says: /\n +"app-raed"; did you mean "app-read"\?\n/,
+  },
+  {
+    name: 'a misspelt policy in the setup and in the role',
+    code: 'policy_missing',
+    operator: true,
+    breaks: async ({ app, writeRole }) => {
+      app.setup = { role: { token_policies: ['app-raed'] } };
+      await writeRole({ token_policies: ['app-raed'] });
+    },
+    mends: async ({ app, writeRole }) => {
+      app.setup = { role: { token_policies: ['app-read'] } };
+      await writeRole({ token_policies: ['app-read'] });
+    },
+  },
+  {
+    name: 'a policy of the setup that is not in Vault',
+    code: 'policy_missing',
+    operator: true,
+    breaks: ({ admin }) => admin.call('DELETE', 'sys/policies/acl/app-read'),
+    says: /\n +"app-read"\n[\s\S]*vault policy write app-read/,
+  },
+  {
     name: 'a role that allows every subject',
     code: 'role_trusts_all',
     operator: true,
@@ -650,16 +906,26 @@ const OWN: readonly BrokenSetup[] = [
     breaks: ({ here }) => mkdir(here('sink/token')),
     mends: ({ here }) => rmdir(here('sink/token')),
   },
-  {
-    name: 'a sink on a read-only file system',
-    code: 'sink_denied',
-    breaks: ({ app }) => {
-      app.sinks[0].file.path = '/sys/vault-token';
-    },
-    mends: ({ app, here }) => {
-      app.sinks[0].file.path = here('sink/token');
-    },
-  },
+  ...(
+    [
+      ['/proc/token', /\/proc is in a proc file system \(ENOENT\)\n +Move the sink/],
+      ['/proc/vault/token', /\/proc\/vault is in a proc file system/],
+      ['/sys/token', /\/sys is in a sysfs file system/],
+      ['/dev/pts/token', /\/dev\/pts is in a devpts file system/],
+    ] as const
+  ).map(
+    ([path, says]): BrokenSetup => ({
+      name: `a sink at ${path}`,
+      code: 'sink_file_system',
+      breaks: ({ app }) => {
+        app.sinks[0].file.path = path;
+      },
+      mends: ({ app, here }) => {
+        app.sinks[0].file.path = here('sink/token');
+      },
+      says,
+    }),
+  ),
   ...(['api', 'ops'] as const).map(
     (listener): BrokenSetup => ({
       name: `the port of ${listener}.listen is taken`,

@@ -8,7 +8,8 @@ import { type TestContext, test } from 'node:test';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import { listenOn, type PlainRequest } from '../../src/dev/listen.ts';
 import { openDevVault } from '../../src/dev/vault.ts';
-import { openPeers } from '../support/sidecar.ts';
+import { until } from '../support/settling.ts';
+import { openPeers, runDaemon } from '../support/sidecar.ts';
 import { reportsIn, runProgram } from './program.ts';
 
 /** Opens a working exchange, and doctor for it. */
@@ -181,6 +182,51 @@ test("reports a dead token in the sink, checked with the exchange's own Vault (K
     settings: { token_policies: ['app'], token_no_default_policy: true },
   });
   assert.ok(codesIn((await doctor()).out).includes('lookup_denied'));
+});
+
+test('reports that the token of the running sidecar is revoked, also without a sink, and sends the caller token', async (t) => {
+  const { here, doctor, members, write, vault } = await setUp(t);
+  await writeFile(here('caller'), 'caller-secret', { mode: 0o600 });
+  const [app] = Object.values(members['exchanges'] as Record<string, object>);
+  const config = {
+    ...members,
+    exchanges: { app: { ...app, sinks: [] } },
+    api: { listen: '127.0.0.1:0', caller_token_file: here('caller') },
+  };
+  const { daemon } = await runDaemon(t, config);
+  await until('it holds a token', () => daemon.exchanges.views()[0]?.status().ready);
+  const listening = (url: string) => ({ listen: new URL(url).host });
+  await write({
+    ...config,
+    api: { ...config.api, ...listening(daemon.api) },
+    ops: listening(daemon.ops),
+  });
+  const fine = await doctor();
+  assert.deepEqual([fine.code, codesIn(fine.out)], [0, []], fine.out);
+  assert.ok(reportsIn(fine.out)[0]?.facts.includes('Vault knows the token of the running sidecar'), fine.out);
+  vault.forget();
+  const dead = await doctor();
+  assert.deepEqual([dead.code, codesIn(dead.out)], [4, ['held_token_dead']], dead.out);
+  const [finding] = reportsIn(dead.out)[0]?.findings ?? [];
+  assert.match(finding?.evidence ?? '', /^the token of the running sidecar: status 403/);
+  assert.doesNotMatch(dead.out, /hvs\.|caller-secret/);
+});
+
+test('looks up each sink, and equal tokens once', async (t) => {
+  const { here, doctor, members, write, vault } = await setUp(t);
+  const [app] = Object.values(members['exchanges'] as Record<string, object>);
+  const sinks = ['token', 'same', 'other'].map((name) => ({ file: { path: here(`sink/${name}`) } }));
+  await write({ ...members, exchanges: { app: { ...app, sinks } } });
+  for (const [name, token] of [
+    ['token', 'hvs.first-dead-token'],
+    ['same', 'hvs.first-dead-token'],
+    ['other', 'hvs.second-dead-token'],
+  ] as const)
+    await writeFile(here(`sink/${name}`), token);
+  const { out } = await doctor();
+  assert.deepEqual(codesIn(out), ['held_token_dead', 'held_token_dead'], out);
+  const lookups = vault.requests.filter(({ path }) => path.endsWith('/lookup-self'));
+  assert.equal(lookups.length, 3, 'two, and that of its own token');
 });
 
 test("doesn't report an empty sink, or one with other content, as a dead token", async (t) => {

@@ -38,6 +38,7 @@ const COMMANDS: Readonly<Partial<Record<FindingCode, Build>>> = {
   mount_unconfigured: (evidence) => steps(evidence, 'trust', 'policy', 'role'),
   mount_misconfigured: (evidence) => steps(evidence, 'trust'),
   issuer_renamed: renamed,
+  issuer_tls: trustCa,
   issuer_mismatch: rebound,
   signature_invalid: (evidence) => (evidence.issuer?.state === 'verified' ? steps(evidence, 'trust') : undefined),
   role_missing: (evidence) => steps(evidence, 'policy', 'role'),
@@ -45,6 +46,7 @@ const COMMANDS: Readonly<Partial<Record<FindingCode, Build>>> = {
   audience_unbound: bindAudience,
   audience_mismatch: bindAudience,
   subject_mismatch: bindSubject,
+  policy_missing: writePolicies,
   role_trusts_all: bindLooseRole,
   claims_mismatch: bindClaim,
   token_batch: (evidence) => onRole(evidence, { token_type: 'service' }),
@@ -60,6 +62,24 @@ const COMMANDS: Readonly<Partial<Record<FindingCode, Build>>> = {
     return facts.problem === 'writable-by-group' ? onPath('chmod g-w', facts.path) : undefined;
   },
 };
+
+/** Returns what the config lacks for the command that writes the role. */
+export function lackFor(code: FindingCode, { settings, setup }: Evidence): string | undefined {
+  if (!WRITES_ROLE.has(code)) return undefined;
+  const loose = trustsTooMuch(setup.role);
+  const [lack] = [
+    ...planProvision([{ ...settings, setup }]).problems,
+    ...(loose === undefined ? [] : [`${loose}: set expect.subject or setup.role.bound_claims`]),
+  ];
+  return lack === undefined ? undefined : `To get the command, correct the config: ${lack}.`;
+}
+
+const WRITES_ROLE: ReadonlySet<FindingCode> = new Set([
+  'mount_missing',
+  'mount_unconfigured',
+  'role_missing',
+  'role_type_oidc',
+]);
 
 const onPath = (command: string, path: string): string | undefined =>
   unprintableIn(path) === undefined ? `${command} ${quoted(path)}` : undefined;
@@ -96,6 +116,12 @@ function rebound(evidence: Evidence): string | undefined {
   return onTrust(evidence, { ...Object.fromEntries(keys), bound_issuer: issuer });
 }
 
+/** Writes the CA in the config, if it verifies the issuer's certificate. */
+function trustCa(evidence: Evidence): string | undefined {
+  const helps = evidence.setup.trust.caPem !== undefined && evidence.issuer?.state === 'verified';
+  return helps ? steps(evidence, 'trust') : undefined;
+}
+
 /** Trusts the issuer that the discovery document names, if the config binds that issuer and the JWT has it. */
 function renamed(evidence: Evidence): string | undefined {
   const { issuer, jwt, setup } = evidence;
@@ -127,6 +153,12 @@ function bindLooseRole(evidence: Evidence): string | undefined {
   const hasLoggedIn = evidence.login?.seen !== undefined;
   const subject = evidence.setup.role.boundSubject ?? (hasLoggedIn ? evidence.jwt?.seen?.subject : undefined);
   return subject === undefined || subject === '' ? undefined : onRole(evidence, { bound_subject: subject });
+}
+
+/** Writes the policies of the setup, if the missing ones are among them. */
+function writePolicies(evidence: Evidence): string | undefined {
+  const missing = evidence.existing?.missingPolicies ?? [];
+  return missing.every((name) => evidence.setup.policies[name] !== undefined) ? steps(evidence, 'policy') : undefined;
 }
 
 /** Binds the claim that Vault names to the config's value, and keeps the role's other bound claims. */

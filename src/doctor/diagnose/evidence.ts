@@ -28,8 +28,10 @@ export interface Evidence {
   readonly health?: Seen<HealthFacts> | undefined;
   readonly mount?: MountFacts | undefined;
   readonly login?: Seen<Grant> | undefined;
-  /** whether Vault still knows the token in a sink; undefined if no sink holds one, or the check was skipped */
-  readonly held?: HeldTokenFacts | undefined;
+  /** the address from which this machine connects to Vault; only after a forbidden login */
+  readonly ownAddress?: string | undefined;
+  /** whether Vault still knows the tokens that the sidecar delivered; undefined if the check was skipped */
+  readonly held?: readonly HeldTokenFacts[] | undefined;
   /** whether the new token may look itself up, and renew itself */
   readonly lookup?: Seen<true> | undefined;
   readonly renewal?: Seen<true> | undefined;
@@ -37,6 +39,8 @@ export interface Evidence {
   readonly differences?: readonly Difference[] | undefined;
   /** the paths that the operator's token couldn't read, with Vault's error messages */
   readonly unread?: readonly string[] | undefined;
+  /** undefined without an operator's token that may list it */
+  readonly existing?: ExistingFacts | undefined;
   readonly sinks: readonly SinkFacts[];
   /** one message per check that threw */
   readonly broken?: readonly string[] | undefined;
@@ -44,9 +48,18 @@ export interface Evidence {
   readonly unfinished?: readonly string[] | undefined;
 }
 
+/** What exists in Vault. Names that are needed only for a missing object are left out if it exists. */
+export interface ExistingFacts {
+  readonly roles?: readonly string[] | undefined;
+  readonly jwtMounts?: readonly string[] | undefined;
+  readonly policies?: readonly string[] | undefined;
+  /** the policies that the setup, the role or the token names, and that don't exist */
+  readonly missingPolicies: readonly string[];
+}
+
 export interface HeldTokenFacts {
-  /** the path of the sink */
-  readonly sink: string;
+  /** such as "the token in /vault/token" */
+  readonly name: string;
   readonly lookup: Seen<true>;
 }
 
@@ -62,10 +75,18 @@ export interface FileFacts {
 export type IssuerFacts =
   /** the documents weren't fetched, as the config doesn't name their host */
   | { readonly state: 'unfetched'; readonly words: string }
-  | { readonly state: 'unreachable' | 'unpublished'; readonly url: string; readonly words: string }
+  | { readonly state: 'unreachable' | 'untrusted' | 'unpublished'; readonly url: string; readonly words: string }
   | { readonly state: 'renamed'; readonly url: string; readonly published: string }
-  | { readonly state: 'key-missing' | 'forged' | 'verified'; readonly url: string; readonly keyId: string };
+  | {
+      readonly state: 'key-missing';
+      readonly url: string;
+      readonly keyId: string;
+      /** the ids of the keys at the URL */
+      readonly published: readonly string[];
+    }
+  | { readonly state: 'forged' | 'verified'; readonly url: string; readonly keyId: string };
 
+/** The certificate of the server at vault.address: the client refused it, or the config has http:// for a TLS server. */
 export interface CertificateFacts {
   /** the subject alternative names, such as "DNS:vault.example.com" */
   readonly names: string;

@@ -1,11 +1,11 @@
 // A finding of doctor: title, evidence and remedy. Findings are folded under their causes.
 
 import { defined } from '../../core/defined.ts';
-import { EXIT_CODES, hintFor } from '../../core/errors.ts';
+import { EXIT_CODES, explain, type Failure, hintFor } from '../../core/errors.ts';
 import { evidenceText, type Facts } from '../../core/facts.ts';
-import { shortened } from '../../core/secret.ts';
+import { shortened, withoutControls } from '../../core/secret.ts';
 import { CAUSES, diagnosisOf, type FindingCode } from './codes.ts';
-import { commandFor } from './commands.ts';
+import { commandFor, lackFor } from './commands.ts';
 import type { Evidence } from './evidence.ts';
 
 export interface Finding {
@@ -52,10 +52,13 @@ export function baseFinding({ code, facts, evidence, severity = 'error' }: Obser
 /** Makes a finding with the placeholders of its hint filled in, and with the command that fixes it, if any. */
 export function toFinding(observation: Observation, evidence: Evidence): UnfoldedFinding {
   const finding = baseFinding(observation);
-  const remedy = hintFor(finding.remedy, evidence.settings);
   const command = commandFor(observation.code, evidence, observation.facts);
+  const lack = command === undefined ? lackFor(observation.code, evidence) : undefined;
+  const remedy = [hintFor(finding.remedy, evidence.settings), lack && withoutControls(lack)].filter(Boolean).join(' ');
   return { ...finding, remedy, ...defined({ command }) };
 }
+
+export const evidenceLineOf = (failure: Failure): string => explain(failure).evidence ?? '';
 
 /** Removes duplicates, moves each finding below its cause, and sorts errors before warnings. */
 export function fold(raw: readonly UnfoldedFinding[]): readonly Finding[] {

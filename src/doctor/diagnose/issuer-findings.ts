@@ -9,6 +9,7 @@ import { toFinding, type UnfoldedFinding } from './finding.ts';
 export const ISSUER_RELATED: ReadonlySet<FindingCode> = new Set([
   'signature_invalid',
   'issuer_unreachable',
+  'issuer_tls',
   'mount_misconfigured',
   'mount_unconfigured',
   'jwt_refused',
@@ -32,15 +33,30 @@ export function issuerFindings(evidence: Evidence): UnfoldedFinding[] {
   switch (issuer.state) {
     case 'unreachable':
       return see('issuer_unreachable_here', `${issuer.url}: ${issuer.words}`);
+    case 'untrusted':
+      // Vault's own error message says more.
+      if (login?.failure?.code === 'issuer_tls') return [];
+      return see('issuer_tls', `from this machine, ${issuer.url}: ${issuer.words}`);
     case 'unpublished':
       return see('issuer_unpublished', `${issuer.url}: ${issuer.words}`);
     case 'renamed':
       return see('issuer_renamed', `${issuer.url} names the issuer ${inQuotes(issuer.published)}`);
     case 'key-missing':
-      return see('issuer_key_missing', `${issuer.url} has no key ${inQuotes(issuer.keyId)}`);
+      return see(
+        'issuer_key_missing',
+        `${issuer.url} has no key ${inQuotes(issuer.keyId)}, ${onlyKeys(issuer.published)}`,
+      );
     case 'forged':
       return see('issuer_signature', `key ${inQuotes(issuer.keyId)} of ${issuer.url} doesn't verify the signature`);
   }
+}
+
+const MOST_KEYS = 5;
+
+function onlyKeys(published: readonly string[]): string {
+  const rest = published.length - MOST_KEYS;
+  const shown = published.slice(0, MOST_KEYS).map(inQuotes).join(', ');
+  return shown === '' ? 'and none with an id' : `only ${shown}${rest > 0 ? ` and ${rest} more` : ''}`;
 }
 
 const DISCOVERY = '/.well-known/openid-configuration';

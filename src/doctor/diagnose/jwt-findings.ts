@@ -9,7 +9,7 @@ import { ago, lifeLeft, lifeOf } from './life.ts';
 const DAY_MS = 86_400_000;
 
 export function jwtFindings(evidence: Evidence): UnfoldedFinding[] {
-  const { jwt, file, wall } = evidence;
+  const { jwt, file, login, wall } = evidence;
   const findings: UnfoldedFinding[] = [];
   if (jwt?.failure !== undefined) findings.push(toFinding(withOwner(jwt.failure, evidence), evidence));
   if (file?.isMount)
@@ -18,12 +18,10 @@ export function jwtFindings(evidence: Evidence): UnfoldedFinding[] {
     );
   if (jwt?.seen === undefined) return findings;
   if (isStale(jwt.seen, wall)) {
+    const code = login?.seen !== undefined && isExpired(jwt.seen, wall) ? 'jwt_in_leeway' : 'jwt_unrotated';
     const changed = file === undefined ? '' : `; the file last changed ${ago(wall - file.modifiedAt)} ago`;
     findings.push(
-      toFinding(
-        { code: 'jwt_unrotated', evidence: `${lifeLeft(jwt.seen.expiresAt, wall)}${changed}`, severity: 'warning' },
-        evidence,
-      ),
+      toFinding({ code, evidence: `${lifeLeft(jwt.seen.expiresAt, wall)}${changed}`, severity: 'warning' }, evidence),
     );
   }
   const life = lifeOf(evidence);

@@ -2,14 +2,15 @@
 
 import type { Evidence } from './evidence.ts';
 
-/** The lifetime of the JWT in milliseconds, from its issuance to its expiry. */
+/** The lifetime of the JWT in milliseconds; undefined if its exp isn't after its iat. */
 export function lifeOf({ jwt }: Evidence): number | undefined {
   const { issuedAt, expiresAt } = jwt?.seen ?? {};
-  return issuedAt === undefined || expiresAt === undefined ? undefined : expiresAt - issuedAt;
+  if (issuedAt === undefined || expiresAt === undefined || expiresAt <= issuedAt) return undefined;
+  return expiresAt - issuedAt;
 }
 
 export function lifeLeft(expiresAt: number | undefined, wall: number): string {
-  if (expiresAt === undefined) return 'it never expires';
+  if (expiresAt === undefined) return 'it has no exp';
   return expiresAt <= wall ? `it expired ${ago(wall - expiresAt)} ago` : `it expires in ${ago(expiresAt - wall)}`;
 }
 

@@ -3,7 +3,7 @@
 import { shortened } from '../../core/secret.ts';
 import { shownClaims } from '../../core/workload-jwt.ts';
 import type { Evidence } from './evidence.ts';
-import { ago } from './life.ts';
+import { ago, lifeLeft } from './life.ts';
 
 export function wellFacts(evidence: Evidence): readonly string[] {
   return [jwtFact, issuerFact, vaultFact, loginFact, heldFact, sinkFact]
@@ -21,9 +21,8 @@ function jwtFact({ jwt, wall }: Evidence): string[] {
   if (jwt?.seen === undefined) return [];
   const { expiresAt } = jwt.seen;
   const { issuer = 'none', subject = 'none', audience } = shownClaims(jwt.seen);
-  const end = expiresAt === undefined ? 'never expires' : `expires in ${ago(Math.max(0, expiresAt - wall))}`;
   const to = audience.join(' ') || 'none';
-  return [`the JWT has issuer ${issuer}, audience ${to}, subject ${subject}; it ${end}`];
+  return [`the JWT has issuer ${issuer}, audience ${to}, subject ${subject}; ${lifeLeft(expiresAt, wall)}`];
 }
 
 const issuerFact = ({ issuer }: Evidence): string[] =>
@@ -48,8 +47,8 @@ function loginFact({ settings, login, renewal }: Evidence): string[] {
   ];
 }
 
-const heldFact = ({ held }: Evidence): string[] =>
-  held?.lookup.seen === true ? [`Vault knows the token in ${held.sink}`] : [];
+const heldFact = ({ held = [] }: Evidence): string[] =>
+  held.flatMap(({ name, lookup }) => (lookup.seen === true ? [`Vault knows ${name}`] : []));
 
 const sinkFact = ({ sinks }: Evidence): string[] =>
   sinks.flatMap(({ id, failure }) => (failure === undefined ? [`${id} is writable`] : []));

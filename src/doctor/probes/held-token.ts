@@ -1,6 +1,6 @@
-// Checks whether Vault still knows the token in the exchange's sink. After a revocation, or if Vault lost its storage,
+// Checks whether Vault still knows the tokens that the sidecar delivered: in the sinks, and at the token API. After a revocation, or if Vault lost its storage,
 // the daemon notices it only at the next renewal.
-// The token is sent only to the exchange's own Vault. A lookup spends a use of a token with limited uses, and the sink's content
+// A token is sent only to the exchange's own Vault. A lookup spends a use of a token with limited uses, and the sink's content
 // doesn't show that limit, so the caller skips this check if the role issues such tokens.
 
 import { unlessFailure } from '../../core/errors.ts';
@@ -12,17 +12,20 @@ import type { VaultClient } from '../../vault/client.ts';
 import type { HeldTokenFacts } from '../diagnose/evidence.ts';
 import { seen } from '../seen.ts';
 
-/** @returns undefined if no sink holds a token */
-export async function inspectHeldToken(
+/** @param served the token that the running sidecar serves. Equal tokens are looked up once. */
+export async function inspectHeldTokens(
   { login, sinks }: Pick<ExchangeSettings, 'login' | 'sinks'>,
   client: VaultClient,
-): Promise<HeldTokenFacts | undefined> {
-  for (const sink of sinks) {
-    const token = await tokenIn(sink);
-    if (token === undefined) continue;
-    return { sink: sink.path, lookup: await lookUp(client, login, token) };
-  }
-  return undefined;
+  served: Secret | undefined,
+): Promise<readonly HeldTokenFacts[]> {
+  const inSinks = await Promise.all(
+    sinks.map(async (sink) => ({ name: `the token in ${sink.path}`, token: await tokenIn(sink) })),
+  );
+  const held = [...inSinks, { name: 'the token of the running sidecar', token: served }].flatMap(({ name, token }) =>
+    token === undefined ? [] : [{ name, token }],
+  );
+  const distinct = held.filter(({ token }, index) => held.findIndex((one) => one.token.equals(token)) === index);
+  return Promise.all(distinct.map(async ({ name, token }) => ({ name, lookup: await lookUp(client, login, token) })));
 }
 
 /** Asks Vault for a token with the token itself. */

@@ -71,7 +71,8 @@ async function verify(
   { url, keyId, keys }: { url: string; keyId: string; keys: JSONWebKeySet },
 ): Promise<IssuerFacts> {
   const known = Array.isArray(keys.keys) ? keys.keys : [];
-  if (keyId !== '' && !known.some(({ kid }) => kid === keyId)) return { state: 'key-missing', url, keyId };
+  const published = known.flatMap(({ kid }) => (typeof kid === 'string' ? [kid] : []));
+  if (keyId !== '' && !published.includes(keyId)) return { state: 'key-missing', url, keyId, published };
   return { state: (await isVerified(jwt, known)) ? 'verified' : 'forged', url, keyId };
 }
 
@@ -124,7 +125,7 @@ async function fetchJson(text: string, { caPem }: TrustSettings, timeoutMs: numb
         state: 'unfetched',
         words: `${text} redirects (${evidence}); doctor doesn't follow it`,
       });
-    throw new IssuerTrouble({ state: 'unreachable', url: text, words: evidence });
+    throw new IssuerTrouble({ state: code === 'vault_tls' ? 'untrusted' : 'unreachable', url: text, words: evidence });
   } finally {
     await client.close();
   }

@@ -69,6 +69,16 @@ test('warns about a subPath mount while its JWT is valid, and reports it as the 
   assert.deepEqual(others, []);
 });
 
+test('compares the lease with no lifetime if the JWT ends before it was issued', () => {
+  const grant = { secret: new Secret('hvs.x'), accessor: '', leaseMs: 3_600_000, renewable: true, type: 'service' };
+  const login = { seen: { ...grant, numUses: 0, policies: ['app'], warnings: [] } };
+  const codes = (inSeconds: number) =>
+    diagnose(evidenceOf({ jwt: jwtEnding(inSeconds), login })).map(({ code }) => code);
+  assert.deepEqual(codes(-1), ['jwt_in_leeway', 'token_outlives_jwt']);
+  assert.deepEqual(codes(-3630), ['jwt_in_leeway']);
+  assert.deepEqual(codes(1), ['jwt_unrotated']);
+});
+
 test('warns only if the issuer is unreachable from here alone', () => {
   const issuer = { state: 'unreachable' as const, url: 'https://k8s-prod.oidc.pub', words: 'ECONNREFUSED' };
   const login = { failure: { code: 'role_missing' as const } };
@@ -100,7 +110,7 @@ test('no text from a JWT or its issuer contains control characters', () => {
       facts: { kind: 'reply' as const, status: 400, words: 'invalid subject (sub) claim' },
     },
   };
-  const issuer = { state: 'key-missing' as const, url: said, keyId: said };
+  const issuer = { state: 'key-missing' as const, url: said, keyId: said, published: [said] };
   const evidence = evidenceOf({ jwt: { seen: jwt }, claims: readJwt(secret)?.claims, login, issuer });
   const texts = [
     ...wellFacts(evidence),
@@ -111,6 +121,23 @@ test('no text from a JWT or its issuer contains control characters', () => {
     assert.doesNotMatch(text, /\p{Cc}/u);
     assert.ok(text.length < 1000);
   }
+});
+
+test('no name in Vault, header or certificate controls the terminal', () => {
+  const said = 'app\u001b[31m\n\u009b';
+  const existing = { roles: [said], jwtMounts: [said], policies: [said], missingPolicies: [`${said}x`] };
+  const reply = { kind: 'reply' as const, status: 400, words: 'x' };
+  const health = { path: '/v1/sys/health', status: 200, contentType: said, server: said };
+  const texts = [
+    evidenceOf({ existing, login: { failure: { code: 'role_missing', facts: reply } } }),
+    evidenceOf({ health: { failure: { code: 'bad_response', facts: { kind: 'foreign-reply', ...health } } } }),
+    evidenceOf({
+      health: { failure: { code: 'vault_tls', facts: { kind: 'certificate', code: 'CERT_HAS_EXPIRED' } } },
+      certificate: { names: said, issuer: said },
+    }),
+  ].flatMap((evidence) => diagnose(evidence).flatMap((one) => [one.evidence ?? '', one.remedy]));
+  assert.equal(texts.filter((text) => text.includes('app\ufffd[31m')).length, 4, texts.join('\n'));
+  for (const text of texts) assert.doesNotMatch(text, /\p{Cc}/u);
 });
 
 test('prints one line for each difference from the setup, and one for each missing object', () => {
@@ -207,19 +234,19 @@ test('reports each check that threw or is unfinished as an error, after the find
 
 test("detects a dead token in the sink by Vault's message, or because a new token may look itself up (K17)", () => {
   const failed = (words: string, code: 'renewal_denied' | 'vault_timeout' = 'renewal_denied') => ({
-    sink: '/vault/token',
+    name: 'the token in /vault/token',
     lookup: { failure: { code, facts: { kind: 'reply' as const, status: 403, words } } },
   });
   const grant = { secret: new Secret('x'), accessor: '', leaseMs: 1, renewable: true, type: 'service', numUses: 0 };
   const login = { seen: { ...grant, policies: ['app'], warnings: [] } };
   const codes = (members: Partial<Evidence>) => diagnose(evidenceOf(members)).map(({ code }) => code);
-  assert.deepEqual(codes({ held: failed('permission denied; invalid token') }), ['held_token_dead']);
-  assert.deepEqual(codes({ held: failed('permission denied') }), []);
-  assert.deepEqual(codes({ held: failed('permission denied'), login, lookup: { seen: true } }), ['held_token_dead']);
+  assert.deepEqual(codes({ held: [failed('permission denied; invalid token')] }), ['held_token_dead']);
+  assert.deepEqual(codes({ held: [failed('permission denied')] }), []);
+  assert.deepEqual(codes({ held: [failed('permission denied')], login, lookup: { seen: true } }), ['held_token_dead']);
   const lookup = { failure: { code: 'renewal_denied' as const } };
-  assert.deepEqual(codes({ held: failed('permission denied'), login, lookup }), ['lookup_denied']);
-  assert.deepEqual(codes({ held: failed('no reply', 'vault_timeout') }), []);
-  assert.deepEqual(codes({ held: { sink: '/vault/token', lookup: { seen: true } } }), []);
+  assert.deepEqual(codes({ held: [failed('permission denied')], login, lookup }), ['lookup_denied']);
+  assert.deepEqual(codes({ held: [failed('no reply', 'vault_timeout')] }), []);
+  assert.deepEqual(codes({ held: [{ name: 'the token in /vault/token', lookup: { seen: true } }] }), []);
 });
 
 test('tells how oidc.pub publishes an issuer that it serves', () => {
@@ -233,5 +260,5 @@ test('tells how oidc.pub publishes an issuer that it serves', () => {
   assert.match(unpublished(`${host}${path}`), /sync worker/);
   assert.doesNotMatch(unpublished(`https://issuer.example${path}`), /oidc\.pub/);
   const url = `${host}/.well-known/jwks.json`;
-  assert.match(remedy({ state: 'key-missing', url, keyId: 'new' }), /six minutes/);
+  assert.match(remedy({ state: 'key-missing', url, keyId: 'new', published: ['old'] }), /six minutes/);
 });
