@@ -103,9 +103,14 @@ export function gather(settings: ExchangeSettings, tools: GatheringTools): Gathe
     checks.run("Vault's side", async () => {
       const token = await tools.operatorToken;
       if (token === undefined) return;
-      await inspectSetup(gatherer, token);
-      const policies = (await grant)?.policies ?? [];
-      draft.existing = await lookAround({ client, token, login: settings.login }, { ...draft, policies });
+      const asOperator = { client: openOperatorClient(quick(settings.vault)), token, login: settings.login };
+      try {
+        await inspectSetup(gatherer, asOperator);
+        const policies = (await grant)?.policies ?? [];
+        draft.existing = await lookAround(asOperator, { ...draft, policies });
+      } finally {
+        await asOperator.client.close();
+      }
     }),
   ]).then(() => {});
   return {
@@ -189,14 +194,16 @@ async function inspectSinks({ settings: { sinks }, draft }: Gatherer): Promise<v
 }
 
 /** Compares the setup with Vault. */
-async function inspectSetup({ settings, tools, draft }: Gatherer, operatorToken: Secret): Promise<void> {
+async function inspectSetup(
+  { settings, tools, draft }: Gatherer,
+  { client, token }: { readonly client: VaultClient; readonly token: Secret },
+): Promise<void> {
   const { setup } = tools;
   const { steps, problems } = planProvision([{ ...settings, setup }]);
   const isPlanned = setup.stated && problems.length === 0;
-  const client = openOperatorClient(quick(settings.vault));
   const readings = await Promise.all(
-    steps.map(async (step) => ({ step, read: await seen(() => readCurrent(step, client, operatorToken)) })),
-  ).finally(() => client.close());
+    steps.map(async (step) => ({ step, read: await seen(() => readCurrent(step, client, token)) })),
+  );
   draft.differences = readings.flatMap(({ step, read }) => {
     if (read.failure !== undefined) return [];
     return [{ step, current: read.seen, changes: isPlanned ? changesOf(step, read.seen) : [] }];
