@@ -2,6 +2,7 @@
 // one line of evidence.
 
 import { evidenceText, type Facts } from './facts.ts';
+import { isAtOidcPub } from './hosts.ts';
 import { withoutControls } from './secret.ts';
 import type { ExchangeSettings } from './settings.ts';
 
@@ -201,13 +202,19 @@ export const lineOf = ({ title, evidence, hint }: Omit<Explanation, 'code'>): st
 
 const VARIABLE_HINT = 'Set the variable; in GitLab CI, add it to the id_tokens of the job.';
 
+/** oidc.pub's sync worker runs every five minutes, and publishing takes one. */
+const PUBLISHING_HINT =
+  " After a key rotation, oidc.pub's sync worker publishes the new key within six minutes; the sidecar keeps trying.";
+
 /** Returns title, evidence and hint, each one printable line. Without a place, hints keep their placeholders. */
 export function explain({ code, facts }: Failure, place?: LoginPlace): Explanation {
   const { title } = ERRORS[code];
   const isSource = facts?.kind === 'variable' && code !== 'jwt_request_incomplete';
   const hint = isSource ? VARIABLE_HINT : hintAbout(ERRORS[code].hint, facts);
   const evidence = facts && withoutControls(evidenceText(facts));
-  return { code, title, evidence, hint: place === undefined ? hint : hintFor(hint, place) };
+  if (place === undefined) return { code, title, evidence, hint };
+  const isAwaited = code === 'signature_invalid' && isAtOidcPub(place.expect.issuer ?? '');
+  return { code, title, evidence, hint: `${hintFor(hint, place)}${isAwaited ? PUBLISHING_HINT : ''}` };
 }
 
 /** Fills in the placeholders of a hint about a path in Vault. */

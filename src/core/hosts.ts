@@ -1,4 +1,4 @@
-// Hosts to which plain http is safe, because the traffic stays on this machine or on its hypervisor.
+// What hosts mean: plain http to a host of this machine or of its hypervisor is safe; oidc.pub publishes issuers.
 
 export function isLoopback(host: string): boolean {
   const bare = withoutBrackets(host);
@@ -20,3 +20,6 @@ const METADATA_HOSTS: ReadonlySet<string> = new Set([
 ]);
 
 const withoutBrackets = (host: string): string => host.replace(/^\[|\]$/g, '').toLowerCase();
+
+/** Reports whether oidc.pub publishes the issuer, or the document, at a URL. */
+export const isAtOidcPub = (url: string): boolean => URL.canParse(url) && new URL(url).hostname.endsWith('.oidc.pub');

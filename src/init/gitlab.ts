@@ -1,7 +1,7 @@
 // A GitLab CI job, which gets its JWT in a variable.
 
+import { isAtOidcPub } from '../core/hosts.ts';
 import { quoted } from '../setup/text.ts';
-import { isAtOidcPub } from '../setup/trust.ts';
 import { configOf, type Given, issuerUrl, type Scenario, verification } from './scenario.ts';
 
 export const gitlab: Scenario = {

@@ -1,8 +1,8 @@
 // A workload in Kubernetes: the config, and the manifest of a pod with the sidecar.
 
+import { isAtOidcPub } from '../core/hosts.ts';
 import { UsageError } from '../host/io.ts';
 import { quoted } from '../setup/text.ts';
-import { isAtOidcPub } from '../setup/trust.ts';
 import { configOf, type Given, issuerUrl, type Scenario, verification } from './scenario.ts';
 
 export const kubernetes: Scenario = {

@@ -1,7 +1,7 @@
 // Another Vault as the issuer of identity tokens.
 
+import { isAtOidcPub } from '../core/hosts.ts';
 import { quoted } from '../setup/text.ts';
-import { isAtOidcPub } from '../setup/trust.ts';
 import { configOf, issuerUrl, type Scenario, verification } from './scenario.ts';
 
 export const vault: Scenario = {

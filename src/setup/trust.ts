@@ -1,11 +1,7 @@
-// Whom Vault trusts: whether oidc.pub publishes an issuer, and whether the bounds of a JWT role, planned or existing, accept
-// too many workloads.
+// Reports whether the bounds of a JWT role, planned or existing, accept too many workloads.
 // https://developer.hashicorp.com/vault/api-docs/auth/jwt#create-update-role
 
 import type { RoleSettings } from '../core/settings.ts';
-
-/** Reports whether oidc.pub publishes the issuer, or the document, at a URL. */
-export const isAtOidcPub = (url: string): boolean => URL.canParse(url) && new URL(url).hostname.endsWith('.oidc.pub');
 
 /** Claims that don't identify a workload, as all JWTs of an issuer may share them. */
 const SHARED_CLAIMS: ReadonlySet<string> = new Set(['iss', 'aud', 'exp', 'iat', 'nbf', 'typ', '/iss', '/aud']);

@@ -1,7 +1,7 @@
 // Findings on the issuer as seen from this machine: its discovery document and its keys.
 
+import { isAtOidcPub } from '../../core/hosts.ts';
 import { printable } from '../../core/secret.ts';
-import { isAtOidcPub } from '../../setup/trust.ts';
 import type { FindingCode } from './codes.ts';
 import { currentOf, type Evidence } from './evidence.ts';
 import { toFinding, type UnfoldedFinding } from './finding.ts';
