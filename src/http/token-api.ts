@@ -22,6 +22,8 @@ const METADATA = {
 // The serializer emits only declared members, so the metadata can't leak the token.
 const METADATA_REPLY = { response: { 200: { type: 'object', properties: METADATA } } };
 const TOKEN_REPLY = { response: { 200: { type: 'object', properties: { access_token: TEXT, ...METADATA } } } };
+const REFRESH_REPLY = { response: { 202: { type: 'object', properties: { exchange: TEXT } } } };
+
 export interface TokenApiOptions extends AppOptions, GuardOptions {
   readonly exchanges: () => readonly ExchangeView[];
 }
@@ -77,7 +79,8 @@ export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
     const token = view.token();
     return token === undefined ? sendUnavailable(view, reply) : metadataOf(view, token);
   });
-  app.post('/v1/token/:exchange/refresh', { preHandler }, async ({ view }, reply) => {
+
+  async function acceptRefresh({ view }: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const waitMs = (refreshedAt.get(view.name) ?? Number.NEGATIVE_INFINITY) + REFRESH_GAP_MS - options.now();
     if (waitMs > 0)
       return sendError(reply.header('retry-after', Math.ceil(waitMs / 1000)), 429, [
@@ -86,8 +89,11 @@ export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
       ]);
     refreshedAt.set(view.name, options.now());
     view.refresh();
-    return reply.code(202).send();
-  });
+    return reply.code(202).send({ exchange: view.name });
+  }
+
+  for (const path of ['/v1/token/refresh', '/v1/token/:exchange/refresh'])
+    app.post(path, { schema: REFRESH_REPLY, preHandler }, acceptRefresh);
   return app;
 }
 

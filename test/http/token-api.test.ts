@@ -117,6 +117,15 @@ test('accepts one refresh in ten seconds (G13)', async (t) => {
   assert.equal(view.refreshes, 2);
 });
 
+test('refreshes the only exchange without its name, and answers with the name', async (t) => {
+  const { view, get } = await setUp(t);
+  const answer = await get('/v1/token/refresh', {}, 'POST');
+  assert.deepEqual([answer.status, await answer.json(), view.refreshes], [202, { exchange: 'app' }, 1]);
+  const several = await setUp(t, { views: [fakeView(), fakeView('other')] });
+  assert.equal((await several.get('/v1/token/refresh', {}, 'POST')).status, 409);
+  assert.equal((await several.get('/v1/token/other/refresh', {}, 'POST')).status, 202);
+});
+
 test("requires the caller token, and refuses all clients while it can't be read (G10)", async (t) => {
   let secret: Awaited<ReturnType<CallerToken>> = new Secret('correct horse');
   const { view, get } = await setUp(t, { callerToken: async () => secret });
