@@ -42,6 +42,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{
   status: { summary: 'show what the running daemon holds', load: () => import('./commands/status.ts') },
   wait: { summary: 'wait until the running daemon is ready', load: () => import('./commands/wait.ts') },
   token: { summary: 'print the Vault token of the running daemon', load: () => import('./commands/token.ts') },
+  refresh: {
+    summary: 'ask the running daemon for a new login',
+    load: () => import('./commands/refresh.ts'),
+  },
   dev: { summary: 'run a demo: an issuer, a Vault and the sidecar in memory', load: () => import('./commands/dev.ts') },
   version: { summary: 'print the version', load: () => import('./commands/version.ts') },
 };

@@ -18,14 +18,18 @@ import { loadSettings } from './load-settings.ts';
 export interface Answer {
   readonly status: number;
   readonly text: string;
+  /** the header Retry-After */
+  readonly retryAfter: string | undefined;
 }
+
+type Method = 'GET' | 'POST';
 
 const ASK_TIMEOUT_MS = 5000;
 
 /** Sends a GET to the ops listener: `--ops URL`, or `ops.listen` of the config. @throws ExchangeError not_ready */
 export async function askOps(path: string, flags: Flags, io: Io, withinMs?: number): Promise<Answer> {
   const url = textFlag(flags, 'ops') ?? urlOf((await listenersOf(flags, io)).ops);
-  return get(url, path, { withinMs });
+  return request(url, path, { withinMs });
 }
 
 /** Requests /status from the ops listener. @throws ExchangeError not_ready, also if another server answers */
@@ -44,13 +48,13 @@ export const jsonIn = (text: string): Record<string, unknown> | undefined => par
 
 export const NOT_OURS = 'the server that answered is not the sidecar';
 
-/** Sends a GET to the token API: `--api URL`, or `api.listen` of the config; with the caller token of the config. */
-export async function askApi(path: string, flags: Flags, io: Io): Promise<Answer> {
+/** Sends a request to the token API: `--api URL`, or `api.listen` of the config; with the caller token of the config. */
+export async function askApi(path: string, flags: Flags, io: Io, method: Method = 'GET'): Promise<Answer> {
   const { api, callerTokenFile } = await listenersOf(flags, io);
   const authorization =
     callerTokenFile === undefined ? {} : { authorization: `Bearer ${await callerToken(callerTokenFile)}` };
   const headers = { 'x-vault-request': 'true', ...authorization };
-  return get(textFlag(flags, 'api') ?? urlOf(api), path, { headers });
+  return request(textFlag(flags, 'api') ?? urlOf(api), path, { method, headers });
 }
 
 async function callerToken(file: string): Promise<string> {
@@ -88,36 +92,48 @@ function urlOf({ host, port }: ListenAddress): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-async function get(
+interface Asking {
+  readonly method?: Method;
+  readonly headers?: Record<string, string>;
+  readonly withinMs?: number | undefined;
+}
+
+async function request(
   base: string,
   path: string,
-  { headers = {}, withinMs = ASK_TIMEOUT_MS }: { headers?: Record<string, string>; withinMs?: number | undefined },
+  { method = 'GET', headers = {}, withinMs = ASK_TIMEOUT_MS }: Asking,
 ): Promise<Answer> {
   if (!/^https?:\/\/[^@]+$/i.test(base) || !URL.canParse(base))
     throw new UsageError('--ops and --api must be URLs such as http://127.0.0.1:8276');
   const signal = AbortSignal.timeout(Math.ceil(Math.min(withinMs, ASK_TIMEOUT_MS)));
   try {
-    return await send(new URL(path, base), { headers, signal });
+    return await send(new URL(path, base), { method, headers, signal });
   } catch {
     throw new ExchangeError('not_ready', { kind: 'no-sidecar', url: base });
   }
 }
 
 /**
- * Sends a GET straight to the listener and follows no redirect, so that the caller token goes nowhere else. `agent: false`
+ * Sends a request straight to the listener and follows no redirect, so that the caller token goes nowhere else. `agent: false`
  * avoids Node's global agents, which use the proxies of the environment if NODE_USE_ENV_PROXY is set.
  */
-function send(url: URL, options: { headers: Record<string, string>; signal: AbortSignal }): Promise<Answer> {
-  const request = url.protocol === 'https:' ? requestHttps : requestHttp;
+function send(
+  url: URL,
+  options: { method: Method; headers: Record<string, string>; signal: AbortSignal },
+): Promise<Answer> {
+  const open = url.protocol === 'https:' ? requestHttps : requestHttp;
   return new Promise((resolve, reject) => {
-    const sent = request(url, { ...options, agent: false }, (response) => {
+    const sent = open(url, { ...options, agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
         text += chunk;
       });
       response.on('error', reject);
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+      response.on('end', () => {
+        const { statusCode: status = 0, headers } = response;
+        resolve({ status, text, retryAfter: headers['retry-after'] });
+      });
     });
     sent.on('error', reject);
     sent.end();

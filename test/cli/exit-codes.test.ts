@@ -16,6 +16,7 @@ const COMMANDS = [
   'status',
   'wait',
   'token',
+  'refresh',
   'dev',
   'version',
 ];
@@ -64,6 +65,7 @@ const FAILURES: readonly (readonly [args: readonly string[], code: number, said:
   [['status', '--ops', `http://${NOBODY}`], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],
   [['wait', '--ops', `http://${NOBODY}`, '--timeout', '100ms'], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],
   [['token', '--api', `http://${NOBODY}`], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],
+  [['refresh', '--api', `http://${NOBODY}`], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],
   [['dev', '--timeout', 'soon'], 2, /^vault-token-sidecar: --timeout must be a duration/],
   [['version', '--all'], 2, /^vault-token-sidecar: Unknown option '--all'/],
 ];

@@ -6,6 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { command as refresh } from '../../src/commands/refresh.ts';
 import { command as status } from '../../src/commands/status.ts';
 import { command as token } from '../../src/commands/token.ts';
 import { command as wait } from '../../src/commands/wait.ts';
@@ -28,6 +29,7 @@ test('reports a reply of another server, and never prints it', async (t) => {
       [status, { ops: url }],
       [wait, { ops: url, timeout: '1ms' }],
       [token, { api: url }],
+      [refresh, { api: url }],
     ] as const) {
       const { code, out, err } = await invoke(command, flags);
       assert.deepEqual([code, out], [3, ''], err);
@@ -69,8 +71,20 @@ test('prints one line for a missing caller token or an invalid address', async (
   assert.doesNotMatch(unset, /host:port/);
 });
 
-test('token, status and wait never use a proxy, which would see the caller token', async (t) => {
+test('token, refresh, status and wait never use a proxy, which would see the caller token', async (t) => {
   await assertPastProxy(t, sidecarCommand());
+});
+
+test('refresh says when to try again, without control characters of the reply', async (t) => {
+  const hostile = { error: 'slow_down', error_description: 'Wait.\u001b[31m' };
+  const refused = async (headers: Record<string, string>) =>
+    invoke(refresh, { api: await serve(t, { status: 429, body: hostile, headers }) });
+  assert.deepEqual(await refused({ 'retry-after': '7' }), {
+    code: 3,
+    out: '',
+    err: 'Wait.\ufffd[31m Try again in 7 s.',
+  });
+  assert.equal((await refused({ 'retry-after': 'soon' })).err, 'Wait.\ufffd[31m');
 });
 
 test("doesn't follow a redirect, which would send the caller token elsewhere", async (t) => {

@@ -31,6 +31,7 @@ const STATUS: StatusReply = {
 };
 const REPLIES: Readonly<Record<string, unknown>> = {
   '/v1/token': { access_token: 'hvs.CAESIexample' },
+  '/v1/token/refresh': { exchange: 'app' },
   '/status': STATUS,
   '/readyz': { ready: true, reasons: [] },
 };
@@ -49,7 +50,7 @@ export async function assertPastProxy(t: TestContext, program: readonly string[]
   const open = async () => {
     const server = await listenOn({}, ({ path, headers }) => {
       shown.push(headers.authorization);
-      return { status: 200, body: REPLIES[path] };
+      return { status: path.endsWith('/refresh') ? 202 : 200, body: REPLIES[path] };
     });
     t.after(server.close);
     return { listen: new URL(server.url).host };
@@ -64,7 +65,7 @@ export async function assertPastProxy(t: TestContext, program: readonly string[]
     ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy', 'ALL_PROXY'].map((name) => [name, proxy]),
   );
   const env = { PATH: process.env['PATH'] ?? '', NODE_USE_ENV_PROXY: '1', ...proxies };
-  for (const command of ['token', 'status', 'wait']) {
+  for (const command of ['token', 'refresh', 'status', 'wait']) {
     const [file = '', ...args] = [...program, command, '--config', config];
     const code = await new Promise((resolve) => {
       execFile(file, args, { env }, (error, out, err) => resolve(error === null ? 0 : out + err));
@@ -72,5 +73,5 @@ export async function assertPastProxy(t: TestContext, program: readonly string[]
     assert.equal(code, 0, command);
   }
   assert.deepEqual(seenByProxy, []);
-  assert.deepEqual(shown, [`Bearer ${CALLER}`, undefined, undefined]);
+  assert.deepEqual(shown, [`Bearer ${CALLER}`, `Bearer ${CALLER}`, undefined, undefined]);
 }
