@@ -795,7 +795,7 @@ const TOKEN: readonly BrokenSetup[] = [
         await writeFile(here('sink/token'), text);
       },
       mends: ({ here }) => rm(here('sink/token')),
-      says: /the token in .*sink\/token: status 403[\s\S]*kill -USR2/,
+      says: /the token in .*sink\/token: status 403[\s\S]*vault-token-sidecar refresh/,
     }),
   ),
   {

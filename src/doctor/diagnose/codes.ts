@@ -34,7 +34,7 @@ export const DIAGNOSES = {
   token_powerless: row(undefined, 'the Vault token has only the policy "default"', "Set the role's token_policies."),
   policy_missing: row(undefined, "a policy doesn't exist in Vault, so it grants nothing", "Write the policy, or correct its name in the role's token_policies and in setup.role.token_policies."),
   role_trusts_all: row(undefined, 'the role accepts every subject of the issuer', "Set the role's bound_subject, or bound_claims if several workloads share the role."),
-  held_token_dead: row('refusal', 'Vault rejects a token that the sidecar delivered', "Run kill -USR2 on the sidecar's process, or POST /v1/token/<exchange>/refresh, to get a new token now; otherwise it comes at the next renewal."),
+  held_token_dead: row('refusal', 'Vault rejects a token that the sidecar delivered', "Run vault-token-sidecar refresh --exchange <exchange> beside the sidecar, or kill -USR2 on its process, to get a new token now; otherwise it comes at the next renewal."),
   check_unfinished: row('readiness', "a check didn't finish in time", "Check the host or file system that the evidence names: it doesn't respond, and doctor can't judge it."),
   setup_unseen: row(undefined, "doctor can't compare all of Vault's side with the config", 'Log in with "vault login": the token in VAULT_TOKEN or ~/.vault-token has expired or lacks read permission.'),
   setup_differs: row(undefined, "Vault differs from the config's setup", 'Apply the setup: vault-token-sidecar setup --apply'),
