@@ -75,7 +75,7 @@ export interface RetryFacts {
 export function retryDelay(failure: Failure, { count, tokenLeftMs, untilValidMs, random }: RetryFacts): number {
   // the sooner the held token expires, the more often the call is retried
   const usualCap = tokenLeftMs === undefined ? MINUTE : clamp(tokenLeftMs / 10, 2 * SECOND, MINUTE);
-  return Math.max(ownDelay(), askedDelay(failure.retryAfterMs));
+  return Math.max(ownDelay(), overloadDelay(failure, { count, capMs: usualCap, random }));
 
   function ownDelay(): number {
     switch (entryOf(failure).retry) {
@@ -98,9 +98,21 @@ export function retryDelay(failure: Failure, { count, tokenLeftMs, untilValidMs,
   }
 }
 
-/** Returns the delay that the server asks for, within limits. */
-const askedDelay = (retryAfterMs: number | undefined): number =>
-  retryAfterMs === undefined ? 0 : clamp(retryAfterMs, SECOND, 5 * MINUTE);
+/**
+ * Returns the delay that an overloaded server needs: Retry-After within limits, plus a jitter that grows with each failure. Without
+ * the jitter, all clients that were refused at once return at once: after Retry-After, or when the login budget allows it.
+ */
+function overloadDelay(
+  { code, retryAfterMs }: Failure,
+  { count, capMs, random }: { readonly count: number; readonly capMs: number; readonly random: number },
+): number {
+  const isLimited = code === 'vault_rate_limited' || retryAfterMs !== undefined;
+  if (!isLimited && code !== 'vault_unavailable') return 0;
+  const jitter = random * Math.min(capMs, count * (isLimited ? 10 : 5) * SECOND);
+  const asked = retryAfterMs === undefined ? 0 : clamp(retryAfterMs, SECOND, MOST_ASKED_MS);
+  return Math.min(asked + jitter, MOST_ASKED_MS);
+}
+const MOST_ASKED_MS = 5 * MINUTE;
 
 /** Returns what a failed call costs the budget: a timeout costs double. */
 export const failureCost = (failure: Failure): number => (failure.code === 'vault_timeout' ? MOST_COST : 1);
@@ -140,9 +152,11 @@ export function requestDelay({ issuedAt, expiresAt }: WorkloadJwt, wall: number)
  * Returns the delay after a failed request for a JWT. If the credentials for the request are missing, the server wasn't called,
  * so the retry may come soon.
  */
-export function requestRetryDelay({ code, retryAfterMs }: Failure, count: number, random: number): number {
+export function requestRetryDelay(failure: Failure, count: number, random: number): number {
+  const { code } = failure;
   if (code === 'identity_token_missing' || code === 'jwt_request_incomplete') return rereadDelay(count, 5 * SECOND);
-  return Math.max(backoff(count, 30 * SECOND, random), askedDelay(retryAfterMs));
+  const capMs = 30 * SECOND;
+  return Math.max(backoff(count, capMs, random), overloadDelay(failure, { count, capMs, random }));
 }
 
 /** Returns the delay after a failed delivery: 1 to 2 s at first, doubled with each failure, at most 30 s. */

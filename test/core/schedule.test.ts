@@ -73,6 +73,31 @@ test('Retry-After delays from one second to five minutes, and never shortens the
   assert.deepEqual([delay(0), delay(7000), delay(1e9), delay(1, 20)], [1000, 7000, 300_000, 30_000]);
 });
 
+test('after an overload, the jitter on top of Retry-After and backoff grows with each failure, up to the cap', () => {
+  const delay = (code: ErrorCode, count: number, facts: Partial<schedule.RetryFacts & { asked: number }> = {}) => {
+    const { asked, ...others } = facts;
+    const failure = asked === undefined ? { code } : { code, retryAfterMs: asked };
+    return schedule.retryDelay(failure, {
+      ...{ count, random: 0.5, tokenLeftMs: undefined, untilValidMs: undefined },
+      ...others,
+    });
+  };
+  assert.deepEqual(
+    [1, 2, 20].map((count) => delay('vault_rate_limited', count, { asked: 7000 })),
+    [12_000, 17_000, 45_000],
+  );
+  assert.deepEqual([delay('vault_rate_limited', 1), delay('vault_sealed', 1, { asked: 1000 })], [5000, 6000]);
+  assert.deepEqual(
+    [1, 2, 20].map((count) => delay('vault_unavailable', count)),
+    [2500, 5000, 45_000],
+  );
+  assert.equal(delay('vault_unavailable', 1, { random: 0.01 }), 505, 'the backoff is the minimum');
+  assert.equal(delay('vault_rate_limited', 3, { asked: 7000, tokenLeftMs: 40_000 }), 9000, 'a tenth of the lease left');
+  assert.equal(delay('vault_rate_limited', 3, { asked: 1e9 }), 300_000);
+  assert.equal(delay('vault_sealed', 1), 750);
+  assert.equal(schedule.requestRetryDelay({ code: 'jwt_endpoint_failing', retryAfterMs: 7000 }, 1, 0.5), 12_000);
+});
+
 test('the budget holds ten failures, a timeout costs two, and what must leave room waits for three more', () => {
   const spent = (cost: number) =>
     spend(fullBucket(schedule.FAILURE_BUDGET, 0), schedule.FAILURE_BUDGET, { now: 0, cost });
