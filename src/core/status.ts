@@ -71,7 +71,10 @@ export function statusOf(policy: Policy, state: State, moment: Moment): Exchange
   const onWall = (at: number) => Math.round(at + moment.wall - moment.now);
   const reasons = unreadiness(state, moment.now);
   const { jwt, token } = state;
-  const next = nextCall(policy, state, moment.now);
+  const { startsAt } = state;
+  const next =
+    nextCall(policy, state, moment.now) ??
+    (startsAt > moment.now ? ({ operation: 'login', at: startsAt } as const) : undefined);
   return {
     exchange: policy.settings.name,
     phase: phaseOf(state, moment.now),
@@ -97,7 +100,7 @@ export function statusOf(policy: Policy, state: State, moment: Moment): Exchange
     sinks: state.sinks.map((sink) => sinkStatus(policy, sink, token, onWall)),
     nextAction:
       next && state.stopping === undefined
-        ? { kind: next.operation, at: onWall(Math.max(next.at, moment.now)) }
+        ? { kind: next.operation, at: onWall(Math.max(next.at, moment.now, startsAt)) }
         : undefined,
   };
 }

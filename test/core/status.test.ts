@@ -36,6 +36,16 @@ test('the next action is the planned call; a call that is overdue is planned for
   assert.deepEqual(world.status().nextAction, { kind: 'renew', at: world.now });
 });
 
+test('before its start, an exchange plans its login for the start, and a renewal no earlier', () => {
+  const startsAt = T0 + MINUTE;
+  const waiting = new World({ beginning: { startsAt } });
+  assert.deepEqual(waiting.status().nextAction, { kind: 'login', at: startsAt });
+  const { world, token } = loggedIn();
+  const delayed = Math.round(token.renewAt) + MINUTE;
+  world.state = { ...world.state, startsAt: delayed };
+  assert.deepEqual(world.status().nextAction, { kind: 'renew', at: delayed });
+});
+
 test('while it stops, the phase says so and no action is planned', () => {
   const { world } = loggedIn();
   world.post({ type: 'stop-requested' });
