@@ -59,7 +59,12 @@ function configuration({ properties = {} }: Schema): string {
   const { $schema, exchanges = {}, ...others } = properties;
   if ($schema === undefined) throw new Error('$schema is missing');
   const [exchange = {}] = Object.values(exchanges.patternProperties ?? {});
-  const sections = [section('vault', others['vault'] ?? {})];
+  const isFlat = ({ type, anyOf }: Schema) => type !== 'object' || anyOf !== undefined;
+  const topLevel = Object.fromEntries(Object.entries(others).filter(([, member]) => isFlat(member)));
+  const sections = [
+    ['### Top level', keysOf('', { properties: topLevel }).join('\n')].join('\n\n'),
+    section('vault', others['vault'] ?? {}),
+  ];
   const { properties: members = {}, required = [] } = exchange;
   const isSection = (member: Schema) => member.properties !== undefined || member.items?.properties !== undefined;
   const flat = Object.entries(members).filter(([, member]) => !isSection(member));
@@ -94,7 +99,7 @@ function section(place: string, schema: Schema, isRequired = false): string {
 function keysOf(place: string, { properties, items, required = [] }: Schema): string[] {
   if (items?.properties !== undefined) return keysOf(`${place}[0]`, items);
   return Object.entries(properties ?? {}).flatMap(([name, member]) => {
-    const at = `${place}.${name}`;
+    const at = place === '' ? name : `${place}.${name}`;
     if (member.properties !== undefined || member.items?.properties !== undefined) return keysOf(at, member);
     const facts = [typeOf(member), ...(required.includes(name) ? ['required'] : []), ...defaultOf(member)].join(', ');
     const meaning = (member.description ?? '').replace(DURATION, '').replace(PATH, '');

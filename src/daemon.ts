@@ -55,14 +55,20 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
 /** Opens the parts, and adds a function to `closers` for each. */
 async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<unknown>)[]): Promise<Daemon> {
   const { settings, openObserver, env, version } = parts;
+  const { startJitterMs } = settings;
   const early = openLateObserver();
-  const exchanges = openExchanges(settings.exchanges, { clock, observer: early, env, ports: REAL_PORTS });
+  const tools = { clock, observer: early, env, ports: REAL_PORTS, startJitterMs };
+  const exchanges = openExchanges(settings.exchanges, tools);
   closers.push(() => exchanges.stop());
   await within(clock, HEAD_START_MS, exchanges.started);
   const observer = await openObserver();
   closers.push(() => observer.log.flush());
   observer.configRead(true, clock.wall());
   early.forwardTo(observer);
+  if (startJitterMs > 0) {
+    const startsAt = exchanges.startsAt - clock.now() + clock.wall();
+    observer.log.write('info', 'start_delayed', { first_login_at: new Date(startsAt).toISOString() });
+  }
 
   const { buildTokenApi } = await import('./http/token-api.ts');
   const { buildOpsApi } = await import('./http/ops-api.ts');

@@ -55,6 +55,17 @@ test("logs in with a new JWT after kubelet's swap, and answers the long poll", a
   assert.equal(peers.vault.alive().length, 2, 'the old token stays valid for its readers');
 });
 
+test('with start_jitter, says when the first login is due, and a refresh comes before', async (t) => {
+  const peers = await openPeers(t);
+  await peers.writeJwt();
+  const { daemon, log } = await runDaemon(t, { ...peers.config(), start_jitter: '10m' });
+  const delayed = log.map((line) => JSON.parse(line)).find(({ event }) => event === 'start_delayed');
+  const at = Date.parse(delayed?.first_login_at);
+  assert.ok(at >= Date.parse(delayed.time) - 5000 && at <= Date.parse(delayed.time) + 600_000, delayed.first_login_at);
+  daemon.refresh();
+  await until('the token', () => tokenIn(peers));
+});
+
 test('starts without Vault and without a JWT, reports why it is not ready, and recovers (C3, A1)', async (t) => {
   const peers = await openPeers(t);
   peers.vault.setSealed(true);

@@ -126,6 +126,7 @@ test('each documented variable sets its documented key', () => {
     VTS_LOG_LEVEL: 'debug',
     VTS_API_LISTEN: '127.0.0.1:1',
     VTS_OPS_LISTEN: '127.0.0.1:2',
+    VTS_START_JITTER: '60s',
     VTS_ROLE: 'app',
     VTS_MOUNT: 'jwt',
     VAULT_TLS_SERVER_NAME: 'vault',

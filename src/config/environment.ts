@@ -27,6 +27,7 @@ const EXCHANGE_VARIABLES: Variables = {
   '/exchanges/default/expect/subject': 'VTS_SUBJECT',
   '/exchanges/default/sinks/0/file/path': 'VTS_TOKEN_FILE',
   '/exchanges/default/sinks/0/file/mode': 'VTS_TOKEN_MODE',
+  '/start_jitter': 'VTS_START_JITTER',
   '/api/listen': 'VTS_API_LISTEN',
   '/ops/listen': 'VTS_OPS_LISTEN',
   '/log/level': 'VTS_LOG_LEVEL',

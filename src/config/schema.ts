@@ -109,6 +109,13 @@ export const ConfigSchema = Type.Object(
       minProperties: 1,
       description: 'the exchanges, by name',
     }),
+    start_jitter: Type.Optional(
+      duration(
+        'after its start, the daemon delays its first logins by a random time up to this, so that many sidecars that ' +
+          'start in one moment spread their load on Vault; 0 for no delay, at most 10m',
+        '0',
+      ),
+    ),
     api: Type.Optional(
       Type.Object(
         {

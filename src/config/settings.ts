@@ -16,6 +16,7 @@ export function buildSettings(file: ConfigFile, notes: Notes): Settings {
   const exchanges = Object.entries(file.exchanges).map(([name, one]) => buildExchange(name, one, { file, notes }));
   const settings: Settings = {
     exchanges,
+    startJitterMs: startJitter('/start_jitter', file.start_jitter, notes),
     api: {
       listen: listen('/api/listen', file.api?.listen, notes),
       ...(file.api?.caller_token_file ? { callerTokenFile: file.api.caller_token_file } : {}),
@@ -128,13 +129,19 @@ function buildVault(at: string, one: ExchangeFile, { file, notes }: Context): Va
   };
 }
 
-/** Limits the timeout of a call: no reply takes longer, and leases are longer. */
-function bounded(pointer: string, timeoutMs: number, { problems }: Notes): number {
-  if (timeoutMs > LONGEST_TIMEOUT_MS) problems.push({ pointer, message: 'must be at most 10m' });
-  return timeoutMs;
+/** Limits the timeout of a call (no reply takes longer, and leases are longer) and the delay of a start. */
+function bounded(pointer: string, ms: number, { problems }: Notes): number {
+  if (ms > TEN_MINUTES_MS) problems.push({ pointer, message: 'must be at most 10m' });
+  return ms;
 }
 
-const LONGEST_TIMEOUT_MS = 600_000;
+const TEN_MINUTES_MS = 600_000;
+
+/** Returns the longest delay in milliseconds. Unlike other durations, it may be 0. */
+function startJitter(pointer: string, value: string | number | undefined, notes: Notes): number {
+  const isOff = /^0+(?:ms|s|m|h)?$/.test(String(take<string | number>(pointer, value, notes)));
+  return isOff ? 0 : bounded(pointer, duration(pointer, value, notes), notes);
+}
 
 const merged = (under: VaultFile, over: VaultFile): VaultFile => ({
   ...under,

@@ -3,6 +3,8 @@
 
 export interface Settings {
   readonly exchanges: readonly ExchangeSettings[];
+  /** the daemon delays its first logins by a random time up to this */
+  readonly startJitterMs: number;
   readonly api: ApiSettings;
   readonly ops: OpsSettings;
   readonly log: { readonly level: LogLevel };

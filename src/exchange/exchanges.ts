@@ -14,6 +14,8 @@ import type { ExchangeView } from './view.ts';
 
 export interface Exchanges {
   views(): readonly ExchangeView[];
+  /** when the first exchange starts, on the steady clock: later than the opening only with `startJitterMs` */
+  readonly startsAt: number;
   /** Resolves when every exchange has delivered its first token to all its sinks. */
   readonly started: Promise<void>;
   /** whether `started` has resolved; exchanges that a reload adds don't count */
@@ -34,11 +36,13 @@ export interface Exchanges {
 interface SharedTools extends Omit<ExchangeTools, 'tokenFor' | 'turns' | 'mayUse'> {
   /** true for `once`: an earlier process's login doesn't count against the rate limit; false by default */
   readonly isOneShot?: boolean;
+  /** the exchanges start after a random delay up to this; 0 by default */
+  readonly startJitterMs?: number;
 }
 
 export function openExchanges(
   settings: readonly ExchangeSettings[],
-  { isOneShot = false, ...shared }: SharedTools,
+  { isOneShot = false, startJitterMs = 0, ...shared }: SharedTools,
 ): Exchanges {
   const served = new Map<string, ServedExchange>();
   const firstDeliveries = openFirstDeliveries(settings.map(({ name }) => name));
@@ -63,10 +67,12 @@ export function openExchanges(
     pendingStops.add(stopped);
   };
 
-  const firstTime = startTimes(tools.clock.now());
+  const startsAt = tools.clock.now() + tools.clock.random() * startJitterMs;
+  const firstTime = startTimes(startsAt);
   for (const one of settings) open(one, { startsAt: firstTime(), honoursLastLogin: !isOneShot });
   return {
     views: () => [...served.values()],
+    startsAt,
     started: firstDeliveries.all,
     isStarted: firstDeliveries.isDone,
     lastStepAt: () => lastStepAt,

@@ -21,8 +21,8 @@ async function setUp(t: TestContext) {
     login: { role: 'app' },
     sinks: sinks.map((name) => ({ file: { path: at(name) } })),
   });
-  const once = async (exchanges: Record<string, unknown>, address = peers.vault.url) => {
-    await writeFile(at('config.json'), JSON.stringify({ vault: { address }, exchanges }));
+  const once = async (exchanges: Record<string, unknown>, address = peers.vault.url, members = {}) => {
+    await writeFile(at('config.json'), JSON.stringify({ vault: { address }, exchanges, ...members }));
     return cli(['once', '--config', at('config.json'), '--timeout', '10s']);
   };
   return { ...peers, at, exchange, once };
@@ -43,6 +43,12 @@ test('once revokes the token that a sink refuses and removes its other files, an
   );
   assert.equal(existsSync(at('first')), false);
   assert.equal(await readFile(at('unsafe/token'), 'utf8'), 'of an earlier run');
+});
+
+test('once ignores start_jitter', async (t) => {
+  const { vault, exchange, once } = await setUp(t);
+  const { code, err } = await once({ app: exchange('token') }, vault.url, { start_jitter: '10m' });
+  assert.equal(code, 0, err);
 });
 
 test('once keeps the files of an earlier run if it gets no token', async (t) => {

@@ -270,6 +270,18 @@ test('the listeners and the log', () => {
   assert.equal(settings.log.level, 'warn');
 });
 
+test('start_jitter is a duration of up to ten minutes, and unlike others it may be zero', () => {
+  const startJitter = (start_jitter: unknown) => parse({ ...BASE, start_jitter }).settings.startJitterMs;
+  assert.equal(parse(BASE).settings.startJitterMs, 0);
+  assert.deepEqual(['0', '0s', '00ms', 0, '10m', 30].map(startJitter), [0, 0, 0, 0, 600_000, 30_000]);
+  for (const [value, problem] of [
+    ['600001ms', 'must be at most 10m'],
+    ['-1s', 'must be a duration such as "90s" or "1h30m", or whole seconds'],
+    ['', 'must be a duration such as "90s" or "1h30m", or whole seconds'],
+  ])
+    assert.deepEqual(problemsOf({ ...BASE, start_jitter: value }), [`config.json: start_jitter: ${problem}`]);
+});
+
 const ENVIRONMENT = {
   VAULT_ADDR: 'https://v',
   VTS_JWT_FILE: '/jwt/token',
@@ -287,6 +299,7 @@ test('every environment variable sets its key', () => {
     VTS_SUBJECT: 'me',
     VTS_API_LISTEN: '127.0.0.1:1',
     VTS_OPS_LISTEN: '127.0.0.1:2',
+    VTS_START_JITTER: '1m',
     VTS_LOG_LEVEL: 'error',
   });
   assert.deepEqual(settings.exchanges[0]?.vault.tls, {
@@ -297,6 +310,7 @@ test('every environment variable sets its key', () => {
   });
   assert.deepEqual(settings.exchanges[0]?.expect, { subject: 'me' });
   assert.deepEqual([settings.api.listen.port, settings.ops.listen.port, settings.log.level], [1, 2, 'error']);
+  assert.equal(settings.startJitterMs, 60_000);
 });
 
 test('BAO_ADDR overrides VAULT_ADDR, also if empty, and an exchange with its own Vault ignores both', () => {

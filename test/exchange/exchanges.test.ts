@@ -11,7 +11,7 @@ import { settingsOf } from '../support/world.ts';
 const loginReply = (serial: number): Secret =>
   new Secret(JSON.stringify({ auth: { client_token: `hvs.token-000${serial}`, lease_duration: 3600 } }));
 
-function setUp(settings: readonly ExchangeSettings[]) {
+function setUp(settings: readonly ExchangeSettings[], options: { readonly startJitterMs?: number } = {}) {
   const time = new SimulatedTime();
   const [reads, logins]: [string[], number[]] = [[], []];
   const observer = SILENT_OBSERVER;
@@ -34,7 +34,7 @@ function setUp(settings: readonly ExchangeSettings[]) {
     }),
     watchDirectoryOf: () => assert.fail('there is none'),
   };
-  const exchanges = openExchanges(settings, { clock: time.clock(() => 0.5), observer, env: {}, ports });
+  const exchanges = openExchanges(settings, { clock: time.clock(() => 0.5), observer, env: {}, ports, ...options });
   return { exchanges, time, reads, logins };
 }
 
@@ -67,6 +67,35 @@ test('spreads the logins of many exchanges at the start and after a reload, and 
   assert.equal(logins.length, 200);
   assert.ok(mostWithin(logins, 100) <= 21, `${mostWithin(logins, 100)} logins in 100 ms after the reload`);
   await exchanges.close();
+});
+
+test('delays the first logins by a random time within start_jitter, with the usual gaps', async () => {
+  const { exchanges, time, reads, logins } = setUp([0, 1, 2].map(settingsFor), { startJitterMs: 60_000 });
+  await time.pass(T0 + 29_999, () => false);
+  assert.deepEqual([reads, exchanges.startsAt], [[], T0 + 30_000]);
+  await time.pass(T0 + 31_000, () => false);
+  assert.equal(logins.length, 3);
+  assert.ok((logins[0] ?? 0) >= 30_000 && (logins[2] ?? 0) - (logins[0] ?? 0) >= 10, `${logins}`);
+  await exchanges.apply([0, 1, 2, 3].map(settingsFor));
+  await time.pass(T0 + 31_100, () => false);
+  assert.equal(logins.length, 4, 'an exchange that a reload adds is not delayed');
+  await exchanges.close();
+});
+
+test('a refresh ends the delay of one exchange, and a stop does not wait for it', async () => {
+  const { exchanges, time, logins } = setUp([0, 1].map(settingsFor), { startJitterMs: 600_000 });
+  await time.pass(T0 + 1000, () => false);
+  exchanges.views()[1]?.refresh();
+  time.touch();
+  await time.pass(T0 + 1100, () => false);
+  assert.deepEqual([logins.length, exchanges.views().map((view) => view.token() !== undefined)], [1, [false, true]]);
+  let isStopped = false;
+  void exchanges.stop().then(() => {
+    isStopped = true;
+  });
+  time.touch();
+  await time.pass(T0 + 1200, () => isStopped);
+  assert.equal(isStopped, true);
 });
 
 test('a thousand waiting clients get the next token within 100 ms', async () => {

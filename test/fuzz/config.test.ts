@@ -138,6 +138,7 @@ test('any environment gives settings, or an error that quotes no value', () => {
     'VTS_ISSUER',
     'VTS_AUDIENCE',
     'VTS_SUBJECT',
+    'VTS_START_JITTER',
     'VTS_API_LISTEN',
     'VTS_LOG_LEVEL',
   ];
