@@ -4,11 +4,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { drawPlot } from './fleet-plot.ts';
 import {
+  jitteredStart,
   keyRotation,
+  largerQuota,
   loss,
   ofNaives,
   ofSidecars,
   outage,
+  overload,
   peak,
   quota,
   startTogether,
@@ -19,6 +22,8 @@ import { HOUR, MINUTE, SECOND } from './plan.ts';
 
 const CLIENTS = 1000;
 const SEALED_HOURS = 24;
+/** without the first second, in which all clients start */
+const AFTER_START = [SECOND, HOUR] as const;
 const PLOT = new URL('fleet.svg', import.meta.url);
 
 export interface FleetReport {
@@ -28,12 +33,16 @@ export interface FleetReport {
 }
 
 export function reportFleet(writesPlot: boolean): FleetReport {
-  const scenarios = [startTogether, sealedForADay, keyRotation, quota, loss].map((of) => of(CLIENTS));
+  const scenarios = [
+    ...[startTogether, sealedForADay, keyRotation, quota, loss],
+    ...[largerQuota, jitteredStart, overload],
+  ].map((of) => of(CLIENTS));
   const rows = scenarios.map((scenario) => {
     return { scenario, sidecars: ofSidecars(scenario), naives: ofNaives(scenario) };
   });
-  const [start, sealed, keys, limited, lossy] = rows;
+  const [start, sealed, keys, limited, lossy, roomier, jittered, overloaded] = rows;
   if (!start || !sealed || !keys || !limited || !lossy) throw new Error('a scenario is missing');
+  if (!roomier || !jittered || !overloaded) throw new Error('a scenario is missing');
   const [from = 0, to = 0] = sealed.scenario.outage ?? [];
   const atHeal = peak(sealed.sidecars, 10, [to - 10 * MINUTE, to + 2 * HOUR]);
   const plot = drawPlot({
@@ -56,6 +65,12 @@ export function reportFleet(writesPlot: boolean): FleetReport {
       total(limited.sidecars) * 3 < total(limited.naives),
     'clients that all start at once have a token as soon as Vault can serve them':
       start.sidecars.allServedMs <= 15 * SECOND,
+    'a start under a quota of 100/s has no second wave, and all have a token within 30 s (C7)':
+      peak(roomier.sidecars, 1, AFTER_START) <= 125 && roomier.sidecars.allServedMs <= 30 * SECOND,
+    'with start_jitter Vault refuses nothing, and all have a token within it':
+      jittered.sidecars.refused === 0 && jittered.sidecars.allServedMs <= 61 * SECOND,
+    'a start that overloads Vault has no second wave, and all have a token within 30 s (C8)':
+      peak(overloaded.sidecars, 1, [2 * SECOND, HOUR]) <= 200 && overloaded.sidecars.allServedMs <= 30 * SECOND,
     'the plot is the one in docs/performance.md (SIMULATION_PLOT=write redraws it)': readPlot() === plot,
   };
   const text = `${table(rows)}\nat recovery: ${atHeal.toFixed(1)} requests a second over ten seconds`;

@@ -47,6 +47,27 @@ export const quota = (clients: number): Scenario => ({
   quota: 20,
 });
 
+export const largerQuota = (clients: number): Scenario => ({
+  ...quota(clients),
+  name: 'all start, quota of 100/s',
+  quota: 100,
+});
+
+export const jitteredStart = (clients: number): Scenario => ({
+  ...largerQuota(clients),
+  name: 'the same, start_jitter of 60s',
+  startJitterMs: MINUTE,
+});
+
+/** Vault refuses what it can't serve within a second. */
+export const overload = (clients: number): Scenario => ({
+  name: 'all start, 503 if overloaded',
+  clients,
+  ms: HOUR,
+  startOverMs: 0,
+  longestQueueMs: SECOND,
+});
+
 export const loss = (clients: number): Scenario => ({
   name: 'a third lost for 1 h',
   clients,
@@ -59,7 +80,11 @@ export const ofSidecars = (scenario: Scenario): Load => new Fleet(scenario, SEED
 export const ofNaives = (scenario: Scenario): Load => new Fleet(scenario, SEED).run(naive);
 
 /** The peak rate of requests over any span of that many seconds. */
-export function peak({ arrivals }: Load, seconds: number, [fromMs, toMs] = [0, Number.POSITIVE_INFINITY]): number {
+export function peak(
+  { arrivals }: Load,
+  seconds: number,
+  [fromMs, toMs]: readonly [fromMs: number, toMs: number] = [0, Number.POSITIVE_INFINITY],
+): number {
   const [from, to] = [Math.floor(fromMs / SECOND), Math.min(arrivals.length, toMs / SECOND)];
   let sum = 0;
   let most = 0;

@@ -5,18 +5,21 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { drawPlot } from './fleet-plot.ts';
 import {
+  jitteredStart,
   keyRotation,
+  largerQuota,
   loss,
   ofNaives,
   ofSidecars,
   outage,
+  overload,
   peak,
   quota,
   startTogether,
   table,
   total,
 } from './fleet-scenarios.ts';
-import { HOUR, MINUTE } from './plan.ts';
+import { HOUR, MINUTE, SECOND } from './plan.ts';
 
 const CLIENTS = 200;
 
@@ -52,6 +55,29 @@ test('all clients have a token within five minutes when they start at once under
   const [sidecars, naives] = [ofSidecars(scenario), ofNaives(scenario)];
   assert.ok(sidecars.allServedMs <= 5 * MINUTE, `${sidecars.allServedMs} ms`);
   assert.ok(total(sidecars) * 3 < total(naives), `${total(sidecars)} requests`);
+});
+
+test('a thousand sidecars that start at once under a quota of 100/s come back in no second wave (C7)', () => {
+  const load = ofSidecars(largerQuota(1000));
+  assert.ok(peak(load, 1, [SECOND, HOUR]) <= 125, `${peak(load, 1, [SECOND, HOUR])} requests in a second`);
+  assert.ok(load.allServedMs <= 30 * SECOND, `${load.allServedMs} ms`);
+  assert.ok(load.refused <= 1000, `${load.refused} refused`);
+});
+
+test('with start_jitter, Vault refuses none of a thousand sidecars that start at once', () => {
+  const load = ofSidecars(jitteredStart(1000));
+  assert.deepEqual([load.refused, load.allServedMs <= 61 * SECOND], [0, true]);
+  assert.ok(peak(load, 1) <= 40, `${peak(load, 1)} requests in a second`);
+});
+
+test('a thousand sidecars that overload Vault at their start come back in ever smaller numbers (C8)', () => {
+  const load = ofSidecars(overload(1000));
+  const peaks = [0, 1, 5, 10].map((second) => peak(load, 1, [second * SECOND, HOUR]));
+  assert.ok(
+    [1000, 400, 150, 100].every((most, index) => (peaks[index] ?? most + 1) <= most),
+    `${peaks}`,
+  );
+  assert.ok(load.allServedMs <= 30 * SECOND, `${load.allServedMs} ms`);
 });
 
 test('the table has a line for each kind of client', () => {

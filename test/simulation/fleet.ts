@@ -24,8 +24,12 @@ export interface Scenario {
   readonly trouble?: (operation: 'login' | 'renew', ms: number) => Failure | undefined;
   /** a span in which every call fails with `trouble`; the retries of naive clients in it are counted, not simulated */
   readonly outage?: readonly [fromMs: number, toMs: number];
+  /** the sidecars delay their first login by a random time up to this */
+  readonly startJitterMs?: number;
   /** requests a second beyond which Vault answers 429 */
   readonly quota?: number;
+  /** Vault answers 503 if a request would wait longer; 10 s by default */
+  readonly longestQueueMs?: number;
   /** the share of calls that are lost at random */
   readonly lossShare?: (ms: number) => number;
   /** each client gets a new JWT, evenly over this span */
@@ -37,6 +41,8 @@ export interface Load {
   readonly arrivals: Uint32Array;
   /** requests that never arrived */
   readonly lost: number;
+  /** requests that Vault answered with 429 or 503, besides those in `trouble` */
+  readonly refused: number;
   /** the sum of all seconds in which a client had no valid token after its first one */
   readonly gapSeconds: number;
   /** when the last client got its first token */
@@ -59,6 +65,7 @@ type Kind = (fleet: Fleet, index: number) => Client;
 
 export class Fleet {
   #lost = 0;
+  #refused = 0;
   readonly scenario: Scenario;
   readonly arrivals: Uint32Array;
   readonly random: () => number;
@@ -97,7 +104,7 @@ export class Fleet {
       this.now = next.at;
       this.#agenda.take()?.();
     }
-    return { arrivals: this.arrivals, lost: this.#lost, gapSeconds, allServedMs };
+    return { arrivals: this.arrivals, lost: this.#lost, refused: this.#refused, gapSeconds, allServedMs };
   }
 
   at(at: number, happen: () => void): () => void {
@@ -129,13 +136,18 @@ export class Fleet {
   }
 
   #answer(operation: 'login' | 'renew'): { failure: Failure | undefined; waitMs: number } {
-    const { trouble, quota } = this.scenario;
+    const { trouble, quota, longestQueueMs = LONGEST_QUEUE_MS } = this.scenario;
     const failure = trouble?.(operation, this.now - T0);
     if (failure !== undefined) return { failure, waitMs: 0 };
-    if (quota !== undefined && this.#isOverQuota(quota))
+    if (quota !== undefined && this.#isOverQuota(quota)) {
+      this.#refused += 1;
       return { failure: { code: 'vault_rate_limited', retryAfterMs: SECOND }, waitMs: 0 };
+    }
     const waitMs = Math.max(0, this.#busyUntil - this.now);
-    if (waitMs > LONGEST_QUEUE_MS) return { failure: { code: 'vault_unavailable' }, waitMs: 0 };
+    if (waitMs > longestQueueMs) {
+      this.#refused += 1;
+      return { failure: { code: 'vault_unavailable' }, waitMs: 0 };
+    }
     this.#busyUntil = this.now + waitMs + SECOND / CAPACITY_PER_SECOND;
     return { failure: undefined, waitMs };
   }
@@ -158,7 +170,9 @@ export const sidecar: Kind = (fleet, index) => {
   const secret = new Secret(`hvs.fleet-${String(index).padStart(8, '0')}`);
   let jwt = new Secret(jwtText({ iat: T0 / 1000, exp: (T0 + 7 * DAY) / 1000 }));
   const moment = () => ({ now: fleet.now, wall: fleet.now, random: fleet.random() });
-  let state: State = initialState(policy, moment());
+  const { startJitterMs } = fleet.scenario;
+  const startsAt = startJitterMs === undefined ? undefined : fleet.now + fleet.random() * startJitterMs;
+  let state: State = initialState(policy, moment(), { startsAt });
   let cancel = () => {};
 
   function post(event: ExchangeEvent): void {
