@@ -3,12 +3,13 @@
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ExchangeError, explain } from '../../src/core/errors.ts';
-import type { HttpSourceSettings } from '../../src/core/settings.ts';
+import type { HeaderSettings, HttpSourceSettings } from '../../src/core/settings.ts';
 import { openHttpSource } from '../../src/sources/http.ts';
 import { makeCa } from '../support/certificates.ts';
 import {
@@ -99,7 +100,7 @@ test('gets an ID token from GitHub and Forgejo Actions, whose URL and credential
   assert.equal(await read(t, settings, env), 'jwt for vault');
   assert.deepEqual(requests, ['GET /idtoken?api-version=2.0&audience=vault']);
   const refused = await read(t, settings, { ...env, REQUEST_TOKEN: `${SECRET}x` });
-  assert.match(refused, /status 401, Bad credentials: bearer \[redacted\]x?$/);
+  assert.equal(refused, `jwt_endpoint_refused: ${new URL(origin).host}: status 401`, 'it quotes the credential');
   for (const [changed, evidence] of [
     [{ REQUEST_TOKEN: SECRET }, 'environment variable REQUEST_URL is not set'],
     [{ ...env, REQUEST_TOKEN: ' ' }, 'environment variable REQUEST_TOKEN is empty'],
@@ -127,13 +128,75 @@ test("posts a body with a token from a file, as Vault's SPIFFE engine needs", as
   assert.match(await read(t, { ...settings, body: '{}' }), /^jwt_endpoint_refused: .*: status 400, missing audience$/);
 });
 
-test('follows no redirect, and tells errors that may pass from refusals', async (t) => {
+/** An endpoint that refuses each request with `words` of it: exactly as sent, decoded, or escaped. */
+async function openEcho(t: TestContext, words: (request: { url: URL; authorization: string; body: string }) => string) {
+  const server = createHttpServer(async (request, reply) => {
+    const body = Buffer.concat(await request.toArray()).toString();
+    const url = new URL(request.url ?? '', 'http://endpoint');
+    const { authorization = '' } = request.headers;
+    reply.writeHead(400).end(JSON.stringify({ message: words({ url, authorization, body }) }));
+  });
+  return `http://127.0.0.1:${await listen(t, server)}`;
+}
+
+test('shows nothing of an error message that quotes the request', async (t) => {
+  const password = 'p"a/ss&1';
+  const env = { REQUEST_TOKEN: 'q1w2', WHOLE: 'Bearer q1w2', PASSWORD: password };
+  const post = (body: string) => ({ method: 'POST', body }) as const;
+  const header = (setting: HeaderSettings) => ({ headers: { Authorization: setting } });
+  const withPassword = header({ env: 'PASSWORD', prefix: 'Basic ' });
+  for (const [changes, words] of [
+    [header({ env: 'REQUEST_TOKEN', prefix: 'Bearer ' }), ({ authorization }) => `bad ${authorization}`],
+    [header({ env: 'WHOLE', prefix: '' }), ({ authorization }) => `bad ${authorization.split(' ')[1]}!`],
+    [header({ text: 'Bearer q1w2 ' }), () => 'bad token Q1W2'],
+    [withPassword, ({ authorization }) => JSON.stringify({ authorization })],
+    [withPassword, () => `bad ${encodeURIComponent(password)}`],
+    [withPassword, () => `bad ${encodeURIComponent(encodeURIComponent(password))}`],
+    [withPassword, () => 'bad p&quot;a/ss&amp;1'],
+    [withPassword, () => 'bad p\\u0022a/ss\\u00261'],
+    [withPassword, () => `${'x'.repeat(400)}${password}`],
+    [header({ text: '***' }), () => 'bad ***'],
+    [header({ text: 'a%2' }), () => 'bad a%2e'],
+    [{ query: { key: 'a b/c' } }, ({ url }) => `bad ${url.search}`],
+    [{ query: { key: 'a b/c' } }, ({ url }) => `bad ${url.searchParams.get('key')}`],
+    [{ query: { 'a-key': '' } }, ({ url }) => `bad ${url.href}`],
+    [post('{"user":{"keys":["k-1"]}}'), () => 'bad k-1'],
+    [post('{"pin":1234}'), () => 'bad 1234'],
+    [post('user=me'), ({ body }) => `bad ${body}`],
+  ] as [Partial<HttpSourceSettings>, Parameters<typeof openEcho>[1]][]) {
+    const url = await openEcho(t, words);
+    const shown = `jwt_endpoint_refused: ${new URL(url).host}: status 400`;
+    assert.equal(await read(t, settingsOf(url, changes), env), shown, JSON.stringify(changes));
+    const other = await openEcho(t, () => 'not a quote');
+    assert.match(await read(t, settingsOf(other, changes), env), /: status 400, not a quote$/);
+  }
+  const inUrl = settingsOf('', { url: { env: 'URL' } });
+  const URL_ = `${await openEcho(t, ({ url }) => `bad ${url.searchParams.get('sig')}`)}/?sig=s3cr3t`;
+  assert.match(await read(t, inUrl, { URL: URL_ }), /: status 400$/);
+});
+
+test('shows an error message that quotes the audience, or what is no secret', async (t) => {
+  const url = await openEcho(t, ({ url }) => `no application ${url.searchParams.get('resource')}`);
+  const headers = { Metadata: { text: 'true' }, 'Metadata-Flavor': { text: 'Google' } };
+  const azure = settingsOf(`${url}/?api-version=2018-02-01`, { query: { resource: 'api://vault' }, headers });
+  assert.match(await read(t, azure), /: status 400, no application api:\/\/vault$/);
+  const google = await openEcho(t, () => 'true: Google knows no 2018-02-01');
+  assert.match(await read(t, { ...azure, url: { text: google } }), /: status 400, true: Google knows no 2018-02-01$/);
+  const spiffe = await openEcho(t, () => 'audience vault is not allowed');
+  const post = settingsOf(spiffe, { method: 'POST', body: '{"audience":"vault"}' });
+  assert.match(await read(t, post), /: status 400, audience vault is not allowed$/);
+  const vault = await openEcho(t, () => 'hvs.CAESIJabcdefgh is over');
+  assert.match(await read(t, settingsOf(vault)), /: status 400, \[redacted\] is over$/);
+});
+
+test('follows no redirect, and distinguishes temporary failures from refusals', async (t) => {
   const endpoint = await openActionsEndpoint(t, { token: SECRET, mint });
   const elsewhere = await openActionsEndpoint(t, { token: SECRET, mint });
   const settings = settingsOf(endpoint.origin, { headers: BEARER, jsonPointer: '/value' });
   const env = { REQUEST_TOKEN: SECRET };
   for (const [reply, code] of [
     [{ status: 302, headers: { location: elsewhere.origin } }, 'jwt_endpoint_refused'],
+    [{ status: 302, headers: { location: elsewhere.origin }, body: '{"value":"a.b.c"}' }, 'jwt_endpoint_refused'],
     [{ status: 410 }, 'jwt_endpoint_failing'],
     [{ status: 429, headers: { 'retry-after': '7' } }, 'jwt_endpoint_failing'],
     [{ status: 500, body: '{"error":{"message":"later"}}' }, 'jwt_endpoint_failing'],
