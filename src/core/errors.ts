@@ -1,6 +1,7 @@
 // The table of all failures: retry rule, area, title and hint. A failure is a code with facts; facts.ts renders the facts as
 // one line of evidence.
 
+import { defined } from './defined.ts';
 import { evidenceText, type Facts } from './facts.ts';
 import { isAtOidcPub } from './hosts.ts';
 import { withoutControls } from './secret.ts';
@@ -153,7 +154,7 @@ export type ErrorCode = keyof typeof ERRORS;
 export interface Failure {
   readonly code: ErrorCode;
   readonly facts?: Facts;
-  /** from Vault's Retry-After */
+  /** from the Retry-After of Vault or of a JWT's endpoint */
   readonly retryAfterMs?: number;
 }
 
@@ -164,8 +165,8 @@ export const isFailure = (outcome: unknown): outcome is Failure =>
 export class ExchangeError extends Error {
   readonly failure: Failure;
 
-  constructor(code: ErrorCode, facts?: Facts) {
-    const failure = facts === undefined ? { code } : { code, facts };
+  constructor(code: ErrorCode, facts?: Facts, retryAfterMs?: number) {
+    const failure = { code, ...defined({ facts, retryAfterMs }) };
     super(lineOf(explain(failure)));
     this.name = 'ExchangeError';
     this.failure = failure;
@@ -174,7 +175,7 @@ export class ExchangeError extends Error {
 
 /** Returns the outcome. @throws ExchangeError if the outcome is a failure */
 export function unlessFailure<T>(outcome: T | Failure): T {
-  if (isFailure(outcome)) throw new ExchangeError(outcome.code, outcome.facts);
+  if (isFailure(outcome)) throw new ExchangeError(outcome.code, outcome.facts, outcome.retryAfterMs);
   return outcome;
 }
 

@@ -198,7 +198,7 @@ test('follows no redirect, and distinguishes temporary failures from refusals', 
     [{ status: 302, headers: { location: elsewhere.origin } }, 'jwt_endpoint_refused'],
     [{ status: 302, headers: { location: elsewhere.origin }, body: '{"value":"a.b.c"}' }, 'jwt_endpoint_refused'],
     [{ status: 410 }, 'jwt_endpoint_failing'],
-    [{ status: 429, headers: { 'retry-after': '7' } }, 'jwt_endpoint_failing'],
+    [{ status: 429 }, 'jwt_endpoint_failing'],
     [{ status: 500, body: '{"error":{"message":"later"}}' }, 'jwt_endpoint_failing'],
     [{ status: 200, body: '{"value":' }, 'jwt_endpoint_unusable'],
     [{ status: 200, body: '{"value":7}' }, 'jwt_endpoint_unusable'],
@@ -208,6 +208,14 @@ test('follows no redirect, and distinguishes temporary failures from refusals', 
     assert.match(await read(t, settings, env), new RegExp(`^${code}: `), JSON.stringify(reply.status));
   }
   assert.deepEqual(elsewhere.requests, []);
+  endpoint.fail({ status: 429, headers: { 'retry-after': '7' } });
+  const source = openHttpSource(settings, env);
+  t.after(() => source.close());
+  await assert.rejects(source.read(), (error) => {
+    assert.ok(error instanceof ExchangeError);
+    assert.equal(error.failure.retryAfterMs, 7000);
+    return true;
+  });
   endpoint.fail({ status: 200 });
   assert.match(await read(t, { ...settings, jsonPointer: '' }, env), /the reply is empty$/);
 });
