@@ -1,10 +1,12 @@
 // Validates endpoint URLs and judges replies. It is pure; sources/http.ts transports.
 
-import type { Failure } from './errors.ts';
+import { defined } from './defined.ts';
+import { type Failure, isFailure } from './errors.ts';
+import type { Facts } from './facts.ts';
 import { isLoopback, isMetadataHost } from './hosts.ts';
 import { Secret, scrubbedLine } from './secret.ts';
 import { objectOf, parseObject, parseRetryAfter, textsOf, type VaultReply } from './vault-protocol.ts';
-import { claimAt } from './workload-jwt.ts';
+import { claimAt, decodeWorkloadJwt } from './workload-jwt.ts';
 
 export type UrlProblem = 'not-a-url' | 'credentials' | 'not-https';
 
@@ -45,10 +47,13 @@ export function judgeEndpoint(
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     };
   }
+  const unusable = (facts: Facts | undefined) => ({ code: 'jwt_endpoint_unusable', ...defined({ facts }) }) as const;
   const text = jsonPointer === '' ? body.reveal() : claimAt(parseObject(body) ?? {}, jsonPointer);
-  if (typeof text === 'string' && text.trim() !== '') return new Secret(text.trim());
-  const problem = jsonPointer === '' ? 'empty' : 'no-member';
-  return { code: 'jwt_endpoint_unusable', facts: { kind: 'reply-unusable', problem, path: host } };
+  if (typeof text !== 'string' || text.trim() === '')
+    return unusable({ kind: 'reply-unusable', problem: jsonPointer === '' ? 'empty' : 'no-member', path: host });
+  const jwt = new Secret(text.trim());
+  const decoded = decodeWorkloadJwt(jwt, {});
+  return isFailure(decoded) ? unusable(decoded.facts) : jwt;
 }
 
 /** Returns the error message in a reply: of an OAuth 2.0 server (Azure), a REST API (GitHub, Forgejo), Vault, or plain text (GCE). */

@@ -19,11 +19,13 @@ import {
   openGoogleMetadata,
   openSpiffeEngine,
 } from '../support/jwt-endpoints.ts';
+import { jwtText } from '../support/jwt-text.ts';
 import { listen } from '../support/listening.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const SECRET = 'request-token-of-the-job';
-const mint = async (audience: string) => `jwt for ${audience}`;
+const jwtFor = (aud: string) => jwtText({ aud });
+const mint = async (audience: string) => jwtFor(audience);
 
 const settingsOf = (url: string, changes: Partial<HttpSourceSettings> = {}): HttpSourceSettings => ({
   kind: 'http',
@@ -59,7 +61,7 @@ test("gets a JWT from Google's metadata service, and explains its refusals", asy
   const { origin, requests } = await openGoogleMetadata(t, mint);
   const headers = { 'Metadata-Flavor': { text: 'Google' } };
   const full = settingsOf(`${origin}${GOOGLE}?audience=vault&format=full`, { headers });
-  assert.equal(await read(t, full), 'jwt for vault');
+  assert.equal(await read(t, full), jwtFor('vault'));
   assert.deepEqual(requests, [`GET ${GOOGLE}?audience=vault&format=full`]);
   const host = new URL(origin).host;
   assert.equal(
@@ -77,7 +79,7 @@ test("gets an access token from Azure's metadata service", async (t) => {
     headers: { Metadata: { text: 'true' } },
     jsonPointer: '/access_token',
   });
-  assert.equal(await read(t, settings), 'jwt for api://vault');
+  assert.equal(await read(t, settings), jwtFor('api://vault'));
   assert.match(
     await read(t, { ...settings, query: {} }),
     /^jwt_endpoint_refused: .*: status 400, Required query variable 'resource' is missing$/,
@@ -97,7 +99,7 @@ test('gets an ID token from GitHub and Forgejo Actions, whose URL and credential
     jsonPointer: '/value',
   });
   const env = { REQUEST_URL: `${origin}/idtoken?api-version=2.0`, REQUEST_TOKEN: SECRET };
-  assert.equal(await read(t, settings, env), 'jwt for vault');
+  assert.equal(await read(t, settings, env), jwtFor('vault'));
   assert.deepEqual(requests, ['GET /idtoken?api-version=2.0&audience=vault']);
   const refused = await read(t, settings, { ...env, REQUEST_TOKEN: `${SECRET}x` });
   assert.equal(refused, `jwt_endpoint_refused: ${new URL(origin).host}: status 401`, 'it quotes the credential');
@@ -124,7 +126,7 @@ test("posts a body with a token from a file, as Vault's SPIFFE engine needs", as
   await writeFile(file, '\n');
   assert.equal(await read(t, settings), `jwt_request_incomplete: ${file}: empty`);
   await writeFile(file, `${SECRET}\n`);
-  assert.equal(await read(t, settings), 'jwt for vault');
+  assert.equal(await read(t, settings), jwtFor('vault'));
   assert.match(await read(t, { ...settings, body: '{}' }), /^jwt_endpoint_refused: .*: status 400, missing audience$/);
 });
 
@@ -216,8 +218,17 @@ test('follows no redirect, and distinguishes temporary failures from refusals', 
     assert.equal(error.failure.retryAfterMs, 7000);
     return true;
   });
-  endpoint.fail({ status: 200 });
-  assert.match(await read(t, { ...settings, jsonPointer: '' }, env), /the reply is empty$/);
+  for (const [body, evidence] of [
+    ['', '127.0.0.1:\\d+: the reply is empty'],
+    ['<title>Sign in</title>', 'it has 1 part instead of 3'],
+    [`{"token":"${jwtFor('vault')}"}`, 'it is in a JSON document'],
+    [`Bearer ${jwtFor('vault')}`, 'it begins with "Bearer"'],
+    ['a.b.c', "its header or payload isn't a JSON object"],
+  ] as const) {
+    endpoint.fail({ status: 200, body });
+    const whole = new RegExp(`^jwt_endpoint_unusable: ${evidence}$`);
+    assert.match(await read(t, { ...settings, jsonPointer: '' }, env), whole);
+  }
 });
 
 test('reports an endpoint that is unreachable, silent, or has an unknown CA', async (t) => {
@@ -231,9 +242,9 @@ test('reports an endpoint that is unreachable, silent, or has an unknown CA', as
   const pair = makeCa(directory).issue({ name: 'localhost' });
   const port = await listen(
     t,
-    createHttpsServer(pair, (_request, reply) => void reply.end('the jwt\n')),
+    createHttpsServer(pair, (_request, reply) => void reply.end(`${jwtFor('vault')}\n`)),
   );
   const url = `https://localhost:${port}`;
   assert.match(await read(t, settingsOf(url)), /^jwt_endpoint_unreachable: the certificate is signed by an unknown CA/);
-  assert.equal(await read(t, settingsOf(url, { tls: { caFile: join(directory, 'ca.pem') } })), 'the jwt');
+  assert.equal(await read(t, settingsOf(url, { tls: { caFile: join(directory, 'ca.pem') } })), jwtFor('vault'));
 });
