@@ -19,6 +19,9 @@ export function parseEndpointUrl(text: string): URL | UrlProblem {
   return url;
 }
 
+/** Reports whether an HTTP header can carry a printable text. */
+export const isHeaderText = (text: string): boolean => /^[\x20-\x7e]*$/.test(text);
+
 export interface Endpoint {
   readonly host: string;
   /** where the JWT is in a JSON reply (RFC 6901); empty if the reply is the JWT */
@@ -89,7 +92,9 @@ const HARMLESS: ReadonlySet<string> = new Set([
 export function secretsIn({ url, headers, body }: Sent): Secret[] {
   const parameters = [...url.searchParams].map(([name, value]) => [name, value || name] as const);
   // The last word of "Bearer TOKEN" is in each text that quotes the whole.
-  const credentials = Object.entries(headers).map(([name, value]) => [name, value.trim().split(' ').at(-1) ?? ''] as const);
+  const credentials = Object.entries(headers).map(
+    ([name, value]) => [name, value.trim().split(' ').at(-1) ?? ''] as const,
+  );
   const members = leavesOf('', body === undefined ? undefined : parsed(body));
   return [...parameters, ...credentials, ...members]
     .filter(([name, value]) => value !== '' && !HARMLESS.has(name.toLowerCase()))

@@ -3,7 +3,7 @@
 
 import { ExchangeError, isFailure, unlessFailure } from '../core/errors.ts';
 import type { Facts } from '../core/facts.ts';
-import { judgeEndpoint, parseEndpointUrl, secretsIn } from '../core/jwt-endpoint.ts';
+import { isHeaderText, judgeEndpoint, parseEndpointUrl, secretsIn } from '../core/jwt-endpoint.ts';
 import { Secret, unprintableIn } from '../core/secret.ts';
 import type { HeaderSettings, HttpSourceSettings } from '../core/settings.ts';
 import { isFileProblem, readSmallFile } from '../files/small-file.ts';
@@ -52,13 +52,18 @@ async function headersOf(
 
 /** Reads a header's variable or file, at each request: files rotate. */
 async function secretText(setting: Exclude<HeaderSettings, { text: string }>, env: Variables): Promise<string> {
-  if ('env' in setting) return variable(setting.env, env);
+  if ('env' in setting) {
+    const text = variable(setting.env, env);
+    if (!isHeaderText(text)) throw incomplete({ kind: 'variable', name: setting.env, problem: 'not-ascii' });
+    return text;
+  }
   const path = setting.file;
   const file = await readSmallFile(path);
   if (isFileProblem(file)) throw incomplete({ kind: 'file', path, ...file });
   const text = file.text.trim();
   if (text === '') throw incomplete({ kind: 'file', path, problem: 'empty' });
   if (unprintableIn(text) !== undefined) throw incomplete({ kind: 'file', path, problem: 'unprintable' });
+  if (!isHeaderText(text)) throw incomplete({ kind: 'file', path, problem: 'not-ascii' });
   return text;
 }
 

@@ -253,6 +253,9 @@ test("refuses an http source that can't work, or would send credentials in the c
     [{ url: 'https://a', headers: { Host: 'b' } }, `${at}.headers.Host: is set by the HTTP client: remove it`],
     [{ url: 'https://a', headers: { 'a b': 'c' } }, `${at}.headers["a b"]: must be named with letters, digits and "-"`],
     [{ url: 'https://a', headers: { a: 7 } }, `${at}.headers.a: must be a string, {"env": NAME} or {"file": PATH}`],
+    [{ url: 'https://a', headers: { a: 'clé' } }, `${at}.headers.a: must be ASCII`],
+    [{ url: 'https://a', headers: { a: { env: 'A', prefix: 'clé ' } } }, `${at}.headers.a.prefix: must be ASCII`],
+    [{ url: 'https://a', headers: { a: 'b', A: 'c' } }, `${at}.headers.A: differs from "a" only in case`],
     [{ url: 'https://a', json_pointer: 'a' }, `${at}.json_pointer: must be empty, or begin with "/"`],
   ] as const)
     assert.deepEqual(problemsOf(withApp({ source: { http } })), [problem]);

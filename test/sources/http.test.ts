@@ -107,6 +107,7 @@ test('gets an ID token from GitHub and Forgejo Actions, whose URL and credential
     [{ REQUEST_TOKEN: SECRET }, 'environment variable REQUEST_URL is not set'],
     [{ ...env, REQUEST_TOKEN: ' ' }, 'environment variable REQUEST_TOKEN is empty'],
     [{ ...env, REQUEST_TOKEN: 'a\r\nb' }, 'environment variable REQUEST_TOKEN is not printable'],
+    [{ ...env, REQUEST_TOKEN: 'clé' }, 'environment variable REQUEST_TOKEN is not ASCII'],
     [{ ...env, REQUEST_URL: 'http://10.0.0.1/' }, 'environment variable REQUEST_URL is not an https URL'],
     [{ ...env, REQUEST_URL: 'idtoken' }, 'environment variable REQUEST_URL is not a URL'],
   ] as const)
@@ -125,6 +126,8 @@ test("posts a body with a token from a file, as Vault's SPIFFE engine needs", as
   assert.equal(await read(t, settings), `jwt_request_incomplete: ${file}: ENOENT`);
   await writeFile(file, '\n');
   assert.equal(await read(t, settings), `jwt_request_incomplete: ${file}: empty`);
+  await writeFile(file, 'clé');
+  assert.equal(await read(t, settings), `jwt_request_incomplete: ${file}: contains characters other than ASCII`);
   await writeFile(file, `${SECRET}\n`);
   assert.equal(await read(t, settings), jwtFor('vault'));
   assert.match(await read(t, { ...settings, body: '{}' }), /^jwt_endpoint_refused: .*: status 400, missing audience$/);
