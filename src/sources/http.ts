@@ -1,7 +1,7 @@
 // The workload JWT behind a URL: a cloud's metadata service, or the token endpoint of a CI system. Each reading requests a
 // JWT; the core decides how often.
 
-import { ExchangeError, isFailure, unlessFailure } from '../core/errors.ts';
+import { type ErrorCode, ExchangeError, isFailure, unlessFailure } from '../core/errors.ts';
 import type { Facts } from '../core/facts.ts';
 import { isHeaderText, judgeEndpoint, parseEndpointUrl, secretsIn } from '../core/jwt-endpoint.ts';
 import { Secret, unprintableIn } from '../core/secret.ts';
@@ -81,8 +81,12 @@ const incomplete = (facts: Facts): ExchangeError => new ExchangeError('jwt_reque
 function throwAsEndpointFailure(error: unknown): never {
   const failure = error instanceof ExchangeError ? error.failure : undefined;
   if (!isFailure(failure)) throw error;
-  throw new ExchangeError(
-    failure.code === 'bad_response' ? 'jwt_endpoint_unusable' : 'jwt_endpoint_unreachable',
-    failure.facts,
-  );
+  throw new ExchangeError(CODES[failure.code] ?? 'jwt_endpoint_unreachable', failure.facts);
 }
+
+/** The codes for the transport's failures; the others mean that the endpoint is unreachable. */
+const CODES: Partial<Record<ErrorCode, ErrorCode>> = {
+  bad_response: 'jwt_endpoint_unusable',
+  vault_tls: 'jwt_endpoint_tls',
+  vault_tls_files: 'jwt_endpoint_tls',
+};

@@ -248,6 +248,8 @@ test('reports an endpoint that is unreachable, silent, or has an unknown CA', as
     createHttpsServer(pair, (_request, reply) => void reply.end(`${jwtFor('vault')}\n`)),
   );
   const url = `https://localhost:${port}`;
-  assert.match(await read(t, settingsOf(url)), /^jwt_endpoint_unreachable: the certificate is signed by an unknown CA/);
+  assert.match(await read(t, settingsOf(url)), /^jwt_endpoint_tls: the certificate is signed by an unknown CA/);
+  const caFile = join(directory, 'none.pem');
+  assert.equal(await read(t, settingsOf(url, { tls: { caFile } })), `jwt_endpoint_tls: ${caFile}: ENOENT`);
   assert.equal(await read(t, settingsOf(url, { tls: { caFile: join(directory, 'ca.pem') } })), jwtFor('vault'));
 });
