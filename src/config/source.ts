@@ -42,7 +42,7 @@ const HTTP_TIMEOUT_MS = 10_000;
 const URL_PROBLEMS: Readonly<Record<UrlProblem, string>> = {
   'not-a-url': 'must be a URL',
   credentials: 'must not contain credentials: use a header with env or file',
-  'not-https': 'must be https; http is allowed only to loopback, link-local and metadata hosts',
+  'not-https': 'must be https; http is allowed only to loopback and metadata services',
 };
 
 /** The headers that belong to the connection. */

@@ -10,7 +10,7 @@ import { claimAt, decodeWorkloadJwt } from './workload-jwt.ts';
 
 export type UrlProblem = 'not-a-url' | 'credentials' | 'not-https';
 
-/** Parses a URL of an endpoint. Its headers may hold credentials, so http is allowed only to this machine and its hypervisor. */
+/** Parses the URL of an endpoint. Headers may hold credentials, so http is allowed only to this machine and metadata services. */
 export function parseEndpointUrl(text: string): URL | UrlProblem {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:')) return 'not-a-url';
