@@ -1,7 +1,7 @@
 // A job of GitHub Actions or Forgejo Actions, which requests its JWT with two variables of the job.
 
 import { quoted } from '../setup/text.ts';
-import { configOf, type Given, issuerUrl, type Scenario } from './scenario.ts';
+import { configOf, type Given, issuerUrl, literal, type Scenario, yamlText } from './scenario.ts';
 
 const GITHUB = 'https://token.actions.githubusercontent.com';
 
@@ -11,8 +11,11 @@ export const github: Scenario = {
   write(given) {
     const issuer = issuerUrl(given, GITHUB);
     const audience = given.optional('audience', 'vault');
-    const environment = given.optional('environment', '');
-    const context = environment === '' ? `ref:${fullRef(given.optional('ref', 'main'))}` : `environment:${environment}`;
+    const environment = literal('environment', given.optional('environment', ''));
+    const context =
+      environment === ''
+        ? `ref:${fullRef(given.optional('ref', 'main'))}`
+        : `environment:${environment}`;
     const config = configOf(given, {
       name: 'ci',
       source: {
@@ -44,14 +47,14 @@ function job(issuer: string, environment: string, { file, version, required }: G
 #
 # deploy:
 #   runs-on: ubuntu-latest
-#   ${permission}${environment === '' ? '' : `\n#   environment: ${environment}`}
+#   ${permission}${environment === '' ? '' : `\n#   environment: ${yamlText(environment)}`}
 #   steps:
 #     - uses: actions/checkout@v5
 #     - run: |
 #         mkdir -p -m 700 /tmp/vault
 #         docker run --rm --user "$(id -u)" --env ACTIONS_ID_TOKEN_REQUEST_URL --env ACTIONS_ID_TOKEN_REQUEST_TOKEN \\
 #           --volume "$PWD:/config:ro" --volume /tmp/vault:/tmp/vault \\
-#           ghcr.io/oidc-pub/vault-token-sidecar:${version} once --config ${quoted(`/config/${file}`)}
-#         export VAULT_ADDR=${quoted(required('vault-address'))} VAULT_TOKEN="$(cat /tmp/vault/token)"
+#           ghcr.io/oidc-pub/vault-token-sidecar:${version} once --config ${quoted(`/config/${literal('config', file)}`)}
+#         export VAULT_ADDR=${quoted(literal('vault-address', required('vault-address')))} VAULT_TOKEN="$(cat /tmp/vault/token)"
 #         vault kv get secret/app`;
 }

@@ -2,7 +2,7 @@
 
 import { isAtOidcPub } from '../core/hosts.ts';
 import { quoted } from '../setup/text.ts';
-import { configOf, type Given, issuerUrl, type Scenario, verification } from './scenario.ts';
+import { configOf, type Given, issuerUrl, literal, type Scenario, verification, yamlText } from './scenario.ts';
 
 export const gitlab: Scenario = {
   flags: ['project', 'ref', 'ref-type'],
@@ -46,11 +46,11 @@ const job = (audience: string, given: Given): string => `# the workload: a job f
 # deploy:
 #   image: ghcr.io/oidc-pub/vault-token-sidecar:${given.version}-shell
 #   id_tokens:
-#     VAULT_ID_TOKEN: { aud: ${audience} }
+#     VAULT_ID_TOKEN: { aud: ${yamlText(audience)} }
 #   variables:
-#     VAULT_ADDR: ${given.required('vault-address')}
+#     VAULT_ADDR: ${yamlText(literal('vault-address', given.required('vault-address')))}
 #   script:
 #     - mkdir -p -m 700 /tmp/vault
-#     - vault-token-sidecar once --config ${quoted(given.file)}
+#     - ${yamlText(`vault-token-sidecar once --config ${quoted(literal('config', given.file))}`)}
 #     - export "$(cat /tmp/vault/vault.env)"
 #     - ./deploy.sh # your commands, with VAULT_ADDR and VAULT_TOKEN set`;

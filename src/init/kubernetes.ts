@@ -3,7 +3,7 @@
 import { isAtOidcPub } from '../core/hosts.ts';
 import { UsageError } from '../host/io.ts';
 import { quoted } from '../setup/text.ts';
-import { configOf, type Given, issuerUrl, type Scenario, verification } from './scenario.ts';
+import { configOf, type Given, issuerUrl, type Scenario, verification, yamlText } from './scenario.ts';
 
 export const kubernetes: Scenario = {
   flags: ['namespace', 'service-account'],
@@ -62,10 +62,10 @@ kubectl apply -f - <<'YAML'
 apiVersion: v1
 kind: Pod
 metadata:
-  name: ${account}
-  namespace: ${namespace}
+  name: ${yamlText(account)}
+  namespace: ${yamlText(namespace)}
 spec:
-  serviceAccountName: ${account}
+  serviceAccountName: ${yamlText(account)}
   automountServiceAccountToken: false
   securityContext: { runAsNonRoot: true, fsGroup: 65532, seccompProfile: { type: RuntimeDefault } }
   initContainers:

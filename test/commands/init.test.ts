@@ -148,10 +148,10 @@ test('takes the namespace of the issuing Vault from its issuer, and leaves the s
 
 test('quotes what it prints, and refuses names that would change a manifest or a policy', async (t) => {
   const config = await start(t);
-  const issuer = 'https://x.oidc.pub/$(id)';
-  const flags = { issuer, 'entity-id': 'e-1', 'source-address': 'https://a', ...VAULT };
+  const flags = { issuer: 'x', 'entity-id': 'e-1', 'source-address': 'https://a$(id)', ...VAULT };
   const { out } = await invoke(init, { argument: 'vault', config, ...flags });
-  assert.match(out, /^curl -sf '[^']*\$\(id\)[^']*'$/m);
+  assert.match(out, /^export VAULT_ADDR='https:\/\/a\$\(id\)'$/m);
+  assert.match(out, /OIDC_SOURCE_URL='https:\/\/a\$\(id\)\/v1\/identity\/oidc'/);
   const hostile = { issuer: 'k8s-prod', 'service-account': 'a" { capabilities=["sudo"] } path "b', ...VAULT };
   const refused = await invoke(init, { argument: 'kubernetes', config: await start(t), ...hostile });
   assert.deepEqual(
