@@ -15,7 +15,7 @@ export const github: Scenario = {
     const context =
       environment === ''
         ? `ref:${fullRef(given.optional('ref', 'main'))}`
-        : `environment:${environment}`;
+        : `environment:${environment.replaceAll(':', '%3A')}`;
     const config = configOf(given, {
       name: 'ci',
       source: {

@@ -83,7 +83,7 @@ test("a job's environment is the text of the flag", async (t) => {
   for (const environment of environments) {
     const { code, out, err, config } = await run(t, { ...GITHUB, environment });
     assert.equal(code, 0, err);
-    assert.equal(subjectIn(config), `repo:o/r:environment:${environment}`);
+    assert.equal(subjectIn(config), `repo:o/r:environment:${environment.replaceAll(':', '%3A')}`);
     printed.push(out);
   }
   assert.deepEqual(
