@@ -36,9 +36,9 @@ Defaults are in parentheses.
 kubernetes:        --namespace (default), --service-account
 gitlab:            --project GROUP/PROJECT, --ref (main), --ref-type (branch)
 vault:             --entity-id, --source-address (URL of the issuing Vault), --source-namespace
-github:            --repository OWNER/REPO, --ref (main), --environment, --audience (vault)
+github:            --repository OWNER/REPO, --ref (main) or --environment, --audience (vault)
 gce:               --service-account-id (the unique id, a number), --audience (vault)
-azure:             --tenant-id, --principal-id (the object id of the identity), --audience (an application ID URI)`,
+azure:             --tenant-id or --issuer, --principal-id (the object id of the identity), --audience (an application ID URI)`,
   argument: Object.keys(SCENARIOS),
   options: {
     ...CONFIG_OPTION,

@@ -1,5 +1,6 @@
 // A job of GitHub Actions or Forgejo Actions, which requests its JWT with two variables of the job.
 
+import { UsageError } from '../host/io.ts';
 import { quoted } from '../setup/text.ts';
 import { configOf, type Given, issuerUrl, literal, type Scenario, yamlText } from './scenario.ts';
 
@@ -11,7 +12,12 @@ export const github: Scenario = {
   write(given) {
     const issuer = issuerUrl(given, GITHUB);
     const audience = given.optional('audience', 'vault');
+    const repository = given.required('repository');
+    if (!REPOSITORY.test(repository))
+      throw new UsageError('--repository must be OWNER/REPO, such as octo-org/octo-repo');
     const environment = literal('environment', given.optional('environment', ''));
+    if (environment !== '' && given.optional('ref', '') !== '')
+      throw new UsageError('--ref and --environment exclude each other: the subject names only the environment');
     const context =
       environment === ''
         ? `ref:${fullRef(given.optional('ref', 'main'))}`
@@ -27,12 +33,15 @@ export const github: Scenario = {
         },
       },
       sinks: [{ file: { path: '/tmp/vault/token' } }],
-      expect: { issuer, audience, subject: `repo:${given.required('repository')}:${context}` },
+      expect: { issuer, audience, subject: `repo:${repository}:${context}` },
       defaults: { mount: 'github', role: 'github-main', policy: 'ci-read', secret: 'app', ttl: '5m' },
     });
     return { config, workloadText: job(issuer, environment, given) };
   },
 };
+
+/** With ids behind "@" for repositories that were created after June 18, 2026. */
+const REPOSITORY = /^[\w.-]+(?:@\d+)?\/[\w.-]+(?:@\d+)?$/;
 
 const fullRef = (ref: string): string => (ref.startsWith('refs/') ? ref : `refs/heads/${ref}`);
 

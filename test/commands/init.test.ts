@@ -92,6 +92,13 @@ const SCENARIOS: readonly (readonly [string, Flags, Record<string, unknown>, str
     'app',
     /^sudo systemctl enable --now vault-token-sidecar@app$/m,
   ],
+  [
+    'azure',
+    { issuer: 'https://login.microsoftonline.com/t/v2.0', 'principal-id': 'p', audience: 'client' },
+    { issuer: 'https://login.microsoftonline.com/t/v2.0', audience: 'client', subject: 'p' },
+    'app',
+    /^sudo systemctl enable --now vault-token-sidecar@app$/m,
+  ],
 ];
 
 test("prints the issuer's own setting and how to publish it, before the setup of Vault", async (t) => {
@@ -250,6 +257,26 @@ const MISTAKES: readonly (readonly [Flags, RegExp])[] = [
   [{ argument: 'gitlab', project: 'g/p', ...VAULT }, /^init gitlab needs --issuer$/],
   [{ argument: 'gitlab', project: 'g/p', issuer: 'a b', ...VAULT }, /^--issuer must be a name such as k8s-prod/],
   [{ argument: 'azure', 'tenant-id': 't', 'principal-id': 'p', ...VAULT }, /^init azure needs --audience$/],
+  [{ argument: 'azure', audience: 'a', 'principal-id': 'p', ...VAULT }, /^init azure needs --tenant-id$/],
+  [
+    { argument: 'azure', audience: 'a', 'principal-id': 'p', 'tenant-id': 'a/b', ...VAULT },
+    /^--tenant-id must be letters, digits, "-" and "\."$/,
+  ],
+  [
+    { argument: 'gce', 'service-account-id': 'app@project.iam.gserviceaccount.com', ...VAULT },
+    /^--service-account-id must be a number, the unique id of the service account$/,
+  ],
+  ...['repo', 'o/r/s', 'o /r', '/r', 'o/', 'https://github.com/o/r', 'o@a/r'].map(
+    (repository) =>
+      [
+        { argument: 'github', repository, ...VAULT },
+        /^--repository must be OWNER\/REPO, such as octo-org\/octo-repo$/,
+      ] as const,
+  ),
+  [
+    { argument: 'github', repository: 'o/r', environment: 'prod', ref: 'main', ...VAULT },
+    /^--ref and --environment exclude each other: the subject names only the environment$/,
+  ],
   [{ argument: 'gitlab', issuer: 'i', project: 'g/p' }, /^init gitlab needs --vault-address$/],
   [{ argument: 'gitlab', issuer: 'i', project: 'g/p', namespace: 'n', ...VAULT }, /^init gitlab has no --namespace$/],
   [
