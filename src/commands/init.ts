@@ -69,7 +69,12 @@ azure:             --tenant-id or --issuer, --principal-id (the object id of the
     refuseFlagsOfOthers(scenario, flags);
     refuseUnprintable(flags);
     const file = textFlag(flags, 'config') ?? 'config.json';
-    const { config, issuerText, workloadText } = scenario.write({
+    const {
+      config,
+      issuerText,
+      workloadText,
+      next = ['doctor', 'run'].map((name) => commandLine(name, file)),
+    } = scenario.write({
       file,
       version: io.version,
       required(name) {
@@ -86,16 +91,16 @@ azure:             --tenant-id or --issuer, --principal-id (the object id of the
     await writeConfig(file, text, flags['overwrite'] === true);
     io.err(`wrote ${resolve(file)}`);
     for (const warning of warnings) io.err(`warning: ${warning}`);
-    const vaultText = `# Vault: paste this, or run "vault-token-sidecar setup --config ${quoted(file)} --apply"\n\n${asScript(steps)}`;
+    const apply = commandLine('setup', file, ' --apply');
+    const vaultText = `# Vault: paste this, or run "${apply}"\n\n${asScript(steps)}`;
     io.out([issuerText, vaultText, workloadText].filter((text) => text !== undefined).join('\n\n'));
-    io.err(
-      `next:${NEXT.map((next) => `\n  vault-token-sidecar ${next.replace('FILE', () => quoted(file))}`).join('')}`,
-    );
+    io.err(['next:', apply, ...next].join('\n  '));
     return 0;
   },
 };
 
-const NEXT = ['setup --config FILE --apply', 'doctor --config FILE', 'run --config FILE'];
+const commandLine = (name: string, file: string, flags = ''): string =>
+  `vault-token-sidecar ${name} --config ${quoted(file)}${flags}`;
 
 function refuseFlagsOfOthers(scenario: Scenario, flags: Flags): void {
   const others = Object.values(SCENARIOS).flatMap(({ flags: own }) => own);

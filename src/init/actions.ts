@@ -2,7 +2,7 @@
 
 import { UsageError } from '../host/io.ts';
 import { quoted } from '../setup/text.ts';
-import { configOf, type Given, issuerUrl, literal, type Scenario, yamlText } from './scenario.ts';
+import { committed, configOf, type Given, issuerUrl, jobSteps, literal, type Scenario, yamlText } from './scenario.ts';
 
 const GITHUB = 'https://token.actions.githubusercontent.com';
 
@@ -36,7 +36,7 @@ export const github: Scenario = {
       expect: { issuer, audience, subject: `repo:${repository}:${context}` },
       defaults: { mount: 'github', role: 'github-main', policy: 'ci-read', secret: 'app', ttl: '5m' },
     });
-    return { config, workloadText: job(issuer, environment, given) };
+    return { config, workloadText: job(issuer, environment, given), next: jobSteps(given) };
   },
 };
 
@@ -48,7 +48,7 @@ const fullRef = (ref: string): string => (ref.startsWith('refs/') ? ref : `refs/
 /** Forgejo's issuer ends in /api/actions: https://forgejo.org/docs/latest/user/actions/security-openid-connect/ */
 const isForgejo = (issuer: string): boolean => /\/api\/actions\/?$/.test(issuer);
 
-function job(issuer: string, environment: string, { file, version, required }: Given): string {
+function job(issuer: string, environment: string, given: Given): string {
   const [system, directory, permission] = isForgejo(issuer)
     ? ['Forgejo', '.forgejo', 'enable-openid-connect: true']
     : ['GitHub', '.github', 'permissions: { id-token: write, contents: read }'];
@@ -63,7 +63,7 @@ function job(issuer: string, environment: string, { file, version, required }: G
 #         mkdir -p -m 700 /tmp/vault
 #         docker run --rm --user "$(id -u)" --env ACTIONS_ID_TOKEN_REQUEST_URL --env ACTIONS_ID_TOKEN_REQUEST_TOKEN \\
 #           --volume "$PWD:/config:ro" --volume /tmp/vault:/tmp/vault \\
-#           ghcr.io/oidc-pub/vault-token-sidecar:${version} once --config ${quoted(`/config/${literal('config', file)}`)}
-#         export VAULT_ADDR=${quoted(literal('vault-address', required('vault-address')))} VAULT_TOKEN="$(cat /tmp/vault/token)"
+#           ghcr.io/oidc-pub/vault-token-sidecar:${given.version} once --config ${quoted(`/config/${committed(given)}`)}
+#         export VAULT_ADDR=${quoted(literal('vault-address', given.required('vault-address')))} VAULT_TOKEN="$(cat /tmp/vault/token)"
 #         vault kv get secret/app`;
 }

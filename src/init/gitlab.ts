@@ -2,7 +2,17 @@
 
 import { isAtOidcPub } from '../core/hosts.ts';
 import { quoted } from '../setup/text.ts';
-import { configOf, type Given, issuerUrl, literal, type Scenario, verification, yamlText } from './scenario.ts';
+import {
+  committed,
+  configOf,
+  type Given,
+  issuerUrl,
+  jobSteps,
+  literal,
+  type Scenario,
+  verification,
+  yamlText,
+} from './scenario.ts';
 
 export const gitlab: Scenario = {
   flags: ['project', 'ref', 'ref-type'],
@@ -21,7 +31,7 @@ export const gitlab: Scenario = {
       defaults: { mount: 'gitlab', role: 'gitlab-main', policy: 'ci-read', secret: 'app', ttl: '15m' },
     });
     const issuerText = isAtOidcPub(issuer) ? publishing(issuer) : undefined;
-    return { config, issuerText, workloadText: job(issuer, given) };
+    return { config, issuerText, workloadText: job(issuer, given), next: jobSteps(given) };
   },
 };
 
@@ -51,6 +61,6 @@ const job = (audience: string, given: Given): string => `# the workload: a job f
 #     VAULT_ADDR: ${yamlText(literal('vault-address', given.required('vault-address')))}
 #   script:
 #     - mkdir -p -m 700 /tmp/vault
-#     - ${yamlText(`vault-token-sidecar once --config ${quoted(literal('config', given.file))}`)}
+#     - ${yamlText(`vault-token-sidecar once --config ${quoted(committed(given))}`)}
 #     - export "$(cat /tmp/vault/vault.env)"
 #     - ./deploy.sh # your commands, with VAULT_ADDR and VAULT_TOKEN set`;

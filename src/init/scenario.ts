@@ -17,6 +17,8 @@ export interface Written {
   readonly issuerText?: string | undefined;
   /** the manifest, job or unit of the workload */
   readonly workloadText?: string;
+  /** what to do after "setup --apply"; by default, run doctor and the daemon */
+  readonly next?: readonly string[];
 }
 
 export interface Given {
@@ -46,6 +48,18 @@ export function literal(flag: string, value: string): string {
   if (value.includes('$')) throw new UsageError(`--${flag} must not contain "$", which CI systems expand`);
   return value;
 }
+
+/** Returns the path of the config for a CI job, which reads it from a checkout. @throws UsageError */
+export function committed({ file }: Given): string {
+  if (file.startsWith('/') || file.split('/').includes('..'))
+    throw new UsageError(
+      '--config must be a path in the repository, without "..": the job reads the config that you commit',
+    );
+  return literal('config', file);
+}
+
+/** Returns the next steps of a CI job: doctor and the daemon don't get its JWT. */
+export const jobSteps = ({ file }: Given): readonly string[] => [`commit ${quoted(file)}, and run the job`];
 
 /** Returns a text as a YAML scalar, quoted unless it is a string in every place. */
 export const yamlText = (text: string): string =>

@@ -134,6 +134,21 @@ test("a pod's names are strings", async (t) => {
   );
 });
 
+test('names the next steps: a job of a CI system needs the committed config', async (t) => {
+  const apply = '  vault-token-sidecar setup --config ci.json --apply';
+  for (const flags of [GITHUB, GITLAB]) {
+    const { err } = await run(t, { ...flags, config: 'ci.json' });
+    assert.deepEqual(err.split('\n').slice(1), ['next:', apply, '  commit ci.json, and run the job']);
+  }
+  const { err } = await run(t, { ...KUBERNETES, config: "it's.json" });
+  const quoted = `'it'\\''s.json'`;
+  const commands = [`setup --config ${quoted} --apply`, `doctor --config ${quoted}`, `run --config ${quoted}`];
+  assert.deepEqual(
+    err.split('\n').slice(2),
+    commands.map((one) => `  vault-token-sidecar ${one}`),
+  );
+});
+
 /** [flags, the error] */
 const REFUSED: readonly (readonly [Flags, RegExp])[] = [
   ...['https://a b', "https://a/'x", 'https://a/"x', 'https://a/$(id)', 'https://a/{x}', 'https://a\\b'].map(asIssuer),
@@ -141,6 +156,12 @@ const REFUSED: readonly (readonly [Flags, RegExp])[] = [
     asIssuer,
   ),
   [{ ...GITHUB, environment: 'a\x24{{ secrets.X }}' }, /^--environment must not contain "\$"/],
+  ...['/etc/app.json', '../app.json', 'a/../../app.json', 'a/..'].flatMap((config) =>
+    [GITHUB, GITLAB].map((flags): [Flags, RegExp] => [
+      { ...flags, config },
+      /^--config must be a path in the repository, without "\.\.": the job reads the config that you commit$/,
+    ]),
+  ),
   [{ ...GITHUB, config: '\x24{{ x }}.json' }, /^--config must not contain "\$"/],
   [{ ...GITLAB, config: '$X.json' }, /^--config must not contain "\$"/],
   [{ ...GITLAB, 'vault-address': 'https://$X' }, /^--vault-address must not contain "\$"/],

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Flags } from '../../src/commands/command.ts';
 import { command as init } from '../../src/commands/init.ts';
@@ -206,16 +206,24 @@ test('prints the warnings of setup', async (t) => {
   assert.match(err, /^warning: exchange ci: bound_subject must match exactly/m);
 });
 
-const start = async (t: TestContext) => join(await temporaryDirectory(t), 'my.json');
+const ROOT = process.cwd();
+
+/** Changes to a new directory, as the config of a CI job is below the current one. Returns a path for it. */
+async function start(t: TestContext): Promise<string> {
+  process.chdir(await temporaryDirectory(t));
+  t.after(() => process.chdir(ROOT));
+  return 'my.json';
+}
 
 test('each scenario writes a valid config and prints its setup commands and further steps', async (t) => {
   for (const [argument, flags, expected, role, beside] of SCENARIOS) {
     const config = await start(t);
     const { code, out, err } = await invoke(init, { argument, config, ...VAULT, ...flags });
     assert.equal(code, 0, err);
-    const next = ['setup --config FILE --apply', 'doctor --config FILE', 'run --config FILE'];
-    const commands = next.map((one) => `  vault-token-sidecar ${one.replace('FILE', config)}`);
-    assert.equal(err, [`wrote ${config}`, 'next:', ...commands].join('\n'));
+    assert.ok(
+      err.startsWith(`wrote ${resolve(config)}\nnext:\n  vault-token-sidecar setup --config my.json --apply\n`),
+      err,
+    );
     const { exchanges } = JSON.parse(await readFile(config, 'utf8')) as {
       exchanges: Record<string, { expect: unknown; login: { role: string } }>;
     };
