@@ -65,5 +65,6 @@ function job(issuer: string, environment: string, given: Given): string {
 #           --volume "$PWD:/config:ro" --volume /tmp/vault:/tmp/vault \\
 #           ghcr.io/oidc-pub/vault-token-sidecar:${given.version} once --config ${quoted(`/config/${committed(given)}`)}
 #         export VAULT_ADDR=${quoted(literal('vault-address', given.required('vault-address')))} VAULT_TOKEN="$(cat /tmp/vault/token)"
-#         vault kv get secret/app`;
+#         echo "::add-mask::$VAULT_TOKEN"
+#         ./deploy.sh # your commands, with VAULT_ADDR and VAULT_TOKEN set`;
 }

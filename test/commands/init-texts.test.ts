@@ -149,6 +149,15 @@ test('names the next steps: a job of a CI system needs the committed config', as
   );
 });
 
+test("GitHub's job hides the token in its log, and ends with the user's commands", async (t) => {
+  const { out } = await run(t, GITHUB);
+  const script = printedJob(out).steps.find(({ run }) => run)?.run ?? '';
+  assert.deepEqual(script.trimEnd().split('\n').slice(-2), [
+    'echo "::add-mask::$VAULT_TOKEN"',
+    './deploy.sh # your commands, with VAULT_ADDR and VAULT_TOKEN set',
+  ]);
+});
+
 /** [flags, the error] */
 const REFUSED: readonly (readonly [Flags, RegExp])[] = [
   ...['https://a b', "https://a/'x", 'https://a/"x', 'https://a/$(id)', 'https://a/{x}', 'https://a\\b'].map(asIssuer),
