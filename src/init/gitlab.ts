@@ -30,13 +30,13 @@ export const gitlab: Scenario = {
       expect: { issuer, audience: issuer, subject: `project_path:${project}:ref_type:${refType}:ref:${ref}` },
       defaults: { mount: 'gitlab', role: 'gitlab-main', policy: 'ci-read', secret: 'app', ttl: '15m' },
     });
-    const issuerText = isAtOidcPub(issuer) ? publishing(issuer) : undefined;
+    const issuerText = isAtOidcPub(issuer) ? gitlabIssuer(issuer) : undefined;
     return { config, issuerText, workloadText: job(issuer, given), next: jobSteps(given) };
   },
 };
 
 /** https://oidc.pub: a scheduled pipeline pushes the issuer's documents. */
-const publishing = (issuer: string): string => `# GitLab: set this in gitlab.rb, then run gitlab-ctl reconfigure
+const gitlabIssuer = (issuer: string): string => `# GitLab: set this in gitlab.rb, then run gitlab-ctl reconfigure
 #   gitlab_rails['ci_id_tokens_issuer_url'] = '${issuer}'
 
 # publish the issuer: this job in a scheduled pipeline with the variables OIDCPUB_SERVICE_ID and OIDCPUB_API_KEY
