@@ -36,9 +36,9 @@ Defaults are in parentheses.
 kubernetes:        --namespace (default), --service-account
 gitlab:            --project GROUP/PROJECT, --ref (main), --ref-type (branch)
 vault:             --entity-id, --source-address (URL of the issuing Vault), --source-namespace
-github:            --repository OWNER/REPO, --ref (main), --environment, --audience (vault)
+github:            --repository OWNER/REPO, --ref (main) or --environment, --audience (vault)
 gce:               --service-account-id (the unique id, a number), --audience (vault)
-azure:             --tenant-id, --principal-id (the object id of the identity), --audience (an application ID URI)`,
+azure:             --tenant-id or --issuer, --principal-id (the object id of the identity), --audience (an application ID URI)`,
   argument: Object.keys(SCENARIOS),
   options: {
     ...CONFIG_OPTION,
@@ -69,7 +69,12 @@ azure:             --tenant-id, --principal-id (the object id of the identity), 
     refuseFlagsOfOthers(scenario, flags);
     refuseUnprintable(flags);
     const file = textFlag(flags, 'config') ?? 'config.json';
-    const { config, issuerText, workloadText } = scenario.write({
+    const {
+      config,
+      issuerText,
+      workloadText,
+      next = ['doctor', 'run'].map((name) => commandLine(name, file)),
+    } = scenario.write({
       file,
       version: io.version,
       required(name) {
@@ -86,16 +91,16 @@ azure:             --tenant-id, --principal-id (the object id of the identity), 
     await writeConfig(file, text, flags['overwrite'] === true);
     io.err(`wrote ${resolve(file)}`);
     for (const warning of warnings) io.err(`warning: ${warning}`);
-    const vaultText = `# Vault: paste this, or run "vault-token-sidecar setup --config ${quoted(file)} --apply"\n\n${asScript(steps)}`;
+    const apply = commandLine('setup', file, ' --apply');
+    const vaultText = `# Vault: paste this, or run "${apply}"\n\n${asScript(steps)}`;
     io.out([issuerText, vaultText, workloadText].filter((text) => text !== undefined).join('\n\n'));
-    io.err(
-      `next:${NEXT.map((next) => `\n  vault-token-sidecar ${next.replace('FILE', () => quoted(file))}`).join('')}`,
-    );
+    io.err(['next:', apply, ...next].join('\n  '));
     return 0;
   },
 };
 
-const NEXT = ['setup --config FILE --apply', 'doctor --config FILE', 'run --config FILE'];
+const commandLine = (name: string, file: string, flags = ''): string =>
+  `vault-token-sidecar ${name} --config ${quoted(file)}${flags}`;
 
 function refuseFlagsOfOthers(scenario: Scenario, flags: Flags): void {
   const others = Object.values(SCENARIOS).flatMap(({ flags: own }) => own);

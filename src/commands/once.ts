@@ -103,13 +103,16 @@ const hasPermanentFailure = ({ source }: ExchangeSettings, { reading, loginStrea
     .some((failure) => {
       const { code, facts } = failure;
       if (facts?.kind === 'variable') return true;
+      if (!PERMANENT.has(code)) return false;
       // A file may still be replaced.
-      if (entryOf(failure).area === 'jwt' && source.kind === 'file') return false;
+      if (entryOf(failure).area === 'jwt') return source.kind !== 'file';
       // Without Vault's words, something before Vault may have answered.
-      return PERMANENT.has(code) && !(facts?.kind === 'reply' && facts.words === '');
+      return facts?.kind !== 'reply' || facts.words !== '';
     });
 
 const PERMANENT: ReadonlySet<ErrorCode> = new Set([
+  'jwt_malformed',
+  'jwt_wrapped',
   'jwt_wrong_issuer',
   'jwt_wrong_audience',
   'jwt_wrong_subject',

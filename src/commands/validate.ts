@@ -10,8 +10,8 @@ export const command: Command = {
   help: `vault-token-sidecar validate [--config FILE]
 
 Validates the config without using the network. Prints every effective value with its origin: the file, the environment or a
-default. Warns about roles in its setup that accept too many workloads. If the config is invalid, prints one line per problem
-and exits with code 2.
+default. Prints "(set)" for the texts of source.http that may hold credentials. Warns about roles in its setup that accept too
+many workloads. If the config is invalid, prints one line per problem and exits with code 2.
 
 --config FILE   the config file (by default, the environment)`,
   options: CONFIG_OPTION,

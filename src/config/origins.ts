@@ -15,9 +15,22 @@ export interface Origin {
 export function originsOf(config: object, variables: Variables, defaults: readonly Origin[]): Origin[] {
   const given = leavesOf('', config).map(({ pointer, value }) => {
     const variable = variables[pointer];
-    return { key: keyOf(pointer), value, origin: variable === undefined ? 'file' : `environment ${variable}` };
+    return {
+      key: keyOf(pointer),
+      value: withoutSecrets(pointer, value),
+      origin: variable === undefined ? 'file' : `environment ${variable}`,
+    };
   });
   return [...given, ...defaults].sort((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+const HTTP_SOURCE = /^\/exchanges\/[^/]+\/source\/http\/(.*)$/;
+
+/** Hides the texts of an http source that may hold credentials. */
+function withoutSecrets(pointer: string, value: string): string {
+  const [, member = ''] = HTTP_SOURCE.exec(pointer) ?? [];
+  if (member === 'url') return value.replace(/[?#].+$/, '?(set)');
+  return /^(?:body|query\/[^/]+|headers\/[^/]+)$/.test(member) ? '(set)' : value;
 }
 
 interface Leaf {

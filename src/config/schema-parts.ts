@@ -18,12 +18,12 @@ export const oneKey = { ...strict, minProperties: 1, maxProperties: 1 } as const
 
 export const Tls = Type.Object(
   {
-    ca_file: Type.Optional(path("PEM file with the CAs for Vault's certificate, in place of the system CAs")),
+    ca_file: Type.Optional(path("PEM file with the CAs for the server's certificate, in place of the system CAs")),
     // A TLS server name must not be an IP address (RFC 6066 section 3).
     server_name: Type.Optional(
       Type.String({
         pattern: '^(?=.*[A-Za-z])[A-Za-z0-9.-]+$',
-        description: "the name in Vault's certificate, if it differs from the host in the address",
+        description: "the name in the server's certificate, if it differs from the host in the URL",
       }),
     ),
     client_cert_file: Type.Optional(path('PEM client certificate')),

@@ -37,7 +37,7 @@ const HttpSource = Type.Object(
       }),
     ),
     tls: Type.Optional(Tls),
-    use_proxy_env: Type.Optional(flag('use the proxy in HTTPS_PROXY, except for hosts in NO_PROXY')),
+    use_proxy_env: Type.Optional(flag('for https, use the proxy in HTTPS_PROXY, except for hosts in NO_PROXY')),
   },
   { ...strict, description: 'a JWT behind a URL: a metadata service, or the token endpoint of a CI system' },
 );

@@ -18,7 +18,7 @@ const Vault = Type.Object(
         description: 'hosts that Vault may redirect to; one redirect is followed',
       }),
     ),
-    use_proxy_env: Type.Optional(flag('use the proxy in HTTPS_PROXY, except for hosts in NO_PROXY')),
+    use_proxy_env: Type.Optional(flag('for https, use the proxy in HTTPS_PROXY, except for hosts in NO_PROXY')),
   },
   strict,
 );

@@ -1,7 +1,7 @@
 // The source section of an exchange as settings.
 
 import { defined } from '../core/defined.ts';
-import { parseEndpointUrl, type UrlProblem } from '../core/jwt-endpoint.ts';
+import { isHeaderText, parseEndpointUrl, type UrlProblem } from '../core/jwt-endpoint.ts';
 import type {
   HeaderSettings,
   HttpSourceSettings,
@@ -42,7 +42,7 @@ const HTTP_TIMEOUT_MS = 10_000;
 const URL_PROBLEMS: Readonly<Record<UrlProblem, string>> = {
   'not-a-url': 'must be a URL',
   credentials: 'must not contain credentials: use a header with env or file',
-  'not-https': 'must be https; http is allowed only to loopback, link-local and metadata hosts',
+  'not-https': 'must be https; http is allowed only to loopback and metadata services',
 };
 
 /** The headers that belong to the connection. */
@@ -64,9 +64,7 @@ function buildHttp(at: string, http: HttpFile, notes: Notes): HttpSourceSettings
   if (typeof parsed === 'string') problem(`${at}/url`, URL_PROBLEMS[parsed]);
   const method = take(`${at}/method`, given, notes);
   if (body !== undefined && method === 'GET') problem(`${at}/body`, 'needs "method": "POST"');
-  for (const name of Object.keys(headers))
-    if (RESERVED_HEADERS.has(name.toLowerCase()))
-      problem(`${at}/headers/${escaped(name)}`, 'is set by the HTTP client: remove it');
+  checkHeaders(`${at}/headers`, headers, problem);
   return {
     kind: 'http',
     url: variable === undefined ? { text: url ?? '' } : { env: variable },
@@ -79,6 +77,24 @@ function buildHttp(at: string, http: HttpFile, notes: Notes): HttpSourceSettings
     timeoutMs: HTTP_TIMEOUT_MS,
     useProxyEnv: take(`${at}/use_proxy_env`, http.use_proxy_env, notes),
   };
+}
+
+function checkHeaders(
+  at: string,
+  headers: NonNullable<HttpFile['headers']>,
+  problem: (pointer: string, message: string) => void,
+): void {
+  const names = new Map<string, string>();
+  for (const [name, value] of Object.entries(headers)) {
+    const pointer = `${at}/${escaped(name)}`;
+    const first = names.get(name.toLowerCase());
+    names.set(name.toLowerCase(), name);
+    if (first !== undefined) problem(pointer, `differs from "${first}" only in case`);
+    if (RESERVED_HEADERS.has(name.toLowerCase())) problem(pointer, 'is set by the HTTP client: remove it');
+    const isText = typeof value === 'string';
+    if (!isHeaderText(isText ? value : (value.prefix ?? '')))
+      problem(isText ? pointer : `${pointer}/prefix`, 'must be ASCII');
+  }
 }
 
 function headerSettings(value: NonNullable<HttpFile['headers']>[string]): HeaderSettings {

@@ -1,6 +1,7 @@
 // The table of all failures: retry rule, area, title and hint. A failure is a code with facts; facts.ts renders the facts as
 // one line of evidence.
 
+import { defined } from './defined.ts';
 import { evidenceText, type Facts } from './facts.ts';
 import { isAtOidcPub } from './hosts.ts';
 import { withoutControls } from './secret.ts';
@@ -70,7 +71,8 @@ export const ERRORS = {
   jwt_wrong_audience: row('new-jwt', 'jwt', 'the workload JWT has the wrong audience', 'Request the audience in expect.audience from the issuer (in Kubernetes: "audience" of the projected token), or correct expect.audience.'),
   jwt_wrong_subject: row('new-jwt', 'jwt', 'the workload JWT has the wrong subject', 'Correct expect.subject, or run the workload under the right service account.'),
   jwt_request_incomplete: row('new-jwt', 'jwt', "the request for the workload JWT can't be sent", 'Provide the variables and files that source.http names; in GitHub Actions, give the job the permission "id-token: write".'),
-  jwt_endpoint_unreachable: row('new-jwt', 'jwt', "the endpoint of the workload JWT can't be reached", 'Check source.http.url and the network path: metadata services answer only on their own machines.'),
+  jwt_endpoint_unreachable: row('new-jwt', 'jwt', "the endpoint of the workload JWT can't be reached", 'Check source.http.url and the network path, and with use_proxy_env also HTTPS_PROXY and NO_PROXY; metadata services answer only on their own machines.'),
+  jwt_endpoint_tls: row('new-jwt', 'jwt', "the TLS connection to the endpoint of the workload JWT can't be made", 'Set source.http.tls.ca_file to the CA that signed its certificate, and server_name to a name in it; check that each file under source.http.tls is readable PEM.'),
   jwt_endpoint_failing: row('new-jwt', 'jwt', 'the endpoint of the workload JWT fails', 'Check the service behind source.http.url; while a metadata service restarts, the sidecar retries.'),
   jwt_endpoint_refused: row('new-jwt', 'jwt', 'the endpoint refuses to issue a workload JWT', 'Check the url, the query and the headers in source.http, and that the machine has the identity; redirects are not followed.'),
   jwt_endpoint_unusable: row('new-jwt', 'jwt', "the endpoint's reply holds no workload JWT", 'Check source.http.url, and that json_pointer names the member with the JWT (empty if the reply is the JWT).'),
@@ -153,7 +155,7 @@ export type ErrorCode = keyof typeof ERRORS;
 export interface Failure {
   readonly code: ErrorCode;
   readonly facts?: Facts;
-  /** from Vault's Retry-After */
+  /** from the Retry-After of Vault or of a JWT's endpoint */
   readonly retryAfterMs?: number;
 }
 
@@ -164,8 +166,8 @@ export const isFailure = (outcome: unknown): outcome is Failure =>
 export class ExchangeError extends Error {
   readonly failure: Failure;
 
-  constructor(code: ErrorCode, facts?: Facts) {
-    const failure = facts === undefined ? { code } : { code, facts };
+  constructor(code: ErrorCode, facts?: Facts, retryAfterMs?: number) {
+    const failure = { code, ...defined({ facts, retryAfterMs }) };
     super(lineOf(explain(failure)));
     this.name = 'ExchangeError';
     this.failure = failure;
@@ -174,7 +176,7 @@ export class ExchangeError extends Error {
 
 /** Returns the outcome. @throws ExchangeError if the outcome is a failure */
 export function unlessFailure<T>(outcome: T | Failure): T {
-  if (isFailure(outcome)) throw new ExchangeError(outcome.code, outcome.facts);
+  if (isFailure(outcome)) throw new ExchangeError(outcome.code, outcome.facts, outcome.retryAfterMs);
   return outcome;
 }
 

@@ -131,12 +131,14 @@ const FILE_PROBLEMS = {
   'no-certificate': 'holds no PEM certificate',
   'no-private-key': 'holds no PEM private key',
   unprintable: 'contains unprintable characters',
+  'not-ascii': 'contains characters other than ASCII',
 } as const;
 
 const VARIABLE_PROBLEMS = {
   unset: 'not set',
   empty: 'empty',
   unprintable: 'not printable',
+  'not-ascii': 'not ASCII',
   'not-a-url': 'not a URL',
   credentials: 'a URL with credentials',
   'not-https': 'not an https URL',

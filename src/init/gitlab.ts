@@ -2,7 +2,17 @@
 
 import { isAtOidcPub } from '../core/hosts.ts';
 import { quoted } from '../setup/text.ts';
-import { configOf, type Given, issuerUrl, type Scenario, verification } from './scenario.ts';
+import {
+  committed,
+  configOf,
+  type Given,
+  issuerUrl,
+  jobSteps,
+  literal,
+  type Scenario,
+  verification,
+  yamlText,
+} from './scenario.ts';
 
 export const gitlab: Scenario = {
   flags: ['project', 'ref', 'ref-type'],
@@ -20,13 +30,13 @@ export const gitlab: Scenario = {
       expect: { issuer, audience: issuer, subject: `project_path:${project}:ref_type:${refType}:ref:${ref}` },
       defaults: { mount: 'gitlab', role: 'gitlab-main', policy: 'ci-read', secret: 'app', ttl: '15m' },
     });
-    const issuerText = isAtOidcPub(issuer) ? publishing(issuer) : undefined;
-    return { config, issuerText, workloadText: job(issuer, given) };
+    const issuerText = isAtOidcPub(issuer) ? gitlabIssuer(issuer) : undefined;
+    return { config, issuerText, workloadText: job(issuer, given), next: jobSteps(given) };
   },
 };
 
 /** https://oidc.pub: a scheduled pipeline pushes the issuer's documents. */
-const publishing = (issuer: string): string => `# GitLab: set this in gitlab.rb, then run gitlab-ctl reconfigure
+const gitlabIssuer = (issuer: string): string => `# GitLab: set this in gitlab.rb, then run gitlab-ctl reconfigure
 #   gitlab_rails['ci_id_tokens_issuer_url'] = '${issuer}'
 
 # publish the issuer: this job in a scheduled pipeline with the variables OIDCPUB_SERVICE_ID and OIDCPUB_API_KEY
@@ -46,11 +56,11 @@ const job = (audience: string, given: Given): string => `# the workload: a job f
 # deploy:
 #   image: ghcr.io/oidc-pub/vault-token-sidecar:${given.version}-shell
 #   id_tokens:
-#     VAULT_ID_TOKEN: { aud: ${audience} }
+#     VAULT_ID_TOKEN: { aud: ${yamlText(audience)} }
 #   variables:
-#     VAULT_ADDR: ${given.required('vault-address')}
+#     VAULT_ADDR: ${yamlText(literal('vault-address', given.required('vault-address')))}
 #   script:
 #     - mkdir -p -m 700 /tmp/vault
-#     - vault-token-sidecar once --config ${quoted(given.file)}
+#     - ${yamlText(`vault-token-sidecar once --config ${quoted(committed(given))}`)}
 #     - export "$(cat /tmp/vault/vault.env)"
 #     - ./deploy.sh # your commands, with VAULT_ADDR and VAULT_TOKEN set`;

@@ -3,7 +3,7 @@
 import { isAtOidcPub } from '../core/hosts.ts';
 import { UsageError } from '../host/io.ts';
 import { quoted } from '../setup/text.ts';
-import { configOf, type Given, issuerUrl, type Scenario, verification } from './scenario.ts';
+import { configOf, type Given, issuerUrl, type Scenario, verification, yamlText } from './scenario.ts';
 
 export const kubernetes: Scenario = {
   flags: ['namespace', 'service-account'],
@@ -21,7 +21,7 @@ export const kubernetes: Scenario = {
     return {
       // The kubelet sends probes from outside the pod.
       config: { ...config, ops: { listen: '0.0.0.0:8276' } },
-      issuerText: isAtOidcPub(issuer) ? publishing(issuer) : undefined,
+      issuerText: isAtOidcPub(issuer) ? clusterIssuer(issuer) : undefined,
       workloadText: podManifest(namespace, account, given),
     };
   },
@@ -34,7 +34,7 @@ function dnsLabel(value: string, flag: string): string {
 }
 
 /** https://oidc.pub: in a cluster, the sync worker finds the API server without a setting. */
-const publishing = (
+const clusterIssuer = (
   issuer: string,
 ): string => `# Kubernetes: put this flag before the API server's present --service-account-issuer. The server then signs
 # JWTs as the new issuer, and still accepts JWTs of the old one
@@ -62,10 +62,10 @@ kubectl apply -f - <<'YAML'
 apiVersion: v1
 kind: Pod
 metadata:
-  name: ${account}
-  namespace: ${namespace}
+  name: ${yamlText(account)}
+  namespace: ${yamlText(namespace)}
 spec:
-  serviceAccountName: ${account}
+  serviceAccountName: ${yamlText(account)}
   automountServiceAccountToken: false
   securityContext: { runAsNonRoot: true, fsGroup: 65532, seccompProfile: { type: RuntimeDefault } }
   initContainers:

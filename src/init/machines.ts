@@ -1,6 +1,7 @@
 // Virtual machines of a cloud, whose metadata service issues the JWT.
 
 import type { ConfigFile } from '../config/schema.ts';
+import { UsageError } from '../host/io.ts';
 import { quoted } from '../setup/text.ts';
 import { configOf, type Given, issuerUrl, type Scenario } from './scenario.ts';
 
@@ -9,12 +10,15 @@ export const gce: Scenario = {
   flags: ['service-account-id', 'audience'],
   write(given) {
     const audience = given.optional('audience', 'vault');
+    const account = given.required('service-account-id');
+    if (!/^\d+$/.test(account))
+      throw new UsageError('--service-account-id must be a number, the unique id of the service account');
     const config = machineConfig(given, {
       mount: 'gce',
       expect: {
         issuer: issuerUrl(given, 'https://accounts.google.com'),
         audience,
-        subject: given.required('service-account-id'),
+        subject: account,
       },
       http: {
         url: 'http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/identity?format=full',
@@ -34,7 +38,7 @@ export const azure: Scenario = {
     const config = machineConfig(given, {
       mount: 'azure',
       expect: {
-        issuer: issuerUrl(given, `https://sts.windows.net/${given.required('tenant-id')}/`),
+        issuer: given.optional('issuer', '') === '' ? tenantIssuer(given) : issuerUrl(given),
         audience,
         subject: given.required('principal-id'),
       },
@@ -48,6 +52,13 @@ export const azure: Scenario = {
     return { config, workloadText: unit('on a VM with that managed identity', given) };
   },
 };
+
+/** The issuer of access tokens of version 1. @throws UsageError */
+function tenantIssuer({ required }: Given): string {
+  const tenant = required('tenant-id');
+  if (!/^[\w.-]+$/.test(tenant)) throw new UsageError('--tenant-id must be letters, digits, "-" and "."');
+  return `https://sts.windows.net/${tenant}/`;
+}
 
 interface Machine {
   readonly mount: string;

@@ -1,4 +1,4 @@
-// What the scenarios of `init` share: their flags, the config of one exchange, and publishing an issuer at oidc.pub.
+// Shared by the scenarios: their flags, the config of one exchange, values in YAML, and checking an issuer at oidc.pub.
 
 import type { ConfigFile } from '../config/schema.ts';
 import { defined } from '../core/defined.ts';
@@ -17,6 +17,8 @@ export interface Written {
   readonly issuerText?: string | undefined;
   /** the manifest, job or unit of the workload */
   readonly workloadText?: string;
+  /** what to do after "setup --apply"; by default, run doctor and the daemon */
+  readonly next?: readonly string[];
 }
 
 export interface Given {
@@ -32,11 +34,40 @@ export interface Given {
 /** Returns the issuer's URL. A bare name stands for an issuer at oidc.pub. @throws UsageError */
 export function issuerUrl(given: Given, fallback?: string): string {
   const issuer = fallback === undefined ? given.required('issuer') : given.optional('issuer', fallback);
-  if (/^https?:/i.test(issuer)) return issuer;
+  if (URL.canParse(issuer) && PLAIN_URL.test(issuer)) return issuer;
   if (!/^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/i.test(issuer))
     throw new UsageError('--issuer must be a name such as k8s-prod, or a URL');
   return `https://${issuer}.oidc.pub`;
 }
+
+/** A URL without credentials, query or fragment, and without characters that a shell, YAML or Ruby would interpret. */
+const PLAIN_URL = /^https?:\/\/[\w.:[\]-]+(?:\/[\w.~:@%+/-]*)?$/i;
+
+/** Returns the value of a flag for a CI job. @throws UsageError if the CI system would expand it */
+export function literal(flag: string, value: string): string {
+  if (value.includes('$')) throw new UsageError(`--${flag} must not contain "$", which CI systems expand`);
+  return value;
+}
+
+/** Returns the path of the config for a CI job, which reads it from a checkout. @throws UsageError */
+export function committed({ file }: Given): string {
+  if (file.startsWith('/') || file.split('/').includes('..'))
+    throw new UsageError(
+      '--config must be a path in the repository, without "..": the job reads the config that you commit',
+    );
+  return literal('config', file);
+}
+
+/** Returns the next steps of a CI job: doctor and the daemon don't get its JWT. */
+export const jobSteps = ({ file }: Given): readonly string[] => [`commit ${quoted(file)}, and run the job`];
+
+/** Returns a text as a YAML scalar, quoted unless it is a string in every place. */
+export const yamlText = (text: string): string =>
+  PLAIN_YAML.test(text) && !NO_STRING.test(text) ? text : JSON.stringify(text);
+
+const PLAIN_YAML = /^[a-z](?:[\w./@+=-]|[ :](?=[\w./@+=-]))*$/i;
+/** Words that YAML 1.1 reads as booleans or null. */
+const NO_STRING = /^(?:y|yes|n|no|on|off|true|false|null)$/i;
 
 type ExchangeFile = ConfigFile['exchanges'][string];
 
@@ -74,7 +105,7 @@ path "secret/data/${secret}" {
 }
 `;
 
-/** Returns the commands that fetch what oidc.pub serves. */
+/** Returns the commands that fetch the documents that oidc.pub serves. */
 export const verification = (published: string): string =>
   `curl -sf ${quoted(`${published}/.well-known/openid-configuration`)}
 

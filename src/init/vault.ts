@@ -64,11 +64,11 @@ vault write${where} identity/oidc/role/federation key=federation client_id=vault
 # the token in /run/vault-source/token needs this policy, and an entity: tokens of logins have one, root tokens have none
 vault policy write${where} federation - <<'POLICY'
 path "identity/oidc/token/federation" { capabilities = ["read"] }
-POLICY${isAtOidcPub(published) ? `\n\n${publishing(published, source)}` : ''}`;
+POLICY${isAtOidcPub(published) ? `\n\n${syncOnce(published, source)}` : ''}`;
 }
 
 /** https://oidc.pub: the sync worker pushes the issuer's documents once. */
-const publishing = (published: string, source: string): string => `# publish the issuer, and check it
+const syncOnce = (published: string, source: string): string => `# publish the issuer, and check it
 docker run --rm -e OIDC_SOURCE_URL=${quoted(source)} \\
   -e OIDCPUB_SERVICE_ID -e OIDCPUB_API_KEY registry.gitlab.com/oidc.pub/cli:latest-sync --once
 

@@ -120,7 +120,7 @@ async function openAgent({ useProxyEnv, tls, timeoutMs }: TransportSettings, tru
   };
   if (!useProxyEnv) return new Agent({ ...limits, connect });
   const { openProxyAgent } = await import('./proxy-agent.ts');
-  return openProxyAgent(limits, { vault: connect, proxy: transport });
+  return openProxyAgent(limits, { server: connect, proxy: transport });
 }
 
 async function sendTo(

@@ -1,4 +1,4 @@
-// Reads the files of vault.tls, at each call, so that a rotated CA or client certificate is used without a watch.
+// Reads the files of a tls section, at each call, so that a rotated CA or client certificate is used without a watch.
 // Unusable files are refused here, because the TLS errors that they cause later are hard to understand.
 
 import { X509Certificate } from 'node:crypto';

@@ -1,4 +1,4 @@
-// Types for the parts of undici that the Vault client imports, taken from undici's main entry.
+// Types for the parts of undici that the transport imports, taken from undici's main entry.
 
 declare module 'undici/lib/dispatcher/agent.js' {
   export { Agent as default } from 'undici';

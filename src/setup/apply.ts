@@ -114,7 +114,7 @@ async function write({ step, current }: Difference, client: VaultClient, token: 
   throw new ExchangeError(failure.code, { ...failure.facts, ...defined({ fromHere }) });
 }
 
-/** Prints what was written and what wasn't, the failure, and what to do next. */
+/** Prints the written and unwritten steps, the failure and the next command. */
 function reportFailure({ failure }: ExchangeError, { written, due }: Progress, io: Io): void {
   const [failed, ...left] = due;
   const list = (words: string, steps: readonly SetupStep[]): string[] =>

@@ -9,7 +9,7 @@ import type { SetupStep } from './plan.ts';
 
 const TIMEOUT_MS = 5000;
 
-/** @param trust the body of the trust step. @returns what this machine sees of the issuer; undefined if it can't judge */
+/** @param trust the body of the trust step. @returns the result of the request from this machine; undefined if it can't judge */
 export async function probeIssuer(trust: SetupStep['body']): Promise<Facts | undefined> {
   const text = (member: string) => (typeof trust[member] === 'string' ? trust[member] : undefined);
   const issuer = text('oidc_discovery_url');

@@ -1,9 +1,9 @@
 // The workload JWT behind a URL: a cloud's metadata service, or the token endpoint of a CI system. Each reading requests a
 // JWT; the core decides how often.
 
-import { ExchangeError, isFailure, unlessFailure } from '../core/errors.ts';
+import { type ErrorCode, ExchangeError, isFailure, unlessFailure } from '../core/errors.ts';
 import type { Facts } from '../core/facts.ts';
-import { judgeEndpoint, parseEndpointUrl } from '../core/jwt-endpoint.ts';
+import { isHeaderText, judgeEndpoint, parseEndpointUrl, secretsIn } from '../core/jwt-endpoint.ts';
 import { Secret, unprintableIn } from '../core/secret.ts';
 import type { HeaderSettings, HttpSourceSettings } from '../core/settings.ts';
 import { isFileProblem, readSmallFile } from '../files/small-file.ts';
@@ -18,24 +18,14 @@ export function openHttpSource(settings: HttpSourceSettings, env: Variables): Jw
     watched: true,
     async read() {
       const url = urlOf(settings, env);
-      const headers = await headersOf(settings.headers, env);
       const { method, jsonPointer, body } = settings;
-      const request = {
-        method,
-        headers: {
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...Object.fromEntries(headers.map(({ name, prefix, value }) => [name, prefix + value.reveal()])),
-        },
-        ...(body === undefined ? {} : { body: new Secret(body) }),
+      const headers = {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(await headersOf(settings.headers, env)),
       };
+      const request = { method, headers, ...(body === undefined ? {} : { body: new Secret(body) }) };
       const reply: HttpReply = await transport.call((send) => send(url, request)).catch(throwAsEndpointFailure);
-      return unlessFailure(
-        judgeEndpoint(
-          { host: url.host, jsonPointer },
-          reply,
-          headers.map(({ value }) => value),
-        ),
-      );
+      return unlessFailure(judgeEndpoint({ host: url.host, jsonPointer }, reply, secretsIn({ url, headers, body })));
     },
     close: () => transport.close(),
   };
@@ -49,30 +39,31 @@ function urlOf({ url, query }: HttpSourceSettings, env: Variables): URL {
   return parsed;
 }
 
-interface Header {
-  readonly name: string;
-  readonly prefix: string;
-  readonly value: Secret;
+async function headersOf(
+  headers: HttpSourceSettings['headers'],
+  env: Variables,
+): Promise<Readonly<Record<string, string>>> {
+  const pairs = Object.entries(headers).map(async ([name, setting]) => {
+    const value = 'text' in setting ? setting.text : setting.prefix + (await secretText(setting, env));
+    return [name.toLowerCase(), value] as const;
+  });
+  return Object.fromEntries(await Promise.all(pairs));
 }
-
-const headersOf = (headers: HttpSourceSettings['headers'], env: Variables): Promise<Header[]> =>
-  Promise.all(
-    Object.entries(headers).map(async ([name, setting]) => ({
-      name: name.toLowerCase(),
-      prefix: 'text' in setting ? '' : setting.prefix,
-      value: new Secret('text' in setting ? setting.text : await secretText(setting, env)),
-    })),
-  );
 
 /** Reads a header's variable or file, at each request: files rotate. */
 async function secretText(setting: Exclude<HeaderSettings, { text: string }>, env: Variables): Promise<string> {
-  if ('env' in setting) return variable(setting.env, env);
+  if ('env' in setting) {
+    const text = variable(setting.env, env);
+    if (!isHeaderText(text)) throw incomplete({ kind: 'variable', name: setting.env, problem: 'not-ascii' });
+    return text;
+  }
   const path = setting.file;
   const file = await readSmallFile(path);
   if (isFileProblem(file)) throw incomplete({ kind: 'file', path, ...file });
   const text = file.text.trim();
   if (text === '') throw incomplete({ kind: 'file', path, problem: 'empty' });
   if (unprintableIn(text) !== undefined) throw incomplete({ kind: 'file', path, problem: 'unprintable' });
+  if (!isHeaderText(text)) throw incomplete({ kind: 'file', path, problem: 'not-ascii' });
   return text;
 }
 
@@ -90,8 +81,12 @@ const incomplete = (facts: Facts): ExchangeError => new ExchangeError('jwt_reque
 function throwAsEndpointFailure(error: unknown): never {
   const failure = error instanceof ExchangeError ? error.failure : undefined;
   if (!isFailure(failure)) throw error;
-  throw new ExchangeError(
-    failure.code === 'bad_response' ? 'jwt_endpoint_unusable' : 'jwt_endpoint_unreachable',
-    failure.facts,
-  );
+  throw new ExchangeError(CODES[failure.code] ?? 'jwt_endpoint_unreachable', failure.facts);
 }
+
+/** The codes for the transport's failures; the others mean that the endpoint is unreachable. */
+const CODES: Partial<Record<ErrorCode, ErrorCode>> = {
+  bad_response: 'jwt_endpoint_unusable',
+  vault_tls: 'jwt_endpoint_tls',
+  vault_tls_files: 'jwt_endpoint_tls',
+};

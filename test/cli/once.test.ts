@@ -6,6 +6,8 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openDevVault } from '../../src/dev/vault.ts';
+import { openActionsEndpoint } from '../support/jwt-endpoints.ts';
+import { jwtText } from '../support/jwt-text.ts';
 import { cli } from '../support/program.ts';
 import { openPeers } from '../support/sidecar.ts';
 
@@ -87,5 +89,49 @@ test('once names the accessor of a token that it could not revoke, and ends in t
     assert.ok(err.includes(`exchange app: the Vault token with accessor ${accessor} was not revoked`), err);
     assert.ok(token !== undefined && !err.includes(token));
     assert.ok(tookMs < 3000, `${tookMs} ms`);
+  }
+});
+
+test("once ends early if the JWT's endpoint refuses, or its reply is no JWT", async (t) => {
+  const { exchange, once } = await setUp(t);
+  const endpoint = await openActionsEndpoint(t, { token: '', mint: async () => '' });
+  const http = (json_pointer: string) => ({
+    ...exchange('token'),
+    source: { http: { url: endpoint.origin, json_pointer } },
+  });
+  for (const [reply, pointer, line] of [
+    [{ status: 401, body: '<title>Unauthorized</title>' }, '', /refuses to issue .*: status 401\. Check the url/],
+    [{ status: 302, headers: { location: '/login' } }, '', /refuses to issue .*: status 302\./],
+    [{ status: 403 }, '', /refuses to issue .*: status 403\./],
+    [{ status: 200, body: '<title>Sign in</title>' }, '', /: it has 1 part instead of 3\. .* json_pointer names/],
+    [{ status: 200, body: '{"value":"word"}' }, '/value', /: it has 1 part instead of 3\. .* json_pointer names/],
+  ] as const) {
+    endpoint.fail(reply);
+    const startedAt = performance.now();
+    const { code, err } = await once({ app: http(pointer) });
+    assert.equal(code, 6, err);
+    assert.match(err.trim().split('\n').at(-1) ?? '', line);
+    assert.ok(performance.now() - startedAt < 5000, `status ${reply.status}`);
+  }
+});
+
+test('once ends early if the variable holds no JWT', async (t) => {
+  const { at, exchange } = await setUp(t);
+  await writeFile(
+    at('config.json'),
+    JSON.stringify({
+      vault: { address: 'http://127.0.0.1:1' },
+      exchanges: { app: { ...exchange('token'), source: { env: { name: 'JWT' } } } },
+    }),
+  );
+  for (const [JWT, line] of [
+    ['word', /^exchange app: the workload JWT is malformed: it has 1 part instead of 3\./m],
+    [`Bearer ${jwtText()}`, /^exchange app: the workload JWT has other text around it: /m],
+  ] as const) {
+    const startedAt = performance.now();
+    const { code, err } = await cli(['once', '--config', at('config.json'), '--timeout', '10s'], { env: { JWT } });
+    assert.equal(code, 6, err);
+    assert.match(err, line);
+    assert.ok(performance.now() - startedAt < 5000, JWT);
   }
 });

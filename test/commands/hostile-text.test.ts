@@ -72,6 +72,32 @@ test('validate warns about a setup that trusts every subject, if the config has 
   assert.match(await warnings({ setup: glob }), /the glob for sub matches nearly everything \(repo:\*\)/);
 });
 
+test('validate shows no text of an http source that may be a credential', async (t) => {
+  const peers = await openPeers(t);
+  const config = join(peers.directory, 'config.json');
+  const http = {
+    url: 'https://issuer.example/jwt?key=SECRET#?SECRET',
+    query: { 'a/key': 'SECRET' },
+    method: 'POST',
+    headers: { 'X-Key': 'SECRET', Authorization: { env: 'TOKEN', prefix: 'Bearer ' } },
+    body: '{"key":"SECRET"}',
+  };
+  await writeFile(config, JSON.stringify(peers.config({ source: { http } })));
+  const { code, out } = await invoke(validate, { config });
+  assert.equal(code, 0);
+  assert.doesNotMatch(out, /SECRET/);
+  const at = (key: string, value: string) =>
+    new RegExp(`^exchanges\\.app\\.source\\.http\\.${key} +${value} +file$`, 'm');
+  for (const [key, value] of [
+    ['url', 'https://issuer\\.example/jwt\\?\\(set\\)'],
+    ['query\\["a/key"\\]', '\\(set\\)'],
+    ['headers\\.X-Key', '\\(set\\)'],
+    ['headers\\.Authorization\\.env', 'TOKEN'],
+    ['body', '\\(set\\)'],
+  ] as const)
+    assert.match(out, at(key, value));
+});
+
 test('init refuses flags with unprintable characters, since it prints them in commands', async (t) => {
   const { directory } = await openPeers(t);
   const flags = {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Flags } from '../../src/commands/command.ts';
 import { command as init } from '../../src/commands/init.ts';
@@ -92,6 +92,13 @@ const SCENARIOS: readonly (readonly [string, Flags, Record<string, unknown>, str
     'app',
     /^sudo systemctl enable --now vault-token-sidecar@app$/m,
   ],
+  [
+    'azure',
+    { issuer: 'https://login.microsoftonline.com/t/v2.0', 'principal-id': 'p', audience: 'client' },
+    { issuer: 'https://login.microsoftonline.com/t/v2.0', audience: 'client', subject: 'p' },
+    'app',
+    /^sudo systemctl enable --now vault-token-sidecar@app$/m,
+  ],
 ];
 
 test("prints the issuer's own setting and how to publish it, before the setup of Vault", async (t) => {
@@ -148,10 +155,10 @@ test('takes the namespace of the issuing Vault from its issuer, and leaves the s
 
 test('quotes what it prints, and refuses names that would change a manifest or a policy', async (t) => {
   const config = await start(t);
-  const issuer = 'https://x.oidc.pub/$(id)';
-  const flags = { issuer, 'entity-id': 'e-1', 'source-address': 'https://a', ...VAULT };
+  const flags = { issuer: 'x', 'entity-id': 'e-1', 'source-address': 'https://a$(id)', ...VAULT };
   const { out } = await invoke(init, { argument: 'vault', config, ...flags });
-  assert.match(out, /^curl -sf '[^']*\$\(id\)[^']*'$/m);
+  assert.match(out, /^export VAULT_ADDR='https:\/\/a\$\(id\)'$/m);
+  assert.match(out, /OIDC_SOURCE_URL='https:\/\/a\$\(id\)\/v1\/identity\/oidc'/);
   const hostile = { issuer: 'k8s-prod', 'service-account': 'a" { capabilities=["sudo"] } path "b', ...VAULT };
   const refused = await invoke(init, { argument: 'kubernetes', config: await start(t), ...hostile });
   assert.deepEqual(
@@ -199,16 +206,24 @@ test('prints the warnings of setup', async (t) => {
   assert.match(err, /^warning: exchange ci: bound_subject must match exactly/m);
 });
 
-const start = async (t: TestContext) => join(await temporaryDirectory(t), 'my.json');
+const ROOT = process.cwd();
+
+/** Changes to a new directory, as the config of a CI job is below the current one. Returns a path for it. */
+async function start(t: TestContext): Promise<string> {
+  process.chdir(await temporaryDirectory(t));
+  t.after(() => process.chdir(ROOT));
+  return 'my.json';
+}
 
 test('each scenario writes a valid config and prints its setup commands and further steps', async (t) => {
   for (const [argument, flags, expected, role, beside] of SCENARIOS) {
     const config = await start(t);
     const { code, out, err } = await invoke(init, { argument, config, ...VAULT, ...flags });
     assert.equal(code, 0, err);
-    const next = ['setup --config FILE --apply', 'doctor --config FILE', 'run --config FILE'];
-    const commands = next.map((one) => `  vault-token-sidecar ${one.replace('FILE', config)}`);
-    assert.equal(err, [`wrote ${config}`, 'next:', ...commands].join('\n'));
+    assert.ok(
+      err.startsWith(`wrote ${resolve(config)}\nnext:\n  vault-token-sidecar setup --config my.json --apply\n`),
+      err,
+    );
     const { exchanges } = JSON.parse(await readFile(config, 'utf8')) as {
       exchanges: Record<string, { expect: unknown; login: { role: string } }>;
     };
@@ -250,6 +265,26 @@ const MISTAKES: readonly (readonly [Flags, RegExp])[] = [
   [{ argument: 'gitlab', project: 'g/p', ...VAULT }, /^init gitlab needs --issuer$/],
   [{ argument: 'gitlab', project: 'g/p', issuer: 'a b', ...VAULT }, /^--issuer must be a name such as k8s-prod/],
   [{ argument: 'azure', 'tenant-id': 't', 'principal-id': 'p', ...VAULT }, /^init azure needs --audience$/],
+  [{ argument: 'azure', audience: 'a', 'principal-id': 'p', ...VAULT }, /^init azure needs --tenant-id$/],
+  [
+    { argument: 'azure', audience: 'a', 'principal-id': 'p', 'tenant-id': 'a/b', ...VAULT },
+    /^--tenant-id must be letters, digits, "-" and "\."$/,
+  ],
+  [
+    { argument: 'gce', 'service-account-id': 'app@project.iam.gserviceaccount.com', ...VAULT },
+    /^--service-account-id must be a number, the unique id of the service account$/,
+  ],
+  ...['repo', 'o/r/s', 'o /r', '/r', 'o/', 'https://github.com/o/r', 'o@a/r'].map(
+    (repository) =>
+      [
+        { argument: 'github', repository, ...VAULT },
+        /^--repository must be OWNER\/REPO, such as octo-org\/octo-repo$/,
+      ] as const,
+  ),
+  [
+    { argument: 'github', repository: 'o/r', environment: 'prod', ref: 'main', ...VAULT },
+    /^--ref and --environment exclude each other: the subject names only the environment$/,
+  ],
   [{ argument: 'gitlab', issuer: 'i', project: 'g/p' }, /^init gitlab needs --vault-address$/],
   [{ argument: 'gitlab', issuer: 'i', project: 'g/p', namespace: 'n', ...VAULT }, /^init gitlab has no --namespace$/],
   [

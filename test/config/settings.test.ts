@@ -204,7 +204,17 @@ test('an http source', () => {
     timeoutMs: 10_000,
     useProxyEnv: false,
   };
-  for (const url of ['https://issuer/jwt?a=b', 'http://127.0.0.1:1/', 'http://[fe80::1]/', 'http://169.254.169.254/a'])
+  const metadata = [
+    '169.254.169.254',
+    '169.254.170.2',
+    '169.254.170.23',
+    '[fd00:ec2::254]',
+    '[fd00:0ec2:0::0:23]',
+    '[fd20:ce::254]',
+    'Metadata.google.internal',
+    'metadata.goog',
+  ].map((host) => `http://${host}/a`);
+  for (const url of ['https://issuer/jwt?a=b', 'http://127.0.0.1:1/', ...metadata])
     assert.deepEqual(sourceOf({ url }), { ...defaults, url: { text: url } });
   const headers = {
     'X-Text': 'text',
@@ -240,7 +250,7 @@ test('an http source', () => {
 
 test("refuses an http source that can't work, or would send credentials in the clear", () => {
   const at = 'config.json: exchanges.app.source.http';
-  const https = 'must be https; http is allowed only to loopback, link-local and metadata hosts';
+  const https = 'must be https; http is allowed only to loopback and metadata services';
   for (const [http, problem] of [
     [{}, `${at}: must have exactly one of url, url_env`],
     [{ url: 'https://a', url_env: 'A' }, `${at}: must have exactly one of url, url_env`],
@@ -248,11 +258,16 @@ test("refuses an http source that can't work, or would send credentials in the c
     [{ url: 'ftp://a' }, `${at}.url: must be a URL`],
     [{ url: 'http://10.0.0.1/' }, `${at}.url: ${https}`],
     [{ url: 'http://169.254.169.254.example/' }, `${at}.url: ${https}`],
+    [{ url: 'http://169.254.1.1/' }, `${at}.url: ${https}`],
+    [{ url: 'http://[fe80::1]/' }, `${at}.url: ${https}`],
     [{ url: 'https://me:secret@a' }, `${at}.url: must not contain credentials: use a header with env or file`],
     [{ url: 'https://a', body: '{}' }, `${at}.body: needs "method": "POST"`],
     [{ url: 'https://a', headers: { Host: 'b' } }, `${at}.headers.Host: is set by the HTTP client: remove it`],
     [{ url: 'https://a', headers: { 'a b': 'c' } }, `${at}.headers["a b"]: must be named with letters, digits and "-"`],
     [{ url: 'https://a', headers: { a: 7 } }, `${at}.headers.a: must be a string, {"env": NAME} or {"file": PATH}`],
+    [{ url: 'https://a', headers: { a: 'clé' } }, `${at}.headers.a: must be ASCII`],
+    [{ url: 'https://a', headers: { a: { env: 'A', prefix: 'clé ' } } }, `${at}.headers.a.prefix: must be ASCII`],
+    [{ url: 'https://a', headers: { a: 'b', A: 'c' } }, `${at}.headers.A: differs from "a" only in case`],
     [{ url: 'https://a', json_pointer: 'a' }, `${at}.json_pointer: must be empty, or begin with "/"`],
   ] as const)
     assert.deepEqual(problemsOf(withApp({ source: { http } })), [problem]);

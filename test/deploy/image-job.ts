@@ -8,18 +8,11 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { openIssuer } from '../../src/dev/issuer.ts';
+import { printedJob } from '../support/printed-job.ts';
 import { cli } from '../support/program.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
-import { debian } from '../support/tools.ts';
 import { openRealVault } from '../vault/real-vault.ts';
 import type { Engine } from './image-engine.ts';
-
-interface Job {
-  readonly image: string;
-  readonly id_tokens: { readonly VAULT_ID_TOKEN: { readonly aud: string } };
-  readonly variables: Readonly<Record<string, string>>;
-  readonly script: readonly string[];
-}
 
 /** Stands for the project's own commands: prints the secret. */
 const DEPLOY = `#!/bin/sh
@@ -34,7 +27,7 @@ exec node -e '
 export async function runsJob(t: TestContext, { environment }: Engine, image: string): Promise<void> {
   const { job, project, idToken } = await openProject(t);
   assert.equal(job.image, image);
-  const script = ['set -e', ...job.script].join('\n');
+  const script = ['set -e', ...(job.script ?? [])].join('\n');
   await writeFile(join(project, 'deploy.sh'), DEPLOY);
   // GitLab clones with umask 0, so that every user of an image can work on the files
   execFileSync('chmod', ['-R', '0777', project]);
@@ -82,14 +75,5 @@ async function openProject(t: TestContext) {
   const applied = await cli(['setup', '--config', 'config.json', '--apply', '--yes'], { cwd: project, env });
   assert.equal(applied.code, 0, applied.err);
   const sub = 'project_path:mygroup/myproject:ref_type:branch:ref:main';
-  return { job: jobIn(out), project, idToken: (aud: string) => issuer.mint({ aud, sub }) };
-}
-
-/** Parses the job, which is printed as comments. */
-function jobIn(printed: string): Job {
-  debian('python3-yaml');
-  const [, comments = ''] = printed.split('# GitLab: a job for .gitlab-ci.yml\n');
-  const toJson = 'import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))';
-  const input = comments.replaceAll(/^# ?/gm, '');
-  return JSON.parse(execFileSync('/usr/bin/python3', ['-c', toJson], { input, encoding: 'utf8' })).deploy;
+  return { job: printedJob(out), project, idToken: (aud: string) => issuer.mint({ aud, sub }) };
 }

@@ -99,7 +99,7 @@ export const MATRIX: readonly Group[] = [
     D9: ['DNS changes its answer', 'the next call uses the new address'],
     D10: ['two addresses, the first one dead', 'works within 5 s'],
     D11: ['a peer that does not speak HTTP', 'reported; retried'],
-    D12: ['a proxy in the environment', 'used only with use_proxy_env; NO_PROXY is honoured'],
+    D12: ['a proxy in the environment', 'used only for https with use_proxy_env; NO_PROXY is honoured'],
     D13: ['the proxy refuses', 'retried; its credentials are never shown'],
     D14: ['the reply to a login is lost', 'another login later; no crash'],
     D15: ['a day without network for a thousand sidecars', 'retries are spread; Vault is not flooded'],

@@ -22,7 +22,7 @@ function join2(one: Socket, other: Socket): void {
     socket.on('error', () => peer.destroy());
 }
 
-/** A proxy for CONNECT tunnels and for one plain request a connection; `heads` are the requests that it received. */
+/** A proxy for CONNECT tunnels; `heads` are the requests that it received. */
 async function openProxy(t: TestContext): Promise<{ url: string; heads: string[] }> {
   const heads: string[] = [];
   const port = await listen(
@@ -30,10 +30,10 @@ async function openProxy(t: TestContext): Promise<{ url: string; heads: string[]
     createServer((client) => {
       client.once('data', (bytes: Buffer) => {
         heads.push(bytes.toString());
-        const [, method, port] = /^(\w+) (?:http:\/\/)?127\.0\.0\.1:(\d+)/.exec(bytes.toString()) ?? [];
+        const [, port] = /^CONNECT 127\.0\.0\.1:(\d+)/.exec(bytes.toString()) ?? [];
+        if (port === undefined) return void client.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
         const vault = connect(Number(port), '127.0.0.1', () => {
-          if (method === 'CONNECT') client.write('HTTP/1.1 200 OK\r\n\r\n');
-          else vault.write(bytes.toString().replace(/ http:\/\/[^/]+/, ' '));
+          client.write('HTTP/1.1 200 OK\r\n\r\n');
           join2(client, vault);
         });
       });
@@ -43,7 +43,7 @@ async function openProxy(t: TestContext): Promise<{ url: string; heads: string[]
 }
 
 for (const scheme of ['http', 'https'] as const) {
-  test(`the bundle logs in and renews through a proxy, over ${scheme} (K6, D12)`, async (t) => {
+  test(`behind a proxy the bundle logs in and renews, over ${scheme} (K6, D12)`, async (t) => {
     const world = await openFaultWorld(t, { leaseSeconds: 6 });
     const ca = makeCa(world.directory);
     const vaultPort = Number(new URL(world.vault.url).port);
@@ -61,9 +61,9 @@ for (const scheme of ['http', 'https'] as const) {
       return world.token();
     });
     await event('renewed');
-    assert.ok(proxy.heads.length >= 2, `${proxy.heads.length} requests`);
-    const start =
-      scheme === 'http' ? `POST http://127.0.0.1:${port}/v1/auth/` : `CONNECT 127.0.0.1:${port} HTTP/1.1\r\n`;
+    if (scheme === 'http') assert.deepEqual(proxy.heads, [], 'a proxy would read the JWT');
+    else assert.ok(proxy.heads.length >= 2, `${proxy.heads.length} requests`);
+    const start = `CONNECT 127.0.0.1:${port} HTTP/1.1\r\n`;
     for (const head of proxy.heads) assert.equal(head.slice(0, start.length), start);
     assert.equal((await stop()).code, 0);
   });

@@ -3,12 +3,13 @@
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ExchangeError, explain } from '../../src/core/errors.ts';
-import type { HttpSourceSettings } from '../../src/core/settings.ts';
+import type { HeaderSettings, HttpSourceSettings } from '../../src/core/settings.ts';
 import { openHttpSource } from '../../src/sources/http.ts';
 import { makeCa } from '../support/certificates.ts';
 import {
@@ -18,11 +19,13 @@ import {
   openGoogleMetadata,
   openSpiffeEngine,
 } from '../support/jwt-endpoints.ts';
+import { jwtText } from '../support/jwt-text.ts';
 import { listen } from '../support/listening.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const SECRET = 'request-token-of-the-job';
-const mint = async (audience: string) => `jwt for ${audience}`;
+const jwtFor = (aud: string) => jwtText({ aud });
+const mint = async (audience: string) => jwtFor(audience);
 
 const settingsOf = (url: string, changes: Partial<HttpSourceSettings> = {}): HttpSourceSettings => ({
   kind: 'http',
@@ -58,7 +61,7 @@ test("gets a JWT from Google's metadata service, and explains its refusals", asy
   const { origin, requests } = await openGoogleMetadata(t, mint);
   const headers = { 'Metadata-Flavor': { text: 'Google' } };
   const full = settingsOf(`${origin}${GOOGLE}?audience=vault&format=full`, { headers });
-  assert.equal(await read(t, full), 'jwt for vault');
+  assert.equal(await read(t, full), jwtFor('vault'));
   assert.deepEqual(requests, [`GET ${GOOGLE}?audience=vault&format=full`]);
   const host = new URL(origin).host;
   assert.equal(
@@ -76,7 +79,7 @@ test("gets an access token from Azure's metadata service", async (t) => {
     headers: { Metadata: { text: 'true' } },
     jsonPointer: '/access_token',
   });
-  assert.equal(await read(t, settings), 'jwt for api://vault');
+  assert.equal(await read(t, settings), jwtFor('api://vault'));
   assert.match(
     await read(t, { ...settings, query: {} }),
     /^jwt_endpoint_refused: .*: status 400, Required query variable 'resource' is missing$/,
@@ -96,14 +99,15 @@ test('gets an ID token from GitHub and Forgejo Actions, whose URL and credential
     jsonPointer: '/value',
   });
   const env = { REQUEST_URL: `${origin}/idtoken?api-version=2.0`, REQUEST_TOKEN: SECRET };
-  assert.equal(await read(t, settings, env), 'jwt for vault');
+  assert.equal(await read(t, settings, env), jwtFor('vault'));
   assert.deepEqual(requests, ['GET /idtoken?api-version=2.0&audience=vault']);
   const refused = await read(t, settings, { ...env, REQUEST_TOKEN: `${SECRET}x` });
-  assert.match(refused, /status 401, Bad credentials: bearer \[redacted\]x?$/);
+  assert.equal(refused, `jwt_endpoint_refused: ${new URL(origin).host}: status 401`, 'it quotes the credential');
   for (const [changed, evidence] of [
     [{ REQUEST_TOKEN: SECRET }, 'environment variable REQUEST_URL is not set'],
     [{ ...env, REQUEST_TOKEN: ' ' }, 'environment variable REQUEST_TOKEN is empty'],
     [{ ...env, REQUEST_TOKEN: 'a\r\nb' }, 'environment variable REQUEST_TOKEN is not printable'],
+    [{ ...env, REQUEST_TOKEN: 'clé' }, 'environment variable REQUEST_TOKEN is not ASCII'],
     [{ ...env, REQUEST_URL: 'http://10.0.0.1/' }, 'environment variable REQUEST_URL is not an https URL'],
     [{ ...env, REQUEST_URL: 'idtoken' }, 'environment variable REQUEST_URL is not a URL'],
   ] as const)
@@ -122,20 +126,84 @@ test("posts a body with a token from a file, as Vault's SPIFFE engine needs", as
   assert.equal(await read(t, settings), `jwt_request_incomplete: ${file}: ENOENT`);
   await writeFile(file, '\n');
   assert.equal(await read(t, settings), `jwt_request_incomplete: ${file}: empty`);
+  await writeFile(file, 'clé');
+  assert.equal(await read(t, settings), `jwt_request_incomplete: ${file}: contains characters other than ASCII`);
   await writeFile(file, `${SECRET}\n`);
-  assert.equal(await read(t, settings), 'jwt for vault');
+  assert.equal(await read(t, settings), jwtFor('vault'));
   assert.match(await read(t, { ...settings, body: '{}' }), /^jwt_endpoint_refused: .*: status 400, missing audience$/);
 });
 
-test('follows no redirect, and tells errors that may pass from refusals', async (t) => {
+/** An endpoint that refuses each request with `words` of it: exactly as sent, decoded, or escaped. */
+async function openEcho(t: TestContext, words: (request: { url: URL; authorization: string; body: string }) => string) {
+  const server = createHttpServer(async (request, reply) => {
+    const body = Buffer.concat(await request.toArray()).toString();
+    const url = new URL(request.url ?? '', 'http://endpoint');
+    const { authorization = '' } = request.headers;
+    reply.writeHead(400).end(JSON.stringify({ message: words({ url, authorization, body }) }));
+  });
+  return `http://127.0.0.1:${await listen(t, server)}`;
+}
+
+test('shows nothing of an error message that quotes the request', async (t) => {
+  const password = 'p"a/ss&1';
+  const env = { REQUEST_TOKEN: 'q1w2', WHOLE: 'Bearer q1w2', PASSWORD: password };
+  const post = (body: string) => ({ method: 'POST', body }) as const;
+  const header = (setting: HeaderSettings) => ({ headers: { Authorization: setting } });
+  const withPassword = header({ env: 'PASSWORD', prefix: 'Basic ' });
+  for (const [changes, words] of [
+    [header({ env: 'REQUEST_TOKEN', prefix: 'Bearer ' }), ({ authorization }) => `bad ${authorization}`],
+    [header({ env: 'WHOLE', prefix: '' }), ({ authorization }) => `bad ${authorization.split(' ')[1]}!`],
+    [header({ text: 'Bearer q1w2 ' }), () => 'bad token Q1W2'],
+    [withPassword, ({ authorization }) => JSON.stringify({ authorization })],
+    [withPassword, () => `bad ${encodeURIComponent(password)}`],
+    [withPassword, () => `bad ${encodeURIComponent(encodeURIComponent(password))}`],
+    [withPassword, () => 'bad p&quot;a/ss&amp;1'],
+    [withPassword, () => 'bad p\\u0022a/ss\\u00261'],
+    [withPassword, () => `${'x'.repeat(400)}${password}`],
+    [header({ text: '***' }), () => 'bad ***'],
+    [header({ text: 'a%2' }), () => 'bad a%2e'],
+    [{ query: { key: 'a b/c' } }, ({ url }) => `bad ${url.search}`],
+    [{ query: { key: 'a b/c' } }, ({ url }) => `bad ${url.searchParams.get('key')}`],
+    [{ query: { 'a-key': '' } }, ({ url }) => `bad ${url.href}`],
+    [post('{"user":{"keys":["k-1"]}}'), () => 'bad k-1'],
+    [post('{"pin":1234}'), () => 'bad 1234'],
+    [post('user=me'), ({ body }) => `bad ${body}`],
+  ] as [Partial<HttpSourceSettings>, Parameters<typeof openEcho>[1]][]) {
+    const url = await openEcho(t, words);
+    const shown = `jwt_endpoint_refused: ${new URL(url).host}: status 400`;
+    assert.equal(await read(t, settingsOf(url, changes), env), shown, JSON.stringify(changes));
+    const other = await openEcho(t, () => 'not a quote');
+    assert.match(await read(t, settingsOf(other, changes), env), /: status 400, not a quote$/);
+  }
+  const inUrl = settingsOf('', { url: { env: 'URL' } });
+  const URL_ = `${await openEcho(t, ({ url }) => `bad ${url.searchParams.get('sig')}`)}/?sig=s3cr3t`;
+  assert.match(await read(t, inUrl, { URL: URL_ }), /: status 400$/);
+});
+
+test('shows an error message that quotes the audience, or what is no secret', async (t) => {
+  const url = await openEcho(t, ({ url }) => `no application ${url.searchParams.get('resource')}`);
+  const headers = { Metadata: { text: 'true' }, 'Metadata-Flavor': { text: 'Google' } };
+  const azure = settingsOf(`${url}/?api-version=2018-02-01`, { query: { resource: 'api://vault' }, headers });
+  assert.match(await read(t, azure), /: status 400, no application api:\/\/vault$/);
+  const google = await openEcho(t, () => 'true: Google knows no 2018-02-01');
+  assert.match(await read(t, { ...azure, url: { text: google } }), /: status 400, true: Google knows no 2018-02-01$/);
+  const spiffe = await openEcho(t, () => 'audience vault is not allowed');
+  const post = settingsOf(spiffe, { method: 'POST', body: '{"audience":"vault"}' });
+  assert.match(await read(t, post), /: status 400, audience vault is not allowed$/);
+  const vault = await openEcho(t, () => 'hvs.CAESIJabcdefgh is over');
+  assert.match(await read(t, settingsOf(vault)), /: status 400, \[redacted\] is over$/);
+});
+
+test('follows no redirect, and distinguishes temporary failures from refusals', async (t) => {
   const endpoint = await openActionsEndpoint(t, { token: SECRET, mint });
   const elsewhere = await openActionsEndpoint(t, { token: SECRET, mint });
   const settings = settingsOf(endpoint.origin, { headers: BEARER, jsonPointer: '/value' });
   const env = { REQUEST_TOKEN: SECRET };
   for (const [reply, code] of [
     [{ status: 302, headers: { location: elsewhere.origin } }, 'jwt_endpoint_refused'],
+    [{ status: 302, headers: { location: elsewhere.origin }, body: '{"value":"a.b.c"}' }, 'jwt_endpoint_refused'],
     [{ status: 410 }, 'jwt_endpoint_failing'],
-    [{ status: 429, headers: { 'retry-after': '7' } }, 'jwt_endpoint_failing'],
+    [{ status: 429 }, 'jwt_endpoint_failing'],
     [{ status: 500, body: '{"error":{"message":"later"}}' }, 'jwt_endpoint_failing'],
     [{ status: 200, body: '{"value":' }, 'jwt_endpoint_unusable'],
     [{ status: 200, body: '{"value":7}' }, 'jwt_endpoint_unusable'],
@@ -145,8 +213,25 @@ test('follows no redirect, and tells errors that may pass from refusals', async 
     assert.match(await read(t, settings, env), new RegExp(`^${code}: `), JSON.stringify(reply.status));
   }
   assert.deepEqual(elsewhere.requests, []);
-  endpoint.fail({ status: 200 });
-  assert.match(await read(t, { ...settings, jsonPointer: '' }, env), /the reply is empty$/);
+  endpoint.fail({ status: 429, headers: { 'retry-after': '7' } });
+  const source = openHttpSource(settings, env);
+  t.after(() => source.close());
+  await assert.rejects(source.read(), (error) => {
+    assert.ok(error instanceof ExchangeError);
+    assert.equal(error.failure.retryAfterMs, 7000);
+    return true;
+  });
+  for (const [body, evidence] of [
+    ['', '127.0.0.1:\\d+: the reply is empty'],
+    ['<title>Sign in</title>', 'it has 1 part instead of 3'],
+    [`{"token":"${jwtFor('vault')}"}`, 'it is in a JSON document'],
+    [`Bearer ${jwtFor('vault')}`, 'it begins with "Bearer"'],
+    ['a.b.c', "its header or payload isn't a JSON object"],
+  ] as const) {
+    endpoint.fail({ status: 200, body });
+    const whole = new RegExp(`^jwt_endpoint_unusable: ${evidence}$`);
+    assert.match(await read(t, { ...settings, jsonPointer: '' }, env), whole);
+  }
 });
 
 test('reports an endpoint that is unreachable, silent, or has an unknown CA', async (t) => {
@@ -160,9 +245,11 @@ test('reports an endpoint that is unreachable, silent, or has an unknown CA', as
   const pair = makeCa(directory).issue({ name: 'localhost' });
   const port = await listen(
     t,
-    createHttpsServer(pair, (_request, reply) => void reply.end('the jwt\n')),
+    createHttpsServer(pair, (_request, reply) => void reply.end(`${jwtFor('vault')}\n`)),
   );
   const url = `https://localhost:${port}`;
-  assert.match(await read(t, settingsOf(url)), /^jwt_endpoint_unreachable: the certificate is signed by an unknown CA/);
-  assert.equal(await read(t, settingsOf(url, { tls: { caFile: join(directory, 'ca.pem') } })), 'the jwt');
+  assert.match(await read(t, settingsOf(url)), /^jwt_endpoint_tls: the certificate is signed by an unknown CA/);
+  const caFile = join(directory, 'none.pem');
+  assert.equal(await read(t, settingsOf(url, { tls: { caFile } })), `jwt_endpoint_tls: ${caFile}: ENOENT`);
+  assert.equal(await read(t, settingsOf(url, { tls: { caFile: join(directory, 'ca.pem') } })), jwtFor('vault'));
 });

@@ -69,6 +69,16 @@ test('a refusal quotes no secret', async (t) => {
   });
 });
 
+test('keeps the Retry-After of the issuing Vault', async (t) => {
+  const { world, source, reply } = await setUp(t);
+  world.refusal = { ...reply(429, { errors: ['rate limit quota exceeded'] }), headers: { 'retry-after': '7' } };
+  await assert.rejects(source.read(), (error) => {
+    assert.ok(error instanceof ExchangeError);
+    assert.deepEqual([error.failure.code, error.failure.retryAfterMs], ['vault_rate_limited', 7000]);
+    return true;
+  });
+});
+
 test('reports a sealed Vault, and refuses a reply without a token', async (t) => {
   const { world, source, reply } = await setUp(t);
   world.refusal = reply(503, { errors: ['Vault is sealed'] });

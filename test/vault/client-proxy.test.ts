@@ -9,7 +9,6 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ExchangeError } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
-import type { VaultRequest } from '../../src/core/vault-protocol.ts';
 import { openVaultClient } from '../../src/vault/client.ts';
 import { makeCa } from '../support/certificates.ts';
 import { listen } from '../support/listening.ts';
@@ -80,7 +79,7 @@ async function setUp(t: TestContext, refusal?: string) {
   const http = `http://127.0.0.1:${await listen(t, createHttpServer(answer))}`;
   const proxy = await openProxy(t, refusal);
   const variables = { https_proxy: `http://${CREDENTIALS}@127.0.0.1:${proxy.port}` };
-  return { https, http, proxy, variables, caFile: join(directory, 'ca.pem') };
+  return { https, http, proxy, variables, pair, caFile: join(directory, 'ca.pem') };
 }
 
 test('uses the proxy with the opt-in, through a tunnel without secrets, and honours NO_PROXY (D12)', async (t) => {
@@ -123,10 +122,10 @@ test('reports an unreachable proxy, and one without TLS at an https address (D13
   assert.doesNotMatch(proxy.heads.join(), /hvs/);
 });
 
-test('a plain http request through a proxy has the same limits: 256 KiB, and a connection per call (C26, D12)', async (t) => {
-  let [connections, isEndless] = [0, false];
-  const forwarding = createHttpServer((request, response) => {
-    assert.match(request.url ?? '', /^http:\/\/vault\.example:8200\/v1\//);
+test('a request through a tunnel has the same limits: 256 KiB, and a connection per call (C26, D12)', async (t) => {
+  const { proxy, variables, pair, caFile } = await setUp(t);
+  let isEndless = false;
+  const vault = createHttpsServer(pair, (_request, response) => {
     if (!isEndless) return void response.end('{}');
     const pour = () => {
       while (!response.destroyed && response.write('x'.repeat(65_536)));
@@ -134,23 +133,24 @@ test('a plain http request through a proxy has the same limits: 256 KiB, and a c
     response.on('drain', pour);
     pour();
   });
-  forwarding.on('connection', () => {
-    connections += 1;
-  });
-  setEnvironment(t, { http_proxy: `http://127.0.0.1:${await listen(t, forwarding)}` });
-  const client = openVaultClient({
-    address: 'http://vault.example:8200',
-    tls: {},
-    timeoutMs: 2000,
-    redirectHosts: [],
-    useProxyEnv: true,
-  });
-  t.after(() => client.close());
-  const request: VaultRequest = { method: 'GET', path: '/v1/x' };
+  const address = `https://127.0.0.1:${await listen(t, vault)}`;
+  setEnvironment(t, variables);
   for (let call = 1; call <= 3; call += 1) {
-    assert.equal((await client.send(request)).status, 200);
-    assert.equal(connections, call);
+    assert.equal(await ask(t, address, { useProxyEnv: true, caFile }), '200');
+    assert.equal(proxy.heads.length, call);
   }
   isEndless = true;
-  await assert.rejects(client.send(request), /the reply exceeds the size limit/);
+  assert.equal(await ask(t, address, { useProxyEnv: true, caFile }), 'bad_response');
+});
+
+test('plain http never goes to a proxy, which would read the secrets of the request (D12)', async (t) => {
+  const { http, https, proxy, variables, caFile } = await setUp(t);
+  const url = variables.https_proxy;
+  for (const environment of [{ http_proxy: url }, { HTTP_PROXY: url, HTTPS_PROXY: url }, variables]) {
+    setEnvironment(t, environment);
+    assert.equal(await ask(t, http, { useProxyEnv: true }), '200');
+  }
+  setEnvironment(t, { HTTP_PROXY: url });
+  assert.equal(await ask(t, https, { useProxyEnv: true, caFile }), '200', 'HTTP_PROXY is not for https');
+  assert.deepEqual(proxy.heads, []);
 });

@@ -217,14 +217,6 @@ test('never reuses a connection that the peer closed between calls (D7)', async 
   for (let call = 0; call < 20; call++) assert.equal(await outcome(client), '200');
 });
 
-test("ignores the environment's proxy without the opt-in (D12)", async (t) => {
-  process.env['http_proxy'] = 'http://127.0.0.1:1';
-  t.after(() => delete process.env['http_proxy']);
-  const address = await httpPeer(t, (_request, response) => void response.end('{}'));
-  assert.equal(await outcome(openClient(t, address)), '200');
-  assert.notEqual(await outcome(openClient(t, address, { useProxyEnv: true })), '200');
-});
-
 async function tlsPeer(t: TestContext, options: ServerOptions): Promise<string> {
   return `https://127.0.0.1:${await listen(
     t,
