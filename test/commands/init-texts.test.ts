@@ -9,7 +9,7 @@ import type { Flags } from '../../src/commands/command.ts';
 import { command as init } from '../../src/commands/init.ts';
 import type { ConfigFile } from '../../src/config/schema.ts';
 import { invoke } from '../support/invoke.ts';
-import { printedJob, printedJobs } from '../support/printed-job.ts';
+import { printedJob } from '../support/printed-job.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { parseYaml } from '../support/yaml.ts';
 
@@ -87,7 +87,7 @@ test("a job's environment is the text of the flag", async (t) => {
     printed.push(out);
   }
   assert.deepEqual(
-    printedJobs(printed).map(({ environment }) => environment),
+    printed.map(printedJob).map(({ environment }) => environment),
     environments,
   );
 });
@@ -101,7 +101,7 @@ test('the commands of a job name the config, whatever its name is', async (t) =>
       assert.equal(code, 0, err);
       printed.push(out);
     }
-  const found = printedJobs(printed).map(({ script, steps }) => {
+  const found = printed.map(printedJob).map(({ script, steps }) => {
     const lines = script ?? [/^docker[\s\S]*?[^\\]$/m.exec(steps.find(({ run }) => run)?.run ?? '')?.[0] ?? ''];
     return wordsOf(lines.find((line) => line.includes('once')) ?? '').slice(-3);
   });
@@ -127,7 +127,7 @@ test("a pod's names are strings", async (t) => {
     const { out } = await run(t, { ...KUBERNETES, 'service-account': name, namespace: name });
     manifests.push(/<<'YAML'\n([\s\S]*)\nYAML$/.exec(out)?.[1] ?? '');
   }
-  const pods = parseYaml(manifests) as { metadata: unknown; spec: { serviceAccountName: unknown } }[];
+  const pods = manifests.map(parseYaml) as { metadata: unknown; spec: { serviceAccountName: unknown } }[];
   assert.deepEqual(
     pods.map(({ metadata, spec }) => [metadata, spec.serviceAccountName]),
     names.map((name) => [{ name, namespace: name }, name]),

@@ -14,15 +14,9 @@ export interface PrintedJob {
   readonly steps: readonly { readonly uses?: string; readonly run?: string }[];
 }
 
-/** Returns the jobs for the workload, one in each text; members of another CI system are missing. */
-export const printedJobs = (printed: readonly string[]): readonly PrintedJob[] =>
-  parseYaml(printed.map(commentsOf)).map((one) => (one as { deploy: PrintedJob }).deploy);
-
-export function printedJob(printed: string): PrintedJob {
-  const [job] = printedJobs([printed]);
-  if (job === undefined) throw new Error('init printed no job');
-  return job;
-}
+/** Returns the job for the workload; members of another CI system are missing. */
+export const printedJob = (printed: string): PrintedJob =>
+  (parseYaml(commentsOf(printed)) as { deploy: PrintedJob }).deploy;
 
 function commentsOf(printed: string): string {
   const [, comments = ''] = printed.split(/^# the workload: a job .*\n/m);
