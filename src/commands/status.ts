@@ -1,4 +1,5 @@
-// Shows the exchanges of the running daemon as a table: phase, time left, next action, and the last failure with its hint.
+// Shows the exchanges of the running daemon as a table: phase, time left, next action. Below it, the plan of each exchange, and the
+// last failure with its hint.
 
 import { EXIT_CODES } from '../core/errors.ts';
 import { linesWithoutControls, withoutControls } from '../core/secret.ts';
@@ -10,7 +11,8 @@ import { table } from './table.ts';
 export const command: Command = {
   help: `vault-token-sidecar status [--config FILE] [--ops URL] [--json]
 
-Shows for each exchange of the running sidecar: phase, time left on the token, next action, and the last failure with its hint.
+Shows for each exchange of the running sidecar: phase, time left on the token, next action, plan, and the last failure with its
+hint.
 The exit code is 3 if an exchange isn't ready.
 
 --config FILE   the config file, for ops.listen
@@ -41,6 +43,7 @@ function tableOf(exchanges: readonly ExchangeReply[]): string {
     token ? timeUntil(token.expires_at, now) : '-',
     next ? `${next.kind} in ${timeUntil(next.at, now)}` : '-',
   ]);
+  const plans = exchanges.flatMap((one) => planOf(one, now));
   const troubles = exchanges.flatMap(({ exchange, failure, sinks }) => [
     ...(failure
       ? [
@@ -52,10 +55,23 @@ function tableOf(exchanges: readonly ExchangeReply[]): string {
       sink.failure ? [`${exchange}, ${sink.id}: ${sink.failure.title}`, `  ${sink.failure.hint}`] : [],
     ),
   ]);
-  return [table([['EXCHANGE', 'PHASE', 'READY', 'TIME LEFT', 'NEXT'], ...rows]), ...troubles.map(withoutControls)].join(
-    '\n',
-  );
+  const header = ['EXCHANGE', 'PHASE', 'READY', 'TIME LEFT', 'NEXT'];
+  return [table([header, ...rows]), ...[...plans, ...troubles].map(withoutControls)].join('\n');
 }
+
+/** Returns the line about what happens to the token, as far as it is known. */
+function planOf({ exchange, token, next_action: next }: ExchangeReply, now: number): readonly string[] {
+  const isRenewed = next?.kind === 'renew';
+  const parts = [
+    ...(isRenewed ? [`renews in ${timeUntil(next.at, now)}`] : []),
+    ...(token?.login_at ? [`${isRenewed ? 'if renewals fail, ' : ''}logs in at ${utc(token.login_at)}`] : []),
+    ...(token?.ends_at ? [`the token can't be renewed and ends at ${utc(token.ends_at)}`] : []),
+  ];
+  return parts.length === 0 ? [] : [`${exchange}: ${parts.join('; ')}`];
+}
+
+/** Formats an RFC 3339 instant: 2026-03-01 12:40:12 UTC. */
+const utc = (instant: string): string => `${instant.slice(0, 19).replace('T', ' ')} UTC`;
 
 /** Formats the time until an instant in its two largest units: 1h 12m, 45s; 0s if it is past. */
 function timeUntil(instant: string, now: number): string {

@@ -82,10 +82,32 @@ const Exchange = Type.Object(
         { ...strict, description: 'a local check: the sidecar never sends a JWT with other claims to Vault' },
       ),
     ),
+    on_start: Type.Optional(
+      Type.Enum(['login', 'reuse'], {
+        description: 'with login, log in at each start; with reuse, keep the token in a json sink if Vault confirms it',
+        default: 'login',
+      }),
+    ),
     on_new_jwt: Type.Optional(
       Type.Enum(['login', 'when-needed'], {
         description: 'with login, log in with each new JWT; with when-needed, renew the token for as long as possible',
         default: 'login',
+      }),
+    ),
+    on_replace: Type.Optional(
+      Type.Enum(['keep', 'revoke'], {
+        description: 'with keep, a replaced token lives until its TTL; with revoke, revoke it after revoke_delay',
+        default: 'keep',
+      }),
+    ),
+    revoke_delay: Type.Optional(
+      duration('the time that readers have to reread the token before the old one is revoked', '30s'),
+    ),
+    check_interval: Type.Optional(
+      Type.Union([Type.String(), Type.Integer()], {
+        description:
+          'how often Vault is asked whether the token was revoked: a duration from 10s, or 0 for never; never for tokens with limited uses',
+        default: '0',
       }),
     ),
     on_stop: Type.Optional(

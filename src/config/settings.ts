@@ -61,6 +61,11 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
       pointer: `${at}/login/role`,
       message: 'must be letters, digits, "_", "-" and ".", and must not begin or end with "-" or "."',
     });
+  if (one.on_start === 'reuse' && !one.sinks?.some((sink) => sink.file?.format === 'json'))
+    notes.problems.push({
+      pointer: `${at}/on_start`,
+      message: 'reuse needs a sink with "format": "json", which names the Vault and the role of its token',
+    });
   return {
     name,
     vault,
@@ -72,7 +77,11 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
       ...defined({ namespace }),
     },
     expect: one.expect ?? {},
+    onStart: take(`${at}/on_start`, one.on_start, notes),
     onNewJwt: take(`${at}/on_new_jwt`, one.on_new_jwt, notes),
+    onReplace: take(`${at}/on_replace`, one.on_replace, notes),
+    revokeDelayMs: duration(`${at}/revoke_delay`, one.revoke_delay, notes),
+    checkIntervalMs: checkInterval(`${at}/check_interval`, one.check_interval, notes),
     onStop: take(`${at}/on_stop`, one.on_stop, notes),
     sinks: (one.sinks ?? []).flatMap((sink, index) =>
       sink.file ? [buildFileSink(`${at}/sinks/${index}/file`, sink.file, notes)] : [],
@@ -127,6 +136,16 @@ function buildVault(at: string, one: ExchangeFile, { file, notes }: Context): Va
     redirectHosts: vault.redirect_hosts ?? [],
     useProxyEnv: take(place('use_proxy_env'), vault.use_proxy_env, notes),
   };
+}
+
+const SHORTEST_CHECK_MS = 10_000;
+
+/** Returns the interval in milliseconds; 0 turns the checks off. */
+function checkInterval(pointer: string, value: string | number | undefined, notes: Notes): number {
+  if (/^0+s?$/.test(String(take<string | number>(pointer, value, notes)))) return 0;
+  const intervalMs = duration(pointer, value, notes);
+  if (intervalMs < SHORTEST_CHECK_MS) notes.problems.push({ pointer, message: 'must be 0, or at least 10s' });
+  return intervalMs;
 }
 
 /** Limits the timeout of a call (no reply takes longer, and leases are longer) and the delay of a start. */

@@ -2,12 +2,15 @@
 // duplicate event can't wedge an exchange. Every action that it starts is recorded in the state in the same step.
 
 import { readyAt, spend } from './bucket.ts';
+import { nextChore } from './decide-chores.ts';
 import { isSameOrigin, originOf } from './origin.ts';
 import {
   budgetReadyAt,
   CALL_GAP_MS,
   callDeadline,
+  callTimeout,
   DELIVERY_DEADLINE_MS,
+  FIND_TOKEN_MS,
   FRESH_READ_MS,
   LOGIN_BUDGET,
   readDeadline,
@@ -31,6 +34,7 @@ export function decide(policy: Policy, state: State, moment: Moment): Decision {
     decideStop(draft);
   } else if (isDue(draft, state.startsAt)) {
     decideLastLogin(draft);
+    decideEarlierToken(draft);
     decideReading(draft);
     decideCall(draft);
     decideDelivery(draft);
@@ -43,7 +47,11 @@ export function nextCall(
   policy: Policy,
   state: State,
   now: number,
-): { readonly operation: 'login' | 'renew'; readonly at: number } | undefined {
+): { readonly operation: 'login' | 'renew' | 'lookup'; readonly at: number } | undefined {
+  // Until the token of an earlier process is known to be useless, a login would be one too many.
+  const { earlier } = state;
+  if (earlier !== undefined)
+    return earlier.secret && { operation: 'lookup', at: earliest(state, false, state.loginStreak?.retryAt ?? 0) };
   const login = wantedLogin(policy, state);
   const renewal = wantedRenewal(state, now);
   if (login === undefined && renewal === undefined) return undefined;
@@ -102,6 +110,15 @@ function decideLastLogin(draft: Draft): void {
   draft.state = { ...draft.state, honoursLastLogin: false };
 }
 
+function decideEarlierToken(draft: Draft): void {
+  const { earlier } = draft.state;
+  if (earlier === undefined || earlier.secret !== undefined) return;
+  const { soughtAt = draft.now } = earlier;
+  if (earlier.soughtAt === undefined) draft.effects.push({ type: 'find-token' });
+  draft.state = { ...draft.state, earlier: { ...earlier, soughtAt } };
+  isDue(draft, soughtAt + FIND_TOKEN_MS);
+}
+
 function decideReading(draft: Draft): void {
   const { inFlight, nextAt } = draft.state.reading;
   if (inFlight !== undefined) isDue(draft, inFlight.startedAt + readDeadline(draft.policy.settings.source));
@@ -124,33 +141,62 @@ function nextAttempt(draft: Draft): number {
 }
 
 function decideCall(draft: Draft): void {
+  if (draft.state.call === undefined) startCall(draft);
+  const { call } = draft.state;
+  if (call !== undefined) isDue(draft, call.startedAt + callDeadline(call));
+}
+
+function startCall(draft: Draft): void {
   const { policy, state, now } = draft;
-  const deadlineMs = callDeadline(policy.settings.vault);
-  if (state.call !== undefined) {
-    isDue(draft, state.call.startedAt + deadlineMs);
+  const next = nextCall(policy, state, now);
+  if (next !== undefined && isDue(draft, next.at)) {
+    REQUESTS[next.operation](draft);
     return;
   }
-  const next = nextCall(policy, state, now);
-  if (next === undefined || !isDue(draft, next.at)) return;
-  if (next.operation === 'renew') requestRenewal(draft);
-  else requestLogin(draft);
-  isDue(draft, now + deadlineMs);
+  const chore = nextChore(policy, state, now);
+  if (chore === undefined || !isDue(draft, chore.at)) return;
+  if (chore.operation === 'lookup') requestLookup(draft);
+  else requestRevocation(draft, chore.token);
 }
+
+function newCall(draft: Draft): Pick<Call, 'attempt' | 'startedAt' | 'timeoutMs'> {
+  const { policy, state, now } = draft;
+  const timeoutMs = callTimeout(policy.settings.vault, (state.token?.expiresAt ?? now) - now);
+  return { attempt: nextAttempt(draft), startedAt: now, timeoutMs };
+}
+
+/** Looks up the token of an earlier process, or else the held one. */
+function requestLookup(draft: Draft): void {
+  const token = draft.state.earlier?.secret ?? draft.state.token?.secret;
+  if (token === undefined) return;
+  const { attempt, timeoutMs, startedAt } = newCall(draft);
+  draft.effects.push({ type: 'look-up', attempt, timeoutMs, token });
+  draft.state = inCall(draft, { operation: 'lookup', attempt, timeoutMs, startedAt, jwtSerial: 0 });
+}
+
+function requestRevocation(draft: Draft, token: LiveToken): void {
+  const { attempt, timeoutMs, startedAt } = newCall(draft);
+  draft.effects.push({ type: 'revoke', attempt, timeoutMs, token });
+  const call = { operation: 'revoke', attempt, timeoutMs, startedAt, jwtSerial: 0, revokes: token.secret } as const;
+  draft.state = inCall(draft, call);
+}
+
+const REQUESTS = { renew: requestRenewal, login: requestLogin, lookup: requestLookup } as const;
 
 function requestRenewal(draft: Draft): void {
   const { token } = draft.state;
   if (token === undefined) return;
-  const attempt = nextAttempt(draft);
-  draft.effects.push({ type: 'renew', attempt, token: token.secret });
-  draft.state = inCall(draft, { operation: 'renew', attempt, startedAt: draft.now, jwtSerial: token.jwtSerial });
+  const { attempt, timeoutMs, startedAt } = newCall(draft);
+  draft.effects.push({ type: 'renew', attempt, timeoutMs, token: token.secret });
+  draft.state = inCall(draft, { operation: 'renew', attempt, timeoutMs, startedAt, jwtSerial: token.jwtSerial });
 }
 
 function requestLogin(draft: Draft): void {
   const { jwt } = draft.state;
   if (jwt === undefined || isAwaitingRead(draft)) return;
-  const attempt = nextAttempt(draft);
-  draft.effects.push({ type: 'log-in', attempt, jwt: jwt.claims.secret });
-  const state = inCall(draft, { operation: 'login', attempt, startedAt: draft.now, jwtSerial: jwt.serial });
+  const { attempt, timeoutMs, startedAt } = newCall(draft);
+  draft.effects.push({ type: 'log-in', attempt, timeoutMs, jwt: jwt.claims.secret });
+  const state = inCall(draft, { operation: 'login', attempt, timeoutMs, startedAt, jwtSerial: jwt.serial });
   draft.state = { ...state, logins: spend(state.logins, LOGIN_BUDGET, { now: draft.now, cost: 1 }) };
 }
 
@@ -169,7 +215,7 @@ function isAwaitingRead(draft: Draft): boolean {
 const inCall = ({ state }: Draft, call: Call): State => ({ ...state, call, lastCallAt: call.startedAt });
 
 /** Returns when a login is wanted; an instant in the past means at once. */
-function wantedLogin(
+export function wantedLogin(
   { settings }: Policy,
   { jwt, token, refreshRequestedAt, loginStreak, renewalStreak, logins }: State,
 ): number | undefined {
@@ -229,7 +275,7 @@ function decideStop(draft: Draft): void {
   const token = nextToRevoke(policy, draft.state, now);
   if (stopping.revocation !== undefined || token === undefined) return;
   const attempt = nextAttempt(draft);
-  draft.effects.push({ type: 'revoke', attempt, token });
+  draft.effects.push({ type: 'revoke', attempt, timeoutMs: policy.settings.vault.timeoutMs, token });
   const revocation = { attempt, secret: token.secret };
   draft.state = { ...draft.state, stopping: { ...stopping, withdrawal, revocation } };
 }

@@ -123,9 +123,11 @@ export const ERRORS = {
   jwt_refused: row('new-jwt', 'refusal', 'Vault rejects the workload JWT as malformed', 'Check the process that writes it: Vault needs one signed compact JWT with iat, nbf or exp.'),
   login_refused: row('slow', 'refusal', 'Vault rejected the login', "Read Vault's error message in the evidence."),
 
-  // Vault refuses the renewal
+  // Vault refuses a call with the Vault token
   renewal_denied: row('log-in', 'refusal', 'Vault denies the renewal', 'Check whether the token was revoked or lost, and whether its policies grant update on auth/token/renew-self.'),
+  revocation_denied: row('log-in', 'refusal', 'Vault denies the revocation', 'If the token is still valid, grant update on auth/token/revoke-self in its policies; otherwise it has expired or was revoked already.'),
   renewal_impossible: row('log-in', 'refusal', "the Vault token can't be renewed", "The sidecar logs in instead; for a renewable token, set the role's token_type to service."),
+  token_rejected: row('log-in', 'refusal', 'Vault rejects the Vault token', 'The token was revoked, or Vault lost its storage: the sidecar logs in again. If it comes back, grant read on auth/token/lookup-self.'),
   renewal_exhausted: row('log-in', 'refusal', 'the Vault token has reached its maximum TTL', "The sidecar logs in instead; raise the role's token_max_ttl if that is too often."),
   role_deleted: row('log-in', 'refusal', "the Vault token's role was deleted", 'Create it again: vault write auth/<mount>/role/<role> ...'),
 

@@ -9,5 +9,20 @@ export const originOf = ({ vault, login }: ExchangeSettings): TokenOrigin => ({
   namespace: login.namespace,
 });
 
+/** Where an exchange logs in: a token is taken over only by an exchange of the same place. */
+export interface TokenPlace {
+  readonly vault_address: string;
+  readonly namespace: string | null;
+  readonly mount: string;
+  readonly role: string;
+}
+
+export const placeOf = ({ vault, login }: ExchangeSettings): TokenPlace => ({
+  vault_address: vault.address,
+  namespace: login.namespace ?? null,
+  mount: login.mount,
+  role: login.role,
+});
+
 export const isSameOrigin = (one: TokenOrigin, other: TokenOrigin): boolean =>
   one.address === other.address && one.namespace === other.namespace;

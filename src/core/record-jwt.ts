@@ -1,6 +1,7 @@
 // Records the result of reading the workload JWT, and when to read it again.
 
 import { type Failure, isFailure } from './errors.ts';
+import { matched } from './record-lookup.ts';
 import {
   DEBOUNCE_MS,
   HINT_MS,
@@ -35,7 +36,8 @@ export function withJwt(policy: Policy, state: State, event: JwtRead, moment: Mo
     return { ...state, reading: { ...reading, nextAt: soon, candidate: decoded.secret } };
   }
   const jwt = { serial: (held?.serial ?? 0) + 1, claims: decoded };
-  return { ...state, reading, jwt, loginStreak: undefined };
+  const token = state.token && matched(state.token, jwt);
+  return { ...state, reading, jwt, token, loginStreak: undefined };
 }
 
 export function withUnreadableJwt(

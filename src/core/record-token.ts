@@ -2,17 +2,21 @@
 
 import { refilled, spend } from './bucket.ts';
 import { entryOf, type Failure, isRefusal } from './errors.ts';
-import { originOf } from './origin.ts';
+import { originOf, placeOf } from './origin.ts';
 import {
+  checkDelay,
   FAILURE_BUDGET,
   failureCost,
+  firstCheckDelay,
   LOGIN_BUDGET,
   loginPoint,
+  MOST_DENIED_CHECKS,
   MOST_REPLACED,
   REPLICATION_MS,
   renewalPoint,
   retryDelay,
 } from './schedule.ts';
+import type { Secret } from './secret.ts';
 import type { HeldToken, LiveToken, Moment, Policy, State, Streak } from './state.ts';
 import type { Grant } from './vault-protocol.ts';
 
@@ -60,6 +64,7 @@ export function withLogin(policy: Policy, before: State, grant: Grant, moment: M
     generation,
     jwtSerial: state.call?.jwtSerial ?? 0,
     origin: originOf(policy.settings),
+    place: placeOf(policy.settings),
     fromEarlierConfig: false,
     issuedAt: moment.now,
     firstLeaseMs: grant.leaseMs,
@@ -68,7 +73,18 @@ export function withLogin(policy: Policy, before: State, grant: Grant, moment: M
   // A refresh requested after this login started needs a login of its own.
   const isAnswered = (state.refreshRequestedAt ?? 0) <= (state.call?.startedAt ?? moment.now);
   const refreshRequestedAt = isAnswered ? undefined : state.refreshRequestedAt;
-  return { ...state, token, generation, loginStreak: undefined, renewalStreak: undefined, refreshRequestedAt };
+  const checkAt = checkAfter(firstCheckDelay, policy, state, token, moment);
+  return { ...state, token, generation, checkAt, loginStreak: undefined, renewalStreak: undefined, refreshRequestedAt };
+}
+
+function checkAfter(
+  delay: typeof checkDelay,
+  { settings }: Policy,
+  { deniedChecks }: State,
+  token: Pick<HeldToken, 'numUses'>,
+  { now, random }: Moment,
+): number {
+  return deniedChecks >= MOST_DENIED_CHECKS ? Number.POSITIVE_INFINITY : now + delay(settings, token, random);
 }
 
 export function withRenewal(policy: Policy, state: State, grant: Grant, moment: Moment): State {
@@ -82,6 +98,7 @@ export function withRenewal(policy: Policy, state: State, grant: Grant, moment: 
   return {
     ...state,
     token: shrunk ? { ...token, renewable: false } : token,
+    checkAt: checkAfter(checkDelay, policy, state, token, moment),
     deniedRenewals: 0,
     renewalStreak: undefined,
     loginStreak: loginPending ? state.loginStreak : undefined,
@@ -118,11 +135,11 @@ export function withDeniedRenewal(state: State, failure: Failure, moment: Moment
   return { ...charged, renewalStreak, deniedRenewals, token: { ...token, renewable: false, renewAt } };
 }
 
-function withCost(state: State, failure: Failure, { now }: Moment): State {
+export function withCost(state: State, failure: Failure, { now }: Moment): State {
   return { ...state, budget: spend(state.budget, FAILURE_BUDGET, { now, cost: failureCost(failure) }) };
 }
 
-function streakAfter(
+export function streakAfter(
   streak: Streak | undefined,
   failure: Failure,
   state: State,
@@ -155,11 +172,37 @@ export const lateToken = (grant: Grant, origin: LiveToken['origin'], { now }: Mo
 /** Remembers a token that the exchange no longer uses, to revoke it later. Batch tokens can't be revoked. */
 export function withReplaced(state: State, token: LiveToken & Pick<Grant, 'type'>, { now }: Moment): State {
   if (token.type === 'batch') return state;
-  const { secret, origin, expiresAt } = token;
+  const { secret, accessor, origin, expiresAt } = token;
   const live = state.replaced.filter((one) => one.expiresAt > now && !one.secret.equals(secret));
-  return { ...state, replaced: [{ secret, origin, expiresAt }, ...live].slice(0, MOST_REPLACED) };
+  return { ...state, replaced: [{ secret, accessor, origin, expiresAt }, ...live].slice(0, MOST_REPLACED) };
 }
 
+/** Notes since when the replaced tokens are out of use: once every sink holds the current one. */
+export function withReplacedOutOfUse(state: State, now: number): State {
+  const { token, sinks, replaced } = state;
+  const isInPlace = token !== undefined && sinks.every(({ holds }) => holds?.generation === token.generation);
+  if (!isInPlace || replaced.every(({ outOfUseAt }) => outOfUseAt !== undefined)) return state;
+  return { ...state, replaced: replaced.map((one) => ({ outOfUseAt: now, ...one })) };
+}
+
+/** Records the end of a revocation while the exchange runs. A refusal means that the token is dead already. */
+export function withRevocation(
+  state: State,
+  secret: Secret | undefined,
+  failure: Failure | undefined,
+  moment: Moment,
+): State {
+  const isOver = failure === undefined || isRefusal(failure);
+  return {
+    ...(failure === undefined ? state : withCost(state, failure, moment)),
+    replaced: isOver
+      ? state.replaced.filter((one) => secret === undefined || !one.secret.equals(secret))
+      : state.replaced,
+    revocationStreak: isOver ? undefined : streakAfter(state.revocationStreak, failure, state, moment),
+  };
+}
+
+/** Records the end of a revocation during a stop: the token isn't revoked again. */
 export function withoutRevoked(state: State, attempt: number): State {
   const { stopping, token, replaced } = state;
   const { revocation } = stopping ?? {};

@@ -4,6 +4,7 @@
 import { entryOf, type Failure } from './errors.ts';
 import { originOf } from './origin.ts';
 import { hintedReadAt, withJwt, withUnreadableJwt } from './record-jwt.ts';
+import { withFailedLookup, withLookedUp, withTokenFound } from './record-lookup.ts';
 import {
   isDeadOnArrival,
   lateToken,
@@ -14,11 +15,14 @@ import {
   withoutRevoked,
   withRenewal,
   withReplaced,
+  withReplacedOutOfUse,
+  withRevocation,
 } from './record-token.ts';
 import {
   CLOCK_JUMP_MS,
   callDeadline,
   DELIVERY_DEADLINE_MS,
+  FIND_TOKEN_MS,
   readDeadline,
   SINK_CHECK_MS,
   sinkDelay,
@@ -27,7 +31,7 @@ import type { Call, ExchangeEvent, Moment, Policy, SinkState, State } from './st
 
 export function record(policy: Policy, before: State, event: ExchangeEvent, moment: Moment): State {
   const happened = recordEvent(policy, withClockChecked(before, moment), event, moment);
-  const after = withOverdueFailed(policy, happened, moment);
+  const after = withReplacedOutOfUse(withOverdueFailed(policy, happened, moment), moment.now);
   const inPlace = after.token !== undefined && after.sinks.every((sink) => sink.holds !== undefined);
   return inPlace && !after.started ? { ...after, started: true } : after;
 }
@@ -38,6 +42,8 @@ function recordEvent(policy: Policy, state: State, event: ExchangeEvent, moment:
       return state;
     case 'last-login-found':
       return withEarlierLogin(state, event.ageMs, moment);
+    case 'token-found':
+      return withTokenFound(state, event.token);
     case 'jwt-hinted':
       return {
         ...state,
@@ -49,26 +55,6 @@ function recordEvent(policy: Policy, state: State, event: ExchangeEvent, moment:
       return state.reading.inFlight?.attempt === event.attempt
         ? withUnreadableJwt(policy, state, event, moment)
         : state;
-    case 'logged-in':
-      // the token of a login past its deadline isn't used, but a stop must revoke it
-      if (state.call?.operation !== 'login' || state.call.attempt !== event.attempt)
-        return withReplaced(state, lateToken(event.grant, originOf(policy.settings), moment), moment);
-      return ended(state, 'login', event.attempt, () =>
-        isDeadOnArrival(state, event.grant, moment)
-          ? withFailedLogin(state, { code: 'vault_timeout', facts: { kind: 'lease-over' } }, moment)
-          : withLogin(policy, state, event.grant, moment),
-      );
-    case 'late-grant':
-      return withReplaced(state, lateToken(event.grant, event.origin, moment), moment);
-    case 'renewed':
-      return ended(state, 'renew', event.attempt, () => withRenewal(policy, state, event.grant, moment));
-    case 'login-failed':
-      return ended(state, 'login', event.attempt, () => withFailedLogin(state, event.failure, moment));
-    case 'renewal-failed':
-      return ended(state, 'renew', event.attempt, () => withDeniedRenewal(state, event.failure, moment));
-    case 'revoked':
-    case 'revocation-failed':
-      return withoutRevoked(state, event.attempt);
     case 'delivered':
       return withSink(state, event, ({ writing, ...sink }) => ({
         ...sink,
@@ -95,6 +81,59 @@ function recordEvent(policy: Policy, state: State, event: ExchangeEvent, moment:
         ...state,
         stopping: state.stopping ?? { since: moment.now, withdrawal: 'due', revocation: undefined },
       };
+    default:
+      return recordCall(policy, state, event, moment);
+  }
+}
+
+type CallResult = Extract<
+  ExchangeEvent,
+  {
+    type:
+      | 'logged-in'
+      | 'late-grant'
+      | 'renewed'
+      | 'login-failed'
+      | 'renewal-failed'
+      | 'looked-up'
+      | 'lookup-failed'
+      | 'revoked'
+      | 'revocation-failed';
+  }
+>;
+
+/** Records the result of a call to Vault. */
+function recordCall(policy: Policy, state: State, event: CallResult, moment: Moment): State {
+  switch (event.type) {
+    case 'logged-in':
+      // the token of a login past its deadline isn't used, but a stop must revoke it
+      if (state.call?.operation !== 'login' || state.call.attempt !== event.attempt)
+        return withReplaced(state, lateToken(event.grant, originOf(policy.settings), moment), moment);
+      return ended(state, 'login', event.attempt, () =>
+        isDeadOnArrival(state, event.grant, moment)
+          ? withFailedLogin(state, { code: 'vault_timeout', facts: { kind: 'lease-over' } }, moment)
+          : withLogin(policy, state, event.grant, moment),
+      );
+    case 'late-grant':
+      return withReplaced(state, lateToken(event.grant, event.origin, moment), moment);
+    case 'renewed':
+      return ended(state, 'renew', event.attempt, () => withRenewal(policy, state, event.grant, moment));
+    case 'login-failed':
+      return ended(state, 'login', event.attempt, () => withFailedLogin(state, event.failure, moment));
+    case 'renewal-failed':
+      return ended(state, 'renew', event.attempt, () => withDeniedRenewal(state, event.failure, moment));
+    case 'looked-up':
+      return ended(state, 'lookup', event.attempt, () => withLookedUp(policy, state, event.life, moment));
+    case 'lookup-failed':
+      return ended(state, 'lookup', event.attempt, () => withFailedLookup(policy, state, event.failure, moment));
+    case 'revoked':
+    case 'revocation-failed': {
+      const failure = event.type === 'revoked' ? undefined : event.failure;
+      const after = ended(state, 'revoke', event.attempt, () =>
+        withRevocation(state, state.call?.revokes, failure, moment),
+      );
+      return withoutRevoked(after, event.attempt);
+    }
   }
 }
 
@@ -119,12 +158,12 @@ function withOverdueFailed(policy: Policy, state: State, moment: Moment): State 
   const { inFlight } = after.reading;
   if (inFlight !== undefined && inFlight.startedAt + readDeadline(policy.settings.source) <= now)
     after = withUnreadableJwt(policy, after, { failure: { code: 'jwt_read_stuck' }, watched: true }, moment);
-  const { call } = after;
-  if (call !== undefined && call.startedAt + callDeadline(policy.settings.vault) <= now) {
+  const { call, earlier } = after;
+  if (earlier?.secret === undefined && (earlier?.soughtAt ?? now) + FIND_TOKEN_MS <= now)
+    after = withTokenFound(after, undefined);
+  if (call !== undefined && call.startedAt + callDeadline(call) <= now) {
     const failure: Failure = { code: 'vault_call_stuck' };
-    const failed =
-      call.operation === 'login' ? withFailedLogin(after, failure, moment) : withDeniedRenewal(after, failure, moment);
-    after = { ...failed, call: undefined };
+    after = { ...FAILED[call.operation](policy, after, failure, moment), call: undefined };
   }
   const isOverdue = ({ writing }: SinkState) =>
     writing !== undefined && writing.startedAt + DELIVERY_DEADLINE_MS <= now;
@@ -136,6 +175,16 @@ function withOverdueFailed(policy: Policy, state: State, moment: Moment): State 
   );
   return { ...after, sinks };
 }
+
+/** How each call fails. */
+const FAILED: Readonly<
+  Record<Call['operation'], (policy: Policy, state: State, failure: Failure, moment: Moment) => State>
+> = {
+  login: (_policy, ...failed) => withFailedLogin(...failed),
+  renew: (_policy, ...failed) => withDeniedRenewal(...failed),
+  lookup: withFailedLookup,
+  revoke: (_policy, state, failure, moment) => withRevocation(state, undefined, failure, moment),
+};
 
 function withFailedDelivery(sink: SinkState, failure: Failure, { now, random }: Moment): SinkState {
   const count = (sink.failure?.count ?? 0) + 1;

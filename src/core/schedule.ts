@@ -3,7 +3,7 @@
 
 import { type Bucket, type BucketLimit, readyAt } from './bucket.ts';
 import { entryOf, type Failure } from './errors.ts';
-import { isRequested, type SourceSettings, type VaultSettings } from './settings.ts';
+import { type ExchangeSettings, isRequested, type SourceSettings, type VaultSettings } from './settings.ts';
 import type { WorkloadJwt } from './workload-jwt.ts';
 
 const SECOND = 1000;
@@ -122,6 +122,25 @@ const MOST_COST = 2;
 export const budgetReadyAt = (budget: Bucket, leavesRoom: boolean): number =>
   readyAt(budget, FAILURE_BUDGET, leavesRoom ? 1 + MOST_COST : 1);
 
+/** How long the start waits for the token of an earlier process: a sink may hang. */
+export const FIND_TOKEN_MS = 2 * SECOND;
+/** After this many tokens whose first check was denied, the policies lack lookup-self, and checks end. */
+export const MOST_DENIED_CHECKS = 2;
+
+/** Returns the delay before the token is checked; Infinity if it isn't. A check of a token with limited uses would spend one. */
+export const checkDelay = (
+  { checkIntervalMs }: Pick<ExchangeSettings, 'checkIntervalMs'>,
+  { numUses }: { readonly numUses: number },
+  random: number,
+): number => (checkIntervalMs === 0 || numUses > 0 ? Number.POSITIVE_INFINITY : pollDelay(checkIntervalMs, random));
+
+/** Returns the delay before the first check: at random within the interval, so that sidecars that start together spread. */
+export const firstCheckDelay = (
+  { checkIntervalMs }: Pick<ExchangeSettings, 'checkIntervalMs'>,
+  { numUses }: { readonly numUses: number },
+  random: number,
+): number => (checkIntervalMs === 0 || numUses > 0 ? Number.POSITIVE_INFINITY : checkIntervalMs * random);
+
 /** Returns the poll interval with a jitter of 10 % in either direction. */
 export const pollDelay = (intervalMs: number, random: number): number => intervalMs * (0.9 + 0.2 * random);
 
@@ -136,8 +155,16 @@ function requestTimeout(source: SourceSettings): number {
   return source.kind === 'http' ? source.timeoutMs : source.vault.timeoutMs;
 }
 
-/** A call without a result after this long counts as failed. The Vault client times out 5 s earlier. */
-export const callDeadline = ({ timeoutMs }: VaultSettings): number => timeoutMs + 5 * SECOND;
+/**
+ * Returns the timeout of a call. While a token is held, it leaves half of the rest of the lease for another try, but never less
+ * than two seconds for this one.
+ */
+export const callTimeout = ({ timeoutMs }: Pick<VaultSettings, 'timeoutMs'>, tokenLeftMs: number): number =>
+  tokenLeftMs <= 0 ? timeoutMs : Math.min(timeoutMs, Math.max(2 * SECOND, tokenLeftMs / 2));
+
+/** A call without a result after this long counts as failed. The Vault client times out 1 to 5 s earlier. */
+export const callDeadline = ({ timeoutMs }: Pick<VaultSettings, 'timeoutMs'>): number =>
+  timeoutMs + clamp(timeoutMs / 3, SECOND, 5 * SECOND);
 
 /**
  * Returns the delay before the next JWT is requested: half of the time that is left of the current one, as a server may answer

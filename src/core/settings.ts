@@ -21,7 +21,13 @@ export interface ExchangeSettings {
   readonly source: SourceSettings;
   readonly login: LoginSettings;
   readonly expect: ExpectedClaims;
+  readonly onStart: 'login' | 'reuse';
   readonly onNewJwt: 'login' | 'when-needed';
+  readonly onReplace: 'keep' | 'revoke';
+  /** how long a replaced token lives on with `on_replace: revoke`, after every sink holds the new one */
+  readonly revokeDelayMs: number;
+  /** how often Vault is asked whether it still knows the token; 0: never */
+  readonly checkIntervalMs: number;
   /** `undo` is set by `once`: as `revoke`, but keeps files that this process didn't write */
   readonly onStop: 'keep' | 'revoke' | 'undo';
   readonly sinks: readonly SinkSettings[];

@@ -4,9 +4,11 @@
 
 import type { Bucket } from './bucket.ts';
 import type { Failure } from './errors.ts';
+import type { TokenPlace } from './origin.ts';
 import type { Secret } from './secret.ts';
 import type { ExchangeSettings } from './settings.ts';
-import type { Grant } from './vault-protocol.ts';
+import type { TokenLife } from './token-life.ts';
+import type { Grant, Operation } from './vault-protocol.ts';
 import type { WorkloadJwt } from './workload-jwt.ts';
 
 /** The clock readings and the random number that a step uses. */
@@ -32,8 +34,16 @@ export interface State {
   readonly token: HeldToken | undefined;
   /** the number of the latest token; keeps growing across restarts of the process */
   readonly generation: number;
-  /** replaced tokens that may still be valid, newest first: with `on_stop: revoke`, a stop revokes them too */
+  /** replaced tokens that may still be valid, newest first: to be revoked with `on_replace: revoke` or `on_stop: revoke` */
   readonly replaced: readonly LiveToken[];
+  /** the token of an earlier process, until it is taken over or rejected: `on_start: reuse` */
+  readonly earlier: EarlierToken | undefined;
+  /** when to ask Vault next whether it still knows the token; Infinity: never */
+  readonly checkAt: number;
+  /** consecutive tokens whose first check was denied; two mean that the policies lack lookup-self */
+  readonly deniedChecks: number;
+  /** failed revocations of replaced tokens */
+  readonly revocationStreak: Streak | undefined;
   readonly call: Call | undefined;
   /** the number of the latest attempt; a result is stale if its attempt is no longer in flight */
   readonly attempts: number;
@@ -58,6 +68,13 @@ export interface State {
   /** wall clock minus steady clock; updated only when the difference jumps (CLOCK_JUMP_MS) */
   readonly clockOffsetMs: number;
   readonly stopping: Stopping | undefined;
+}
+
+/** A token that an earlier process left in a sink. */
+export interface EarlierToken {
+  readonly soughtAt: number | undefined;
+  /** undefined until the sinks have been read */
+  readonly secret: Secret | undefined;
 }
 
 /** The workload JWT in use. The serial identifies it without comparing secrets. */
@@ -86,6 +103,8 @@ export interface HeldToken extends Grant {
   readonly jwtSerial: number;
   /** where the token is valid; after a reload, the settings may name another Vault */
   readonly origin: TokenOrigin;
+  /** where it was issued; after a reload, the settings may name another place */
+  readonly place: TokenPlace;
   /** issued under an earlier config for another Vault, mount or role; served until the first login under this config */
   readonly fromEarlierConfig: boolean;
   readonly grantedAt: number;
@@ -97,6 +116,10 @@ export interface HeldToken extends Grant {
   /** when to log in if no renewal has succeeded by then */
   readonly loginAt: number;
   readonly renewed: boolean;
+  /** Vault's wall clock when it issued a token that was taken over from an earlier process, until the JWT is known */
+  readonly takenOverFrom?: number | undefined;
+  /** whether Vault has confirmed the token by a lookup since its login */
+  readonly confirmed?: boolean;
 }
 
 /** The one Vault and the one namespace in which a token is valid. */
@@ -107,15 +130,22 @@ export interface TokenOrigin {
 
 export interface LiveToken {
   readonly secret: Secret;
+  /** empty for batch tokens */
+  readonly accessor: string;
   readonly origin: TokenOrigin;
   readonly expiresAt: number;
+  /** since when every sink holds a newer token; undefined until then */
+  readonly outOfUseAt?: number;
 }
 
 export interface Call {
-  readonly operation: 'login' | 'renew';
+  readonly operation: Operation;
   readonly attempt: number;
   readonly startedAt: number;
+  readonly timeoutMs: number;
   readonly jwtSerial: number;
+  /** the token that is being revoked */
+  readonly revokes?: Secret;
 }
 
 /** Consecutive failures of one operation. */
@@ -151,6 +181,19 @@ export interface Stopping {
   readonly revocation: { readonly attempt: number; readonly secret: Secret } | undefined;
 }
 
+/** The ids of a call that connect a log line with Vault's audit log. */
+export interface Trace {
+  readonly correlationId: string;
+  /** Vault's own id; undefined unless the reply has one */
+  readonly requestId: string | undefined;
+}
+
+interface ResultOfCall {
+  readonly attempt: number;
+  /** for the log; undefined if the call wasn't sent */
+  readonly trace?: Trace | undefined;
+}
+
 export type ExchangeEvent =
   | { readonly type: 'woke' }
   | { readonly type: 'jwt-hinted' }
@@ -162,12 +205,17 @@ export type ExchangeEvent =
       readonly mayBeTorn?: boolean;
     }
   | { readonly type: 'jwt-unreadable'; readonly attempt: number; readonly failure: Failure; readonly watched: boolean }
-  | { readonly type: 'logged-in'; readonly attempt: number; readonly grant: Grant }
-  | { readonly type: 'login-failed'; readonly attempt: number; readonly failure: Failure }
-  | { readonly type: 'renewed'; readonly attempt: number; readonly grant: Grant }
-  | { readonly type: 'renewal-failed'; readonly attempt: number; readonly failure: Failure }
-  | { readonly type: 'revoked'; readonly attempt: number }
-  | { readonly type: 'revocation-failed'; readonly attempt: number; readonly failure: Failure }
+  | (ResultOfCall & { readonly type: 'logged-in'; readonly grant: Grant })
+  | (ResultOfCall & { readonly type: 'login-failed'; readonly failure: Failure })
+  | (ResultOfCall & { readonly type: 'renewed'; readonly grant: Grant })
+  | (ResultOfCall & { readonly type: 'renewal-failed'; readonly failure: Failure })
+  /** Vault knows the token that was looked up: the held one, or the one of an earlier process */
+  | (ResultOfCall & { readonly type: 'looked-up'; readonly life: TokenLife })
+  | (ResultOfCall & { readonly type: 'lookup-failed'; readonly failure: Failure })
+  /** what an earlier process left in the sinks */
+  | { readonly type: 'token-found'; readonly token: Secret | undefined }
+  | (ResultOfCall & { readonly type: 'revoked' })
+  | (ResultOfCall & { readonly type: 'revocation-failed'; readonly failure: Failure })
   | { readonly type: 'delivered'; readonly sink: string; readonly attempt: number; readonly written: boolean }
   | { readonly type: 'delivery-failed'; readonly sink: string; readonly attempt: number; readonly failure: Failure }
   | { readonly type: 'withdrawn' }
@@ -180,12 +228,19 @@ export type ExchangeEvent =
   | { readonly type: 'refresh-requested' }
   | { readonly type: 'stop-requested' };
 
+interface CallEffect {
+  readonly attempt: number;
+  readonly timeoutMs: number;
+}
+
 export type Effect =
   | { readonly type: 'find-last-login' }
   | { readonly type: 'read-jwt'; readonly attempt: number }
-  | { readonly type: 'log-in'; readonly attempt: number; readonly jwt: Secret }
-  | { readonly type: 'renew'; readonly attempt: number; readonly token: Secret }
-  | { readonly type: 'revoke'; readonly attempt: number; readonly token: LiveToken }
+  | (CallEffect & { readonly type: 'log-in'; readonly jwt: Secret })
+  | (CallEffect & { readonly type: 'renew'; readonly token: Secret })
+  | { readonly type: 'find-token' }
+  | (CallEffect & { readonly type: 'look-up'; readonly token: Secret })
+  | (CallEffect & { readonly type: 'revoke'; readonly token: LiveToken })
   | {
       readonly type: 'deliver';
       readonly sink: string;

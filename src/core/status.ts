@@ -1,7 +1,7 @@
 // The status of an exchange for people and probes: derived from its state on demand, never stored.
 // Instants are epoch milliseconds on the wall clock.
 
-import { nextCall } from './decide.ts';
+import { nextCall, wantedLogin } from './decide.ts';
 import { type Explanation, entryOf, explain, type Failure } from './errors.ts';
 import { expiryMargin } from './schedule.ts';
 import type { HeldToken, Moment, Policy, SinkState, State, Streak } from './state.ts';
@@ -26,7 +26,7 @@ export interface ExchangeStatus {
   readonly failure: FailureStatus | undefined;
   readonly sinks: readonly SinkStatus[];
   /** the next planned call to Vault */
-  readonly nextAction: { readonly kind: 'login' | 'renew'; readonly at: number } | undefined;
+  readonly nextAction: { readonly kind: 'login' | 'renew' | 'lookup'; readonly at: number } | undefined;
 }
 
 export interface JwtStatus {
@@ -42,6 +42,10 @@ export interface TokenStatus {
   readonly accessor: string;
   readonly expiresAt: number;
   readonly renewAt: number;
+  /** when the exchange logs in unless a renewal succeeds before; undefined without a JWT */
+  readonly loginAt: number | undefined;
+  /** when the token ends, once it can't be renewed any more */
+  readonly endsAt: number | undefined;
   readonly policies: readonly string[];
   readonly type: string;
   readonly renewable: boolean;
@@ -75,6 +79,7 @@ export function statusOf(policy: Policy, state: State, moment: Moment): Exchange
   const next =
     nextCall(policy, state, moment.now) ??
     (startsAt > moment.now ? ({ operation: 'login', at: startsAt } as const) : undefined);
+  const loginAt = state.stopping === undefined ? wantedLogin(policy, state) : undefined;
   return {
     exchange: policy.settings.name,
     phase: phaseOf(state, moment.now),
@@ -91,6 +96,8 @@ export function statusOf(policy: Policy, state: State, moment: Moment): Exchange
       accessor: token.accessor,
       expiresAt: onWall(token.expiresAt),
       renewAt: onWall(token.renewAt),
+      loginAt: loginAt === undefined ? undefined : onWall(Math.max(loginAt, moment.now)),
+      endsAt: token.renewable ? undefined : onWall(token.expiresAt),
       policies: token.policies,
       type: token.type,
       renewable: token.renewable,

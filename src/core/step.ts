@@ -5,7 +5,7 @@ import { fullBucket, refilled } from './bucket.ts';
 import { type Decision, decide } from './decide.ts';
 import { isSameOrigin, originOf } from './origin.ts';
 import { record } from './record.ts';
-import { FAILURE_BUDGET, LOGIN_BUDGET } from './schedule.ts';
+import { checkDelay, FAILURE_BUDGET, LOGIN_BUDGET } from './schedule.ts';
 import type { ExchangeSettings } from './settings.ts';
 import type { ExchangeEvent, HeldToken, Moment, Policy, SinkState, State } from './state.ts';
 
@@ -46,6 +46,13 @@ export function initialState(policy: Policy, { now, wall }: Moment, beginning: B
     // The epoch time in milliseconds grows faster than the count of logins, so the number also grows across restarts.
     generation: earlier?.generation ?? Math.floor(wall),
     replaced: earlier?.replaced ?? [],
+    earlier:
+      policy.settings.onStart === 'reuse' && inherited === undefined
+        ? { soughtAt: undefined, secret: undefined }
+        : undefined,
+    checkAt: inheritedCheck(policy, earlier?.token, now),
+    deniedChecks: 0,
+    revocationStreak: undefined,
     call: undefined,
     attempts: 0,
     lastCallAt: earlier?.lastCallAt ?? Number.NEGATIVE_INFINITY,
@@ -86,6 +93,10 @@ function inheritedToken(
     return { ...token, fromEarlierConfig: true, renewable: false, jwtSerial: 0, renewAt: now };
   return isSameSource(settings, next) ? token : { ...token, jwtSerial: 0 };
 }
+
+/** Checks an inherited token after one interval, in case the reload turned the checks on. */
+const inheritedCheck = ({ settings }: Policy, token: HeldToken | undefined, now: number): number =>
+  token === undefined ? Number.POSITIVE_INFINITY : now + checkDelay(settings, token, 0.5);
 
 /** Returns the sink's state before the reload. A changed format or mode forces a rewrite. */
 function inheritedSink({ settings, state }: Inheritance, next: ExchangeSettings, id: string): Partial<SinkState> {

@@ -9,7 +9,7 @@ import { isTokenText, Secret, scrubbedLine } from './secret.ts';
 import type { LoginSettings, VaultIdentitySettings } from './settings.ts';
 import type { TokenOrigin } from './state.ts';
 
-export type Operation = 'login' | 'renew' | 'revoke';
+export type Operation = 'login' | 'renew' | 'lookup' | 'revoke';
 
 /** All kinds of requests. Only those of type Operation are counted in the metrics. */
 type RequestKind = Operation | 'identity' | 'setup' | 'health';
@@ -23,6 +23,10 @@ export interface VaultRequest {
   readonly token?: Secret;
   /** JSON text */
   readonly body?: Secret;
+  /** sent as X-Correlation-Id */
+  readonly correlationId?: string;
+  /** the deadline of the call; that of the client's settings by default */
+  readonly timeoutMs?: number;
 }
 
 /** A login, renewal or revocation by an exchange. */
@@ -78,9 +82,9 @@ export function revocationRequest(place: Partial<TokenOrigin>, token: Secret): T
   return { operation: 'revoke', method: 'POST', path: '/v1/auth/token/revoke-self', token, ...inNamespace(place) };
 }
 
-/** Builds a lookup-self request: the first request of many applications with their token. */
-export function lookupRequest(login: LoginSettings, token: Secret): VaultRequest {
-  return { method: 'GET', path: '/v1/auth/token/lookup-self', token, ...inNamespace(login) };
+/** Builds a lookup-self request. */
+export function lookupRequest(login: LoginSettings, token: Secret): TokenRequest {
+  return { operation: 'lookup', method: 'GET', path: '/v1/auth/token/lookup-self', token, ...inNamespace(login) };
 }
 
 /** Builds a request for an identity token: https://developer.hashicorp.com/vault/api-docs/secret/identity/tokens */
@@ -135,6 +139,20 @@ export function judgeRevocation(reply: VaultReply, sent: readonly Secret[]): Fai
   return judgeRefusal('revoke', reply, sent);
 }
 
+/** Returns Vault's own id of a request, which its audit log shows, too. Vault's replies with an error have none. */
+export function requestIdOf({ body }: VaultReply, { token }: VaultRequest): string | undefined {
+  const answer = parseObject(body);
+  const granted = textOf(objectOf(answer?.['auth'])?.['client_token']);
+  const secrets = [token, granted === undefined ? undefined : new Secret(granted)];
+  const id = textOf(answer?.['request_id']);
+  return id === undefined
+    ? undefined
+    : scrubbedLine(
+        id,
+        secrets.filter((one) => one !== undefined),
+      ) || undefined;
+}
+
 /** Maps an error reply to a failure. The meaning of a status and of Vault's messages depends on the operation. */
 export function judgeRefusal(operation: RequestKind, reply: VaultReply, sent: readonly Secret[]): Failure {
   const words = textsOf(parseObject(reply.body)?.['errors']).join('; ');
@@ -164,7 +182,9 @@ function codeOf(operation: RequestKind, { status, body }: VaultReply, words: str
 const SPECIFIC_CODES = {
   login: loginCodeOf,
   renew: tokenCodeOf,
-  revoke: tokenCodeOf,
+  lookup: (status: number) => (status === 403 || status === 404 ? 'token_rejected' : undefined),
+  revoke: (status: number, words: string) =>
+    status === 403 || status === 404 ? 'revocation_denied' : tokenCodeOf(status, words),
   identity: (status: number) => (status === 400 || status === 403 || status === 404 ? 'identity_refused' : undefined),
   setup: (status: number, words: string) => (status >= 400 && status < 410 ? readSetupRefusal(words) : undefined),
   health: () => undefined,
@@ -205,13 +225,15 @@ export function parseObject(body: Secret): Record<string, unknown> | undefined {
 }
 
 /** Converts a lease to milliseconds, limited to ten years so that timers and dates can't overflow. */
-const millisecondsOf = (seconds: number): number =>
+export const millisecondsOf = (seconds: number): number =>
   Math.max(1, Math.floor(Math.min(seconds, TEN_YEARS_SECONDS) * 1000));
 
 export const objectOf = (value: unknown): Record<string, unknown> | undefined =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
 
-const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+export const numberOf = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
+
+export const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
 export const textsOf = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];

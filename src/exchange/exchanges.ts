@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { STOP_MS } from '../core/schedule.ts';
 import type { ExchangeSettings } from '../core/settings.ts';
 import type { State } from '../core/state.ts';
+import { openCorrelationIds } from './correlation.ts';
 import {
   type ExchangeTools,
   openServedExchange,
@@ -33,7 +34,7 @@ export interface Exchanges {
   close(): Promise<void>;
 }
 
-interface SharedTools extends Omit<ExchangeTools, 'tokenFor' | 'turns' | 'mayUse'> {
+interface SharedTools extends Omit<ExchangeTools, 'tokenFor' | 'turns' | 'mayUse' | 'nextCorrelationId'> {
   /** true for `once`: an earlier process's login doesn't count against the rate limit; false by default */
   readonly isOneShot?: boolean;
   /** the exchanges start after a random delay up to this; 0 by default */
@@ -47,11 +48,9 @@ export function openExchanges(
   const served = new Map<string, ServedExchange>();
   const firstDeliveries = openFirstDeliveries(settings.map(({ name }) => name));
   const config = openConfigInForce(settings);
-  const tokenFor = (asking: ExchangeSettings, name: string) => {
-    const address = config.vaultOf(name, asking);
-    return address === undefined ? undefined : served.get(name)?.tokenFrom(address);
-  };
-  const tools: ExchangeTools = { ...shared, tokenFor, mayUse: config.mayUse, turns: new Map() };
+  const tokenFor = tokensIn(served, config);
+  const nextCorrelationId = openCorrelationIds(shared.clock.random);
+  const tools: ExchangeTools = { ...shared, tokenFor, nextCorrelationId, mayUse: config.mayUse, turns: new Map() };
   let lastStepAt = performance.now();
   let isEnding = false;
   const pendingStops = new Set<Promise<void>>();
@@ -111,6 +110,17 @@ export function openExchanges(
     },
   };
 }
+
+/** Returns the lookup of the tokens that request identity tokens. */
+const tokensIn =
+  (
+    served: ReadonlyMap<string, ServedExchange>,
+    { vaultOf }: ReturnType<typeof openConfigInForce>,
+  ): ExchangeTools['tokenFor'] =>
+  (asking, name) => {
+    const address = vaultOf(name, asking);
+    return address === undefined ? undefined : served.get(name)?.tokenFrom(address);
+  };
 
 /** Tracks which of the initial exchanges haven't delivered their first token. */
 function openFirstDeliveries(names: readonly string[]) {

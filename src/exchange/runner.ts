@@ -1,19 +1,24 @@
 // Runs one exchange: passes events to the core, performs its effects, and posts their results as events.
 // Holds the state and the one timer, and decides nothing. An exception in an effect becomes the effect's failure event.
 
+import { isDeepStrictEqual } from 'node:util';
 import { isStopped } from '../core/decide.ts';
 import { ExchangeError, type Failure, isFailure } from '../core/errors.ts';
-import { originOf } from '../core/origin.ts';
+import { originOf, placeOf } from '../core/origin.ts';
 import { type Secret, scrub } from '../core/secret.ts';
-import type { Effect, ExchangeEvent, Moment, Policy, State, TokenOrigin } from '../core/state.ts';
+import type { ExchangeSettings } from '../core/settings.ts';
+import type { Effect, ExchangeEvent, Moment, Policy, State, TokenOrigin, Trace } from '../core/state.ts';
 import { type Beginning, initialState, step } from '../core/step.ts';
+import { judgeLookup } from '../core/token-life.ts';
 import {
   type Grant,
   judgeGrant,
   judgeRevocation,
   loginRequest,
+  lookupRequest,
   type Operation,
   renewalRequest,
+  requestIdOf,
   revocationRequest,
   type TokenRequest,
   type VaultReply,
@@ -58,10 +63,12 @@ export interface RunnerParts {
   readonly vault: VaultClient;
   readonly sinks: readonly TokenSink[];
   readonly clock: Clock;
+  /** returns a new id for a call to Vault */
+  readonly nextCorrelationId: () => string;
   readonly observer: RunnerObserver;
   readonly beginning?: Beginning | undefined;
-  /** Returns the Vault of an earlier config, to revoke a token there; undefined if the address is unknown. */
-  readonly earlierVault?: (address: string) => Pick<VaultClient, 'send'> | undefined;
+  /** Opens the Vault of an earlier config, to revoke a token there; undefined if the address is unknown. */
+  readonly earlierVault?: (address: string) => VaultClient | undefined;
   /** called with the grant of a login that was in flight when the runner was closed */
   readonly onLateGrant?: (grant: Grant, origin: TokenOrigin) => void;
 }
@@ -78,7 +85,7 @@ export interface Runner {
 
 // Timers don't run while the machine is suspended. With this limit, the runner catches up soon after the resume.
 const LONGEST_TIMER_MS = 30_000;
-const VAULT_EFFECTS: ReadonlySet<Effect['type']> = new Set(['log-in', 'renew', 'revoke']);
+const VAULT_EFFECTS: ReadonlySet<Effect['type']> = new Set(['log-in', 'renew', 'look-up', 'revoke']);
 
 export function startRunner(parts: RunnerParts): Runner {
   const { policy, clock, observer } = parts;
@@ -140,9 +147,9 @@ export function momentOf(clock: Clock): Moment {
 
 /** Returns the token for the sinks. Uses the recorded clock offset, so that one token always renders to one text. */
 function documentOf({ token, clockOffsetMs }: Effect & { type: 'deliver' }, policy: Policy): TokenDocument {
-  const { secret, accessor, renewable, policies } = token;
+  const { secret, accessor, grantedRenewable: renewable, policies, place } = token;
   const instants = { issuedAt: token.issuedAt + clockOffsetMs, expiresAt: token.expiresAt + clockOffsetMs };
-  return { exchange: policy.settings.name, secret, accessor, ...instants, renewable, policies };
+  return { exchange: policy.settings.name, place, secret, accessor, ...instants, renewable, policies };
 }
 
 async function perform(effect: Effect, parts: RunnerParts): Promise<ExchangeEvent> {
@@ -160,15 +167,21 @@ async function perform(effect: Effect, parts: RunnerParts): Promise<ExchangeEven
       return { type: 'jwt-read', attempt, secret, watched: source.watched, mayBeTorn: source.mayBeTorn === true };
     }
     case 'log-in': {
-      const outcome = await grant(loginRequest(login, effect.jwt), effect.jwt, parts);
-      if (isFailure(outcome)) return { type: 'login-failed', attempt: effect.attempt, failure: outcome };
-      return { type: 'logged-in', attempt: effect.attempt, grant: outcome };
+      const { attempt, timeoutMs, jwt } = effect;
+      const { outcome, trace } = await grant({ ...loginRequest(login, jwt), timeoutMs }, jwt, parts);
+      if (isFailure(outcome)) return { type: 'login-failed', attempt, trace, failure: outcome };
+      return { type: 'logged-in', attempt, trace, grant: outcome };
     }
     case 'renew': {
-      const outcome = await grant(renewalRequest(login, effect.token), effect.token, parts);
-      if (isFailure(outcome)) return { type: 'renewal-failed', attempt: effect.attempt, failure: outcome };
-      return { type: 'renewed', attempt: effect.attempt, grant: outcome };
+      const { attempt, timeoutMs, token } = effect;
+      const { outcome, trace } = await grant({ ...renewalRequest(login, token), timeoutMs }, token, parts);
+      if (isFailure(outcome)) return { type: 'renewal-failed', attempt, trace, failure: outcome };
+      return { type: 'renewed', attempt, trace, grant: outcome };
     }
+    case 'find-token':
+      return { type: 'token-found', token: await findDelivered(sinks, parts.policy.settings) };
+    case 'look-up':
+      return lookUp(effect, parts);
     case 'revoke':
       return revoke(effect, parts);
     case 'deliver': {
@@ -194,6 +207,10 @@ function failureEvent(effect: Effect, failure: Failure, { watched }: JwtSource):
       return { type: 'login-failed', attempt: effect.attempt, failure };
     case 'renew':
       return { type: 'renewal-failed', attempt: effect.attempt, failure };
+    case 'find-token':
+      return { type: 'token-found', token: undefined };
+    case 'look-up':
+      return { type: 'lookup-failed', attempt: effect.attempt, failure };
     case 'revoke':
       return { type: 'revocation-failed', attempt: effect.attempt, failure };
     case 'deliver':
@@ -203,18 +220,40 @@ function failureEvent(effect: Effect, failure: Failure, { watched }: JwtSource):
   }
 }
 
-async function revoke({ attempt, token }: Effect & { type: 'revoke' }, parts: RunnerParts): Promise<ExchangeEvent> {
+async function lookUp(effect: Effect & { type: 'look-up' }, parts: RunnerParts): Promise<ExchangeEvent> {
+  const { attempt, timeoutMs, token } = effect;
+  const request = { ...lookupRequest(parts.policy.settings.login, token), timeoutMs };
+  const { outcome, trace } = await call(request, parts, (reply) => judgeLookup(reply, token));
+  if (isFailure(outcome)) return { type: 'lookup-failed', attempt, trace, failure: outcome };
+  return { type: 'looked-up', attempt, trace, life: outcome };
+}
+
+/** Returns the token that an earlier process delivered for the same Vault, namespace, mount and role. */
+async function findDelivered(sinks: readonly TokenSink[], settings: ExchangeSettings): Promise<Secret | undefined> {
+  const place = placeOf(settings);
+  const found = await Promise.all(sinks.map((sink) => sink.read()));
+  return found.find((one) => isDeepStrictEqual(one?.place, place))?.secret;
+}
+
+async function revoke(effect: Effect & { type: 'revoke' }, parts: RunnerParts): Promise<ExchangeEvent> {
+  const { attempt, timeoutMs, token } = effect;
   const { secret, origin } = token;
   const isHere = origin.address === parts.policy.settings.vault.address;
   const vault = isHere ? parts.vault : parts.earlierVault?.(origin.address);
   if (vault === undefined) return { type: 'revocation-failed', attempt, failure: { code: 'vault_unreachable' } };
-  const request = revocationRequest(origin, secret);
-  const failure = await call(request, parts, (reply) => judgeRevocation(reply, [secret]), vault);
-  if (failure !== undefined) return { type: 'revocation-failed', attempt, failure };
-  return { type: 'revoked', attempt };
+  const request = { ...revocationRequest(origin, secret), timeoutMs };
+  const revoking = call(request, parts, (reply) => judgeRevocation(reply, [secret]), vault);
+  const { outcome: failure, trace } = await revoking.finally(() => (isHere ? undefined : vault.close()));
+  if (failure !== undefined) return { type: 'revocation-failed', attempt, trace, failure };
+  return { type: 'revoked', attempt, trace };
 }
 
-function grant(request: TokenRequest, sent: Secret, parts: RunnerParts): Promise<Grant | Failure> {
+interface CallResult<T> {
+  readonly outcome: T | Failure;
+  readonly trace: Trace;
+}
+
+function grant(request: TokenRequest, sent: Secret, parts: RunnerParts): Promise<CallResult<Grant>> {
   return call(request, parts, (reply) => judgeGrant(request.operation, reply, [sent]));
 }
 
@@ -224,9 +263,10 @@ async function call<T>(
   parts: RunnerParts,
   judge: (reply: VaultReply) => T | Failure,
   vault: Pick<VaultClient, 'send'> = parts.vault,
-): Promise<T | Failure> {
+): Promise<CallResult<T>> {
   const startedAt = performance.now();
-  const reply = await vault.send(request).catch(failureOf);
+  const correlationId = parts.nextCorrelationId();
+  const reply = await vault.send({ ...request, correlationId }).catch(failureOf);
   const outcome = isFailure(reply) ? reply : judge(reply);
   const date = isFailure(reply) ? Number.NaN : Date.parse(reply.headers['date'] ?? '');
   parts.observer.called(parts.policy, {
@@ -235,7 +275,7 @@ async function call<T>(
     durationMs: performance.now() - startedAt,
     clockSkewMs: Number.isNaN(date) ? undefined : parts.clock.wall() - date,
   });
-  return outcome;
+  return { outcome, trace: { correlationId, requestId: isFailure(reply) ? undefined : requestIdOf(reply, request) } };
 }
 
 /** Turns an exception into a failure. Anything but an ExchangeError is a bug; its message is scrubbed. */

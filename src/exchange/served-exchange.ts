@@ -21,6 +21,8 @@ export interface ExchangeTools {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** returns the valid Vault token of another exchange in this process, for a vault-identity source */
   readonly tokenFor: (asking: ExchangeSettings, exchange: string) => Secret | undefined;
+  /** returns a new id for a call to Vault */
+  readonly nextCorrelationId: () => string;
   readonly turns: Turns;
   /** whether no other exchange owns the sink under the latest config */
   readonly mayUse: (exchange: string, sink: string) => boolean;
@@ -141,21 +143,28 @@ function openWaiting() {
   };
 }
 
-/** Clients for the Vaults of earlier configs, opened only when a token must be revoked there. */
+/** The Vaults of earlier configs, which are asked only to revoke a token there. */
 function openEarlierVaults({ openVault }: Ports) {
   const settings = new Map<string, VaultSettings>();
-  const clients = new Map<string, VaultClient>();
+  const clients = new Set<VaultClient>();
   return {
     remember: (vault: VaultSettings) => void settings.set(vault.address, vault),
+    /** @returns a client for one call; the caller closes it */
     at(address: string): VaultClient | undefined {
       const known = settings.get(address);
       if (known === undefined) return undefined;
-      const client = clients.get(address) ?? openVault(known);
-      clients.set(address, client);
-      return client;
+      const client = openVault(known);
+      clients.add(client);
+      return {
+        send: (request) => client.send(request),
+        close() {
+          clients.delete(client);
+          return client.close();
+        },
+      };
     },
     async close() {
-      await Promise.all([...clients.values()].map((client) => client.close()));
+      await Promise.all([...clients].map((client) => client.close()));
     },
   };
 }
@@ -166,7 +175,7 @@ interface Hooks extends Pick<RunnerParts, 'onLateGrant' | 'earlierVault'> {
 
 function openParts(
   settings: ExchangeSettings,
-  { clock, observer, env, tokenFor, turns, mayUse, ports }: ExchangeTools,
+  { clock, observer, env, tokenFor, nextCorrelationId, turns, mayUse, ports }: ExchangeTools,
   beginning: Beginning,
   { onStepped, ...hooks }: Hooks,
 ) {
@@ -175,10 +184,13 @@ function openParts(
   );
   const policy: Policy = { settings, sinks: sinks.map(({ id }) => id) };
   const onHint = () => runner.post({ type: 'jwt-hinted' });
-  const { openVault } = ports;
+  const openVault = (issuing: VaultSettings): VaultClient => {
+    const { send, close } = ports.openVault(issuing);
+    return { send: (request) => send({ ...request, correlationId: nextCorrelationId() }), close };
+  };
   const tokenOf = (exchange: string) => tokenFor(settings, exchange);
   const source = ports.openSource(settings.source, { env, onHint, tokenOf, openVault });
-  const client = openVault(settings.vault);
+  const client = ports.openVault(settings.vault);
   const watches = trustFiles(settings.vault.tls).map((path) =>
     ports.watchDirectoryOf(path, () => runner.post({ type: 'retry-requested' })),
   );
@@ -195,7 +207,7 @@ function openParts(
   observer.added(policy);
   const runner = startRunner({
     ...hooks,
-    ...{ policy, source, vault, sinks, clock, beginning },
+    ...{ policy, source, vault, sinks, clock, nextCorrelationId, beginning },
     observer: { ...observer, stepped },
   });
   return {

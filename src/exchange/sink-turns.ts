@@ -62,6 +62,7 @@ export function inTurn(sink: TokenSink, { turns, now, isOurs }: TurnTools): Toke
   return {
     id: sink.id,
     deliver: async (token) => (await after(() => sink.deliver(token))) ?? { written: false },
+    read: () => sink.read(),
     age: () => sink.age(),
     check: () => sink.check(),
     remove: async () => {

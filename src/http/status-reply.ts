@@ -36,6 +36,9 @@ const ExchangeReply = Type.Object({
       accessor: Type.String(),
       expires_at: Type.String(),
       renew_at: Type.String(),
+      // optional for readers of the reply of an earlier version
+      login_at: Type.Optional(optionalText),
+      ends_at: Type.Optional(optionalText),
       policies: Type.Array(Type.String()),
       type: Type.String(),
       renewable: Type.Boolean(),
@@ -121,6 +124,8 @@ const tokenReply = (token: NonNullable<ExchangeStatus['token']>) => ({
   accessor: token.accessor,
   expires_at: iso(token.expiresAt),
   renew_at: iso(token.renewAt),
+  login_at: optionalIso(token.loginAt),
+  ends_at: optionalIso(token.endsAt),
   policies: [...token.policies],
   type: token.type,
   renewable: token.renewable,

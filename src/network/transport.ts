@@ -35,10 +35,10 @@ export interface HttpReply {
 
 export interface Transport {
   /**
-   * Performs a call of one or more requests within the deadline.
+   * Performs a call of one or more requests within the deadline, by default that of the settings.
    * @throws ExchangeError with a code of vault_*, or bad_response for a reply that is too large
    */
-  call<T>(requests: (send: Send) => Promise<T>): Promise<T>;
+  call<T>(requests: (send: Send) => Promise<T>, timeoutMs?: number): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -52,9 +52,9 @@ export function openTransport(settings: TransportSettings): Transport {
   let isClosed = false;
 
   /** Returns the agent, a new one if the TLS files have changed. If they are unusable, the old agent stays in use. */
-  async function currentAgent(): Promise<Dispatcher> {
+  async function currentAgent(timeoutMs: number): Promise<Dispatcher> {
     // if the file system hangs, half of the timeout is left for a call with the old files
-    const trust = await readTrust(settings.tls, settings.timeoutMs / 2).catch((error: unknown) => {
+    const trust = await readTrust(settings.tls, timeoutMs / 2).catch((error: unknown) => {
       if (open === undefined) throw error;
       return open.trust;
     });
@@ -67,19 +67,19 @@ export function openTransport(settings: TransportSettings): Transport {
   }
 
   return {
-    async call(requests) {
+    async call(requests, timeoutMs = settings.timeoutMs) {
       const aborter = new AbortController();
       const { signal } = aborter;
       let timer: NodeJS.Timeout | undefined;
       // undici ignores the signal until it is connected, and a DNS lookup can't be cancelled, so race against a timer
       const deadline = new Promise<never>((_resolve, reject) => {
         timer = setTimeout(() => {
-          reject(new ExchangeError('vault_timeout', { kind: 'timeout', limitMs: settings.timeoutMs }));
+          reject(new ExchangeError('vault_timeout', { kind: 'timeout', limitMs: timeoutMs }));
           aborter.abort();
-        }, settings.timeoutMs);
+        }, timeoutMs);
       });
       const work = async () => {
-        const dispatcher = await currentAgent();
+        const dispatcher = await currentAgent(timeoutMs);
         signal.throwIfAborted();
         return requests((url, asked) => sendTo(url, asked, { dispatcher, signal }));
       };

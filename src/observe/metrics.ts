@@ -8,9 +8,20 @@ import type { ExchangeStatus } from '../core/status.ts';
 import type { Operation } from '../core/vault-protocol.ts';
 import { defineEventMetrics, defineScrapeMetrics } from './metric-families.ts';
 
-const OPERATIONS: readonly Operation[] = ['login', 'renew', 'revoke'];
+const OPERATIONS: readonly Operation[] = ['login', 'renew', 'lookup', 'revoke'];
+/** The refusals of a single operation. */
+const DENIALS: Partial<Record<ErrorCode, Operation>> = {
+  renewal_denied: 'renew',
+  token_rejected: 'lookup',
+  revocation_denied: 'revoke',
+};
 /** The possible outcomes of a call, by operation. */
-const CODES = { login: codesOf('login'), renew: codesOf('renew'), revoke: codesOf('revoke') };
+const CODES = {
+  login: codesOf('login'),
+  renew: codesOf('renew'),
+  lookup: codesOf('lookup'),
+  revoke: codesOf('revoke'),
+};
 
 export interface MetricsOptions {
   readonly version: string;
@@ -105,6 +116,8 @@ function codesOf(operation: Operation): readonly ('ok' | ErrorCode)[] {
   const failures = Object.entries(ERRORS) as [ErrorCode, ErrorEntry][];
   const possible = failures.filter(([code, { area, retry }]) => {
     if (area !== 'refusal') return area === 'vault' || code === 'internal';
+    const owner = DENIALS[code];
+    if (operation === 'lookup' || owner !== undefined) return owner === operation;
     return (retry === 'log-in') === (operation !== 'login');
   });
   return ['ok', ...possible.map(([code]) => code)];

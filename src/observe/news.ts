@@ -1,6 +1,7 @@
-// The log lines of an exchange: one per relevant change of state.
+// The log lines of an exchange: one per relevant change of state. token-news.ts has those about the token.
 
 import { explain, type Failure, type LoginPlace } from '../core/errors.ts';
+import type { Secret } from '../core/secret.ts';
 import type { LogLevel } from '../core/settings.ts';
 import type { ExchangeEvent, HeldToken, Moment, SinkState, State } from '../core/state.ts';
 import type { ExchangeStatus } from '../core/status.ts';
@@ -21,9 +22,17 @@ export function openFailureLog() {
     after: State,
     { moment: { now, wall }, status }: { moment: Moment; status: ExchangeStatus },
   ) => {
-    for (const [event, was, streak] of [
-      ['login_failed', before.loginStreak, after.loginStreak],
-      ['renewal_failed', before.renewalStreak, after.renewalStreak],
+    // The streak's own retry time ignores the minimum gap between logins.
+    const next = { retry_at: iso(status.nextAction?.at) };
+    for (const [event, was, streak, more] of [
+      ['login_failed', before.loginStreak, after.loginStreak, next],
+      ['renewal_failed', before.renewalStreak, after.renewalStreak, next],
+      [
+        'revocation_failed',
+        before.revocationStreak,
+        after.revocationStreak,
+        revocationFields(before, after, wall - now),
+      ],
     ] as const) {
       if (streak === undefined || streak === was) continue;
       // Replication lag is reported only if it lasts.
@@ -33,12 +42,15 @@ export function openFailureLog() {
       if (streak.count > 1 && logged?.code === streak.failure.code && now - logged.at < SUMMARY_MS) continue;
       lastLogged.set(key, { code: streak.failure.code, at: now });
       const since = iso(streak.since + wall - now);
-      // The streak's own retry time ignores the minimum gap between logins.
-      const fields = { attempts: streak.count, since, retry_at: iso(status.nextAction?.at) };
-      write('warn', event, fields, streak.failure);
+      write('warn', event, { attempts: streak.count, since, ...more }, streak.failure);
     }
   };
 }
+
+const revocationFields = (before: State, { revocationStreak }: State, offsetMs: number): LogFields => ({
+  accessor: accessorOf(before, before.call?.revokes),
+  retry_at: iso(revocationStreak && revocationStreak.retryAt + offsetMs),
+});
 
 export function logJwt(
   write: WriteLine,
@@ -57,29 +69,6 @@ export function logJwt(
   if (status.jwt?.stale && !last?.jwt?.stale) {
     const hint = 'Check the process that rotates the file; a subPath mount never changes.';
     write('warn', 'jwt_not_rotated', { jwt_expires_at: iso(status.jwt.expiresAt), hint });
-  }
-}
-
-export function logToken(write: WriteLine, before: State, after: State, status: ExchangeStatus): void {
-  const { token } = after;
-  if (token === undefined || token.revision === before.token?.revision) return;
-  const isLogin = token.generation !== before.token?.generation;
-  write(isLogin ? 'info' : 'debug', isLogin ? 'logged_in' : 'renewed', tokenFields(token, status));
-  const { policies } = token;
-  if (!isLogin && policies.join() !== before.token?.policies.join()) write('warn', 'policies_changed', { policies });
-  // Vault repeats its warnings at each renewal.
-  const known = isLogin ? [] : (before.token?.warnings ?? []);
-  for (const warning of token.warnings.filter((one) => !known.includes(one)))
-    write('warn', 'vault_warning', { warning });
-  if (isLogin && token.numUses > 0) {
-    write('warn', 'token_uses_limited', {
-      num_uses: token.numUses,
-      hint: "Set the role's token_num_uses to 0: each request with the token spends a use.",
-    });
-  }
-  const streak = before.loginStreak ?? before.renewalStreak;
-  if (streak !== undefined && after.loginStreak === undefined && after.renewalStreak === undefined) {
-    write('info', 'recovered', { code: streak.failure.code, attempts: streak.count });
   }
 }
 
@@ -114,16 +103,9 @@ export function logReadiness(write: WriteLine, last: ExchangeStatus | undefined,
 
 export const failureFields = (failure: Failure, place?: LoginPlace): LogFields => ({ ...explain(failure, place) });
 
-function tokenFields(token: HeldToken, status: ExchangeStatus): LogFields {
-  return {
-    accessor: token.accessor,
-    ttl_seconds: token.leaseMs / 1000,
-    renewable: token.renewable,
-    token_type: token.type,
-    policies: token.policies,
-    expires_at: iso(status.token?.expiresAt),
-    next_at: iso(status.nextAction?.at),
-  };
-}
+/** Returns the accessor of a token that the exchange holds or has replaced. */
+export const accessorOf = ({ token, replaced }: State, secret: Secret | undefined): string | undefined =>
+  secret && [...(token ? [token] : []), ...replaced].find((one) => one.secret.equals(secret))?.accessor;
 
-const iso = (at: number | undefined): string | undefined => (at === undefined ? undefined : new Date(at).toISOString());
+export const iso = (at: number | undefined): string | undefined =>
+  at === undefined ? undefined : new Date(at).toISOString();

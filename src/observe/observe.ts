@@ -7,7 +7,8 @@ import { type ExchangeStatus, statusOf } from '../core/status.ts';
 import type { RunnerObserver, VaultCall } from '../exchange/runner.ts';
 import { type Log, type LogTarget, openLog } from './log.ts';
 import { type Metrics, type MetricsOptions, openMetrics } from './metrics.ts';
-import { failureFields, logJwt, logReadiness, logSink, logToken, openFailureLog, type WriteLine } from './news.ts';
+import { failureFields, logJwt, logReadiness, logSink, openFailureLog, type WriteLine } from './news.ts';
+import { logToken } from './token-news.ts';
 
 export interface Observer extends RunnerObserver {
   readonly log: Log;
@@ -35,8 +36,9 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
     const status = statusOf(policy, after, moment);
     seen.set(exchange, status);
     logJwt(write, before, after, { last, status });
-    logToken(write, before, after, status);
-    logFailures(write, before, after, { moment, status });
+    const writeTraced = traced(write, event);
+    logToken(writeTraced, { settings: policy.settings, before, after, event, status });
+    logFailures(writeTraced, before, after, { moment, status });
     for (const sink of after.sinks) logSink(write, before, { sink, token: after.token }, event);
     logReadiness(write, last, status);
     count(policy, before, after, event, moment);
@@ -72,6 +74,14 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
     },
     callerTokenRead: openCallerTokenLog(log, metrics),
   };
+}
+
+/** Adds the ids of the call that the event is the result of. */
+function traced(write: WriteLine, event: ExchangeEvent): WriteLine {
+  const trace = 'trace' in event ? event.trace : undefined;
+  if (trace === undefined) return write;
+  const ids = { correlation_id: trace.correlationId, request_id: trace.requestId };
+  return (level, name, fields = {}, failure) => write(level, name, { ...fields, ...ids }, failure);
 }
 
 function openCallerTokenLog(log: Log, metrics: Metrics): Observer['callerTokenRead'] {

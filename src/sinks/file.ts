@@ -1,14 +1,14 @@
 // Writes the Vault token to a file on a shared volume. Delivery is idempotent: a correct file stays untouched; a file
 // that was deleted or altered, or whose owner or mode changed, is restored.
 
-import { constants, lstat, open, statfs, unlink } from 'node:fs/promises';
+import { constants, type FileHandle, lstat, open, statfs, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type ErrorCode, ExchangeError } from '../core/errors.ts';
 import type { FileSinkSettings } from '../core/settings.ts';
 import { type FileSpec, removeAbandoned, replaceFile, tryReplacing } from './atomic-write.ts';
 import { type Place, withPlace } from './directory.ts';
-import { renderToken } from './format.ts';
-import type { TokenSink } from './sink.ts';
+import { parseToken, renderToken } from './format.ts';
+import type { Delivered, TokenSink } from './sink.ts';
 
 export function openFileSink(settings: FileSinkSettings): TokenSink {
   const { path } = settings;
@@ -29,6 +29,7 @@ export function openFileSink(settings: FileSinkSettings): TokenSink {
         throw await sinkError(error, path);
       }
     },
+    read: () => readDelivered(settings).catch(() => undefined),
     async age() {
       const stats = await lstat(path).catch(() => undefined);
       const ageMs = stats?.isFile() ? Date.now() - stats.mtimeMs : Number.POSITIVE_INFINITY;
@@ -48,21 +49,43 @@ export function openFileSink(settings: FileSinkSettings): TokenSink {
   };
 }
 
+/** Reads the token back, if only this user could have written the file and its directory. */
+const readDelivered = ({ path, format }: FileSinkSettings): Promise<Delivered | undefined> =>
+  withPlace(path, (place) =>
+    withFile(place, async (handle) => {
+      const stats = await handle.stat();
+      const isOurs = stats.uid === process.geteuid?.() && (stats.mode & 0o022) === 0;
+      if (!stats.isFile() || !isOurs || stats.size > MOST_BYTES) return undefined;
+      return parseToken(format, await handle.readFile('utf8'));
+    }),
+  );
+
 /** Reports whether content, mode and owner are right. A file that can't be opened is replaced. */
 async function holdsAlready(place: Place, { mode, uid, gid }: FileSpec, content: string): Promise<boolean> {
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  const handle = await open(place.at(place.name), flags).catch(() => undefined);
-  if (handle === undefined) return false;
-  try {
+  const holds = await withFile(place, async (handle) => {
     const stats = await handle.stat();
     const owned = (uid ?? stats.uid) === stats.uid && (gid ?? stats.gid) === stats.gid;
     if (!stats.isFile() || (stats.mode & 0o7777) !== mode || !owned || stats.size !== Buffer.byteLength(content))
       return false;
     return (await handle.readFile('utf8')) === content;
+  });
+  return holds === true;
+}
+
+/** Opens the sink's file for reading; undefined if it can't be opened. */
+async function withFile<T>(place: Place, use: (handle: FileHandle) => Promise<T>): Promise<T | undefined> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const handle = await open(place.at(place.name), flags).catch(() => undefined);
+  if (handle === undefined) return undefined;
+  try {
+    return await use(handle);
   } finally {
     await handle.close();
   }
 }
+
+/** A token has at most 8 KiB; a JSON document has a little more. */
+const MOST_BYTES = 64 * 1024;
 
 const CODES: Readonly<Record<string, ErrorCode>> = {
   ENOSPC: 'sink_no_space',

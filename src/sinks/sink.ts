@@ -1,16 +1,23 @@
 // The interface between an exchange and the places where its Vault token is delivered.
 
+import type { TokenPlace } from '../core/origin.ts';
 import type { Secret } from '../core/secret.ts';
 
 /** The Vault token as it is delivered. Instants are epoch milliseconds on the wall clock. */
 export interface TokenDocument {
   readonly exchange: string;
+  readonly place: TokenPlace;
   readonly secret: Secret;
   readonly accessor: string;
   readonly issuedAt: number;
   readonly expiresAt: number;
   readonly renewable: boolean;
   readonly policies: readonly string[];
+}
+
+export interface Delivered {
+  readonly secret: Secret;
+  readonly place: TokenPlace;
 }
 
 export interface TokenSink {
@@ -23,6 +30,12 @@ export interface TokenSink {
    * @throws ExchangeError sink_*
    */
   deliver(token: TokenDocument): Promise<{ readonly written: boolean }>;
+  /**
+   * Returns the token that an earlier process delivered; undefined if there is none, if another user could have written it,
+   * or if the format doesn't name its Vault.
+   * Never rejects.
+   */
+  read(): Promise<Delivered | undefined>;
   /** Returns the age of the delivered token in milliseconds, from any process; Infinity if unknown. Never rejects. */
   age(): Promise<number>;
   /** Tests whether a delivery would succeed, and leaves no trace. @throws ExchangeError sink_* */

@@ -22,8 +22,9 @@ export function openVaultClient(settings: VaultSettings): VaultClient {
       const startedAt = performance.now();
       const request = httpRequest(asked);
       const first = new URL(asked.path, settings.address);
-      const reply = await transport.call((send) =>
-        followOneRedirect(first, settings.redirectHosts, (url) => send(url, request)),
+      const reply = await transport.call(
+        (send) => followOneRedirect(first, settings.redirectHosts, (url) => send(url, request)),
+        asked.timeoutMs,
       );
       return { ...reply, durationMs: performance.now() - startedAt };
     },
@@ -63,13 +64,13 @@ function redirectTarget(from: URL, location: string | undefined, allowedHosts: r
   return to;
 }
 
-const httpRequest = ({ method, namespace, token, body }: VaultRequest): HttpRequest => ({
+const httpRequest = ({ method, namespace, token, body, correlationId }: VaultRequest): HttpRequest => ({
   method,
   headers: {
     accept: 'application/json',
     'content-type': 'application/json',
     'x-vault-request': 'true',
-    ...defined({ 'x-vault-namespace': namespace }),
+    ...defined({ 'x-vault-namespace': namespace, 'x-correlation-id': correlationId }),
     ...(token === undefined ? {} : { 'x-vault-token': token.reveal() }),
   },
   ...defined({ body }),

@@ -224,7 +224,7 @@ test('wait, status and token query the daemon; SIGTERM makes it exit with 0', as
   const status = await cli(['status', '--ops', ops]);
   assert.match(
     status.out,
-    /^EXCHANGE +PHASE +READY +TIME LEFT +NEXT\napp +active +yes +(1h 0m|59m \d+s) +renew in \d+m/,
+    /^EXCHANGE +PHASE +READY +TIME LEFT +NEXT\napp +active +yes +(1h 0m|59m \d+s) +renew in \d+m \d+s\napp: renews in \d+m \d+s; if renewals fail, logs in at 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC\n$/,
   );
   assert.equal(JSON.parse((await cli(['status', '--ops', ops, '--json'])).out).exchanges[0].exchange, 'app');
   const token = await cli(['token', '--api', api]);

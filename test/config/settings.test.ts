@@ -192,6 +192,24 @@ test('refuses "/" as a path, and a wrong type in place of an object (B2)', () =>
   assert.deepEqual(problemsOf(withApp({ login: 7 })), [`${at}.login: must be an object`]);
 });
 
+test("the keys of a token's life", () => {
+  const json = [{ file: { path: '/vault/token', format: 'json' } }];
+  const life = (members: Record<string, unknown>) => {
+    const { onStart, onReplace, revokeDelayMs, checkIntervalMs } =
+      exchangeOf(withApp({ sinks: json, ...members })) ?? {};
+    return [onStart, onReplace, revokeDelayMs, checkIntervalMs];
+  };
+  assert.deepEqual(life({}), ['login', 'keep', 30_000, 0]);
+  const all = { on_start: 'reuse', on_replace: 'revoke', revoke_delay: '5s', check_interval: '10s' };
+  assert.deepEqual(life(all), ['reuse', 'revoke', 5000, 10_000]);
+  for (const off of [0, '0', '0s']) assert.equal(life({ check_interval: off })[3], 0);
+  const at = 'config.json: exchanges.app';
+  assert.deepEqual(problemsOf(withApp({ check_interval: '9s' })), [`${at}.check_interval: must be 0, or at least 10s`]);
+  assert.deepEqual(problemsOf(withApp({ on_start: 'reuse' })), [
+    `${at}.on_start: reuse needs a sink with "format": "json", which names the Vault and the role of its token`,
+  ]);
+});
+
 test('an http source', () => {
   const sourceOf = (http: Record<string, unknown>) => exchangeOf(withApp({ source: { http } }))?.source;
   const defaults = {

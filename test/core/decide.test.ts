@@ -138,7 +138,13 @@ test('a stop that keeps the token waits for writes alone, one that revokes for t
   assert.equal(stopped({ token: token({ expiresAt: NOW }) }, 'revoke'), true);
   const revocation = { attempt: 1, secret: new Secret('hvs.being-revoked') };
   assert.equal(stopped({ stopping: stopping({ revocation }) }, 'revoke'), false);
-  assert.equal(stopped({ call: { operation: 'login', attempt: 1, startedAt: NOW, jwtSerial: 1 } }, 'revoke'), false);
+  assert.equal(
+    stopped(
+      { call: { operation: 'login', attempt: 1, startedAt: NOW, timeoutMs: 15 * SECOND, jwtSerial: 1 } },
+      'revoke',
+    ),
+    false,
+  );
 });
 
 test('nothing starts before its turn, and the exchange wakes then', () => {
@@ -157,9 +163,10 @@ test('each action gets the next number, and the exchange wakes at its deadline',
   const login = decided({ attempts: 4 });
   assert.deepEqual(
     [login.effects[0], login.wakeAt],
-    [{ type: 'log-in', attempt: 5, jwt: jwt().claims.secret }, NOW + 20 * SECOND],
+    [{ type: 'log-in', attempt: 5, timeoutMs: 15 * SECOND, jwt: jwt().claims.secret }, NOW + 20 * SECOND],
   );
-  assert.deepEqual(login.state.call, { operation: 'login', attempt: 5, startedAt: NOW, jwtSerial: 1 });
+  const call = { operation: 'login', attempt: 5, startedAt: NOW, timeoutMs: 15 * SECOND, jwtSerial: 1 } as const;
+  assert.deepEqual(login.state.call, call);
   assert.equal(login.state.lastCallAt, NOW);
   assert.equal(login.state.logins.level, 1);
   const held = { token: token({ renewAt: NOW, jwtSerial: 3 }), jwt: jwt(3), sinks: [] };
@@ -172,9 +179,9 @@ test('each action gets the next number, and the exchange wakes at its deadline',
 });
 
 test('starts nothing twice that is in flight, and wakes at its deadline', () => {
-  const call = { operation: 'login', attempt: 1, startedAt: NOW - 5 * SECOND, jwtSerial: 1 } as const;
+  const call = { operation: 'login', attempt: 1, startedAt: NOW - 5 * SECOND, timeoutMs: 6000, jwtSerial: 1 } as const;
   const calling = decided({ call });
-  assert.deepEqual([calling.effects, calling.wakeAt], [[], NOW + 15 * SECOND]);
+  assert.deepEqual([calling.effects, calling.wakeAt], [[], NOW + 3 * SECOND]);
   const inFlight = { attempt: 1, startedAt: NOW - SECOND };
   const reading = decided({ jwt: undefined, reading: { ...stateOf().reading, nextAt: NOW, inFlight } });
   assert.deepEqual([reading.effects, reading.wakeAt], [[], NOW + 5 * SECOND]);
@@ -238,6 +245,7 @@ test('a stop withdraws once and revokes one token after another, its own first, 
     );
   const other = (text: string, address = settingsOf().vault.address, expiresAt = NOW + HOUR) => ({
     secret: new Secret(text),
+    accessor: 'a',
     origin: { address, namespace: undefined },
     expiresAt,
   });

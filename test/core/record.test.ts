@@ -40,7 +40,7 @@ const reading = (changes: Partial<State['reading']>): Pick<State, 'reading'> => 
 });
 const inFlight = { attempt: 7, startedAt: NOW };
 const call = (operation: Call['operation'], changes: Partial<Call> = {}): Pick<State, 'call'> => ({
-  call: { operation, attempt: 7, startedAt: NOW, jwtSerial: 1, ...changes },
+  call: { operation, attempt: 7, startedAt: NOW, timeoutMs: 15 * SECOND, jwtSerial: 1, ...changes },
 });
 const writing = { ...holding, attempt: 7, startedAt: NOW };
 const WOKE = { type: 'woke' } as const;
@@ -285,13 +285,20 @@ test('a result of a call that is not in flight changes nothing, and its token is
 test('the token of a login that an earlier config started is kept for a revoking stop, unless it is a batch token', () => {
   const origin = { address: 'http://earlier', namespace: undefined };
   const late = (type: string) => recorded({}, { type: 'late-grant', origin, grant: grant({ type }) });
-  assert.deepEqual(late('service').replaced, [{ secret: grant().secret, origin, expiresAt: NOW + HOUR }]);
+  assert.deepEqual(late('service').replaced, [
+    { secret: grant().secret, accessor: 'a', origin, expiresAt: NOW + HOUR },
+  ]);
   assert.deepEqual(late('batch').replaced, []);
 });
 
 test('fifty replaced tokens are remembered, the newest, without expired ones and without the same one twice', () => {
   const origin = { address: 'http://vault', namespace: undefined };
-  const one = (name: string, expiresAt = NOW + HOUR) => ({ secret: new Secret(name), origin, expiresAt });
+  const one = (name: string, expiresAt = NOW + HOUR) => ({
+    secret: new Secret(name),
+    accessor: 'a',
+    origin,
+    expiresAt,
+  });
   const after = (replaced: State['replaced']) =>
     secretsOf(recorded({ replaced }, { type: 'late-grant', origin, grant: grant() }));
   assert.deepEqual(after([one('expired', NOW), one('live', NOW + 1), one('hvs.granted-token')]), [
@@ -304,7 +311,7 @@ test('fifty replaced tokens are remembered, the newest, without expired ones and
 
 test('a revocation takes the token out of what is still to be revoked', () => {
   const origin = { address: 'http://vault', namespace: undefined };
-  const other = { secret: new Secret('hvs.other'), origin, expiresAt: NOW + HOUR };
+  const other = { secret: new Secret('hvs.other'), accessor: 'a', origin, expiresAt: NOW + HOUR };
   const revoked = (secret: Secret, attempt = 7) =>
     recorded(
       { token: token(), replaced: [other], stopping: stopping({ revocation: { attempt: 7, secret } }) },
@@ -336,6 +343,7 @@ test('the lease of a login counts from the moment of asking', () => {
     generation: 6,
     jwtSerial: 4,
     origin: { address: POLICY.settings.vault.address, namespace: undefined },
+    place: { vault_address: POLICY.settings.vault.address, namespace: null, mount: 'jwt', role: 'app' },
     fromEarlierConfig: false,
     issuedAt: NOW,
     firstLeaseMs: HOUR,

@@ -161,7 +161,7 @@ test('a sink that fails is tried again after one second, then ever later up to h
   );
 });
 
-test('a reading has six seconds, and the timeout of the Vault that it asks; a call has five more than its timeout', () => {
+test('a reading has six seconds, and the timeout of the Vault that it asks; a call has one to five more than its timeout', () => {
   const { vault } = settingsOf();
   assert.equal(schedule.readDeadline({ kind: 'env', name: 'JWT' }), 6000);
   assert.equal(
@@ -171,6 +171,17 @@ test('a reading has six seconds, and the timeout of the Vault that it asks; a ca
   const http = { kind: 'http', url: { env: 'U' }, query: {}, method: 'GET', headers: {}, jsonPointer: '' } as const;
   assert.equal(schedule.readDeadline({ ...http, tls: {}, timeoutMs: 10_000, useProxyEnv: false }), 16_000);
   assert.equal(schedule.callDeadline(vault), vault.timeoutMs + 5000);
+  assert.deepEqual(
+    [60_000, 6000, 3000, 2000].map((timeoutMs) => schedule.callDeadline({ timeoutMs })),
+    [65_000, 8000, 4000, 3000],
+  );
+});
+
+test('a call leaves half of the rest of the lease for another try, two seconds for itself at least', () => {
+  const timeout = (tokenLeftMs: number) => schedule.callTimeout({ timeoutMs: 15_000 }, tokenLeftMs);
+  assert.deepEqual([3_600_000, 30_000, 29_000, 5000, 4000, 1].map(timeout), [15_000, 15_000, 14_500, 2500, 2000, 2000]);
+  assert.deepEqual([0, -1].map(timeout), [15_000, 15_000], 'without a valid token');
+  assert.equal(schedule.callTimeout({ timeoutMs: 500 }, 1), 500);
 });
 
 test('a token is handed out for nine tenths of its life at least', () => {

@@ -46,6 +46,38 @@ test('before its start, an exchange plans its login for the start, and a renewal
   assert.deepEqual(world.status().nextAction, { kind: 'renew', at: delayed });
 });
 
+test('a renewable token has a login that renewals move, and no end', () => {
+  const { world, token } = loggedIn();
+  const first = world.status().token;
+  assert.deepEqual([first?.loginAt, first?.endsAt], [token.loginAt, undefined]);
+  world.pass(HOUR);
+  assert.equal(world.status().token?.loginAt, tokenOf(world).loginAt);
+  assert.ok(tokenOf(world).loginAt > token.loginAt);
+});
+
+test('a token whose renewal was cut at its maximum TTL ends when its lease does, after a login', () => {
+  const { world } = loggedIn();
+  world.vault.maxTtlMs = HOUR;
+  world.writeJwt(jwtText({ iat: T0 / 1000 + 1, exp: T0 / 1000 + 86_400 }));
+  world.pass(MINUTE);
+  const { generation } = tokenOf(world);
+  while (tokenOf(world).renewable) world.pass(MINUTE);
+  const { token, nextAction } = world.status();
+  assert.equal(tokenOf(world).generation, generation);
+  assert.deepEqual([token?.endsAt, token?.loginAt], [token?.expiresAt, nextAction?.at]);
+  assert.equal(nextAction?.kind, 'login');
+  assert.ok((token?.loginAt ?? 0) < (token?.endsAt ?? 0));
+});
+
+test('a new JWT or a refresh moves the login to now; while it stops, and without a JWT, there is none', () => {
+  const { world } = loggedIn();
+  const loginAt = (changes: Partial<State>, moment = world.moment()) =>
+    statusOf(world.policy, { ...world.state, ...changes }, moment).token?.loginAt;
+  assert.equal(loginAt({ refreshRequestedAt: world.now }), world.now);
+  assert.equal(loginAt({ jwt: undefined }), undefined);
+  assert.equal(loginAt({ stopping: { since: world.now, withdrawal: 'due', revocation: undefined } }), undefined);
+});
+
 test('while it stops, the phase says so and no action is planned', () => {
   const { world } = loggedIn();
   world.post({ type: 'stop-requested' });

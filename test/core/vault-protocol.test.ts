@@ -311,7 +311,7 @@ test('a revocation is well with 204', () => {
   assert.equal(judgeRevocation(reply(200, ''), []), undefined);
   assert.equal(judgeRevocation(reply(202, ''), [])?.code, 'bad_response');
   assert.equal(judgeRevocation(reply(204, ''), []), undefined);
-  assert.equal(judgeRevocation(reply(403, errors('permission denied')), [])?.code, 'renewal_denied');
+  assert.equal(judgeRevocation(reply(403, errors('permission denied')), [])?.code, 'revocation_denied');
 });
 
 test('reads Retry-After as seconds or as a date, and ignores malformed values (C7)', () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Secret } from '../../src/core/secret.ts';
 import type { ExchangeSettings, SourceSettings } from '../../src/core/settings.ts';
+import type { VaultRequest } from '../../src/core/vault-protocol.ts';
 import { openExchanges } from '../../src/exchange/exchanges.ts';
 import { jwtText } from '../support/jwt-text.ts';
 import { SILENT_OBSERVER } from '../support/silent-observer.ts';
@@ -14,6 +15,7 @@ const loginReply = (serial: number): Secret =>
 function setUp(settings: readonly ExchangeSettings[], options: { readonly startJitterMs?: number } = {}) {
   const time = new SimulatedTime();
   const [reads, logins]: [string[], number[]] = [[], []];
+  const ids: (string | undefined)[] = [];
   const observer = SILENT_OBSERVER;
   const ports = {
     openSource: (source: SourceSettings) => ({
@@ -26,7 +28,8 @@ function setUp(settings: readonly ExchangeSettings[], options: { readonly startJ
     }),
     openSink: () => assert.fail('there is none'),
     openVault: () => ({
-      async send() {
+      async send({ correlationId }: VaultRequest) {
+        ids.push(correlationId);
         logins.push(time.now - T0);
         return { status: 200, headers: {}, durationMs: 1, body: loginReply(logins.length) };
       },
@@ -35,7 +38,7 @@ function setUp(settings: readonly ExchangeSettings[], options: { readonly startJ
     watchDirectoryOf: () => assert.fail('there is none'),
   };
   const exchanges = openExchanges(settings, { clock: time.clock(() => 0.5), observer, env: {}, ports, ...options });
-  return { exchanges, time, reads, logins };
+  return { exchanges, time, reads, logins, ids };
 }
 
 const settingsFor = (index: number): ExchangeSettings => ({
@@ -96,6 +99,16 @@ test('a refresh ends the delay of one exchange, and a stop does not wait for it'
   time.touch();
   await time.pass(T0 + 1200, () => isStopped);
   assert.equal(isStopped, true);
+});
+
+test('no two calls of a process have the same correlation id, also after a reload', async () => {
+  const two = [settingsFor(0), settingsFor(1)];
+  const { exchanges, time, ids } = setUp(two);
+  await time.pass(T0 + 5000, () => false);
+  await exchanges.apply(two.map((one) => ({ ...one, login: { ...one.login, role: 'other' } })));
+  await time.pass(T0 + 20_000, () => false);
+  assert.deepEqual(ids, ['80000000-1', '80000000-2', '80000000-3', '80000000-4']);
+  await exchanges.close();
 });
 
 test('a thousand waiting clients get the next token within 100 ms', async () => {

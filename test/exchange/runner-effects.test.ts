@@ -8,6 +8,7 @@ import { Secret } from '../../src/core/secret.ts';
 import type { ExchangeSettings } from '../../src/core/settings.ts';
 import type { ExchangeEvent } from '../../src/core/state.ts';
 import type { VaultReply, VaultRequest } from '../../src/core/vault-protocol.ts';
+import { openCorrelationIds } from '../../src/exchange/correlation.ts';
 import { type Clock, type RunnerParts, startRunner, type VaultCall } from '../../src/exchange/runner.ts';
 import type { TokenDocument, TokenSink } from '../../src/sinks/sink.ts';
 import { jwtText } from '../support/jwt-text.ts';
@@ -34,6 +35,7 @@ function fakeSink(id: string, { ageMs = Number.POSITIVE_INFINITY, written = true
       asked.push(document);
       return { written };
     },
+    read: async () => undefined,
     age: async () => ageMs,
     check: async () => {},
     remove: async () => void asked.push('removed'),
@@ -71,6 +73,7 @@ function setUp({ settings = {}, sinkIds, send = async () => GRANTED, sinks = [],
     vault: { send, close: async () => {} },
     sinks,
     clock,
+    nextCorrelationId: openCorrelationIds(() => 0.5),
     observer: {
       ...SILENT_OBSERVER,
       called: (_policy, call) => void calls.push(call),
@@ -179,6 +182,44 @@ test('a refused call is a failed login or renewal, and each call is reported wit
   await runner.close();
 });
 
+test('each call carries an id of its own, and its event has that id and the one of Vault', async () => {
+  const ids: unknown[] = [];
+  const timeouts: unknown[] = [];
+  const answers = [
+    reply(503, { errors: ['Vault is sealed'], request_id: 'b1' }),
+    reply(200, { request_id: 'b2', auth: { client_token: 'hvs.token-0001', lease_duration: 3600, renewable: true } }),
+    reply(200, { request_id: 'of hvs.token-0001', auth: { client_token: 'hvs.token-0001', lease_duration: 3600 } }),
+    reply(204, ''),
+  ];
+  const { runner, events, world } = setUp({
+    settings: { vault: { ...settingsOf().vault, timeoutMs: 20_000 } },
+    async send({ correlationId, timeoutMs }) {
+      ids.push(correlationId);
+      timeouts.push(timeoutMs);
+      return answers[ids.length - 1] ?? assert.fail('one call too many');
+    },
+  });
+  await settle();
+  for (const ms of [5000, 0.75 * HOUR]) {
+    world.now += ms;
+    runner.post({ type: 'woke' });
+    await settle();
+  }
+  await runner.stop();
+  assert.deepEqual(ids, ['80000000-1', '80000000-2', '80000000-3', '80000000-4']);
+  assert.deepEqual(timeouts, [20_000, 20_000, 20_000, 20_000]);
+  const traces = events.flatMap((event) => ('trace' in event ? [[event.type, event.trace?.requestId]] : []));
+  assert.deepEqual(traces, [
+    ['login-failed', 'b1'],
+    ['logged-in', 'b2'],
+    ['renewed', 'of [redacted]'],
+    ['revoked', undefined],
+  ]);
+  const sent = events.flatMap((event) => ('trace' in event ? [event.trace?.correlationId] : []));
+  assert.deepEqual(sent, ids);
+  await runner.close();
+});
+
 test("the clock skew is the wall clock minus the reply's date, and unknown without a reply", async () => {
   const date = new Date(T0 - 90_000).toUTCString();
   const dated = setUp({ send: async () => ({ ...GRANTED, headers: { date } }) });
@@ -207,7 +248,7 @@ test('a revoking stop takes the token out of each sink and revokes it at the Vau
     send: sending('own'),
     earlierVault: (address) => {
       earlier.push(address);
-      return { send: sending('earlier') };
+      return { send: sending('earlier'), close: async () => {} };
     },
   });
   await settle();
@@ -262,7 +303,7 @@ test('a close waits for calls to Vault alone, passes on what a login brings, and
 
 test('a close does not wait for a delivery that hangs', async () => {
   const never = () => new Promise<never>(() => {});
-  const sink: TokenSink = { id: '/hanging', deliver: never, age: never, check: never, remove: never };
+  const sink: TokenSink = { id: '/hanging', deliver: never, read: never, age: never, check: never, remove: never };
   const { runner, events } = setUp({ sinks: [sink], sinkIds: [sink.id] });
   await settle();
   assert.equal(ofType(events, 'logged-in').length, 1);

@@ -21,6 +21,7 @@ async function run(parts: Partial<RunnerParts>, settings: Partial<ExchangeSettin
   const events: ExchangeEvent[] = [];
   const reply = { status: 200, headers: {}, durationMs: 1, body: new Secret(JSON.stringify(GRANT)) };
   const runner = startRunner({
+    nextCorrelationId: () => 'id',
     policy: { settings: { ...settingsOf(), ...settings }, sinks: ['/vault/token'] },
     source: { watched: true, read: async () => new Secret(JWT), close: async () => {} },
     vault: { send: async () => reply, close: async () => {} },
@@ -28,6 +29,7 @@ async function run(parts: Partial<RunnerParts>, settings: Partial<ExchangeSettin
       {
         id: '/vault/token',
         deliver: async () => ({ written: true }),
+        read: async () => undefined,
         age: async () => 0,
         check: async () => {},
         remove: async () => {},
@@ -67,7 +69,7 @@ test('survives any value that a source, a Vault client or a sink throws, at once
       throw thrown;
     };
     for (const fails of [later, atOnce]) {
-      const sink = { id: '/vault/token', deliver: fails, age: fails, check: fails, remove: fails };
+      const sink = { id: '/vault/token', deliver: fails, read: fails, age: fails, check: fails, remove: fails };
       for (const [type, parts] of [
         ['jwt-unreadable', { source: { watched: true, read: fails, close: async () => {} } }],
         ['login-failed', { vault: { send: fails, close: async () => {} } }],

@@ -59,7 +59,7 @@ function setUp({ leaseSeconds = 3600, vaultAheadMs = 0 } = {}) {
   const observer = openObserver({ version: '0', nodeVersion: '0', nodeMetrics: false, level: 'error', target() {} });
   const settings = { ...settingsOf(), source: { kind: 'file', path: '/jwt', pollIntervalMs: HOUR } } as const;
   const policy = { settings, sinks: [] };
-  const runner = startRunner({ policy, source, vault, sinks: [], clock, observer });
+  const runner = startRunner({ policy, source, vault, sinks: [], clock, nextCorrelationId: () => 'id', observer });
 
   /** Lets time pass, and every timer come on its instant. */
   async function pass(ms: number): Promise<void> {

@@ -32,6 +32,7 @@ function setUp(
   const [vault, other] = [HERE, ELSEWHERE].map(({ address }) => new SimulatedVault(address, time, ledger));
   assert.ok(vault !== undefined && other !== undefined);
   const calls: string[] = [];
+  const ids: (string | undefined)[] = [];
   const told: string[] = [];
   const repairs: string[] = [];
   const steps: string[] = [];
@@ -39,8 +40,10 @@ function setUp(
     read() {},
     wrote() {},
     removed() {},
-    sent: ({ operation, settings: { address } }) =>
-      calls.push(address === HERE.address ? operation : `${operation} elsewhere`),
+    sent({ operation, request, settings: { address } }) {
+      calls.push(address === HERE.address ? operation : `${operation} elsewhere`);
+      ids.push(request.correlationId);
+    },
     settled() {},
   });
   host.put('/jwt/token', ledger.issueJwt('app', T0, 24 * HOUR));
@@ -92,7 +95,7 @@ function setUp(
     assert.ok(found !== undefined);
     return found;
   };
-  return { time, ledger, vault, other, calls, told, repairs, steps, host, exchanges, pass, during, view };
+  return { time, ledger, vault, other, calls, ids, told, repairs, steps, host, exchanges, pass, during, view };
 }
 
 test('a token is served with what is left of its lease, and its expiry on the wall clock', async () => {
@@ -306,9 +309,10 @@ test('an exchange asks another Vault with the token of an exchange that logs in 
   const source = { kind: 'vault-identity', vault: HERE, role: 'fed', token: { exchange: 'first' } } as const;
   const first = settingsFor({ name: 'first', sinks: [] });
   const second = settingsFor({ name: 'second', vault: ELSEWHERE, source, sinks: [] });
-  const { calls, pass, during, exchanges, view } = setUp([first, second]);
+  const { calls, ids, pass, during, exchanges, view } = setUp([first, second]);
   await pass(30 * SECOND);
   assert.deepEqual(calls, ['login', 'identity', 'login elsewhere']);
+  assert.deepEqual(ids, ['80000000-1', '80000000-2', '80000000-3']);
   assert.ok(view('second').token() !== undefined);
   const moved = { ...second, source: { ...source, vault: ELSEWHERE } };
   await during(exchanges.apply([{ ...first, vault: ELSEWHERE }, moved]));

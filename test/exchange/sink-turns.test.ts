@@ -20,6 +20,7 @@ function setUp() {
   const sink: TokenSink = {
     id: '/vault/token',
     deliver: ({ accessor }) => work(accessor),
+    read: async () => undefined,
     age: async () => 0,
     check: async () => {},
     remove: async () => void (await work('removal')),

@@ -54,14 +54,18 @@ test('the lines of a login have the exchange, the JWT, the token and wall-clock 
     policies: ['default'],
     expires_at: wall(granted + HOUR),
     next_at: wall(world.state.token?.renewAt ?? 0),
+    correlation_id: '80000000-2',
+    request_id: 'request-2',
   });
 });
 
-test("renewals are logged at debug; reads and deliveries without a change aren't logged", () => {
+test("each renewal is one line; reads and deliveries without a change aren't logged", () => {
   const { world, news } = ready();
   world.pass(2 * HOUR);
-  assert.deepEqual(new Set(eventsIn(news())), new Set(['debug renewed']));
+  assert.deepEqual(new Set(eventsIn(news())), new Set(['info renewed']));
   assert.equal(news().length, world.calls.length - 1);
+  const ids = new Set(news().map((line) => line['correlation_id']));
+  assert.equal(ids.size, news().length);
 });
 
 test('logs every new JWT, and no repeated read of it', () => {

@@ -34,6 +34,7 @@ const SOUND = {
   sink: {
     id: '/vault/token',
     deliver: async () => ({ written: true }),
+    read: async () => undefined,
     age: async () => Number.POSITIVE_INFINITY,
     check: async () => {},
     remove: async () => {},
@@ -47,7 +48,8 @@ async function shownBy(t: TestContext, parts: Partial<RunnerParts>): Promise<str
   const observer = openObserver({ version: '0', nodeVersion: '0', nodeMetrics: false, level: 'trace', target });
   const policy = { settings: { ...settingsOf(), sinks: [] }, sinks: [SOUND.sink.id] };
   const clock = openSystemClock();
-  const runner = startRunner({ ...SOUND, sinks: [SOUND.sink], policy, clock, observer, ...parts });
+  const fixed = { policy, clock, observer, nextCorrelationId: () => 'id' };
+  const runner = startRunner({ ...SOUND, sinks: [SOUND.sink], ...fixed, ...parts });
   t.after(() => runner.close());
   const status = () => statusOf(policy, runner.state(), { now: clock.now(), wall: clock.wall(), random: 0.5 });
   await until('it fails', () => lines.some((line) => line.includes('"internal"')));

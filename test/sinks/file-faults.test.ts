@@ -12,10 +12,12 @@ import { Secret } from '../../src/core/secret.ts';
 import { openFileSink } from '../../src/sinks/file.ts';
 import type { TokenDocument, TokenSink } from '../../src/sinks/sink.ts';
 import { runInNamespace, runUnprivileged, withoutNamespaces } from '../support/confined.ts';
+import { PLACE } from '../support/place.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const TOKEN: TokenDocument = {
   exchange: 'app',
+  place: PLACE,
   secret: new Secret('hvs.CAESIexample'),
   accessor: 'acc',
   issuedAt: 0,

@@ -26,10 +26,12 @@ import { Secret } from '../../src/core/secret.ts';
 import type { FileSinkSettings } from '../../src/core/settings.ts';
 import { openFileSink } from '../../src/sinks/file.ts';
 import type { TokenDocument } from '../../src/sinks/sink.ts';
+import { PLACE } from '../support/place.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const TOKEN: TokenDocument = {
   exchange: 'app',
+  place: PLACE,
   secret: new Secret('hvs.CAESIexample'),
   accessor: 'acc',
   issuedAt: Date.UTC(2026, 0, 1),
@@ -73,6 +75,7 @@ test('writes the three formats', async (t) => {
     renewable: true,
     policies: ['default'],
     exchange: 'app',
+    ...PLACE,
   });
 });
 
@@ -283,4 +286,29 @@ test('the check tries to give the file its owner', async (t) => {
     return error.failure.code === 'sink_owner';
   });
   assert.deepEqual(await readdir(directory), []);
+});
+
+test('reads back its own JSON, and nothing that another user could have written', async (t) => {
+  const { sink, path } = await setUp(t, { format: 'json' });
+  assert.equal(await sink.read(), undefined);
+  await sink.deliver(TOKEN);
+  const read = await sink.read();
+  assert.deepEqual([read?.secret.reveal(), read?.place], ['hvs.CAESIexample', PLACE]);
+  for (const mode of [0o660, 0o602]) {
+    await chmod(path, mode);
+    assert.equal(await sink.read(), undefined, mode.toString(8));
+  }
+  await chmod(path, 0o600);
+  for (const text of ['', '{', '{"token":7}', '{"token":"a b"}', 'null', `{"token":"${'x'.repeat(70_000)}"}`]) {
+    await writeFile(path, text);
+    assert.equal(await sink.read(), undefined, text.slice(0, 20));
+  }
+  await rm(path);
+  await symlink('/etc/hostname', path);
+  assert.equal(await sink.read(), undefined);
+  for (const format of ['raw', 'env'] as const) {
+    const other = await setUp(t, { format });
+    await other.sink.deliver(TOKEN);
+    assert.equal(await other.sink.read(), undefined, format);
+  }
 });

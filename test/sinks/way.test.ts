@@ -9,6 +9,7 @@ import { ExchangeError, explain } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { openFileSink } from '../../src/sinks/file.ts';
 import { runInNamespace, runUnprivileged, withoutNamespaces } from '../support/confined.ts';
+import { PLACE } from '../support/place.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
 const ROOT = { skip: process.getuid?.() !== 0 && 'only root may give files away' };
@@ -19,7 +20,15 @@ async function setUp(t: TestContext) {
   const at = (...names: string[]) => join(directory, ...names);
   await mkdir(at('volume', 'app', 'secrets'), { recursive: true });
   const sink = openFileSink({ kind: 'file', path: at('volume/app/secrets/token'), mode: 0o600, format: 'raw' });
-  const rest = { exchange: 'app', accessor: 'a', issuedAt: 0, expiresAt: 0, renewable: true, policies: [] };
+  const rest = {
+    exchange: 'app',
+    place: PLACE,
+    accessor: 'a',
+    issuedAt: 0,
+    expiresAt: 0,
+    renewable: true,
+    policies: [],
+  };
   /** 'written', or the evidence without the test's own directory */
   const outcome = (of = sink) =>
     of.deliver({ ...rest, secret: new Secret('hvs.CAESIexample') }).then(

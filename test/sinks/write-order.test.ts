@@ -8,9 +8,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Secret } from '../../src/core/secret.ts';
 import { openFileSink } from '../../src/sinks/file.ts';
+import { PLACE } from '../support/place.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
-const REST = { exchange: 'app', accessor: 'a', issuedAt: 0, expiresAt: 0, renewable: true, policies: [] };
+const REST = { exchange: 'app', place: PLACE, accessor: 'a', issuedAt: 0, expiresAt: 0, renewable: true, policies: [] };
 const TOKEN = { ...REST, secret: new Secret('hvs.CAESIexample') };
 
 /** Notes calls on file handles with the mode and size before each, and renames. */

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Effect } from '../../src/core/state.ts';
 import { jwtText } from '../support/jwt-text.ts';
 import { T0, World } from '../support/world.ts';
 import { assertTranscript } from './transcripts.ts';
@@ -17,6 +18,8 @@ function begin(world: World, jwt: World['jwt'] = jwtOf(0)): World {
   return world;
 }
 
+/** The effects that call Vault while a token is held. */
+const CALLS: ReadonlySet<Effect['type']> = new Set(['log-in', 'renew']);
 const tail = (world: World, from: number): string[] => world.transcript.slice(from);
 const fails = (world: World): string[] =>
   world.calls.flatMap(({ outcome }) => (outcome === 'ok' || outcome === undefined ? [] : [outcome]));
@@ -338,4 +341,24 @@ test('on_stop "revoke": revokes the token and removes the file within a second w
   assert.equal(world.file, undefined);
   assert.equal(world.vault.issued.size, 0);
   assertTranscript('on-stop-revoke-while-renewing', world);
+});
+
+test('a token of ten seconds never expires while any one call hangs, or while its result is lost', () => {
+  for (const isLost of [false, true]) {
+    for (let hanging = 1; hanging < 8; hanging += 1) {
+      const isHanging = () => world.calls.length === hanging;
+      const world: World = new World({
+        latencyMs: (effect) => (!isLost && CALLS.has(effect) && isHanging() ? HOUR : 20),
+        loses: ({ type }) => isLost && CALLS.has(type) && world.calls.length === hanging + 1,
+      });
+      world.vault.ttlMs = 10_000;
+      begin(world);
+      world.pass(1000);
+      for (let ms = 0; ms < 60_000; ms += 50) {
+        world.pass(50);
+        assert.ok(world.status().authenticated, `call ${hanging}, ${isLost ? 'lost' : 'hanging'}, after ${ms} ms`);
+      }
+      assert.ok(world.calls.length > hanging);
+    }
+  }
 });

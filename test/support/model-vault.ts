@@ -2,10 +2,12 @@
 
 import type { Failure } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
+import type { TokenLife } from '../../src/core/token-life.ts';
 import type { Grant } from '../../src/core/vault-protocol.ts';
 import { decodeWorkloadJwt } from '../../src/core/workload-jwt.ts';
 
 interface Issued {
+  readonly issuedAt: number;
   expiresAt: number;
   readonly diesAt: number;
 }
@@ -24,6 +26,7 @@ export interface ModelVault {
   readonly issued: Map<string, Issued>;
   login(jwt: Secret, now: number, wall: number): Grant | Failure;
   renew(token: Secret, now: number): Grant | Failure;
+  lookup(token: Secret, now: number, wallOffsetMs: number): TokenLife | Failure;
   /** forgets every token, as a restored or wiped storage does */
   forget(): void;
   isAlive(token: Secret, now: number): boolean;
@@ -49,7 +52,7 @@ export function buildModelVault(): ModelVault {
       minted += 1;
       const secret = new Secret(`hvs.model-${String(minted).padStart(8, '0')}`);
       const grant = granted(secret, vault.ttlMs);
-      issued.set(secret.reveal(), { expiresAt: now + grant.leaseMs, diesAt: now + vault.maxTtlMs });
+      issued.set(secret.reveal(), { issuedAt: now, expiresAt: now + grant.leaseMs, diesAt: now + vault.maxTtlMs });
       return grant;
     },
     renew(token, now) {
@@ -63,6 +66,20 @@ export function buildModelVault(): ModelVault {
       const grant = granted(token, Math.min(vault.ttlMs, left));
       held.expiresAt = now + grant.leaseMs;
       return grant;
+    },
+    lookup(token, now, wallOffsetMs) {
+      if (vault.outage !== undefined) return vault.outage;
+      const held = issued.get(token.reveal());
+      if (held === undefined || held.expiresAt <= now)
+        return { code: 'token_rejected', facts: { kind: 'reply', status: 403, words: 'permission denied' } };
+      return {
+        grant: granted(token, vault.ttlMs),
+        leftMs: held.expiresAt - now,
+        issuedWall: held.issuedAt + wallOffsetMs,
+        path: 'auth/jwt/login',
+        role: 'app',
+        displayName: 'jwt-app',
+      };
     },
     forget: () => issued.clear(),
     isAlive: (token, now) => (issued.get(token.reveal())?.expiresAt ?? 0) > now,

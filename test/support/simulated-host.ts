@@ -7,7 +7,7 @@ import type { SinkSettings, SourceSettings, VaultSettings } from '../../src/core
 import type { VaultReply, VaultRequest } from '../../src/core/vault-protocol.ts';
 import type { Ports } from '../../src/exchange/ports.ts';
 import { networkFailure } from '../../src/network/failure.ts';
-import { renderToken } from '../../src/sinks/format.ts';
+import { parseToken, renderToken } from '../../src/sinks/format.ts';
 import type { TokenSink } from '../../src/sinks/sink.ts';
 import { openSource, type SourceTools } from '../../src/sources/open-source.ts';
 import type { JwtSource } from '../../src/sources/source.ts';
@@ -187,6 +187,11 @@ export class SimulatedHost {
         await this.#onWayBack(path);
         return { written };
       },
+      read: async () => {
+        await this.#troubled(path);
+        const text = this.files.get(path);
+        return text === undefined ? undefined : parseToken(format, text);
+      },
       age: async () =>
         this.#time.now - (this.files.has(path) ? (this.#written.get(path)?.at ?? 0) : Number.NEGATIVE_INFINITY),
       check: () => this.#troubled(path),
@@ -287,9 +292,10 @@ export class SimulatedHost {
     const whileWaiting = (action: () => void) => () => {
       if (isWaiting()) action();
     };
-    const timeout = new ExchangeError('vault_timeout', { kind: 'timeout', limitMs: settings.timeoutMs });
+    const timeoutMs = request.timeoutMs ?? settings.timeoutMs;
+    const timeout = new ExchangeError('vault_timeout', { kind: 'timeout', limitMs: timeoutMs });
     time.forProcess(
-      settings.timeoutMs,
+      timeoutMs,
       whileWaiting(() => fail(timeout)),
     );
     if (trouble?.network === 'silent') return;

@@ -7,7 +7,7 @@ import type { VaultReply, VaultRequest } from '../../src/core/vault-protocol.ts'
 import { jwtText } from './jwt-text.ts';
 import type { SimulatedTime } from './simulated-time.ts';
 
-export type Operation = 'login' | 'renew' | 'revoke' | 'identity';
+export type Operation = 'login' | 'renew' | 'lookup' | 'revoke' | 'identity';
 export type RawReply = Pick<VaultReply, 'status' | 'headers'> & { readonly body: string };
 
 /** A fault of a Vault or of the network to it. Of several, the latest applies. */
@@ -37,6 +37,7 @@ export interface MintedToken {
   readonly role: string;
   /** increases with each token of all Vaults */
   readonly order: number;
+  readonly issuedAt: number;
   readonly diesAt: number;
   /** in the past if Vault has forgotten it */
   expiresAt: number;
@@ -116,6 +117,7 @@ export class SimulatedVault {
     if (token === undefined || token.vault !== this || token.expiresAt <= this.#time.now)
       return replyOf(403, { errors: ['permission denied'] });
     if (operation === 'identity') return this.#identity(token.role);
+    if (operation === 'lookup') return this.#life(token);
     if (operation === 'revoke') {
       token.expiresAt = 0;
       return replyOf(204, '');
@@ -133,7 +135,16 @@ export class SimulatedVault {
 
   #mint(role: string): RawReply {
     const order = this.#ledger.tokens.size;
-    const token = { vault: this, role, order, diesAt: this.#time.now + this.maxTtlMs, expiresAt: 0, toldUntil: 0 };
+    const issuedAt = this.#time.now;
+    const token = {
+      vault: this,
+      role,
+      order,
+      issuedAt,
+      diesAt: this.#time.now + this.maxTtlMs,
+      expiresAt: 0,
+      toldUntil: 0,
+    };
     const text = tokenText(order);
     this.#ledger.tokens.set(text, token);
     return this.#granted(text, token, this.ttlMs);
@@ -167,6 +178,26 @@ export class SimulatedVault {
     return replyOf(200, { auth, warnings: null });
   }
 
+  #life({ role, order, issuedAt, expiresAt }: MintedToken): RawReply {
+    const isService = this.tokenType === 'service';
+    const creation_ttl = Math.floor(this.ttlMs / 1000);
+    const left = Number.isFinite(expiresAt) ? Math.floor((expiresAt - this.#time.now) / 1000) : creation_ttl;
+    const data = {
+      accessor: isService ? `accessor-${order}` : '',
+      creation_time: Math.floor((issuedAt + this.clockOffsetMs) / 1000),
+      creation_ttl,
+      ttl: left,
+      path: 'auth/jwt/login',
+      meta: { role },
+      display_name: 'jwt-app',
+      policies: ['default'],
+      renewable: isService,
+      type: this.tokenType,
+      num_uses: 0,
+    };
+    return replyOf(200, { data });
+  }
+
   #identity(role: string): RawReply {
     return replyOf(200, {
       data: { token: this.#ledger.issueJwt(role, this.#time.now, this.ttlMs), ttl: this.ttlMs / 1000 },
@@ -177,6 +208,7 @@ export class SimulatedVault {
 export function operationOf({ path }: VaultRequest): Operation {
   if (path.endsWith('/login')) return 'login';
   if (path.startsWith('/v1/identity/')) return 'identity';
+  if (path.endsWith('/lookup-self')) return 'lookup';
   return path.endsWith('/renew-self') ? 'renew' : 'revoke';
 }
 

@@ -1,7 +1,7 @@
 // States of an exchange at one moment, for tests of single decisions: an hour's token, a JWT just read, nothing in flight.
 
 import assert from 'node:assert/strict';
-import { originOf } from '../../src/core/origin.ts';
+import { originOf, placeOf } from '../../src/core/origin.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { ExchangeSettings } from '../../src/core/settings.ts';
 import type { HeldToken, Policy, SinkState, State, Stopping, Streak } from '../../src/core/state.ts';
@@ -37,6 +37,7 @@ export const token = (changes: Partial<HeldToken> = {}): HeldToken => ({
   revision: 1,
   jwtSerial: 1,
   origin: originOf(POLICY.settings),
+  place: placeOf(POLICY.settings),
   fromEarlierConfig: false,
   grantedAt: NOW,
   issuedAt: NOW,

@@ -8,6 +8,7 @@ import type { ExchangeSettings } from '../../src/core/settings.ts';
 import type { Effect, ExchangeEvent, Moment, Policy, State } from '../../src/core/state.ts';
 import { type ExchangeStatus, statusOf } from '../../src/core/status.ts';
 import { type Beginning, initialState, step } from '../../src/core/step.ts';
+import type { Operation } from '../../src/core/vault-protocol.ts';
 import { buildModelVault } from './model-vault.ts';
 
 export const T0 = Date.UTC(2026, 10, 1);
@@ -31,7 +32,7 @@ interface Planned {
 
 export interface CallRecord {
   readonly at: number;
-  readonly operation: 'login' | 'renew' | 'revoke';
+  readonly operation: Operation;
   outcome?: string;
 }
 
@@ -131,6 +132,13 @@ export class World {
     const ms = this.#options.latencyMs?.(effect.type) ?? (effect.type === 'read-jwt' ? 1 : 20);
     const call = callOf(effect, this.now);
     if (call !== undefined) this.calls.push(call);
+    if (call !== undefined && 'timeoutMs' in effect && ms > effect.timeoutMs) {
+      this.at(this.now + effect.timeoutMs, () => {
+        call.outcome = 'vault_timeout';
+        this.post({ type: FAILED[effect.type], attempt: effect.attempt, failure: { code: 'vault_timeout' } });
+      });
+      return;
+    }
     // a call reaches Vault after half of its latency, and the reply returns after the other half
     this.at(this.now + Math.ceil(ms / 2), () => {
       const event = this.#outcome(effect);
@@ -165,6 +173,15 @@ export class World {
           ? { type: 'renewal-failed', attempt, failure: answer }
           : { type: 'renewed', attempt, grant: answer };
       }
+      case 'find-token':
+        return { type: 'token-found', token: this.file };
+      case 'look-up': {
+        const { attempt } = effect;
+        const answer = this.vault.lookup(effect.token, this.now, this.wallOffsetMs);
+        return 'code' in answer
+          ? { type: 'lookup-failed', attempt, failure: answer }
+          : { type: 'looked-up', attempt, life: answer };
+      }
       case 'revoke':
         this.vault.issued.delete(effect.token.secret.reveal());
         return { type: 'revoked', attempt: effect.attempt };
@@ -195,12 +212,21 @@ export class World {
     if (event.type === 'jwt-read')
       return this.state.jwt?.serial === before.jwt?.serial ? undefined : `jwt ${this.state.jwt?.serial}`;
     if (event.type === 'delivered') return event.written ? 'delivered' : undefined;
-    return ['logged-in', 'renewed', 'revoked', 'withdrawn'].includes(event.type) ? event.type : undefined;
+    return ['logged-in', 'renewed', 'looked-up', 'revoked', 'withdrawn'].includes(event.type) ? event.type : undefined;
   }
 }
 
+/** The failures of calls that hang beyond their timeout. They don't reach Vault. */
+const FAILED = {
+  'log-in': 'login-failed',
+  renew: 'renewal-failed',
+  'look-up': 'lookup-failed',
+  revoke: 'revocation-failed',
+} as const;
+
 function callOf(effect: Effect, at: number): CallRecord | undefined {
   if (effect.type === 'log-in') return { at, operation: 'login' };
+  if (effect.type === 'look-up') return { at, operation: 'lookup' };
   return effect.type === 'renew' || effect.type === 'revoke' ? { at, operation: effect.type } : undefined;
 }
 
@@ -211,7 +237,11 @@ export function settingsOf(): ExchangeSettings {
     source: { kind: 'file', path: '/jwt/token', pollIntervalMs: 10_000 },
     login: { mount: 'jwt', role: 'app' },
     expect: {},
+    onStart: 'login',
     onNewJwt: 'login',
+    onReplace: 'keep',
+    revokeDelayMs: 30_000,
+    checkIntervalMs: 0,
     onStop: 'keep',
     sinks: [],
   };

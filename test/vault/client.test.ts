@@ -24,6 +24,7 @@ const REQUEST: VaultRequest = {
   namespace: 'team',
   token: new Secret('hvs.CAESIsecret'),
   body: new Secret('{"jwt":"eyJsecret"}'),
+  correlationId: '9f2c41d7-12',
 };
 const TIMEOUT_MS = 400;
 
@@ -65,6 +66,18 @@ async function rawPeer(t: TestContext, onConnection: (socket: Socket) => void): 
 
 const afterRequest = (act: (socket: Socket) => void) => (socket: Socket) => void socket.once('data', () => act(socket));
 
+test('a request with a timeout of its own ends earlier than the timeout of the settings', async (t) => {
+  const address = await rawPeer(t, () => {});
+  const client = openClient(t, address, { timeoutMs: 60_000 });
+  const startedAt = performance.now();
+  await assert.rejects(client.send({ ...REQUEST, timeoutMs: 200 }), (error) => {
+    assert.ok(error instanceof ExchangeError);
+    assert.deepEqual(error.failure, { code: 'vault_timeout', facts: { kind: 'timeout', limitMs: 200 } });
+    return true;
+  });
+  assert.ok(performance.now() - startedAt < 5000);
+});
+
 test("sends Vault's headers, the token and the body", async (t) => {
   let seen: { headers: Record<string, unknown>; body: string } | undefined;
   const address = await httpPeer(t, async (request, response) => {
@@ -76,6 +89,7 @@ test("sends Vault's headers, the token and the body", async (t) => {
   assert.ok(seen);
   const { 'x-vault-token': token, 'x-vault-namespace': namespace, 'x-vault-request': marker } = seen.headers;
   assert.deepEqual([token, namespace, marker, seen.body], ['hvs.CAESIsecret', 'team', 'true', '{"jwt":"eyJsecret"}']);
+  assert.equal(seen.headers['x-correlation-id'], '9f2c41d7-12');
 });
 
 test('a namespace and a token are sent only where there are any, and a query as it stands', async (t) => {

@@ -1,0 +1,189 @@
+// A token's life beyond one login: taken over by the next process, looked up in between, revoked once it is replaced.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Failure } from '../../src/core/errors.ts';
+import type { ExchangeSettings } from '../../src/core/settings.ts';
+import { jwtText } from '../support/jwt-text.ts';
+import { World } from '../support/world.ts';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const REUSE: Partial<ExchangeSettings> = { onStart: 'reuse' };
+const SEALED: Failure = { code: 'vault_sealed' };
+const NEVER = Number.POSITIVE_INFINITY;
+
+const mint = (at: number) =>
+  jwtText({ iss: 'i', sub: 's', aud: 'a', iat: Math.floor(at / SECOND), exp: Math.floor(at / SECOND) + 86_400 });
+const operations = ({ calls }: World) => calls.map(({ operation }) => operation);
+const heldBy = ({ state }: World) => state.token?.secret.reveal();
+
+function begin(settings: Partial<ExchangeSettings>, before?: World): World {
+  const world = new World({ settings }, before);
+  if (before === undefined) world.jwt = mint(world.now);
+  world.post({ type: 'woke' });
+  return world;
+}
+
+/** A process that logged in, and the next one on the same Vault and file; `meanwhile` happens in between. */
+function restart(settings: Partial<ExchangeSettings>, meanwhile: (first: World) => void = () => {}): [World, World] {
+  const first = begin(settings);
+  first.pass(10 * MINUTE);
+  meanwhile(first);
+  return [first, begin(settings, first)];
+}
+
+test('on_start: reuse takes over the token of an earlier process with one lookup, and renews it when it is due', () => {
+  const [first, second] = restart(REUSE);
+  second.pass(SECOND);
+  assert.deepEqual([operations(second), heldBy(second)], [['lookup'], heldBy(first)]);
+  assert.equal(second.status().ready, true);
+  assert.equal(second.state.token?.expiresAt, first.state.token?.expiresAt);
+  second.pass(40 * MINUTE);
+  assert.deepEqual(operations(second), ['lookup', 'renew']);
+});
+
+test('a token late in its lease is renewed at once after a restart', () => {
+  const [first, second] = restart(REUSE, (world) => {
+    world.now += 45 * MINUTE;
+  });
+  second.pass(5 * SECOND);
+  assert.deepEqual([operations(second), heldBy(second)], [['lookup', 'renew'], heldBy(first)]);
+});
+
+test('twenty restarts need one login', () => {
+  let world = begin(REUSE);
+  let logins = 0;
+  for (let count = 0; count < 20; count++) {
+    world.pass(MINUTE);
+    logins += operations(world).filter((one) => one === 'login').length;
+    world = begin(REUSE, world);
+  }
+  assert.equal(logins, 1);
+});
+
+test('logs in if an earlier token is missing, dead, of another role, or about to expire', () => {
+  const cases: readonly ((first: World) => void)[] = [
+    (first) => void Object.assign(first, { file: undefined }),
+    (first) => first.vault.forget(),
+    (first) => void Object.assign(first, { now: first.now + 49 * MINUTE + 55 * SECOND }),
+    (first) => {
+      const { lookup } = first.vault;
+      first.vault.lookup = (...asked) => {
+        const life = lookup(...asked);
+        return 'code' in life ? life : { ...life, role: 'other' };
+      };
+    },
+  ];
+  for (const meanwhile of cases) {
+    const [first, second] = restart(REUSE, meanwhile);
+    second.pass(5 * SECOND);
+    assert.equal(operations(second).at(-1), 'login');
+    assert.notEqual(heldBy(second), heldBy(first));
+    assert.equal(second.status().ready, true);
+  }
+});
+
+test('serves nothing before Vault confirms the earlier token, and keeps asking while Vault is down', () => {
+  const [first, second] = restart(REUSE, ({ vault }) => void Object.assign(vault, { outage: SEALED }));
+  second.pass(5 * MINUTE);
+  assert.equal(second.status().authenticated, false);
+  assert.equal(second.status().failure?.code, 'vault_sealed');
+  assert.ok(operations(second).every((one) => one === 'lookup'));
+  second.vault.outage = undefined;
+  second.pass(2 * MINUTE);
+  assert.equal(heldBy(second), heldBy(first));
+});
+
+test('a lookup that fails otherwise delays the login by one call', () => {
+  const [, second] = restart(REUSE, ({ vault }) => {
+    vault.lookup = () => ({ code: 'bad_response' });
+  });
+  second.pass(3 * SECOND);
+  assert.deepEqual(operations(second), ['lookup', 'login']);
+});
+
+test('with on_new_jwt: login, a JWT that was rotated meanwhile leads to one login, and one that was not to none', () => {
+  for (const [rotated, expected] of [
+    [true, ['lookup', 'login']],
+    [false, ['lookup']],
+  ] as const) {
+    const [, second] = restart(REUSE, (world) => {
+      if (rotated) world.jwt = mint(world.now);
+    });
+    second.pass(30 * SECOND);
+    assert.deepEqual(operations(second), expected);
+  }
+  const [, patient] = restart(
+    { ...REUSE, onNewJwt: 'when-needed' },
+    (world) => void Object.assign(world, { jwt: mint(world.now) }),
+  );
+  patient.pass(30 * SECOND);
+  assert.deepEqual(operations(patient), ['lookup']);
+});
+
+test('on_replace: revoke revokes a replaced token when its readers have had 30 s, and never the one in use', () => {
+  const world = begin({ onReplace: 'revoke' });
+  world.pass(MINUTE);
+  const old = heldBy(world) ?? '';
+  world.writeJwt(mint(world.now + MINUTE));
+  world.pass(29 * SECOND);
+  assert.notEqual(heldBy(world), old);
+  assert.ok(world.vault.issued.has(old));
+  world.pass(3 * SECOND);
+  assert.deepEqual([world.vault.issued.has(old), operations(world).at(-1)], [false, 'revoke']);
+  world.pass(60 * MINUTE);
+  assert.equal(operations(world).filter((one) => one === 'revoke').length, 1);
+  assert.equal(world.vault.isAlive(world.state.token?.secret ?? world.jwtSecret(), world.now), true);
+});
+
+test("a replaced token isn't revoked while a sink still holds it", () => {
+  const world = begin({ onReplace: 'revoke' });
+  world.pass(MINUTE);
+  const old = heldBy(world) ?? '';
+  world.sinkFailure = { code: 'sink_no_space' };
+  world.writeJwt(mint(world.now + MINUTE));
+  world.pass(10 * MINUTE);
+  assert.ok(world.vault.issued.has(old));
+  world.sinkFailure = undefined;
+  world.pass(2 * MINUTE);
+  assert.ok(!world.vault.issued.has(old));
+});
+
+test('check_interval notices within one interval that the token was revoked, and logs in', () => {
+  const world = begin({ checkIntervalMs: MINUTE });
+  world.pass(5 * MINUTE);
+  const checks = operations(world).filter((one) => one === 'lookup').length;
+  assert.ok(checks >= 4 && checks <= 5, `${checks} checks`);
+  world.vault.forget();
+  world.pass(70 * SECOND);
+  assert.equal(operations(world).filter((one) => one === 'login').length, 2);
+  assert.equal(world.vault.isAlive(world.state.token?.secret ?? world.jwtSecret(), world.now), true);
+  world.pass(5 * MINUTE);
+  assert.ok(operations(world).filter((one) => one === 'lookup').length > checks + 4);
+});
+
+test('ends the checks if the policies lack lookup-self, and never checks a token with limited uses', () => {
+  const world = begin({ checkIntervalMs: MINUTE });
+  world.vault.lookup = () => ({ code: 'token_rejected' });
+  world.pass(30 * MINUTE);
+  const asked = operations(world).filter((one) => one === 'lookup').length;
+  assert.deepEqual([asked, operations(world).filter((one) => one === 'login').length], [2, 3]);
+  const limited = begin({ checkIntervalMs: MINUTE });
+  limited.vault.overrides = { numUses: 5, renewable: false };
+  const counted = new World({ settings: { checkIntervalMs: MINUTE } }, limited);
+  counted.post({ type: 'woke' });
+  counted.pass(30 * MINUTE);
+  assert.deepEqual(operations(counted), ['login']);
+  assert.equal(counted.state.checkAt, NEVER);
+});
+
+test('a check during an outage changes nothing', () => {
+  const world = begin({ checkIntervalMs: MINUTE });
+  world.pass(MINUTE / 2);
+  const held = heldBy(world);
+  world.vault.outage = SEALED;
+  world.pass(10 * MINUTE);
+  assert.deepEqual([heldBy(world), world.status().ready, world.status().failure], [held, true, undefined]);
+  assert.ok(operations(world).length < 14, `${operations(world)}`);
+});
