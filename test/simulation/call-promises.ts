@@ -15,6 +15,8 @@ const MOST_FAILED = [
   { windowMs: 15 * MINUTE, most: 40 },
 ] as const;
 
+const REUSED_MS = 11 * SECOND;
+
 type Counted = 'login' | 'renew';
 
 /** The calls of one runner, which is identified by its policy. */
@@ -54,13 +56,18 @@ export class CallPromises {
       this.#life.broken(rule, `${policy?.settings.name}, ${operation} to ${vault.address}: ${text}`);
     this.#guardSecrets(call, broken);
     if (operation === 'identity') return;
+    if (operation === 'revoke') {
+      this.#guardTokenInUse(call, policy?.settings.name, broken);
+      return;
+    }
     if (policy === undefined || policy.settings.vault !== settings) throw new Error('a call without an exchange');
     const conduct = this.#conductOf(policy);
     this.#callers.set(call, conduct);
     conduct.inFlight.add(call);
-    if (operation === 'revoke') return;
     // A call past its deadline counts as failed, even if the process was stopped and hasn't run the client's timer yet.
-    const pending = [...conduct.inFlight].filter((one) => at - one.at < callDeadline(one.settings));
+    const pending = [...conduct.inFlight].filter(
+      (one) => at - one.at < callDeadline({ ...one.settings, ...one.request }),
+    );
     if (pending.length > 1) broken('V4', 'two calls in flight');
     if (at - conduct.lastAt < CALL_GAP_MS) broken('V4', `${at - conduct.lastAt} ms after the call before`);
     if (operation === 'login') {
@@ -70,7 +77,7 @@ export class CallPromises {
         broken('V4', `three logins within ${at - first.at} ms`);
       conduct.logins = [...paid.slice(-1), call];
     }
-    const wait = conduct.waits.get(operation);
+    const wait = operation === 'lookup' ? undefined : conduct.waits.get(operation);
     if (wait !== undefined && at < wait.notBefore)
       broken('V4', `${Math.ceil(wait.notBefore - at)} ms too soon after failure ${wait.count} in a row`);
     conduct.lastAt = at;
@@ -125,10 +132,17 @@ export class CallPromises {
   }
 
   /** Records the tokens that were granted to this run of the process. */
-  #noteToken({ reply, vault }: CallRecord): void {
+  #noteToken({ reply, vault, operation, request }: CallRecord): void {
     const text = /"client_token":"([^"]+)"/.exec(reply?.body.reveal() ?? '')?.[1];
     const token = this.#life.ledger.tokens.get(text ?? '');
     if (token?.vault === vault) token.heldInLife = this.#life.time.life;
+    const known =
+      operation === 'lookup' && reply?.status === 200
+        ? this.#life.ledger.tokens.get(request.token?.reveal() ?? '')
+        : undefined;
+    // a token with less time left isn't taken over
+    if (known !== undefined && known.expiresAt > this.#life.time.now + REUSED_MS)
+      known.heldInLife = this.#life.time.life;
   }
 
   /** Checks that a token is sent only to the Vault that granted it. */
@@ -137,6 +151,21 @@ export class CallPromises {
     if (request.token !== undefined && token?.vault !== vault) broken('V11', 'a token goes to another Vault');
     const jwt = /"jwt":"([^"]+)"/.exec(request.body?.reveal() ?? '')?.[1];
     if (jwt !== undefined) this.#usedJwts.add(jwt);
+  }
+
+  /** Checks that no token is revoked that is still served, or in a sink that the exchange has written. */
+  #guardTokenInUse(
+    { request }: CallRecord,
+    name: string | undefined,
+    broken: (rule: string, text: string) => void,
+  ): void {
+    const { sidecar, isStopping } = this.#life;
+    if (isStopping || sidecar.isApplying) return;
+    const served = sidecar.exchanges
+      ?.views()
+      .find((view) => view.name === name)
+      ?.token()?.secret;
+    if (served !== undefined && request.token?.equals(served) === true) broken('V13', 'the token in use is revoked');
   }
 
   #conductOf(policy: Policy): Conduct {

@@ -83,5 +83,9 @@ function drawExchange(chance: Chance, name: string, names: readonly string[]): E
     login: { mount: 'jwt', role: `${name}#0` },
     onNewJwt: chance.pick(['login', 'login', 'when-needed']),
     onStop: chance.pick(['keep', 'keep', 'revoke']),
+    onStart: formats.some((format) => format === 'json') ? chance.pick(['login', 'reuse', 'reuse']) : 'login',
+    onReplace: chance.pick(['keep', 'keep', 'revoke']),
+    revokeDelayMs: 30_000,
+    checkIntervalMs: chance.pick([0, 0, 10 * MINUTE]),
   };
 }

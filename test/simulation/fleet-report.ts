@@ -4,6 +4,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { drawPlot } from './fleet-plot.ts';
 import {
+  forgetting,
   jitteredStart,
   keyRotation,
   largerQuota,
@@ -35,14 +36,14 @@ export interface FleetReport {
 export function reportFleet(writesPlot: boolean): FleetReport {
   const scenarios = [
     ...[startTogether, sealedForADay, keyRotation, quota, loss],
-    ...[largerQuota, jitteredStart, overload],
+    ...[largerQuota, jitteredStart, overload, forgetting],
   ].map((of) => of(CLIENTS));
   const rows = scenarios.map((scenario) => {
     return { scenario, sidecars: ofSidecars(scenario), naives: ofNaives(scenario) };
   });
-  const [start, sealed, keys, limited, lossy, roomier, jittered, overloaded] = rows;
+  const [start, sealed, keys, limited, lossy, roomier, jittered, overloaded, forgotten] = rows;
   if (!start || !sealed || !keys || !limited || !lossy) throw new Error('a scenario is missing');
-  if (!roomier || !jittered || !overloaded) throw new Error('a scenario is missing');
+  if (!roomier || !jittered || !overloaded || !forgotten) throw new Error('a scenario is missing');
   const [from = 0, to = 0] = sealed.scenario.outage ?? [];
   const atHeal = peak(sealed.sidecars, 10, [to - 10 * MINUTE, to + 2 * HOUR]);
   const plot = drawPlot({
@@ -71,6 +72,8 @@ export function reportFleet(writesPlot: boolean): FleetReport {
       jittered.sidecars.refused === 0 && jittered.sidecars.allServedMs <= 61 * SECOND,
     'a start that overloads Vault has no second wave, and all have a token within 30 s (C8)':
       peak(overloaded.sidecars, 1, [2 * SECOND, HOUR]) <= 200 && overloaded.sidecars.allServedMs <= 30 * SECOND,
+    'after a loss of the storage, checks each minute lead to no wave of logins':
+      peak(forgotten.sidecars, 10, [HOUR, HOUR + 5 * MINUTE]) <= 60,
     'the plot is the one in docs/performance.md (SIMULATION_PLOT=write redraws it)': readPlot() === plot,
   };
   const text = `${table(rows)}\nat recovery: ${atHeal.toFixed(1)} requests a second over ten seconds`;

@@ -76,6 +76,16 @@ export const loss = (clients: number): Scenario => ({
   lossShare: (ms) => (ms >= HOUR && ms < 2 * HOUR ? 0.3 : 0),
 });
 
+/** Vault comes back with empty storage after an hour; each client asks every minute whether its token is known. */
+export const forgetting = (clients: number): Scenario => ({
+  name: 'storage lost, checks each minute',
+  clients,
+  ms: 2 * HOUR,
+  startOverMs: 10 * SECOND,
+  checkIntervalMs: MINUTE,
+  forgetsAtMs: HOUR,
+});
+
 export const ofSidecars = (scenario: Scenario): Load => new Fleet(scenario, SEED).run(sidecar);
 export const ofNaives = (scenario: Scenario): Load => new Fleet(scenario, SEED).run(naive);
 

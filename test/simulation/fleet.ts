@@ -14,6 +14,8 @@ import { Agenda, T0 } from '../support/simulated-time.ts';
 import { settingsOf } from '../support/world.ts';
 import { DAY, HOUR, SECOND } from './plan.ts';
 
+type Asked = 'login' | 'renew' | 'lookup';
+
 export interface Scenario {
   readonly name: string;
   readonly clients: number;
@@ -21,7 +23,7 @@ export interface Scenario {
   /** the clients start evenly over this time */
   readonly startOverMs: number;
   /** the failure of a call at a time since the start, if any */
-  readonly trouble?: (operation: 'login' | 'renew', ms: number) => Failure | undefined;
+  readonly trouble?: (operation: Asked, ms: number) => Failure | undefined;
   /** a span in which every call fails with `trouble`; the retries of naive clients in it are counted, not simulated */
   readonly outage?: readonly [fromMs: number, toMs: number];
   /** the sidecars delay their first login by a random time up to this */
@@ -30,6 +32,10 @@ export interface Scenario {
   readonly quota?: number;
   /** Vault answers 503 if a request would wait longer; 10 s by default */
   readonly longestQueueMs?: number;
+  /** how often a sidecar asks whether its token is still known */
+  readonly checkIntervalMs?: number;
+  /** when Vault forgets all tokens */
+  readonly forgetsAtMs?: number;
   /** the share of calls that are lost at random */
   readonly lossShare?: (ms: number) => number;
   /** each client gets a new JWT, evenly over this span */
@@ -112,7 +118,7 @@ export class Fleet {
   }
 
   /** Sends a request; `settle` gets its failure, or undefined if it was granted. */
-  ask(operation: 'login' | 'renew', settle: (failure: Failure | undefined) => void): void {
+  ask(operation: Asked, settle: (failure: Failure | undefined) => void): void {
     const { lossShare } = this.scenario;
     const isLost = lossShare !== undefined && this.random() < lossShare(this.now - T0);
     if (isLost) this.#lost += 1;
@@ -135,7 +141,7 @@ export class Fleet {
     if (second < this.arrivals.length) this.arrivals[second] = (this.arrivals[second] ?? 0) + 1;
   }
 
-  #answer(operation: 'login' | 'renew'): { failure: Failure | undefined; waitMs: number } {
+  #answer(operation: Asked): { failure: Failure | undefined; waitMs: number } {
     const { trouble, quota, longestQueueMs = LONGEST_QUEUE_MS } = this.scenario;
     const failure = trouble?.(operation, this.now - T0);
     if (failure !== undefined) return { failure, waitMs: 0 };
@@ -164,13 +170,21 @@ export class Fleet {
 export const sidecar: Kind = (fleet, index) => {
   const base = settingsOf();
   const policy: Policy = {
-    settings: { ...base, source: { kind: 'file', path: '/jwt/token', pollIntervalMs: HOUR } },
+    settings: {
+      ...base,
+      source: { kind: 'file', path: '/jwt/token', pollIntervalMs: HOUR },
+      checkIntervalMs: fleet.scenario.checkIntervalMs ?? 0,
+    },
     sinks: [],
   };
   const secret = new Secret(`hvs.fleet-${String(index).padStart(8, '0')}`);
   let jwt = new Secret(jwtText({ iat: T0 / 1000, exp: (T0 + 7 * DAY) / 1000 }));
   const moment = () => ({ now: fleet.now, wall: fleet.now, random: fleet.random() });
-  const { startJitterMs } = fleet.scenario;
+  const { startJitterMs, forgetsAtMs = Number.POSITIVE_INFINITY } = fleet.scenario;
+  let issuedAt = 0;
+  /** the refusal of a token that Vault has forgotten; undefined while it knows the token */
+  const forgotten = (code: Failure['code']): Failure | undefined =>
+    fleet.now >= T0 + forgetsAtMs && issuedAt < T0 + forgetsAtMs ? { code } : undefined;
   const startsAt = startJitterMs === undefined ? undefined : fleet.now + fleet.random() * startJitterMs;
   let state: State = initialState(policy, moment(), { startsAt });
   let cancel = () => {};
@@ -191,16 +205,27 @@ export const sidecar: Kind = (fleet, index) => {
     } else if (effect.type === 'log-in') {
       const { attempt } = effect;
       fleet.ask('login', (failure) => {
+        if (failure === undefined) issuedAt = fleet.now;
         post(
           failure ? { type: 'login-failed', attempt, failure } : { type: 'logged-in', attempt, grant: granted(secret) },
         );
       });
     } else if (effect.type === 'renew') {
       const { attempt } = effect;
-      fleet.ask('renew', (failure) => {
+      fleet.ask('renew', (answer) => {
+        const failure = answer ?? forgotten('renewal_denied');
         post(
           failure ? { type: 'renewal-failed', attempt, failure } : { type: 'renewed', attempt, grant: granted(secret) },
         );
+      });
+    } else if (effect.type === 'look-up') {
+      const { attempt } = effect;
+      fleet.ask('lookup', (answer) => {
+        const failure = answer ?? forgotten('token_rejected');
+        if (failure !== undefined) return post({ type: 'lookup-failed', attempt, failure });
+        const leftMs = (state.token?.expiresAt ?? fleet.now) - fleet.now;
+        const life = { grant: granted(secret), leftMs, issuedWall: issuedAt, path: '', role: '', displayName: '' };
+        return post({ type: 'looked-up', attempt, life });
       });
     }
   }

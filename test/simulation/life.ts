@@ -206,6 +206,10 @@ export class Life {
   }
 
   spoiled = (path: string): void => this.#promises.spoiled(path);
+  get isStopping(): boolean {
+    return this.#promises.isStopping;
+  }
+
   hasLoggedInWith = (jwt: string): boolean => this.#calls.hasLoggedInWith(jwt);
 
   #settingsOf(name: string): ExchangeSettings | undefined {

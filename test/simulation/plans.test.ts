@@ -16,7 +16,11 @@ function exchangeOf(name: string, source: SourceSettings, address = VAULT_A): Ex
     vault: { address, tls: { caFile: '/ca/ca.pem' }, timeoutMs: 15_000, redirectHosts: [], useProxyEnv: false },
     login: { mount: 'jwt', role: `${name}#0` },
     expect: {},
+    onStart: 'login',
     onNewJwt: 'login',
+    onReplace: 'keep',
+    revokeDelayMs: 30_000,
+    checkIntervalMs: 0,
     onStop: 'keep',
     sinks: [{ kind: 'file', path: `/vault/${name}.raw`, mode: 0o640, format: 'raw' }],
   };

@@ -23,6 +23,8 @@ const HINT_TO_READ_MS = 200;
 /** The minimum of 5 s between logins, the gap between calls, and latency. */
 const JWT_TO_LOGIN_MS = 8 * SECOND;
 const RESTORED_MS = 11 * SECOND;
+/** A few revocations, one after the other, and the calls that come before them. */
+const REVOKED_MS = 2 * LATEST_TIMER_MS;
 
 export class Promises {
   readonly #life: Life;
@@ -58,11 +60,26 @@ export class Promises {
       const starts = sink.writing !== undefined && sink.writing !== before.sinks[index]?.writing;
       if (starts && (sink.writing?.expiresAt ?? 0) <= now) broken('V1', 'an expired token is written');
     }
+    this.#noReplacedTokenLingers(policy, after, now);
     if (FROM_OUTSIDE.has(event.type)) return;
     const second = Math.floor(now / SECOND);
     const busy = this.#busy.get(name);
     if (busy?.second !== second) this.#busy.set(name, { second, steps: 1 });
     else if (++busy.steps > STEPS_A_SECOND) broken('V4', `more than ${STEPS_A_SECOND} steps in a second`);
+  }
+
+  /** With `on_replace: revoke`, two tokens live side by side for the delay and a call. */
+  #noReplacedTokenLingers(
+    { settings: { name, onReplace, revokeDelayMs, vault } }: Policy,
+    { replaced }: State,
+    now: number,
+  ): void {
+    const isCalm = this.#life.isExact && this.#life.isDue(name) && !this.#life.isHeldUp(name);
+    if (onReplace !== 'revoke' || !isCalm) return;
+    const isLate = (at: number | undefined) => at !== undefined && at + revokeDelayMs + REVOKED_MS < now;
+    const here = replaced.filter(({ origin }) => origin.address === vault.address);
+    if (here.some(({ outOfUseAt, expiresAt }) => isLate(outOfUseAt) && expiresAt > now + LATEST_TIMER_MS))
+      this.#life.broken('V13', `${name}: a replaced token still lives`);
   }
 
   logged(line: string): void {
@@ -152,7 +169,9 @@ export class Promises {
     const parts = views.length * 3;
     // the client of the previous config stays open for its call in flight
     const lingering = this.#lingering().length * views.length;
-    if (host.opened < parts || host.opened > parts + lingering)
+    // each exchange may be revoking a replaced token at the Vault of an earlier config
+    const revoking = settings.filter(({ onReplace }) => onReplace === 'revoke').length;
+    if (host.opened < parts || host.opened > parts + lingering + revoking)
       this.#life.broken('V10', `${host.opened} resources open, expected ${parts}`);
     if (time.timers > views.length + lingering)
       this.#life.broken('V10', `${time.timers} timers for ${views.length} exchanges`);
