@@ -53,6 +53,7 @@ async function setUp(t: TestContext, path = 'token') {
     vault,
     sinks: [],
     clock: openSystemClock(),
+    nextCorrelationId: () => 'id',
     observer: {
       ...SILENT_OBSERVER,
       stepped(_policy, before, after) {

@@ -10,6 +10,7 @@ import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Secret } from '../../src/core/secret.ts';
 import { openFileSink } from '../../src/sinks/file.ts';
+import { PLACE } from '../support/place.ts';
 import { cpuMs, openFiles } from '../support/proc.ts';
 import { seededRandom } from '../support/random.ts';
 import { until } from '../support/settling.ts';
@@ -25,7 +26,7 @@ const WRITER = `
   import { Secret } from './src/core/secret.ts';
   import { openFileSink } from './src/sinks/file.ts';
   const sinks = process.argv.slice(1).map((path) => openFileSink({ kind: 'file', path, mode: 0o600, format: 'raw' }));
-  const rest = { exchange: 'a', accessor: 'a', issuedAt: 0, expiresAt: 0, renewable: true, policies: [] };
+  const rest = { exchange: 'a', place: PLACE, accessor: 'a', issuedAt: 0, expiresAt: 0, renewable: true, policies: [] };
   for (let turn = 0; ; turn += 1) {
     const secret = new Secret('hvs.' + String(turn % 10).repeat(turn % 2 === 0 ? 20 : 8000));
     await Promise.all(sinks.map((sink) => sink.deliver({ ...rest, secret })));
@@ -79,7 +80,15 @@ test('five hundred writes cut by kill -9 leave no partial or missing file, and s
   for (const path of paths) {
     for (const name of await readdir(join(path, '..'))) await utimes(join(path, '..', name), old, old);
     const secret = new Secret(`hvs.${'x'.repeat(20)}`);
-    const rest = { exchange: 'a', accessor: 'a', issuedAt: 0, expiresAt: 0, renewable: true, policies: [] };
+    const rest = {
+      exchange: 'a',
+      place: PLACE,
+      accessor: 'a',
+      issuedAt: 0,
+      expiresAt: 0,
+      renewable: true,
+      policies: [],
+    };
     await openFileSink({ kind: 'file', path, mode: 0o600, format: 'raw' }).deliver({ ...rest, secret });
   }
   assert.equal(await temporaries(paths), 0);

@@ -39,8 +39,21 @@ export interface RealVault extends AdminVault {
   start(ca?: string): Promise<void>;
   /** Starts on empty storage after a kill. */
   startEmpty(): Promise<void>;
+  /** the entries of the audit log, in order */
+  auditLog(): readonly AuditEntry[];
   /** the paths of the requests in the audit log, in order */
   audited(): readonly string[];
+}
+
+export interface AuditEntry {
+  readonly type: 'request' | 'response';
+  readonly request: {
+    readonly id: string;
+    readonly operation: string;
+    readonly path: string;
+    readonly headers?: Readonly<Record<string, readonly string[]>>;
+    readonly remote_address: string;
+  };
 }
 
 export async function openRealVault(t: Scope, options: RealVaultOptions = {}): Promise<RealVault> {
@@ -116,13 +129,16 @@ export async function openRealVault(t: Scope, options: RealVaultOptions = {}): P
       await launch();
       await initialise();
     },
-    audited: () =>
+    auditLog: () =>
       readFileSync(audit, 'utf8')
         .split('\n')
         .filter(Boolean)
-        .map((line) => JSON.parse(line))
+        .map((line) => JSON.parse(line)),
+    audited: () =>
+      vault
+        .auditLog()
         .filter(({ type }) => type === 'request')
-        .map(({ request }) => request.path as string),
+        .map(({ request }) => request.path),
   });
   scopeOf(t).after(() => vault.kill());
   await launch();
