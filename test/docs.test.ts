@@ -6,6 +6,7 @@ import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
 import { generated } from '../docs/generate.ts';
 import { configFromEnvironment, parseConfig } from '../src/config/parse.ts';
+import { DOCUMENTED_MEMBERS } from './support/documented-lines.ts';
 import { cli, sidecarEntry } from './support/program.ts';
 import { BLOCKS, PAGES, pageText, README_COMMANDS, readmeBlock } from './support/readme.ts';
 import { openPeers, runDaemon } from './support/sidecar.ts';
@@ -158,10 +159,12 @@ test('the documented metrics and events are those of the program', async (t) => 
   const source = globSync('src/**/*.ts')
     .map((file) => readFileSync(file, 'utf8'))
     .join('\n');
-  const told = source.matchAll(/\b(?:tell|log\.write|writeLast)\(\s*'(?:debug|info|warn|error)',\s*'([a-z_]+)'/g);
+  const told = source.matchAll(/\b(?:write|writeLast)\(\s*'(?:debug|info|warn|error)',\s*'([a-z_]+)'/g);
   for (const [, event] of told) assert.ok(page.includes(`\`${event}\``), `docs/observability.md lacks ${event}`);
   for (const event of namesIn(section(page, 'Logs')))
     assert.ok(new RegExp(`'${event}'`).test(source), `there is no event ${event}`);
+  for (const member of DOCUMENTED_MEMBERS)
+    assert.ok(new RegExp(`\\b${member}\\b`).test(source), `no log line has ${member}`);
 });
 
 const section = (page: string, heading: string): string =>
