@@ -31,7 +31,7 @@ export function tokenFindings(evidence: Evidence): UnfoldedFinding[] {
 /** A denied lookup proves a dead token only if Vault calls it unknown, or if the role's tokens may look themselves up. */
 export function heldTokenFindings({ held = [], lookup, login }: Evidence): UnfoldedFinding[] {
   return held.flatMap(({ name, lookup: { failure } }) => {
-    if (failure?.code !== 'renewal_denied') return [];
+    if (failure?.code !== 'token_rejected') return [];
     const isDead = isUnknownToken(failure) || (login?.seen && lookup?.seen) === true;
     return isDead ? [baseFinding({ code: 'held_token_dead', evidence: `${name}: ${evidenceLineOf(failure)}` })] : [];
   });

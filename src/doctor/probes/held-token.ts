@@ -6,7 +6,8 @@
 import { unlessFailure } from '../../core/errors.ts';
 import { isTokenText, Secret } from '../../core/secret.ts';
 import type { ExchangeSettings, FileSinkSettings, LoginSettings } from '../../core/settings.ts';
-import { judgeRevocation, lookupRequest, parseObject } from '../../core/vault-protocol.ts';
+import { judgeLookup } from '../../core/token-life.ts';
+import { lookupRequest, parseObject } from '../../core/vault-protocol.ts';
 import { isFileProblem, readSmallFile } from '../../files/small-file.ts';
 import type { VaultClient } from '../../vault/client.ts';
 import type { HeldTokenFacts } from '../diagnose/evidence.ts';
@@ -31,7 +32,7 @@ export async function inspectHeldTokens(
 /** Asks Vault for a token with the token itself. */
 export const lookUp = (client: VaultClient, login: LoginSettings, token: Secret): Promise<HeldTokenFacts['lookup']> =>
   seen(async () => {
-    unlessFailure(judgeRevocation(await client.send(lookupRequest(login, token)), [token]));
+    unlessFailure(judgeLookup(await client.send(lookupRequest(login, token)), token));
     return true as const;
   });
 

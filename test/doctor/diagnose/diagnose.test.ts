@@ -233,7 +233,7 @@ test('reports each check that threw or is unfinished as an error, after the find
 });
 
 test("detects a dead token in the sink by Vault's message, or because a new token may look itself up (K17)", () => {
-  const failed = (words: string, code: 'renewal_denied' | 'vault_timeout' = 'renewal_denied') => ({
+  const failed = (words: string, code: 'token_rejected' | 'vault_timeout' = 'token_rejected') => ({
     name: 'the token in /vault/token',
     lookup: { failure: { code, facts: { kind: 'reply' as const, status: 403, words } } },
   });
@@ -243,7 +243,7 @@ test("detects a dead token in the sink by Vault's message, or because a new toke
   assert.deepEqual(codes({ held: [failed('permission denied; invalid token')] }), ['held_token_dead']);
   assert.deepEqual(codes({ held: [failed('permission denied')] }), []);
   assert.deepEqual(codes({ held: [failed('permission denied')], login, lookup: { seen: true } }), ['held_token_dead']);
-  const lookup = { failure: { code: 'renewal_denied' as const } };
+  const lookup = { failure: { code: 'token_rejected' as const } };
   assert.deepEqual(codes({ held: [failed('permission denied')], login, lookup }), ['lookup_denied']);
   assert.deepEqual(codes({ held: [failed('no reply', 'vault_timeout')] }), []);
   assert.deepEqual(codes({ held: [{ name: 'the token in /vault/token', lookup: { seen: true } }] }), []);
