@@ -34,6 +34,12 @@ export function takeOr<T extends string | number | boolean>(
 export const duration = (pointer: string, value: string | number | undefined, notes: Notes): number =>
   orProblem(pointer, parseDuration(take<string | number>(pointer, value, notes)), notes) ?? 1000;
 
+/** Returns a duration that may be zero, or else the schema's default, in milliseconds; zero if it is invalid. */
+export function durationOrZero(pointer: string, value: string | number | undefined, notes: Notes): number {
+  const given = take<string | number>(pointer, value, notes);
+  return /^0+(?:ms|s|m|h)?$/.test(String(given)) ? 0 : (orProblem(pointer, parseDuration(given), notes) ?? 0);
+}
+
 /** Returns the value, or notes the problem of an invalid one and returns undefined. */
 export function orProblem<T>(pointer: string, outcome: T | InvalidValue, { problems }: Notes): T | undefined {
   if (typeof outcome !== 'object' || outcome === null || !('invalid' in outcome)) return outcome as T;

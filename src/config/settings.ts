@@ -4,7 +4,7 @@
 import { defined } from '../core/defined.ts';
 import type { ExchangeSettings, FileSinkSettings, ListenAddress, Settings, VaultSettings } from '../core/settings.ts';
 import { parseListen, parseVaultAddress } from './address.ts';
-import { duration, type Notes, orProblem, take, takeOr } from './notes.ts';
+import { duration, durationOrZero, type Notes, orProblem, take, takeOr } from './notes.ts';
 import { keyOf } from './problem.ts';
 import { crossRules } from './rules.ts';
 import type { ConfigFile, ExchangeFile, VaultFile } from './schema.ts';
@@ -16,7 +16,7 @@ export function buildSettings(file: ConfigFile, notes: Notes): Settings {
   const exchanges = Object.entries(file.exchanges).map(([name, one]) => buildExchange(name, one, { file, notes }));
   const settings: Settings = {
     exchanges,
-    startJitterMs: startJitter('/start_jitter', file.start_jitter, notes),
+    startJitterMs: bounded('/start_jitter', durationOrZero('/start_jitter', file.start_jitter, notes), notes),
     api: {
       listen: listen('/api/listen', file.api?.listen, notes),
       ...(file.api?.caller_token_file ? { callerTokenFile: file.api.caller_token_file } : {}),
@@ -61,11 +61,7 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
       pointer: `${at}/login/role`,
       message: 'must be letters, digits, "_", "-" and ".", and must not begin or end with "-" or "."',
     });
-  if (one.on_start === 'reuse' && !one.sinks?.some((sink) => sink.file?.format === 'json'))
-    notes.problems.push({
-      pointer: `${at}/on_start`,
-      message: 'reuse needs a sink with "format": "json", which names the Vault and the role of its token',
-    });
+  if (one.on_start === 'reuse') checkReuse(at, one, notes);
   return {
     name,
     vault,
@@ -87,6 +83,24 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
       sink.file ? [buildFileSink(`${at}/sinks/${index}/file`, sink.file, notes)] : [],
     ),
   };
+}
+
+/** Checks that the token of an earlier process can be found, and isn't replaced at once. */
+function checkReuse(at: string, { sinks = [], source, on_new_jwt: onNewJwt }: ExchangeFile, { problems }: Notes): void {
+  const pointer = `${at}/on_start`;
+  const isTrusted = ({ file }: (typeof sinks)[number]) =>
+    file?.format === 'json' && file.uid === undefined && (Number.parseInt(file.mode ?? '0', 8) & 0o022) === 0;
+  if (!sinks.some(isTrusted))
+    problems.push({
+      pointer,
+      message: 'reuse needs a sink with "format": "json", without uid, and with a mode that only its owner may write',
+    });
+  const isMinted = source.vault_identity !== undefined || source.http !== undefined;
+  if (isMinted && onNewJwt !== 'when-needed')
+    problems.push({
+      pointer,
+      message: 'reuse needs "on_new_jwt": "when-needed" with this source, as each start brings a new JWT',
+    });
 }
 
 /** Returns the Vault of exchange `other`, for the vault_identity source of exchange `name`; undefined if it is no valid choice. */
@@ -140,11 +154,10 @@ function buildVault(at: string, one: ExchangeFile, { file, notes }: Context): Va
 
 const SHORTEST_CHECK_MS = 10_000;
 
-/** Returns the interval in milliseconds; 0 turns the checks off. */
 function checkInterval(pointer: string, value: string | number | undefined, notes: Notes): number {
-  if (/^0+s?$/.test(String(take<string | number>(pointer, value, notes)))) return 0;
-  const intervalMs = duration(pointer, value, notes);
-  if (intervalMs < SHORTEST_CHECK_MS) notes.problems.push({ pointer, message: 'must be 0, or at least 10s' });
+  const intervalMs = durationOrZero(pointer, value, notes);
+  if (intervalMs > 0 && intervalMs < SHORTEST_CHECK_MS)
+    notes.problems.push({ pointer, message: 'must be 0, or at least 10s' });
   return intervalMs;
 }
 
@@ -155,12 +168,6 @@ function bounded(pointer: string, ms: number, { problems }: Notes): number {
 }
 
 const TEN_MINUTES_MS = 600_000;
-
-/** Returns the longest delay in milliseconds. Unlike other durations, it may be 0. */
-function startJitter(pointer: string, value: string | number | undefined, notes: Notes): number {
-  const isOff = /^0+(?:ms|s|m|h)?$/.test(String(take<string | number>(pointer, value, notes)));
-  return isOff ? 0 : bounded(pointer, duration(pointer, value, notes), notes);
-}
 
 const merged = (under: VaultFile, over: VaultFile): VaultFile => ({
   ...under,

@@ -1,6 +1,7 @@
 // The calls that no client waits for: the check of the held token, and the revocation of replaced ones.
 
-import { budgetReadyAt, CALL_GAP_MS, MOST_DENIED_CHECKS } from './schedule.ts';
+import { isSameOrigin, originOf } from './origin.ts';
+import { CALL_GAP_MS, choreReadyAt, MOST_DENIED_CHECKS } from './schedule.ts';
 import type { LiveToken, Policy, State } from './state.ts';
 
 export type Chore =
@@ -8,22 +9,28 @@ export type Chore =
   | { readonly operation: 'revoke'; readonly at: number; readonly token: LiveToken };
 
 /** Returns the chore that is due next; undefined if there is none. */
-export function nextChore({ settings }: Policy, state: State, now: number): Chore | undefined {
-  const { token, checkAt, deniedChecks, replaced, revocationStreak, lastCallAt, budget } = state;
-  const earliest = (at: number) => Math.max(at, lastCallAt + CALL_GAP_MS, budgetReadyAt(budget, true));
-  const chores: Chore[] = [];
+export function nextChore(policy: Policy, state: State, now: number): Chore | undefined {
+  const { lastCallAt, budget } = state;
+  const floor = Math.max(lastCallAt + CALL_GAP_MS, choreReadyAt(budget));
+  const chores = [...checks(state, now), ...revocations(policy, state, now)];
+  const [first] = chores.sort((one, other) => one.at - other.at);
+  return first && { ...first, at: Math.max(first.at, floor) };
+}
+
+function checks({ token, checkAt, deniedChecks }: State, now: number): Chore[] {
   const isOurs = token !== undefined && !token.fromEarlierConfig && token.expiresAt > now;
-  if (isOurs && Number.isFinite(checkAt) && deniedChecks < MOST_DENIED_CHECKS)
-    chores.push({ operation: 'lookup', at: earliest(checkAt) });
-  if (settings.onReplace === 'revoke') {
-    for (const one of replaced) {
-      if (one.outOfUseAt === undefined || one.expiresAt <= now) continue;
-      const at = Math.max(one.outOfUseAt + settings.revokeDelayMs, revocationStreak?.retryAt ?? 0);
-      if (at < one.expiresAt) chores.push({ operation: 'revoke', at: earliest(at), token: one });
-    }
-  }
-  return chores.reduce<Chore | undefined>(
-    (first, one) => (first === undefined || one.at < first.at ? one : first),
-    undefined,
-  );
+  if (!isOurs || !Number.isFinite(checkAt) || deniedChecks >= MOST_DENIED_CHECKS) return [];
+  return [{ operation: 'lookup', at: checkAt }];
+}
+
+/** Tokens of this Vault come first: the Vault of an earlier config may hang. */
+function revocations({ settings }: Policy, { token, replaced }: State, now: number): Chore[] {
+  if (settings.onReplace !== 'revoke') return [];
+  const isHere = ({ origin }: LiveToken) => isSameOrigin(origin, originOf(settings));
+  const ordered = [...replaced.filter(isHere), ...replaced.filter((one) => !isHere(one))];
+  return ordered.flatMap((one): Chore[] => {
+    if (one.outOfUseAt === undefined || token?.secret.equals(one.secret) === true) return [];
+    const at = Math.max(one.outOfUseAt + settings.revokeDelayMs, one.retryAt ?? 0, now);
+    return at < one.expiresAt ? [{ operation: 'revoke', at, token: one }] : [];
+  });
 }

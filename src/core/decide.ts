@@ -78,13 +78,14 @@ const isLive = (token: HeldToken | undefined, now: number): token is HeldToken =
 
 /** Reports whether a stop is complete or past its deadline. */
 export function isStopped(policy: Policy, state: State, now: number): boolean {
-  const { stopping, call, sinks } = state;
+  const { stopping, call, sinks, earlier } = state;
   if (stopping === undefined) return false;
   if (now >= stopping.since + STOP_MS) return true;
   if (policy.settings.onStop === 'keep') return !sinks.some((sink) => sink.writing);
   const isRevoked = stopping.revocation === undefined && nextToRevoke(policy, state, now) === undefined;
-  // a login in flight may still return a token that must be revoked
-  return stopping.withdrawal === 'done' && isRevoked && call === undefined;
+  // a login in flight may still return a token that must be revoked, and so may the lookup of an earlier token
+  const mayGrant = call?.operation === 'login' || (call?.operation === 'lookup' && earlier !== undefined);
+  return stopping.withdrawal === 'done' && isRevoked && !mayGrant && call?.operation !== 'revoke';
 }
 
 /** A decision under construction: the functions below add effects and lower `wakeAt`. */
@@ -266,7 +267,7 @@ function decideStop(draft: Draft): void {
   const { stopping, sinks } = draft.state;
   if (stopping === undefined || isDue(draft, stopping.since + STOP_MS) || policy.settings.onStop === 'keep') return;
   if (stopping.withdrawal === 'due') {
-    const isOurs = ({ holds, writing }: SinkState) => holds !== undefined || writing !== undefined;
+    const isOurs = ({ writtenAt, writing }: SinkState) => writtenAt !== undefined || writing !== undefined;
     const withdrawn = policy.settings.onStop === 'undo' ? sinks.filter(isOurs) : sinks;
     draft.effects.push({ type: 'withdraw', sinks: withdrawn.map(({ id }) => id) });
   }
@@ -284,9 +285,12 @@ function decideStop(draft: Draft): void {
  * Returns the next token to revoke: the current token first, then replaced ones. Tokens of a Vault or namespace that is
  * no longer configured come last, because that Vault may hang.
  */
-function nextToRevoke({ settings }: Policy, { token, replaced }: State, now: number): LiveToken | undefined {
+function nextToRevoke({ settings }: Policy, { token, replaced, call }: State, now: number): LiveToken | undefined {
   const own = originOf(settings);
   const held = token !== undefined && token.type !== 'batch' ? [token] : [];
-  const live = [...held, ...replaced].filter(({ expiresAt }) => expiresAt > now);
+  const live = [...held, ...replaced].filter(
+    ({ expiresAt, secret, takenOver }) =>
+      expiresAt > now && call?.revokes?.equals(secret) !== true && !(settings.onStop === 'undo' && takenOver),
+  );
   return live.find(({ origin }) => isSameOrigin(origin, own)) ?? live[0];
 }

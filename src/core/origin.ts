@@ -2,7 +2,12 @@
 // other settings of that Vault, such as the timeout or the CA, keeps the token.
 
 import type { ExchangeSettings } from './settings.ts';
-import type { TokenOrigin } from './state.ts';
+
+/** The one Vault and the one namespace in which a token is valid. */
+export interface TokenOrigin {
+  readonly address: string;
+  readonly namespace: string | undefined;
+}
 
 export const originOf = ({ vault, login }: ExchangeSettings): TokenOrigin => ({
   address: vault.address,

@@ -4,7 +4,7 @@
 import { entryOf, type Failure } from './errors.ts';
 import { originOf, placeOf } from './origin.ts';
 import { streakAfter, withCost } from './record-token.ts';
-import { CLOCK_JUMP_MS, checkDelay, firstCheckDelay, loginPoint, renewalPoint } from './schedule.ts';
+import { CLOCK_JUMP_MS, checkDelay, firstCheckDelay, loginPoint, recheckDelay, renewalPoint } from './schedule.ts';
 import type { Secret } from './secret.ts';
 import type { HeldJwt, HeldToken, Moment, Policy, State } from './state.ts';
 import { type TokenLife, whyNotReusable } from './token-life.ts';
@@ -18,14 +18,13 @@ export function withTokenFound(state: State, token: Secret | undefined): State {
 
 export function withLookedUp(policy: Policy, state: State, life: TokenLife, moment: Moment): State {
   if (state.earlier === undefined) return withConfirmed(policy, state, life, moment);
-  const resumed = { ...state, earlier: undefined };
+  const resumed = { ...state, earlier: undefined, loginStreak: undefined };
   if (whyNotReusable(policy.settings, life) !== undefined) return resumed;
   const token = takenOver(policy, state, life, moment);
   return {
     ...resumed,
     token: state.jwt === undefined ? token : matched(token, state.jwt),
     generation: token.generation,
-    loginStreak: undefined,
     checkAt: moment.now + firstCheckDelay(policy.settings, token, moment.random),
   };
 }
@@ -50,6 +49,7 @@ function takenOver(policy: Policy, state: State, { grant, leftMs, issuedWall }: 
     renewAt: grantedAt + renewalPoint(grant.leaseMs, moment.random),
     loginAt: grantedAt + loginPoint(grant.leaseMs),
     renewed: false,
+    takenOver: true,
     takenOverFrom: issuedWall,
     confirmed: true,
   };
@@ -73,28 +73,46 @@ function withConfirmed(policy: Policy, state: State, { leftMs }: TokenLife, mome
   const expiresAt = (state.call?.startedAt ?? moment.now) + leftMs;
   // Vault has shortened the lease: renew at once
   const isShorter = leftMs > 0 && expiresAt < token.expiresAt - CLOCK_JUMP_MS;
-  const lease = isShorter ? { expiresAt, renewAt: Math.min(token.renewAt, moment.now) } : {};
+  const lease = isShorter ? shortened(token, expiresAt, moment) : {};
   return { ...state, token: { ...token, ...lease, confirmed: true }, deniedChecks: 0, checkAt };
 }
+
+const shortened = (token: HeldToken, expiresAt: number, { now }: Moment): Partial<HeldToken> => ({
+  expiresAt,
+  revision: token.revision + 1,
+  renewAt: Math.min(token.renewAt, now),
+  loginAt: Math.min(token.loginAt, now + loginPoint(expiresAt - now)),
+});
 
 export function withFailedLookup(policy: Policy, state: State, failure: Failure, moment: Moment): State {
   const charged = withCost(state, failure, moment);
   if (state.earlier !== undefined) {
+    const loginStreak = streakAfter(state.loginStreak, failure, state, moment);
     // A login would fail in the same way, so the earlier token gets another chance.
-    if (isDown(failure)) return { ...charged, loginStreak: streakAfter(state.loginStreak, failure, state, moment) };
-    return { ...charged, earlier: undefined };
+    if (isDown(failure, loginStreak.count)) return { ...charged, loginStreak };
+    return { ...charged, earlier: undefined, loginStreak: undefined };
   }
   const { token } = state;
   if (token === undefined) return charged;
   if (failure.code !== 'token_rejected')
-    return { ...charged, checkAt: moment.now + checkDelay(policy.settings, token, moment.random) };
+    return { ...charged, checkAt: moment.now + recheckDelay(policy.settings, token, failure, moment.random) };
   // Vault also denies the lookup of a live token whose policies lack lookup-self: the token stays until the login.
-  const deniedChecks = token.confirmed === true ? 1 : state.deniedChecks + 1;
+  const deniedChecks = token.confirmed === true ? 0 : state.deniedChecks + 1;
   return { ...charged, deniedChecks, checkAt: Number.POSITIVE_INFINITY, refreshRequestedAt: moment.now };
 }
 
-/** Reports whether Vault can't serve any request. */
-const isDown = (failure: Failure): boolean => {
-  const { area, retry } = entryOf(failure);
-  return area === 'vault' && retry === 'soon' && failure.code !== 'bad_response' && failure.code !== 'vault_call_stuck';
-};
+/** Failures of the lookup alone: the login may work. */
+const OF_LOOKUP: ReadonlySet<Failure['code']> = new Set([
+  'bad_response',
+  'token_wrapped',
+  'mfa_required',
+  'vault_call_stuck',
+]);
+/** A quota or a gateway may affect the path of the lookup alone: the second failure in a row ends the wait. */
+const PERHAPS_OF_LOOKUP: ReadonlySet<Failure['code']> = new Set(['vault_unavailable', 'vault_rate_limited']);
+
+/** Reports whether Vault can't serve a login either. */
+const isDown = (failure: Failure, count: number): boolean =>
+  entryOf(failure).area === 'vault' &&
+  !OF_LOOKUP.has(failure.code) &&
+  !(count > 1 && PERHAPS_OF_LOOKUP.has(failure.code));

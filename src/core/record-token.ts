@@ -1,6 +1,7 @@
 // Records the results of logins, renewals and revocations: the token and its lease, failure streaks, replaced tokens.
 
 import { refilled, spend } from './bucket.ts';
+import { defined } from './defined.ts';
 import { entryOf, type Failure, isRefusal } from './errors.ts';
 import { originOf, placeOf } from './origin.ts';
 import {
@@ -163,18 +164,19 @@ export function withEarlierLogin(state: State, ageMs: number, { now }: Moment): 
   return { ...state, logins: { level: Math.min(level, ageMs * LOGIN_BUDGET.refillPerMs), at } };
 }
 
-export const lateToken = (grant: Grant, origin: LiveToken['origin'], { now }: Moment) => ({
-  ...grant,
-  origin,
-  expiresAt: now + grant.leaseMs,
-});
+/** Remembers the token of a login whose result came too late, unless a later login got the same token. */
+export const withLateGrant = (state: State, grant: Grant, origin: LiveToken['origin'], moment: Moment): State =>
+  state.token?.secret.equals(grant.secret) === true
+    ? state
+    : withReplaced(state, { ...grant, origin, expiresAt: moment.now + grant.leaseMs }, moment);
 
 /** Remembers a token that the exchange no longer uses, to revoke it later. Batch tokens can't be revoked. */
 export function withReplaced(state: State, token: LiveToken & Pick<Grant, 'type'>, { now }: Moment): State {
   if (token.type === 'batch') return state;
-  const { secret, accessor, origin, expiresAt } = token;
+  const { secret, accessor, origin, expiresAt, takenOver } = token;
   const live = state.replaced.filter((one) => one.expiresAt > now && !one.secret.equals(secret));
-  return { ...state, replaced: [{ secret, accessor, origin, expiresAt }, ...live].slice(0, MOST_REPLACED) };
+  const replaced = { secret, accessor, origin, expiresAt, ...defined({ takenOver }) };
+  return { ...state, replaced: [replaced, ...live].slice(0, MOST_REPLACED) };
 }
 
 /** Notes since when the replaced tokens are out of use: once every sink holds the current one. */
@@ -192,14 +194,17 @@ export function withRevocation(
   failure: Failure | undefined,
   moment: Moment,
 ): State {
-  const isOver = failure === undefined || isRefusal(failure);
-  return {
-    ...(failure === undefined ? state : withCost(state, failure, moment)),
-    replaced: isOver
-      ? state.replaced.filter((one) => secret === undefined || !one.secret.equals(secret))
-      : state.replaced,
-    revocationStreak: isOver ? undefined : streakAfter(state.revocationStreak, failure, state, moment),
-  };
+  const isThis = (one: LiveToken) => secret?.equals(one.secret) === true;
+  if (failure === undefined || isRefusal(failure)) {
+    const replaced = state.replaced.filter((one) => !isThis(one));
+    const isPending = replaced.some(({ retryAt }) => retryAt !== undefined);
+    const revocationStreak = isPending ? state.revocationStreak : undefined;
+    return { ...(failure === undefined ? state : withCost(state, failure, moment)), replaced, revocationStreak };
+  }
+  const revocationStreak = streakAfter(state.revocationStreak, failure, state, moment);
+  const { retryAt } = revocationStreak;
+  const replaced = state.replaced.map((one) => (isThis(one) ? { ...one, retryAt } : one));
+  return { ...withCost(state, failure, moment), replaced, revocationStreak };
 }
 
 /** Records the end of a revocation during a stop: the token isn't revoked again. */

@@ -7,14 +7,13 @@ import { hintedReadAt, withJwt, withUnreadableJwt } from './record-jwt.ts';
 import { withFailedLookup, withLookedUp, withTokenFound } from './record-lookup.ts';
 import {
   isDeadOnArrival,
-  lateToken,
   withDeniedRenewal,
   withEarlierLogin,
   withFailedLogin,
+  withLateGrant,
   withLogin,
   withoutRevoked,
   withRenewal,
-  withReplaced,
   withReplacedOutOfUse,
   withRevocation,
 } from './record-token.ts';
@@ -108,14 +107,14 @@ function recordCall(policy: Policy, state: State, event: CallResult, moment: Mom
     case 'logged-in':
       // the token of a login past its deadline isn't used, but a stop must revoke it
       if (state.call?.operation !== 'login' || state.call.attempt !== event.attempt)
-        return withReplaced(state, lateToken(event.grant, originOf(policy.settings), moment), moment);
+        return withLateGrant(state, event.grant, originOf(policy.settings), moment);
       return ended(state, 'login', event.attempt, () =>
         isDeadOnArrival(state, event.grant, moment)
           ? withFailedLogin(state, { code: 'vault_timeout', facts: { kind: 'lease-over' } }, moment)
           : withLogin(policy, state, event.grant, moment),
       );
     case 'late-grant':
-      return withReplaced(state, lateToken(event.grant, event.origin, moment), moment);
+      return withLateGrant(state, event.grant, event.origin, moment);
     case 'renewed':
       return ended(state, 'renew', event.attempt, () => withRenewal(policy, state, event.grant, moment));
     case 'login-failed':
@@ -139,13 +138,15 @@ function recordCall(policy: Policy, state: State, event: CallResult, moment: Mom
 
 /** Ends every backoff: failed calls, readings and deliveries are retried at once. */
 function withBackoffEnded(state: State, { now }: Moment): State {
-  const { reading, sinks, loginStreak } = state;
+  const { reading, sinks, loginStreak, replaced } = state;
   return {
     ...state,
     // Vault would refuse the same JWT again: this backoff ends only with a new JWT
     loginStreak:
       loginStreak !== undefined && entryOf(loginStreak.failure).retry === 'new-jwt' ? loginStreak : undefined,
     renewalStreak: undefined,
+    revocationStreak: undefined,
+    replaced: replaced.map(({ retryAt: _, ...one }) => one),
     reading: reading.failure === undefined ? reading : { ...reading, nextAt: Math.min(reading.nextAt, now) },
     sinks: sinks.map((sink) => (sink.failure === undefined ? sink : { ...sink, checkAt: now })),
   };
@@ -183,7 +184,7 @@ const FAILED: Readonly<
   login: (_policy, ...failed) => withFailedLogin(...failed),
   renew: (_policy, ...failed) => withDeniedRenewal(...failed),
   lookup: withFailedLookup,
-  revoke: (_policy, state, failure, moment) => withRevocation(state, undefined, failure, moment),
+  revoke: (_policy, state, failure, moment) => withRevocation(state, state.call?.revokes, failure, moment),
 };
 
 function withFailedDelivery(sink: SinkState, failure: Failure, { now, random }: Moment): SinkState {

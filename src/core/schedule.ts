@@ -109,10 +109,14 @@ function overloadDelay(
   const isLimited = code === 'vault_rate_limited' || retryAfterMs !== undefined;
   if (!isLimited && code !== 'vault_unavailable') return 0;
   const jitter = random * Math.min(capMs, count * (isLimited ? 10 : 5) * SECOND);
-  const asked = retryAfterMs === undefined ? 0 : clamp(retryAfterMs, SECOND, MOST_ASKED_MS);
+  const asked = askedDelay(retryAfterMs);
   return Math.min(asked + jitter, MOST_ASKED_MS);
 }
 const MOST_ASKED_MS = 5 * MINUTE;
+
+/** Returns the delay that the server asks for, within limits. */
+const askedDelay = (retryAfterMs: number | undefined): number =>
+  retryAfterMs === undefined ? 0 : clamp(retryAfterMs, SECOND, MOST_ASKED_MS);
 
 /** Returns what a failed call costs the budget: a timeout costs double. */
 export const failureCost = (failure: Failure): number => (failure.code === 'vault_timeout' ? MOST_COST : 1);
@@ -139,7 +143,19 @@ export const firstCheckDelay = (
   { checkIntervalMs }: Pick<ExchangeSettings, 'checkIntervalMs'>,
   { numUses }: { readonly numUses: number },
   random: number,
-): number => (checkIntervalMs === 0 || numUses > 0 ? Number.POSITIVE_INFINITY : checkIntervalMs * random);
+): number =>
+  checkIntervalMs === 0 || numUses > 0 ? Number.POSITIVE_INFINITY : Math.max(REPLICATION_MS, checkIntervalMs * random);
+
+/** Returns the delay after a failed check: at least as long as Vault asks for. */
+export const recheckDelay = (
+  settings: Pick<ExchangeSettings, 'checkIntervalMs'>,
+  token: { readonly numUses: number },
+  { retryAfterMs }: Failure,
+  random: number,
+): number => Math.max(checkDelay(settings, token, random), askedDelay(retryAfterMs));
+
+/** Returns when the budget allows a chore: it leaves room for one call of each other operation. */
+export const choreReadyAt = (budget: Bucket): number => readyAt(budget, FAILURE_BUDGET, 1 + 2 * MOST_COST);
 
 /** Returns the poll interval with a jitter of 10 % in either direction. */
 export const pollDelay = (intervalMs: number, random: number): number => intervalMs * (0.9 + 0.2 * random);

@@ -4,7 +4,7 @@
 
 import type { Bucket } from './bucket.ts';
 import type { Failure } from './errors.ts';
-import type { TokenPlace } from './origin.ts';
+import type { TokenOrigin, TokenPlace } from './origin.ts';
 import type { Secret } from './secret.ts';
 import type { ExchangeSettings } from './settings.ts';
 import type { TokenLife } from './token-life.ts';
@@ -118,14 +118,10 @@ export interface HeldToken extends Grant {
   readonly renewed: boolean;
   /** Vault's wall clock when it issued a token that was taken over from an earlier process, until the JWT is known */
   readonly takenOverFrom?: number | undefined;
+  /** an earlier process got this token */
+  readonly takenOver?: boolean;
   /** whether Vault has confirmed the token by a lookup since its login */
   readonly confirmed?: boolean;
-}
-
-/** The one Vault and the one namespace in which a token is valid. */
-export interface TokenOrigin {
-  readonly address: string;
-  readonly namespace: string | undefined;
 }
 
 export interface LiveToken {
@@ -136,6 +132,9 @@ export interface LiveToken {
   readonly expiresAt: number;
   /** since when every sink holds a newer token; undefined until then */
   readonly outOfUseAt?: number;
+  /** when to try a failed revocation again */
+  readonly retryAt?: number;
+  readonly takenOver?: boolean;
 }
 
 export interface Call {

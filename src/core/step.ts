@@ -5,7 +5,7 @@ import { fullBucket, refilled } from './bucket.ts';
 import { type Decision, decide } from './decide.ts';
 import { isSameOrigin, originOf } from './origin.ts';
 import { record } from './record.ts';
-import { checkDelay, FAILURE_BUDGET, LOGIN_BUDGET } from './schedule.ts';
+import { FAILURE_BUDGET, firstCheckDelay, LOGIN_BUDGET } from './schedule.ts';
 import type { ExchangeSettings } from './settings.ts';
 import type { ExchangeEvent, HeldToken, Moment, Policy, SinkState, State } from './state.ts';
 
@@ -30,7 +30,7 @@ export interface Beginning {
 }
 
 /** Returns the state before the first event. Sinks keep what they held before a reload, but are checked at once. */
-export function initialState(policy: Policy, { now, wall }: Moment, beginning: Beginning = {}): State {
+export function initialState(policy: Policy, { now, wall, random }: Moment, beginning: Beginning = {}): State {
   const { inherited, startsAt = now, honoursLastLogin = false } = beginning;
   const earlier = inherited?.state;
   return {
@@ -45,12 +45,13 @@ export function initialState(policy: Policy, { now, wall }: Moment, beginning: B
     token: inherited && inheritedToken(inherited, policy.settings, now),
     // The epoch time in milliseconds grows faster than the count of logins, so the number also grows across restarts.
     generation: earlier?.generation ?? Math.floor(wall),
-    replaced: earlier?.replaced ?? [],
+    // the result of a revocation in flight is lost
+    replaced: (earlier?.replaced ?? []).filter(({ secret }) => earlier?.call?.revokes?.equals(secret) !== true),
     earlier:
-      policy.settings.onStart === 'reuse' && inherited === undefined
+      policy.settings.onStart === 'reuse' && (earlier === undefined || isSeeking(earlier))
         ? { soughtAt: undefined, secret: undefined }
         : undefined,
-    checkAt: inheritedCheck(policy, earlier?.token, now),
+    checkAt: inheritedCheck(policy, earlier, { now, random }),
     deniedChecks: 0,
     revocationStreak: undefined,
     call: undefined,
@@ -60,7 +61,7 @@ export function initialState(policy: Policy, { now, wall }: Moment, beginning: B
     loginStreak: undefined,
     renewalStreak: undefined,
     budget: earlier === undefined ? fullBucket(FAILURE_BUDGET, now) : refilled(earlier.budget, FAILURE_BUDGET, now),
-    refreshRequestedAt: undefined,
+    refreshRequestedAt: earlier?.refreshRequestedAt,
     deniedRenewals: 0,
     startsAt,
     honoursLastLogin,
@@ -94,9 +95,19 @@ function inheritedToken(
   return isSameSource(settings, next) ? token : { ...token, jwtSerial: 0 };
 }
 
-/** Checks an inherited token after one interval, in case the reload turned the checks on. */
-const inheritedCheck = ({ settings }: Policy, token: HeldToken | undefined, now: number): number =>
-  token === undefined ? Number.POSITIVE_INFINITY : now + checkDelay(settings, token, 0.5);
+/** Reports whether the token of an earlier process was still being looked for. */
+const isSeeking = ({ earlier, token }: State): boolean => earlier !== undefined && token === undefined;
+
+/** Keeps the planned check, unless the reload turned the checks on or off. */
+function inheritedCheck(
+  { settings }: Policy,
+  earlier: State | undefined,
+  { now, random }: Omit<Moment, 'wall'>,
+): number {
+  if (earlier?.token === undefined) return Number.POSITIVE_INFINITY;
+  const checkAt = now + firstCheckDelay(settings, earlier.token, random);
+  return settings.checkIntervalMs === 0 ? checkAt : Math.min(earlier.checkAt, checkAt);
+}
 
 /** Returns the sink's state before the reload. A changed format or mode forces a rewrite. */
 function inheritedSink({ settings, state }: Inheritance, next: ExchangeSettings, id: string): Partial<SinkState> {

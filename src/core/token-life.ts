@@ -26,7 +26,7 @@ export interface TokenLife {
   /** the path of the login, such as auth/jwt/login */
   readonly path: string;
   readonly role: string;
-  /** the mount's path with dashes, and the claim that names the entity */
+  /** the mount's path with dashes, and the claim that names the entity; not for display */
   readonly displayName: string;
 }
 
@@ -54,7 +54,7 @@ export function judgeLookup(reply: VaultReply, token: Secret): TokenLife | Failu
     issuedWall: numberOf(data['creation_time']) * 1000,
     path: shown(data['path']),
     role: shown(objectOf(data['meta'])?.['role']),
-    displayName: shown(data['display_name']),
+    displayName: textOf(data['display_name']) ?? '',
   };
 }
 
@@ -68,7 +68,8 @@ export function whyNotReusable(
 ): string | undefined {
   if (path !== `auth/${login.mount}/${login.cel === true ? 'cel/' : ''}login`) return 'it is from another mount';
   if (role.toLowerCase() !== login.role.toLowerCase()) return 'it is from another role';
-  if (expect.subject !== undefined && !displayName.endsWith(`-${expect.subject}`)) return 'it is of another subject';
+  const prefix = login.mount.replaceAll('/', '-');
+  if (expect.subject !== undefined && displayName !== `${prefix}-${expect.subject}`) return 'it is of another subject';
   if (grant.numUses > 0) return 'its uses are limited';
   if (leftMs < SHORTEST_LEFT_MS) return 'it is about to expire';
   return undefined;

@@ -5,9 +5,9 @@
 import { defined } from './defined.ts';
 import type { Failure } from './errors.ts';
 import { readLoginRefusal, readRenewalRefusal, readSetupRefusal } from './login-refusals.ts';
+import type { TokenOrigin } from './origin.ts';
 import { isTokenText, Secret, scrubbedLine } from './secret.ts';
 import type { LoginSettings, VaultIdentitySettings } from './settings.ts';
-import type { TokenOrigin } from './state.ts';
 
 export type Operation = 'login' | 'renew' | 'lookup' | 'revoke';
 

@@ -53,7 +53,6 @@ export function openExchanges(
   const tools: ExchangeTools = { ...shared, tokenFor, nextCorrelationId, mayUse: config.mayUse, turns: new Map() };
   let lastStepAt = performance.now();
   let isEnding = false;
-  const pendingStops = new Set<Promise<void>>();
   const open = (one: ExchangeSettings, beginning: ServedBeginning) => {
     const onStep = (state: State) => {
       lastStepAt = performance.now();
@@ -61,10 +60,7 @@ export function openExchanges(
     };
     served.set(one.name, openServedExchange(one, tools, beginning, onStep));
   };
-  const stop = (one: ServedExchange) => {
-    const stopped = one.stop(GRACE_MS).finally(() => pendingStops.delete(stopped));
-    pendingStops.add(stopped);
-  };
+  const stopAll = openStops();
 
   const startsAt = tools.clock.now() + tools.clock.random() * startJitterMs;
   const firstTime = startTimes(startsAt);
@@ -83,6 +79,9 @@ export function openExchanges(
         served.delete(name);
         firstDeliveries.done(name);
       }
+      // a new exchange must not take over a token that a removed one is about to revoke
+      const mayReuse = next.some(({ name, onStart }) => onStart === 'reuse' && !served.has(name));
+      if (mayReuse) await stopAll(gone);
       const nextTime = startTimes(tools.clock.now());
       for (const one of next) {
         // stop() was called while another exchange was being changed: open nothing more
@@ -92,15 +91,13 @@ export function openExchanges(
         else if (isDeepStrictEqual(known.settings(), one)) known.retry();
         else await known.change(one, nextTime());
       }
-      for (const one of gone) stop(one);
-      await Promise.all(pendingStops);
+      await stopAll(mayReuse ? [] : gone);
       for (const { name } of gone) if (!served.has(name)) tools.observer.removed(name);
       for (const { name, path } of orphanedSinks) tools.observer.left(name, path);
     },
     async stop() {
       isEnding = true;
-      for (const one of served.values()) stop(one);
-      await Promise.all(pendingStops);
+      await stopAll([...served.values()]);
     },
     async close() {
       isEnding = true;
@@ -108,6 +105,18 @@ export function openExchanges(
       const ends = [...served.values()].map((one) => (hasDelivered(one) ? one.close() : one.stop(GRACE_MS)));
       await Promise.all(ends);
     },
+  };
+}
+
+/** Returns a function that stops exchanges, and waits for them and for earlier ones that still stop. */
+function openStops() {
+  const pending = new Set<Promise<void>>();
+  return async (ending: readonly ServedExchange[]): Promise<void> => {
+    for (const one of ending) {
+      const stopped = one.stop(GRACE_MS).finally(() => pending.delete(stopped));
+      pending.add(stopped);
+    }
+    await Promise.all(pending);
   };
 }
 

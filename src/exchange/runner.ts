@@ -4,10 +4,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isStopped } from '../core/decide.ts';
 import { ExchangeError, type Failure, isFailure } from '../core/errors.ts';
-import { originOf, placeOf } from '../core/origin.ts';
+import { originOf, placeOf, type TokenOrigin } from '../core/origin.ts';
 import { type Secret, scrub } from '../core/secret.ts';
 import type { ExchangeSettings } from '../core/settings.ts';
-import type { Effect, ExchangeEvent, Moment, Policy, State, TokenOrigin, Trace } from '../core/state.ts';
+import type { Effect, ExchangeEvent, Moment, Policy, State, Trace } from '../core/state.ts';
 import { type Beginning, initialState, step } from '../core/step.ts';
 import { judgeLookup } from '../core/token-life.ts';
 import {

@@ -25,7 +25,7 @@ export function openFailureLog() {
     // The streak's own retry time ignores the minimum gap between logins.
     const next = { retry_at: iso(status.nextAction?.at) };
     for (const [event, was, streak, more] of [
-      ['login_failed', before.loginStreak, after.loginStreak, next],
+      [before.earlier === undefined ? 'login_failed' : 'lookup_failed', before.loginStreak, after.loginStreak, next],
       ['renewal_failed', before.renewalStreak, after.renewalStreak, next],
       [
         'revocation_failed',

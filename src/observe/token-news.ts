@@ -1,6 +1,7 @@
 // The log lines about the Vault token: its login and renewals, its takeover from an earlier process, its checks, and its end.
 
 import { explain, type Failure } from '../core/errors.ts';
+import { MOST_DENIED_CHECKS } from '../core/schedule.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ExchangeSettings } from '../core/settings.ts';
 import type { ExchangeEvent, HeldToken, State } from '../core/state.ts';
@@ -30,8 +31,7 @@ function logGrant(write: WriteLine, { before, after, event, status }: Step): voi
   const { token } = after;
   if (token === undefined || token.revision === before.token?.revision) return;
   const isRenewal = token.generation === before.token?.generation;
-  const name = event.type === 'looked-up' ? 'token_reused' : isRenewal ? 'renewed' : 'logged_in';
-  write('info', name, tokenFields(token, status));
+  write('info', nameOfGrant(event, isRenewal), tokenFields(token, status));
   const { policies } = token;
   if (isRenewal && policies.join() !== before.token?.policies.join()) write('warn', 'policies_changed', { policies });
   // Vault repeats its warnings at each renewal.
@@ -48,6 +48,11 @@ function logGrant(write: WriteLine, { before, after, event, status }: Step): voi
   if (streak !== undefined && after.loginStreak === undefined && after.renewalStreak === undefined) {
     write('info', 'recovered', { code: streak.failure.code, attempts: streak.count });
   }
+}
+
+function nameOfGrant({ type }: ExchangeEvent, isKnown: boolean): string {
+  if (type === 'looked-up') return isKnown ? 'lease_shortened' : 'token_reused';
+  return isKnown ? 'renewed' : 'logged_in';
 }
 
 /** Reports why the exchange doesn't take over the token of an earlier process. */
@@ -69,12 +74,15 @@ const lookupFailure = (event: ExchangeEvent): Failure =>
   event.type === 'lookup-failed' ? event.failure : { code: 'vault_call_stuck' };
 
 /** Reports a check that found the held token dead; a login follows. */
-function logRejected(write: WriteLine, { before, event }: Step): void {
+function logRejected(write: WriteLine, { before, after, event }: Step): void {
   const { token, call } = before;
   if (event.type !== 'lookup-failed' || event.failure.code !== 'token_rejected') return;
   if (token === undefined || call?.attempt !== event.attempt) return;
   write('warn', 'token_rejected', { accessor: token.accessor }, event.failure);
+  if (after.deniedChecks >= MOST_DENIED_CHECKS) write('warn', 'checks_ended', { hint: ENDED_HINT });
 }
+
+const ENDED_HINT = 'Grant read on auth/token/lookup-self, which the policy "default" has, or remove check_interval.';
 
 /** Reports the end of a revocation. A failure that is retried is a line of the failure log. */
 function logRevocation(write: WriteLine, { before, after, event }: Step): void {

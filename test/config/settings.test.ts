@@ -202,12 +202,23 @@ test("the keys of a token's life", () => {
   assert.deepEqual(life({}), ['login', 'keep', 30_000, 0]);
   const all = { on_start: 'reuse', on_replace: 'revoke', revoke_delay: '5s', check_interval: '10s' };
   assert.deepEqual(life(all), ['reuse', 'revoke', 5000, 10_000]);
-  for (const off of [0, '0', '0s']) assert.equal(life({ check_interval: off })[3], 0);
+  const needsJson =
+    'reuse needs a sink with "format": "json", without uid, and with a mode that only its owner may write';
+  for (const off of [0, '0', '0s', '0ms']) assert.equal(life({ check_interval: off })[3], 0);
   const at = 'config.json: exchanges.app';
+  assert.equal(problemsOf(withApp({ check_interval: 'soon' })).length, 1);
   assert.deepEqual(problemsOf(withApp({ check_interval: '9s' })), [`${at}.check_interval: must be 0, or at least 10s`]);
-  assert.deepEqual(problemsOf(withApp({ on_start: 'reuse' })), [
-    `${at}.on_start: reuse needs a sink with "format": "json", which names the Vault and the role of its token`,
+  assert.deepEqual(problemsOf(withApp({ on_start: 'reuse' })), [`${at}.on_start: ${needsJson}`]);
+  for (const file of [
+    { path: '/vault/token', format: 'json', uid: 1000 },
+    { path: '/vault/token', format: 'json', mode: '0660' },
+  ])
+    assert.deepEqual(problemsOf(withApp({ on_start: 'reuse', sinks: [{ file }] })), [`${at}.on_start: ${needsJson}`]);
+  const minted = { on_start: 'reuse', sinks: json, source: { http: { url: 'https://a' } } };
+  assert.deepEqual(problemsOf(withApp(minted)), [
+    `${at}.on_start: reuse needs "on_new_jwt": "when-needed" with this source, as each start brings a new JWT`,
   ]);
+  assert.deepEqual(problemsOf(withApp({ ...minted, on_new_jwt: 'when-needed' })), []);
 });
 
 test('an http source', () => {

@@ -222,11 +222,26 @@ test('a sink gets a live token that it does not hold, again at each check, and a
 
 test('an undoing stop withdraws only from sinks that the process wrote to or is writing to', () => {
   const writing = { ...holding, attempt: 1, startedAt: NOW };
-  const sinks = [sink({ id: 'held', holds: holding }), sink({ id: 'begun', writing }), sink({ id: 'untouched' })];
+  const sinks = [
+    sink({ id: 'held', holds: holding, writtenAt: NOW }),
+    sink({ id: 'begun', writing }),
+    sink({ id: 'right already', holds: holding }),
+    sink({ id: 'untouched' }),
+  ];
   const withdrawn = (onStop: 'revoke' | 'undo') =>
     decided({ stopping: stopping({ withdrawal: 'due' }), sinks }, { onStop }).effects;
   assert.deepEqual(withdrawn('undo'), [{ type: 'withdraw', sinks: ['held', 'begun'] }]);
-  assert.deepEqual(withdrawn('revoke'), [{ type: 'withdraw', sinks: ['held', 'begun', 'untouched'] }]);
+  assert.deepEqual(withdrawn('revoke'), [{ type: 'withdraw', sinks: ['held', 'begun', 'right already', 'untouched'] }]);
+});
+
+test('an undoing stop leaves the token of an earlier process alone, and a stop skips one that is being revoked', () => {
+  const due = { stopping: stopping({ withdrawal: 'done' }) };
+  const earlier = token({ takenOver: true });
+  assert.deepEqual(decided({ ...due, token: earlier }, { onStop: 'undo' }).effects, []);
+  assert.deepEqual(types(decided({ ...due, token: earlier }, { onStop: 'revoke' }).effects), ['revoke']);
+  const call = { operation: 'revoke', attempt: 1, startedAt: NOW, timeoutMs: SECOND, jwtSerial: 0 } as const;
+  const inFlight = { ...due, token: earlier, call: { ...call, revokes: earlier.secret } };
+  assert.deepEqual(decided(inFlight, { onStop: 'revoke' }).effects, []);
 });
 
 test('a stop withdraws once and revokes one token after another, its own first, those of another Vault last', () => {

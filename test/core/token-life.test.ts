@@ -82,7 +82,12 @@ test('takes over a token only of this mount, role and subject, with life left an
   assert.equal(why({ path: 'auth/token/root', meta: null }), 'it is from another mount');
   assert.equal(why({ meta: { role: 'other' } }), 'it is from another role');
   assert.equal(why({ meta: null }), 'it is from another role');
+  assert.equal(
+    why({ display_name: 'ci-gitlab-app', path: 'auth/ci/gitlab/login' }, { subject: 'app' }, { mount: 'ci/gitlab' }),
+    undefined,
+  );
   assert.equal(why({}, { subject: 'ap' }), 'it is of another subject');
+  assert.equal(why({ display_name: 'jwt-team-app' }, { subject: 'app' }), 'it is of another subject');
   assert.equal(why({ num_uses: 1 }), 'its uses are limited');
   assert.equal(why({ ttl: 9 }), 'it is about to expire');
   assert.equal(why({ ttl: 0 }), 'it is about to expire');

@@ -86,6 +86,6 @@ function drawExchange(chance: Chance, name: string, names: readonly string[]): E
     onStart: formats.some((format) => format === 'json') ? chance.pick(['login', 'reuse', 'reuse']) : 'login',
     onReplace: chance.pick(['keep', 'keep', 'revoke']),
     revokeDelayMs: 30_000,
-    checkIntervalMs: chance.pick([0, 0, 10 * MINUTE]),
+    checkIntervalMs: chance.pick([0, 0, MINUTE, 10 * MINUTE]),
   };
 }

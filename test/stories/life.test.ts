@@ -187,3 +187,89 @@ test('a check during an outage changes nothing', () => {
   assert.deepEqual([heldBy(world), world.status().ready, world.status().failure], [held, true, undefined]);
   assert.ok(operations(world).length < 14, `${operations(world)}`);
 });
+
+test('logs in after two lookups that a quota or a gateway refuses, and keeps asking through a wrong CA', () => {
+  for (const [code, limit] of [
+    ['vault_rate_limited', 2],
+    ['vault_unavailable', 2],
+    ['vault_tls', 10],
+  ] as const) {
+    const [, second] = restart(REUSE, ({ vault }) => Object.assign(vault, { lookup: () => ({ code }) }));
+    second.pass(10 * MINUTE);
+    const lookups = operations(second).filter((one) => one === 'lookup').length;
+    assert.equal(operations(second).includes('login'), limit === 2, code);
+    assert.ok(limit === 2 ? lookups === 2 : lookups >= 3, `${code}: ${lookups} lookups`);
+  }
+});
+
+test('a reload goes on looking for the token of an earlier process, and keeps a pending refresh', () => {
+  const [first, second] = restart(REUSE, ({ vault }) => Object.assign(vault, { outage: SEALED }));
+  second.pass(10 * SECOND);
+  second.vault.outage = undefined;
+  const settings = { ...second.policy.settings, onStop: 'revoke' as const };
+  const inherited = { settings: second.policy.settings, state: second.state };
+  const third = new World({ settings, beginning: { inherited } }, second);
+  third.post({ type: 'woke' });
+  third.pass(5 * SECOND);
+  assert.deepEqual([operations(third), heldBy(third)], [['lookup'], heldBy(first)]);
+  third.vault.outage = SEALED;
+  third.post({ type: 'refresh-requested' });
+  const again = { settings, state: third.state };
+  const fourth = new World({ settings: { ...settings, onStop: 'keep' }, beginning: { inherited: again } }, third);
+  fourth.vault.outage = undefined;
+  fourth.post({ type: 'woke' });
+  fourth.pass(10 * SECOND);
+  assert.deepEqual([operations(fourth), heldBy(fourth) === heldBy(first)], [['login'], false]);
+});
+
+test('a failed check waits for as long as Vault asks, and leaves the budget of failures to logins', () => {
+  const world = begin({ checkIntervalMs: 10 * SECOND });
+  world.pass(SECOND);
+  world.vault.lookup = () => ({ code: 'vault_rate_limited', retryAfterMs: 2 * MINUTE });
+  world.pass(10 * MINUTE);
+  const lookups = operations(world).filter((one) => one === 'lookup').length;
+  assert.ok(lookups >= 4 && lookups <= 6, `${lookups} lookups in ten minutes`);
+  world.vault.lookup = () => ({ code: 'vault_timeout' });
+  world.pass(30 * MINUTE);
+  const before = operations(world).length;
+  world.writeJwt(mint(world.now));
+  world.pass(2 * SECOND);
+  assert.equal(operations(world).slice(before).includes('login'), true, 'a new JWT leads to a login at once');
+});
+
+test('a lease that Vault has shortened is renewed at once', () => {
+  const world = begin({ checkIntervalMs: MINUTE });
+  world.pass(5 * SECOND);
+  const { lookup } = world.vault;
+  world.vault.lookup = (...asked) => {
+    const life = lookup(...asked);
+    return 'code' in life ? life : { ...life, leftMs: 5 * MINUTE };
+  };
+  world.pass(40 * SECOND);
+  assert.deepEqual(operations(world), ['login', 'lookup', 'renew']);
+});
+
+test('one replaced token that cannot be revoked does not keep another one alive', () => {
+  const world = begin({ onReplace: 'revoke' });
+  world.pass(SECOND);
+  const token = world.state.token;
+  assert.ok(token);
+  const elsewhere = { ...token, secret: world.jwtSecret(), origin: { address: 'https://gone', namespace: undefined } };
+  const here = heldBy(world) ?? '';
+  world.writeJwt(mint(world.now + MINUTE));
+  world.pass(10 * SECOND);
+  const stuck = { ...elsewhere, outOfUseAt: world.now, retryAt: world.now + 10 * MINUTE };
+  world.state = { ...world.state, replaced: [stuck, ...world.state.replaced] };
+  world.pass(MINUTE);
+  assert.ok(!world.vault.issued.has(here));
+});
+
+test('the token in use is not revoked when a late login returns it', () => {
+  const world = begin({ onReplace: 'revoke' });
+  world.pass(SECOND);
+  const { token } = world.state;
+  assert.ok(token);
+  world.post({ type: 'late-grant', grant: token, origin: token.origin });
+  world.pass(10 * MINUTE);
+  assert.deepEqual(operations(world), ['login']);
+});
