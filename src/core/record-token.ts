@@ -171,7 +171,7 @@ export const withLateGrant = (state: State, grant: Grant, origin: LiveToken['ori
     : withReplaced(state, { ...grant, origin, expiresAt: moment.now + grant.leaseMs }, moment);
 
 /** Remembers a token that the exchange no longer uses, to revoke it later. Batch tokens can't be revoked. */
-export function withReplaced(state: State, token: LiveToken & Pick<Grant, 'type'>, { now }: Moment): State {
+function withReplaced(state: State, token: LiveToken & Pick<Grant, 'type'>, { now }: Moment): State {
   if (token.type === 'batch') return state;
   const { secret, accessor, origin, expiresAt, takenOver } = token;
   const live = state.replaced.filter((one) => one.expiresAt > now && !one.secret.equals(secret));
