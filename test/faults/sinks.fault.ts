@@ -26,7 +26,7 @@ const WRITER = `
   import { Secret } from './src/core/secret.ts';
   import { openFileSink } from './src/sinks/file.ts';
   const sinks = process.argv.slice(1).map((path) => openFileSink({ kind: 'file', path, mode: 0o600, format: 'raw' }));
-  const rest = { exchange: 'a', place: PLACE, accessor: 'a', issuedAt: 0, expiresAt: 0, renewable: true, policies: [] };
+  const rest = { exchange: 'a', accessor: 'a', issuedAt: 0, expiresAt: 0, renewable: true, policies: [] };
   for (let turn = 0; ; turn += 1) {
     const secret = new Secret('hvs.' + String(turn % 10).repeat(turn % 2 === 0 ? 20 : 8000));
     await Promise.all(sinks.map((sink) => sink.deliver({ ...rest, secret })));
