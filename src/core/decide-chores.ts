@@ -1,7 +1,7 @@
 // The calls that no client waits for: the check of the held token, and the revocation of replaced ones.
 
 import { isSameOrigin, originOf } from './origin.ts';
-import { CALL_GAP_MS, choreReadyAt, MOST_DENIED_CHECKS } from './schedule.ts';
+import { CALL_GAP_MS, choreReadyAt } from './schedule.ts';
 import type { LiveToken, Policy, State } from './state.ts';
 
 export type Chore =
@@ -17,10 +17,9 @@ export function nextChore(policy: Policy, state: State, now: number): Chore | un
   return first && { ...first, at: Math.max(first.at, floor) };
 }
 
-function checks({ token, checkAt, deniedChecks }: State, now: number): Chore[] {
+function checks({ token, checkAt }: State, now: number): Chore[] {
   const isOurs = token !== undefined && !token.fromEarlierConfig && token.expiresAt > now;
-  if (!isOurs || !Number.isFinite(checkAt) || deniedChecks >= MOST_DENIED_CHECKS) return [];
-  return [{ operation: 'lookup', at: checkAt }];
+  return isOurs && Number.isFinite(checkAt) ? [{ operation: 'lookup', at: checkAt }] : [];
 }
 
 /** Tokens of this Vault come first: the Vault of an earlier config may hang. */

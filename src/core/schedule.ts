@@ -4,6 +4,7 @@
 import { type Bucket, type BucketLimit, readyAt } from './bucket.ts';
 import { entryOf, type Failure } from './errors.ts';
 import { type ExchangeSettings, isRequested, type SourceSettings, type VaultSettings } from './settings.ts';
+import type { Grant } from './vault-protocol.ts';
 import type { WorkloadJwt } from './workload-jwt.ts';
 
 const SECOND = 1000;
@@ -131,28 +132,23 @@ export const FIND_TOKEN_MS = 2 * SECOND;
 /** After this many tokens whose first check was denied, the policies lack lookup-self, and checks end. */
 export const MOST_DENIED_CHECKS = 2;
 
-/** Returns the delay before the token is checked; Infinity if it isn't. A check of a token with limited uses would spend one. */
-export const checkDelay = (
-  { checkIntervalMs }: Pick<ExchangeSettings, 'checkIntervalMs'>,
-  { numUses }: { readonly numUses: number },
-  random: number,
-): number => (checkIntervalMs === 0 || numUses > 0 ? Number.POSITIVE_INFINITY : pollDelay(checkIntervalMs, random));
+type Checking = Pick<ExchangeSettings, 'checkIntervalMs'>;
+type Usable = Pick<Grant, 'numUses'>;
+
+/** Reports whether the token is checked. A check of a token with limited uses would spend one. */
+const isChecked = ({ checkIntervalMs }: Checking, { numUses }: Usable): boolean => checkIntervalMs > 0 && numUses === 0;
+
+/** Returns the delay before the token is checked again; Infinity if it isn't. */
+export const checkDelay = (settings: Checking, token: Usable, random: number): number =>
+  isChecked(settings, token) ? pollDelay(settings.checkIntervalMs, random) : Number.POSITIVE_INFINITY;
 
 /** Returns the delay before the first check: at random within the interval, so that sidecars that start together spread. */
-export const firstCheckDelay = (
-  { checkIntervalMs }: Pick<ExchangeSettings, 'checkIntervalMs'>,
-  { numUses }: { readonly numUses: number },
-  random: number,
-): number =>
-  checkIntervalMs === 0 || numUses > 0 ? Number.POSITIVE_INFINITY : Math.max(REPLICATION_MS, checkIntervalMs * random);
+export const firstCheckDelay = (settings: Checking, token: Usable, random: number): number =>
+  isChecked(settings, token) ? Math.max(REPLICATION_MS, settings.checkIntervalMs * random) : Number.POSITIVE_INFINITY;
 
 /** Returns the delay after a failed check: at least as long as Vault asks for. */
-export const recheckDelay = (
-  settings: Pick<ExchangeSettings, 'checkIntervalMs'>,
-  token: { readonly numUses: number },
-  { retryAfterMs }: Failure,
-  random: number,
-): number => Math.max(checkDelay(settings, token, random), askedDelay(retryAfterMs));
+export const recheckDelay = (settings: Checking, token: Usable, { retryAfterMs }: Failure, random: number): number =>
+  Math.max(checkDelay(settings, token, random), askedDelay(retryAfterMs));
 
 /** Returns when the budget allows a chore: it leaves room for one call of each other operation. */
 export const choreReadyAt = (budget: Bucket): number => readyAt(budget, FAILURE_BUDGET, 1 + 2 * MOST_COST);
