@@ -1,5 +1,5 @@
-// Checks whether Vault still knows the tokens that the sidecar delivered: in the sinks, and at the token API. After a revocation, or if Vault lost its storage,
-// the daemon notices it only at the next renewal.
+// Checks whether Vault still knows the tokens that the sidecar delivered: in the sinks, and at the token API. After a revocation, or
+// if Vault lost its storage, the daemon notices it only at the next check or renewal.
 // A token is sent only to the exchange's own Vault. A lookup spends a use of a token with limited uses, and the sink's content
 // doesn't show that limit, so the caller skips this check if the role issues such tokens.
 
