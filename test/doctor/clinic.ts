@@ -16,6 +16,7 @@ import type { Finding } from '../../src/doctor/diagnose/finding.ts';
 import { type Report, renderReports } from '../../src/doctor/report.ts';
 import { invoke, type Outcome } from '../support/invoke.ts';
 import { cli } from '../support/program.ts';
+import { SECRET_TEXT } from '../support/secret-text.ts';
 import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import type { AdminVault } from '../vault/admin.ts';
 
@@ -129,7 +130,7 @@ export async function openClinic(t: TestContext, patient: Patient): Promise<Clin
 }
 
 function examinationOf({ code, out, err }: Outcome): Examination {
-  assert.doesNotMatch(out + err, /eyJ|hv[sb]\./);
+  assert.doesNotMatch(out + err, SECRET_TEXT);
   assert.equal(err, '');
   const { reports } = JSON.parse(out) as { reports: Report[] };
   return { code, text: renderReports(reports, false), findings: reports.flatMap(({ findings }) => findings) };
