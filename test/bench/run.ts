@@ -1,6 +1,6 @@
 // npm run bench: the sidecar beside `vault agent`, all in one run on one machine, as one table. Words after `--` choose the
-// measurements (start rotation idle api many sealed size; and the long ones: flat day mechanisms); --minutes N is how long the idle
-// and the sealed phase take. Fails where a target is missed by more than the tolerance. Let the machine be quiet.
+// measurements (start restart rotation idle api many sealed size; and the long ones: flat day mechanisms); --minutes N is how
+// long the idle and the sealed phase take. Fails where a target is missed by more than the tolerance. Let the machine be quiet.
 
 import { parseArgs } from 'node:util';
 import { openScope } from '../support/scope.ts';
@@ -10,6 +10,7 @@ import { idle } from './idle.ts';
 import { flat, many } from './many.ts';
 import { mechanisms } from './mechanisms.ts';
 import { openPeers } from './peers.ts';
+import { restart } from './restart.ts';
 import { rotation } from './rotation.ts';
 import { day, sealed } from './sealed.ts';
 import { size } from './size.ts';
@@ -25,6 +26,7 @@ const peers = await openPeers(scope);
 const measurements = {
   start: () => start(peers),
   rotation: () => rotation(peers),
+  restart: () => restart(peers),
   idle: () => idle(peers, minutes),
   api: () => api(peers),
   many: () => many(scope),
@@ -34,7 +36,7 @@ const measurements = {
   day: () => day(peers),
   mechanisms: () => mechanisms(peers),
 } satisfies Record<string, () => Promise<Row[]>>;
-const EVERY_DAY = ['start', 'rotation', 'idle', 'api', 'many', 'sealed', 'size'];
+const EVERY_DAY = ['start', 'rotation', 'restart', 'idle', 'api', 'many', 'sealed', 'size'];
 
 const rows: Row[] = [];
 const configs = [peers.agent];
