@@ -95,7 +95,7 @@ const LAYERS: readonly { who: RegExp; may: RegExp; types?: RegExp; why: string }
 
 /** The only files that may import each package. */
 const DOORS: Readonly<Record<string, RegExp>> = {
-  undici: /^src\/network\/(transport|proxy-agent)\.ts$/,
+  undici: /^src\/network\/(agent|transport|proxy-agent|forward)\.ts$/,
   fastify: /^src\/http\//,
   'prom-client': /^src\/observe\/metric(s|-families)\.ts$/,
   pino: /^src\/observe\/log\.ts$/,

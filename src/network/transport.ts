@@ -1,24 +1,12 @@
 // Sends one HTTP request and returns the raw reply. Each call has one hard deadline and reads at most 256 KiB. Redirects are
 // left to the caller.
-// Imports parts of undici, because its main entry would cost a third of the time to the first token, and 5 MiB.
 
-import { isDeepStrictEqual } from 'node:util';
 import type { Dispatcher } from 'undici';
 import request from 'undici/lib/api/api-request.js';
-import Agent from 'undici/lib/dispatcher/agent.js';
-import { defined } from '../core/defined.ts';
 import { ExchangeError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
-import type { TlsSettings } from '../core/settings.ts';
+import { openAgents, type TransportSettings } from './agent.ts';
 import { networkFailure } from './failure.ts';
-import { readTrust, type Trust } from './trust.ts';
-
-export interface TransportSettings {
-  readonly tls: TlsSettings;
-  /** the deadline of one call, including connection setup */
-  readonly timeoutMs: number;
-  readonly useProxyEnv: boolean;
-}
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST';
@@ -44,27 +32,18 @@ export interface Transport {
 
 export type Send = (url: URL, request: HttpRequest) => Promise<HttpReply>;
 
-const CONNECT_TIMEOUT_MS = 5000;
 const MOST_BYTES = 256 * 1024;
+/** Calls are minutes apart, and each should use current DNS and certificates. */
+const CONNECTION_PER_CALL = { pipelining: 0 };
+const limitsOf = ({ timeoutMs }: TransportSettings) => ({
+  headersTimeout: timeoutMs,
+  bodyTimeout: timeoutMs,
+  maxResponseSize: MOST_BYTES,
+  maxHeaderSize: 16 * 1024,
+});
 
 export function openTransport(settings: TransportSettings): Transport {
-  let open: { readonly trust: Trust; readonly agent: Promise<Dispatcher> } | undefined;
-  let isClosed = false;
-
-  /** Returns the agent, a new one if the TLS files have changed. If they are unusable, the old agent stays in use. */
-  async function currentAgent(timeoutMs: number): Promise<Dispatcher> {
-    // if the file system hangs, half of the timeout is left for a call with the old files
-    const trust = await readTrust(settings.tls, timeoutMs / 2).catch((error: unknown) => {
-      if (open === undefined) throw error;
-      return open.trust;
-    });
-    // closed while the files were being read: the caller no longer wants the reply
-    if (isClosed) throw new ExchangeError('vault_connection_lost', { kind: 'network', codes: ['closed'] });
-    if (open !== undefined && isDeepStrictEqual(open.trust, trust)) return open.agent;
-    void open?.agent.then((old) => old.close()).catch(() => {});
-    open = { trust, agent: openAgent(settings, trust) };
-    return open.agent;
-  }
+  const agents = openAgents(settings, { ...CONNECTION_PER_CALL, ...limitsOf(settings) });
 
   return {
     async call(requests, timeoutMs = settings.timeoutMs) {
@@ -79,7 +58,7 @@ export function openTransport(settings: TransportSettings): Transport {
         }, timeoutMs);
       });
       const work = async () => {
-        const dispatcher = await currentAgent(timeoutMs);
+        const dispatcher = await agents.current(timeoutMs);
         signal.throwIfAborted();
         return requests((url, asked) => sendTo(url, asked, { dispatcher, signal }));
       };
@@ -92,35 +71,8 @@ export function openTransport(settings: TransportSettings): Transport {
         clearTimeout(timer);
       }
     },
-    async close() {
-      isClosed = true;
-      const agent = await open?.agent.catch(() => undefined);
-      await agent?.destroy();
-    },
+    close: () => agents.close(),
   };
-}
-
-async function openAgent({ useProxyEnv, tls, timeoutMs }: TransportSettings, trust: Trust): Promise<Dispatcher> {
-  const transport = {
-    minVersion: 'TLSv1.2' as const,
-    timeout: Math.min(CONNECT_TIMEOUT_MS, timeoutMs),
-    maxCachedSessions: 0,
-    autoSelectFamily: true,
-    autoSelectFamilyAttemptTimeout: 1000,
-  };
-  const connect = { ...trust, ...defined({ servername: tls.serverName }), ...transport };
-  const limits = {
-    // a new connection for each call: calls are minutes apart, and each should use current DNS and certificates
-    pipelining: 0,
-    allowH2: false,
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-    maxResponseSize: MOST_BYTES,
-    maxHeaderSize: 16 * 1024,
-  };
-  if (!useProxyEnv) return new Agent({ ...limits, connect });
-  const { openProxyAgent } = await import('./proxy-agent.ts');
-  return openProxyAgent(limits, { server: connect, proxy: transport });
 }
 
 async function sendTo(
