@@ -2,6 +2,7 @@
 // Start: the exchanges read the JWT and log in at once; logger, metrics and listeners load after that, to not delay the first token.
 // Stop: the listeners and exchanges close in parallel, then the log is flushed, all within 1.5 s.
 
+import { isDeepStrictEqual } from 'node:util';
 import { ExchangeError } from './core/errors.ts';
 import type { ListenAddress, Settings } from './core/settings.ts';
 import { openSystemClock, within } from './exchange/clock.ts';
@@ -10,6 +11,7 @@ import type { Clock } from './exchange/runner.ts';
 import type { CallerToken } from './http/caller-token.ts';
 import { openLateObserver } from './observe/late-observer.ts';
 import type { Observer } from './observe/observe.ts';
+import type { ProxiesTools } from './proxy/open-proxies.ts';
 import { REAL_PORTS } from './real-ports.ts';
 
 export interface DaemonParts {
@@ -37,6 +39,8 @@ export interface Daemon {
 const HEAD_START_MS = 1000;
 /** The deadline of a stop. The exchanges take a little more than a second; hanging calls are abandoned. */
 const STOP_MS = 1400;
+/** How long a stop waits for requests in flight to Vault. */
+const DRAIN_MS = 400;
 /** The exchanges count as stuck after this long without a step: each one steps at least every 30 s. */
 const MOST_HEARTBEAT_MS = 60_000;
 
@@ -84,20 +88,24 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
   const ops = buildOpsApi({ ...shared, listen: settings.ops.listen, metrics, isStarted, isStepping, version });
   closers.push(() => Promise.all([closeApp(api), closeApp(ops)]));
   const urls = { api: await listen(api, settings.api.listen), ops: await listen(ops, settings.ops.listen) };
-  observer.log.write('info', 'listening', urls);
-  let listeners = { api: settings.api, ops: settings.ops };
+  const proxies: (() => Promise<unknown>)[] = [];
+  const closeProxies = () => Promise.all(proxies.map((close) => close()));
+  closers.push(closeProxies);
+  const proxyUrls = await openProxiesOf(settings, { exchanges, observer, onOpen: (close) => void proxies.push(close) });
+  observer.log.write('info', 'listening', { ...urls, ...proxyUrls });
+  let listeners = listenersOf(settings);
   return {
     observer,
     exchanges,
     ...urls,
     isStepping,
     async reload(next) {
-      const moved = JSON.stringify(listeners) !== JSON.stringify({ api: next.api, ops: next.ops });
+      const moved = !isDeepStrictEqual(listeners, listenersOf(next));
       if (moved)
         observer.log.write('warn', 'restart_needed', {
-          hint: 'Restart the sidecar to apply the changes to api and ops.',
+          hint: 'Restart the sidecar to apply the changes to api, ops and proxy.',
         });
-      listeners = { api: next.api, ops: next.ops };
+      listeners = listenersOf(next);
       observer.log.setLevel(next.log.level);
       await exchanges.apply(next.exchanges);
       observer.configRead(true, clock.wall());
@@ -106,11 +114,35 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
       for (const view of exchanges.views()) view.refresh();
     },
     async stop() {
+      // Clients get the replies to their requests in flight before `on_stop: revoke` ends the token.
+      await within(clock, DRAIN_MS, closeProxies());
       // In parallel, as the kubelet may leave only two seconds.
       await within(clock, STOP_MS, Promise.all([closeApp(api), closeApp(ops), exchanges.stop()]));
       await observer.log.flush();
     },
   };
+}
+
+/** The settings that only a restart applies. */
+const listenersOf = ({ api, ops, exchanges }: Settings) => ({
+  api,
+  ops,
+  proxies: exchanges.map(({ name, proxy }) => ({ name, proxy })).filter(({ proxy }) => proxy !== undefined),
+});
+
+interface ProxyParts {
+  readonly exchanges: Exchanges;
+  readonly observer: Observer;
+  readonly onOpen: ProxiesTools['onOpen'];
+}
+
+/** @returns the URLs of the proxies; undefined if there are none */
+async function openProxiesOf(settings: Settings, { exchanges, observer, onOpen }: ProxyParts) {
+  if (settings.exchanges.every(({ proxy }) => proxy === undefined)) return undefined;
+  const { openProxies } = await import('./proxy/open-proxies.ts');
+  const { nextCorrelationId, view: viewOf } = exchanges;
+  const onRequest = observer.metrics.proxied;
+  return { proxies: await openProxies(settings.exchanges, { nextCorrelationId, viewOf, onRequest, listen, onOpen }) };
 }
 
 interface Listener {

@@ -57,6 +57,23 @@ const Sink = Type.Object(
   { ...oneKey, description: 'where the Vault token goes: exactly one of file' },
 );
 
+const ApiProxy = Type.Object(
+  {
+    listen: Type.String({ description: 'host:port on loopback, such as 127.0.0.1:8200' }),
+    token: Type.Optional(
+      Type.Enum(['always', 'if-absent'], {
+        description: "with always, requests carry the exchange's token; with if-absent, a client may send its own",
+        default: 'always',
+      }),
+    ),
+    require_request_header: Type.Optional(flag('clients must send the header X-Vault-Request: true')),
+  },
+  {
+    ...strict,
+    description: 'passes requests to Vault with the token of this exchange, for clients that set VAULT_ADDR to it',
+  },
+);
+
 const Exchange = Type.Object(
   {
     vault: Type.Optional(Vault),
@@ -82,6 +99,7 @@ const Exchange = Type.Object(
         { ...strict, description: 'a local check: the sidecar never sends a JWT with other claims to Vault' },
       ),
     ),
+    proxy: Type.Optional(ApiProxy),
     on_start: Type.Optional(
       Type.Enum(['login', 'reuse'], {
         description: 'with login, log in at each start; with reuse, keep the token in a json sink if Vault confirms it',

@@ -2,7 +2,14 @@
 // rules.ts has the rules that span several members.
 
 import { defined } from '../core/defined.ts';
-import type { ExchangeSettings, FileSinkSettings, ListenAddress, Settings, VaultSettings } from '../core/settings.ts';
+import type {
+  ExchangeSettings,
+  FileSinkSettings,
+  ListenAddress,
+  ProxySettings,
+  Settings,
+  VaultSettings,
+} from '../core/settings.ts';
 import { parseListen, parseVaultAddress } from './address.ts';
 import { duration, durationOrZero, type Notes, orProblem, take, takeOr } from './notes.ts';
 import { keyOf } from './problem.ts';
@@ -82,6 +89,7 @@ function buildExchange(name: string, one: ExchangeFile, context: Context): Excha
     sinks: (one.sinks ?? []).flatMap((sink, index) =>
       sink.file ? [buildFileSink(`${at}/sinks/${index}/file`, sink.file, notes)] : [],
     ),
+    ...defined({ proxy: one.proxy && buildProxy(`${at}/proxy`, one.proxy, notes) }),
   };
 }
 
@@ -151,6 +159,12 @@ function buildVault(at: string, one: ExchangeFile, { file, notes }: Context): Va
     useProxyEnv: take(place('use_proxy_env'), vault.use_proxy_env, notes),
   };
 }
+
+const buildProxy = (at: string, proxy: NonNullable<ExchangeFile['proxy']>, notes: Notes): ProxySettings => ({
+  listen: listen(`${at}/listen`, proxy.listen, notes),
+  token: take(`${at}/token`, proxy.token, notes),
+  requireRequestHeader: take(`${at}/require_request_header`, proxy.require_request_header, notes),
+});
 
 const SHORTEST_CHECK_MS = 10_000;
 

@@ -1,10 +1,19 @@
 // Records the results of lookups: of the token that an earlier process left (`on_start: reuse`), and of the held token
-// (`check_interval`).
+// (`check_interval`, or a denied request of a client).
 
 import { entryOf, type Failure } from './errors.ts';
 import { originOf, placeOf } from './origin.ts';
 import { streakAfter, withCost } from './record-token.ts';
-import { CLOCK_JUMP_MS, checkDelay, firstCheckDelay, loginPoint, recheckDelay, renewalPoint } from './schedule.ts';
+import {
+  CLOCK_JUMP_MS,
+  checkDelay,
+  firstCheckDelay,
+  loginPoint,
+  MOST_DENIED_CHECKS,
+  recheckDelay,
+  renewalPoint,
+  SUSPICION_GAP_MS,
+} from './schedule.ts';
 import type { Secret } from './secret.ts';
 import type { HeldJwt, HeldToken, Moment, Policy, State } from './state.ts';
 import { type TokenLife, whyNotReusable } from './token-life.ts';
@@ -14,6 +23,16 @@ export function withTokenFound(state: State, token: Secret | undefined): State {
   const { earlier } = state;
   if (earlier === undefined || earlier.secret !== undefined) return state;
   return { ...state, earlier: token === undefined ? undefined : { ...earlier, secret: token } };
+}
+
+/**
+ * Checks the token that Vault denied a request with: the token may be dead, or its policies may deny the request. A policy that
+ * denies many requests leads to one check in SUSPICION_GAP_MS.
+ */
+export function withSuspicion(state: State, generation: number, { now }: Moment): State {
+  const { token, deniedChecks, suspectableAt } = state;
+  if (token?.generation !== generation || deniedChecks >= MOST_DENIED_CHECKS || suspectableAt > now) return state;
+  return { ...state, checkAt: Math.min(state.checkAt, now), suspectableAt: now + SUSPICION_GAP_MS };
 }
 
 export function withLookedUp(policy: Policy, state: State, life: TokenLife, moment: Moment): State {

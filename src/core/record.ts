@@ -4,7 +4,7 @@
 import { entryOf, type Failure } from './errors.ts';
 import { originOf } from './origin.ts';
 import { hintedReadAt, withJwt, withUnreadableJwt } from './record-jwt.ts';
-import { withFailedLookup, withLookedUp, withTokenFound } from './record-lookup.ts';
+import { withFailedLookup, withLookedUp, withSuspicion, withTokenFound } from './record-lookup.ts';
 import {
   isDeadOnArrival,
   withDeniedRenewal,
@@ -75,6 +75,8 @@ function recordEvent(policy: Policy, state: State, event: ExchangeEvent, moment:
         refreshRequestedAt: moment.now,
         startsAt: Math.min(state.startsAt, moment.now),
       };
+    case 'token-suspected':
+      return withSuspicion(state, event.generation, moment);
     case 'stop-requested':
       return {
         ...state,

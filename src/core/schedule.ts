@@ -129,6 +129,8 @@ export const budgetReadyAt = (budget: Bucket, leavesRoom: boolean): number =>
 
 /** How long the start waits for the token of an earlier process: a sink may hang. */
 export const FIND_TOKEN_MS = 2 * SECOND;
+/** The minimum gap between two checks of the token because of denied requests. */
+export const SUSPICION_GAP_MS = 10 * SECOND;
 /** After this many tokens whose first check was denied, the policies lack lookup-self, and checks end. */
 export const MOST_DENIED_CHECKS = 2;
 

@@ -31,6 +31,16 @@ export interface ExchangeSettings {
   /** `undo` is set by `once`: as `revoke`, but keeps files that this process didn't write */
   readonly onStop: 'keep' | 'revoke' | 'undo';
   readonly sinks: readonly SinkSettings[];
+  readonly proxy?: ProxySettings;
+}
+
+/** The API proxy: requests of clients go to Vault with the token of the exchange. */
+export interface ProxySettings {
+  readonly listen: ListenAddress;
+  /** with `if-absent`, a client may send its own token */
+  readonly token: 'always' | 'if-absent';
+  /** clients must send the header X-Vault-Request */
+  readonly requireRequestHeader: boolean;
 }
 
 export interface VaultSettings {

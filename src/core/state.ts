@@ -42,6 +42,8 @@ export interface State {
   readonly checkAt: number;
   /** consecutive tokens whose first check was denied; two mean that the policies lack lookup-self */
   readonly deniedChecks: number;
+  /** when a denied request may next lead to a check of the token */
+  readonly suspectableAt: number;
   /** failed revocations of replaced tokens */
   readonly revocationStreak: Streak | undefined;
   readonly call: Call | undefined;
@@ -225,6 +227,8 @@ export type ExchangeEvent =
   /** ends backoffs: a TLS file changed, or the config was reloaded */
   | { readonly type: 'retry-requested' }
   | { readonly type: 'refresh-requested' }
+  /** Vault answered 403 to a client's request with the token of this generation */
+  | { readonly type: 'token-suspected'; readonly generation: number }
   | { readonly type: 'stop-requested' };
 
 interface CallEffect {

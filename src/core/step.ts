@@ -53,6 +53,7 @@ export function initialState(policy: Policy, { now, wall, random }: Moment, begi
         : undefined,
     checkAt: inheritedCheck(policy, earlier, { now, random }),
     deniedChecks: 0,
+    suspectableAt: Number.NEGATIVE_INFINITY,
     revocationStreak: undefined,
     call: undefined,
     attempts: 0,

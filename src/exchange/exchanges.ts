@@ -15,10 +15,13 @@ import type { ExchangeView } from './view.ts';
 
 export interface Exchanges {
   views(): readonly ExchangeView[];
+  view(name: string): ExchangeView | undefined;
   /** when the first exchange starts, on the steady clock: later than the opening only with `startJitterMs` */
   readonly startsAt: number;
   /** Resolves when every exchange has delivered its first token to all its sinks. */
   readonly started: Promise<void>;
+  /** returns a new id for a call to Vault */
+  readonly nextCorrelationId: () => string;
   /** whether `started` has resolved; exchanges that a reload adds don't count */
   isStarted(): boolean;
   /** when any exchange last made a step, on the clock of performance.now() */
@@ -67,7 +70,9 @@ export function openExchanges(
   for (const one of settings) open(one, { startsAt: firstTime(), honoursLastLogin: !isOneShot });
   return {
     views: () => [...served.values()],
+    view: (name) => served.get(name),
     startsAt,
+    nextCorrelationId,
     started: firstDeliveries.all,
     isStarted: firstDeliveries.isDone,
     lastStepAt: () => lastStepAt,

@@ -88,6 +88,8 @@ export function openServedExchange(
       if (open.runner.state().token?.generation === known) await waiting.forNext(signal);
     },
     refresh: () => open.runner.post({ type: 'refresh-requested' }),
+    vault: () => open.policy.settings.vault,
+    suspect: (suspected) => open.runner.post({ type: 'token-suspected', generation: suspected }),
     retry: () => open.runner.post({ type: 'retry-requested' }),
     change: (settings, startsAt) =>
       inOrder(async () => {
@@ -109,9 +111,11 @@ export function openServedExchange(
   };
 }
 
-function viewOfToken({ secret, accessor, renewable, generation, expiresAt }: HeldToken, clock: Clock): ServedToken {
-  const expiresInMs = expiresAt - clock.now();
-  return { secret, accessor, renewable, generation, expiresInMs, expiresAt: clock.wall() + expiresInMs };
+function viewOfToken(token: HeldToken, clock: Clock): ServedToken {
+  const { secret, accessor, type, policies, origin, renewable, generation } = token;
+  const expiresInMs = token.expiresAt - clock.now();
+  const expiresAt = clock.wall() + expiresInMs;
+  return { secret, accessor, type, policies, origin, renewable, generation, expiresInMs, expiresAt };
 }
 
 /** Removes the token from sinks that the new settings drop, unless another exchange owns the sink now. */

@@ -1,6 +1,8 @@
 // The read-only view of an exchange that the HTTP APIs use. They never see the runners.
 
+import type { TokenOrigin } from '../core/origin.ts';
 import type { Secret } from '../core/secret.ts';
+import type { VaultSettings } from '../core/settings.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 
 export interface ExchangeView {
@@ -14,11 +16,18 @@ export interface ExchangeView {
   changed(generation: number | undefined, signal: AbortSignal): Promise<void>;
   /** requests a new login; returns at once */
   refresh(): void;
+  /** the Vault of the settings in force; an older token may be from another one */
+  vault(): VaultSettings;
+  /** tells that Vault denied a request with the token of this generation, which may be dead; returns at once */
+  suspect(generation: number): void;
 }
 
 export interface ServedToken {
   readonly secret: Secret;
   readonly accessor: string;
+  readonly type: string;
+  readonly policies: readonly string[];
+  readonly origin: TokenOrigin;
   /** grows with every new token, also across restarts of the process */
   readonly generation: number;
   /** epoch milliseconds on the wall clock */

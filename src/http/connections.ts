@@ -11,24 +11,33 @@ const OWN_FILES = 48;
 
 /** About the size of a typical request. */
 const SLICE_BYTES = 512;
+const BODY_SLICE_BYTES = 16 * 1024;
 
-/** Returns the connection limit of each listener, which is lower if the limit of open files is low. */
-export function mostConnections(): number {
+/** @returns the connection limit of a listener, which is lower if the limit of open files is low */
+export function mostConnections(listeners = 2, most = MOST_CONNECTIONS): number {
   const [, files = ''] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
-  if (files === '') return MOST_CONNECTIONS;
-  return Math.max(4, Math.min(MOST_CONNECTIONS, Math.floor((Number(files) - OWN_FILES) / 2)));
+  if (files === '') return most;
+  return Math.max(4, Math.min(most, Math.floor((Number(files) - OWN_FILES) / listeners)));
 }
 
 export interface LimitedServer {
   readonly server: Server;
-  /** Closes every connection without a request in flight. */
-  cutIdle(): void;
+  /** Closes every connection without a request in flight now, and the others at the end of their request. */
+  drain(): void;
+}
+
+interface Limits extends ServerOptions {
+  /** the maximum number of connections */
+  readonly most: number;
+  /** changes the first bytes of each request before they are parsed */
+  readonly amend?: (chunk: NonSharedBuffer) => NonSharedBuffer;
 }
 
 /** Creates a server that handles one request per connection at a time, and disconnects clients that pipeline. */
-export function createLimitedServer(options: ServerOptions, most: number, handle: RequestListener): LimitedServer {
+export function createLimitedServer({ most, amend, ...options }: Limits, handle: RequestListener): LimitedServer {
   // The response in flight per connection; undefined if it is idle. The most recently changed connection is last.
   const open = new Map<Socket, ServerResponse | undefined>();
+  let isDraining = false;
 
   function begin(socket: Socket, response: ServerResponse): boolean {
     if (open.get(socket) !== undefined || !open.has(socket)) {
@@ -37,7 +46,9 @@ export function createLimitedServer(options: ServerOptions, most: number, handle
     }
     move(open, socket, response);
     response.once('close', () => {
-      if (open.has(socket)) move(open, socket, undefined);
+      if (!open.has(socket)) return;
+      if (isDraining) socket.end();
+      else move(open, socket, undefined);
     });
     return true;
   }
@@ -52,26 +63,39 @@ export function createLimitedServer(options: ServerOptions, most: number, handle
   server.on('connection', (socket: Socket) => {
     open.set(socket, undefined);
     socket.once('close', () => open.delete(socket));
-    feedInSlices(socket);
+    feedInSlices(socket, { amend, isInRequest: () => open.get(socket) !== undefined });
     if (open.size > most) evictIdle(open, socket);
   });
-  const cutIdle = () => {
+  const drain = () => {
+    isDraining = true;
     for (const [socket, response] of open) if (response === undefined) socket.destroy();
   };
-  return { server, cutIdle };
+  return { server, drain };
+}
+
+interface Feeding {
+  readonly amend: Limits['amend'];
+  readonly isInRequest: () => boolean;
 }
 
 /**
  * Feeds received data to Node's parser in slices, so that closing the connection also stops the parsing: one read of 64 KiB may
- * contain 2,000 requests, which would block the event loop for 50 ms.
+ * contain 2,000 requests, which would block the event loop for 50 ms. Slices of a body are larger, as it may be a gigabyte.
  */
-function feedInSlices(socket: Socket): void {
+function feedInSlices(socket: Socket, { amend, isInRequest }: Feeding): void {
   const [parse] = socket.listeners('data');
   if (parse === undefined) return;
   socket.removeAllListeners('data');
+  let isNext = true;
   socket.on('data', (chunk: NonSharedBuffer) => {
-    for (let from = 0; from < chunk.length && !socket.destroyed; from += SLICE_BYTES)
-      parse.call(socket, chunk.subarray(from, from + SLICE_BYTES));
+    const isFirst = isNext && !isInRequest();
+    const amended = isFirst && amend !== undefined ? amend(chunk) : chunk;
+    for (let from = 0; from < amended.length && !socket.destroyed; ) {
+      const to = from + (isInRequest() ? BODY_SLICE_BYTES : SLICE_BYTES);
+      parse.call(socket, amended.subarray(from, to));
+      from = to;
+    }
+    isNext = isInRequest();
   });
 }
 

@@ -1,12 +1,13 @@
-// The guards of both APIs. Listening on loopback doesn't protect the token API: a web page, a rebound DNS name or a proxy of the
+// The guards of the listeners. Listening on loopback doesn't protect the token API: a web page, a rebound DNS name or a proxy of the
 // application can reach it. So a request must have a loopback Host, a header that browsers and proxies don't add, no header that
 // they add, and the caller token if one is configured. The ops API only blocks web pages.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Secret } from '../core/secret.ts';
-import type { ListenAddress } from '../core/settings.ts';
+import type { ListenAddress, ProxySettings } from '../core/settings.ts';
 import type { CallerToken } from './caller-token.ts';
 import { sendError } from './limits.ts';
 
@@ -16,7 +17,7 @@ export interface GuardOptions {
   readonly callerToken?: CallerToken | undefined;
 }
 
-type Refusal = readonly [status: number, error: string, description: string];
+export type Refusal = readonly [status: number, error: string, description: string];
 
 const LOOPBACK_NAMES = ['127.0.0.1', 'localhost', '[::1]'];
 const ANY_ADDRESS = ['0.0.0.0', '::'];
@@ -61,19 +62,35 @@ function refuse(reply: FastifyReply, [status, error, description]: Refusal): Fas
   return sendError(reply, status, [error, description]);
 }
 
-function refusalOf({ raw, headers, method }: FastifyRequest, listen: ListenAddress): Refusal | undefined {
-  if (raw.httpVersion !== '1.1') return REFUSALS.version;
-  if (!raw.url?.startsWith('/')) return REFUSALS.target;
+/** Returns why the token API refuses a request. */
+function refusalOf({ raw, headers }: FastifyRequest, listen: ListenAddress): Refusal | undefined {
   if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0) return REFUSALS.body;
-  const hosts = hostsOf(raw);
-  const [host] = hosts;
-  if (hosts.length !== 1 || host === undefined || !isOwnHost(host, raw.socket.localPort, listen)) return REFUSALS.host;
-  if (method === 'OPTIONS' || Object.keys(headers).some((name) => PROXY_HEADERS.test(name))) return REFUSALS.foreign;
-  if (isCrossSite(headers)) return REFUSALS.foreign;
-  return headers['x-vault-request'] === 'true' ? undefined : REFUSALS.header;
+  return foreignRefusal(raw, listen) ?? headerRefusal(raw);
 }
 
-const hostsOf = ({ rawHeaders }: FastifyRequest['raw']): string[] =>
+/** Returns why the API proxy refuses a request; undefined if it may pass. */
+export const proxyRefusal = (
+  request: IncomingMessage,
+  { listen, requireRequestHeader }: Pick<ProxySettings, 'listen' | 'requireRequestHeader'>,
+): Refusal | undefined =>
+  foreignRefusal(request, listen) ?? (requireRequestHeader ? headerRefusal(request) : undefined);
+
+/** Refuses what no client on this machine sends: the requests of browsers and of other proxies. */
+function foreignRefusal(request: IncomingMessage, listen: ListenAddress): Refusal | undefined {
+  const { headers, method, url, httpVersion, socket } = request;
+  if (httpVersion !== '1.1') return REFUSALS.version;
+  if (!url?.startsWith('/')) return REFUSALS.target;
+  const hosts = hostsOf(request);
+  const [host] = hosts;
+  if (hosts.length !== 1 || host === undefined || !isOwnHost(host, socket.localPort, listen)) return REFUSALS.host;
+  if (method === 'OPTIONS' || Object.keys(headers).some((name) => PROXY_HEADERS.test(name))) return REFUSALS.foreign;
+  return isCrossSite(headers) ? REFUSALS.foreign : undefined;
+}
+
+const headerRefusal = ({ headers }: IncomingMessage): Refusal | undefined =>
+  headers['x-vault-request'] === 'true' ? undefined : REFUSALS.header;
+
+const hostsOf = ({ rawHeaders }: IncomingMessage): string[] =>
   rawHeaders.filter((_value, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === 'host');
 
 /** Reports whether Sec-Fetch-Site, which browsers send, has a value other than "none" (a URL from the address bar). */

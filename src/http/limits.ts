@@ -45,7 +45,7 @@ const SERVER_OPTIONS = {
 
 /** @param places the maximum number of connections */
 export function openApp({ onRequest }: Pick<AppOptions, 'onRequest'>, places: number): FastifyInstance {
-  let cutIdle = () => {};
+  let drain = () => {};
   const app = fastify({
     logger: false,
     exposeHeadRoutes: false,
@@ -53,16 +53,16 @@ export function openApp({ onRequest }: Pick<AppOptions, 'onRequest'>, places: nu
     bodyLimit: 1,
     return503OnClosing: true,
     serverFactory(handle) {
-      const limited = createLimitedServer(SERVER_OPTIONS, places, handle);
+      const limited = createLimitedServer({ ...SERVER_OPTIONS, most: places }, handle);
       limited.server.maxRequestsPerSocket = MOST_REQUESTS_PER_CONNECTION;
-      cutIdle = limited.cutIdle;
+      drain = limited.drain;
       return limited.server;
     },
     routerOptions: { maxParamLength: 100 },
     frameworkErrors: (_error, _request, reply) =>
       void sendError(reply as FastifyReply, 400, ['invalid_request', 'The request is not valid.']),
   });
-  app.addHook('preClose', async () => cutIdle());
+  app.addHook('preClose', async () => drain());
   app.removeAllContentTypeParsers();
   // Accept any Content-Type: the request has no body.
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));

@@ -21,6 +21,12 @@ export function defineEventMetrics(registry: prometheus.Registry) {
     configReloaded: gauge('config_last_reload_successful', 'Whether the last reload of the config succeeded.'),
     configReloadedAt: gauge('config_last_reload_success_timestamp_seconds', 'When the current config was loaded.'),
     apiRequests: counter('api_requests_total', "Requests to the sidecar's own HTTP routes.", ['route', 'code']),
+    proxyRequests: counter('proxy_requests_total', 'Requests to the API proxy of an exchange.', [
+      'exchange',
+      'method',
+      'code',
+    ]),
+    proxyDurations: histogram('proxy_request_duration_seconds', 'Duration of requests to the API proxy.', ['exchange']),
     callerTokenReadable: gauge(
       'caller_token_readable',
       'Whether api.caller_token_file can be read; 1 if none is configured.',

@@ -5,6 +5,7 @@ import { defined } from '../core/defined.ts';
 import { ExchangeError } from '../core/errors.ts';
 import type { VaultSettings } from '../core/settings.ts';
 import type { VaultReply, VaultRequest } from '../core/vault-protocol.ts';
+import { redirectTarget } from '../network/redirect.ts';
 import { type HttpReply, type HttpRequest, openTransport } from '../network/transport.ts';
 
 export interface VaultClient {
@@ -46,22 +47,6 @@ async function followOneRedirect(
   const second = await send(target);
   if (REDIRECTS.has(second.status)) throw new ExchangeError('redirect_blocked', { kind: 'redirect', problem: 'twice' });
   return second;
-}
-
-function redirectTarget(from: URL, location: string | undefined, allowedHosts: readonly string[]): URL {
-  if (location === undefined || !URL.canParse(location, from.href))
-    throw new ExchangeError('redirect_blocked', { kind: 'redirect', problem: 'no-location' });
-  const to = new URL(location, from.href);
-  if (to.protocol !== from.protocol)
-    throw new ExchangeError('redirect_blocked', { kind: 'redirect-scheme', from: from.protocol, to: to.protocol });
-  const allowed = to.host === from.host || allowedHosts.some((host) => host === to.host || host === to.hostname);
-  if (!allowed)
-    throw new ExchangeError('redirect_blocked', {
-      kind: 'redirect',
-      problem: 'other-host',
-      detail: to.host.slice(0, 100),
-    });
-  return to;
 }
 
 const httpRequest = ({ method, namespace, token, body, correlationId }: VaultRequest): HttpRequest => ({

@@ -1,6 +1,7 @@
 // An exchange for the token API to serve, with a token that a test sets; those who wait are woken by that.
 
 import { Secret } from '../../src/core/secret.ts';
+import type { VaultSettings } from '../../src/core/settings.ts';
 import type { ExchangeStatus } from '../../src/core/status.ts';
 import type { ExchangeView, ServedToken } from '../../src/exchange/view.ts';
 
@@ -18,6 +19,21 @@ const STATUS: ExchangeStatus = {
   nextAction: undefined,
 };
 
+const VAULT: VaultSettings = {
+  address: 'http://127.0.0.1:8200',
+  tls: {},
+  timeoutMs: 5000,
+  redirectHosts: [],
+  useProxyEnv: false,
+};
+const TOKEN = {
+  accessor: 'acc',
+  type: 'service',
+  policies: ['app'],
+  origin: { address: VAULT.address, namespace: undefined },
+  renewable: true,
+};
+
 export function fakeView(name = 'app') {
   let token: ServedToken | undefined;
   const waiting = new Set<() => void>();
@@ -27,10 +43,7 @@ export function fakeView(name = 'app') {
     waiting,
     set(text: string | undefined, generation = 1) {
       const expiry = { expiresAt: Date.UTC(2026, 0, 1), expiresInMs: 3_600_500 };
-      token =
-        text === undefined
-          ? undefined
-          : { secret: new Secret(text), accessor: 'acc', generation, renewable: true, ...expiry };
+      token = text === undefined ? undefined : { ...TOKEN, secret: new Secret(text), generation, ...expiry };
       for (const wake of [...waiting]) wake();
     },
     status: () => ({ ...STATUS, exchange: name }),
@@ -46,6 +59,8 @@ export function fakeView(name = 'app') {
         waiting.add(wake);
         signal.addEventListener('abort', wake);
       }),
+    vault: () => VAULT,
+    suspect: () => {},
     refresh() {
       view.refreshes += 1;
     },

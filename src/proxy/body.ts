@@ -1,0 +1,35 @@
+// The bodies of clients' requests. A small one is read first, so that it can be sent again after a redirect; a larger one is streamed.
+
+import type { IncomingMessage } from 'node:http';
+import { STALLED_MS } from '../network/forward.ts';
+
+const SMALL_BYTES = 64 * 1024;
+
+/**
+ * Returns the body, or the request itself as a stream of it; null if there is none.
+ * @param isNeeded the body must be read: undefined is returned if it is too large for that
+ */
+export async function bodyOf(
+  request: IncomingMessage,
+  isNeeded: boolean,
+): Promise<Buffer | IncomingMessage | null | undefined> {
+  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+  if (encoding === undefined && Number(length ?? 0) === 0) return null;
+  disconnectIfStalled(request);
+  if (!isNeeded && !(Number(length) <= SMALL_BYTES)) return request;
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > SMALL_BYTES) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Disconnects a client that stops sending its body. */
+function disconnectIfStalled(request: IncomingMessage): void {
+  const { socket } = request;
+  socket.setTimeout(STALLED_MS);
+  request.once('end', () => socket.setTimeout(0));
+}

@@ -1,0 +1,93 @@
+// Requests about the token itself. All clients share it: one of them must not revoke it, and the sidecar alone renews it.
+// https://developer.hashicorp.com/vault/api-docs/auth/token
+
+import type { ServedToken } from '../exchange/view.ts';
+
+/**
+ * What a request does to the token that it is sent with, or that its body names.
+ * - `revokes`, `renews`: the token of the request
+ * - `revokes-named`, `renews-named`: the token, or the accessor, in the body
+ */
+export type TokenRequest = 'revokes' | 'renews' | 'revokes-named' | 'renews-named';
+
+const REQUESTS: Readonly<Record<string, TokenRequest>> = {
+  'revoke-self': 'revokes',
+  'renew-self': 'renews',
+  revoke: 'revokes-named',
+  'revoke-orphan': 'revokes-named',
+  'revoke-accessor': 'revokes-named',
+  renew: 'renews-named',
+};
+
+/**
+ * Returns what the request does to a token; undefined for every other request. The path may begin with a namespace, and Vault
+ * decodes it.
+ * @param path without the query
+ */
+export function tokenRequestOf(method: string, path: string): TokenRequest | undefined {
+  if (method !== 'POST' && method !== 'PUT') return undefined;
+  const [, name = ''] = /(?:^|\/)auth\/token\/([a-z-]+)\/*$/.exec(decoded(path).replaceAll(/\/{2,}/g, '/')) ?? [];
+  return Object.hasOwn(REQUESTS, name) ? REQUESTS[name] : undefined;
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
+export interface TokenUse {
+  /** the request is sent with this token */
+  readonly isSent: boolean;
+  /** the body of the request; empty if it has none */
+  readonly body: string;
+}
+
+/** Returns what the request does to this token; undefined if it does nothing to it. */
+export function effectOn(token: ServedToken, asked: TokenRequest, { isSent, body }: TokenUse): Effect | undefined {
+  const concerns = asked.endsWith('-named') ? namesToken(body, token) : isSent;
+  if (!concerns) return undefined;
+  return asked.startsWith('revokes') ? 'revokes' : 'renews';
+}
+
+export type Effect = 'revokes' | 'renews';
+
+/** Reports whether the JSON body names the token or its accessor. */
+function namesToken(body: string, { secret, accessor }: ServedToken): boolean {
+  try {
+    const { token, accessor: named } = JSON.parse(body) as { token?: unknown; accessor?: unknown };
+    return token === secret.reveal() || (named === accessor && accessor !== '');
+  } catch {
+    // Vault refuses it
+    return false;
+  }
+}
+
+/** Returns the reply to a renewal, in Vault's shape: the lease that is left, since the sidecar renews the token itself. */
+export function renewalReply(token: ServedToken, requestId: string): string {
+  return JSON.stringify({
+    request_id: requestId,
+    lease_id: '',
+    renewable: false,
+    lease_duration: 0,
+    data: null,
+    wrap_info: null,
+    warnings: ['vault-token-sidecar renews this token itself: the lease is what is left of it'],
+    auth: {
+      client_token: token.secret.reveal(),
+      accessor: token.accessor,
+      policies: token.policies,
+      token_policies: token.policies,
+      metadata: null,
+      lease_duration: Math.floor(token.expiresInMs / 1000),
+      renewable: token.renewable,
+      entity_id: '',
+      token_type: token.type,
+      orphan: true,
+      mfa_requirement: null,
+      num_uses: 0,
+    },
+  });
+}
