@@ -2,8 +2,7 @@
 // Start: the exchanges read the JWT and log in at once; logger, metrics and listeners load after that, to not delay the first token.
 // Stop: the listeners and exchanges close in parallel, then the log is flushed, all within 1.5 s.
 
-import { ExchangeError } from './core/errors.ts';
-import type { ListenAddress, Settings } from './core/settings.ts';
+import type { Settings } from './core/settings.ts';
 import { openSystemClock, within } from './exchange/clock.ts';
 import { type Exchanges, openExchanges } from './exchange/exchanges.ts';
 import type { Clock } from './exchange/runner.ts';
@@ -23,7 +22,7 @@ export interface DaemonParts {
 export interface Daemon {
   readonly observer: Observer;
   readonly exchanges: Exchanges;
-  /** the URLs of the listeners, without a trailing slash */
+  /** the URLs of the listeners, without a trailing slash; unix:/path for a socket */
   readonly api: string;
   readonly ops: string;
   /** Reports whether the exchanges still run their steps. */
@@ -73,6 +72,7 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
   const { buildTokenApi } = await import('./http/token-api.ts');
   const { buildOpsApi } = await import('./http/ops-api.ts');
   const { closeApp } = await import('./http/limits.ts');
+  const { listen } = await import('./http/listen.ts');
   const onRequest = (route: string, code: number) => observer.metrics.apiRequests.inc({ route, code });
   const callerToken = await openCaller(settings.api.callerTokenFile, observer);
   const metrics = () => observer.metrics.render(exchanges.views().map((view) => view.status()));
@@ -111,19 +111,6 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
       await observer.log.flush();
     },
   };
-}
-
-interface Listener {
-  listen(options: { host: string; port: number }): Promise<string>;
-}
-
-async function listen(app: Listener, { host, port }: ListenAddress): Promise<string> {
-  try {
-    return await app.listen({ host, port });
-  } catch (error) {
-    const errno = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    throw new ExchangeError('listen_failed', { kind: 'listener', address: `${host}:${port}`, errno });
-  }
 }
 
 /** Opens the caller token and reads it once, so that a failure is logged before the first client gets 401. */
