@@ -3,15 +3,14 @@
 // Stop: the listeners and exchanges close in parallel, then the log is flushed, all within 1.5 s.
 
 import { isDeepStrictEqual } from 'node:util';
-import { ExchangeError } from './core/errors.ts';
-import type { ListenAddress, Settings } from './core/settings.ts';
+import type { Settings } from './core/settings.ts';
 import { openSystemClock, within } from './exchange/clock.ts';
 import { type Exchanges, openExchanges } from './exchange/exchanges.ts';
 import type { Clock } from './exchange/runner.ts';
 import type { CallerToken } from './http/caller-token.ts';
 import { openLateObserver } from './observe/late-observer.ts';
 import type { Observer } from './observe/observe.ts';
-import type { ProxiesTools } from './proxy/open-proxies.ts';
+import type { Proxies } from './proxy/open-proxies.ts';
 import { REAL_PORTS } from './real-ports.ts';
 
 export interface DaemonParts {
@@ -25,7 +24,7 @@ export interface DaemonParts {
 export interface Daemon {
   readonly observer: Observer;
   readonly exchanges: Exchanges;
-  /** the URLs of the listeners, without a trailing slash */
+  /** the URLs of the listeners, without a trailing slash; unix:/path for a socket */
   readonly api: string;
   readonly ops: string;
   /** Reports whether the exchanges still run their steps. */
@@ -74,25 +73,17 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
     observer.log.write('info', 'start_delayed', { first_login_at: new Date(startsAt).toISOString() });
   }
 
-  const { buildTokenApi } = await import('./http/token-api.ts');
-  const { buildOpsApi } = await import('./http/ops-api.ts');
-  const { closeApp } = await import('./http/limits.ts');
-  const onRequest = (route: string, code: number) => observer.metrics.apiRequests.inc({ route, code });
-  const callerToken = await openCaller(settings.api.callerTokenFile, observer);
-  const metrics = () => observer.metrics.render(exchanges.views().map((view) => view.status()));
   // The monotonic clock excludes a suspend, during which no steps are due.
   const isStepping = () => performance.now() - exchanges.lastStepAt() < MOST_HEARTBEAT_MS;
-  const { views, isStarted } = exchanges;
-  const shared = { exchanges: views, callerToken, now: clock.now, onRequest };
-  const api = buildTokenApi({ ...shared, listen: settings.api.listen });
-  const ops = buildOpsApi({ ...shared, listen: settings.ops.listen, metrics, isStarted, isStepping, version });
-  closers.push(() => Promise.all([closeApp(api), closeApp(ops)]));
-  const urls = { api: await listen(api, settings.api.listen), ops: await listen(ops, settings.ops.listen) };
-  const proxies: (() => Promise<unknown>)[] = [];
-  const closeProxies = () => Promise.all(proxies.map((close) => close()));
-  closers.push(closeProxies);
-  const proxyUrls = await openProxiesOf(settings, { exchanges, observer, onOpen: (close) => void proxies.push(close) });
-  observer.log.write('info', 'listening', { ...urls, ...proxyUrls });
+  const { apis, proxies, urls } = await openListeners({
+    settings,
+    exchanges,
+    observer,
+    clock,
+    isStepping,
+    version,
+    closers,
+  });
   let listeners = listenersOf(settings);
   return {
     observer,
@@ -115,9 +106,9 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
     },
     async stop() {
       // Clients get the replies to their requests in flight before `on_stop: revoke` ends the token.
-      await within(clock, DRAIN_MS, closeProxies());
+      await within(clock, DRAIN_MS, proxies.close());
       // In parallel, as the kubelet may leave only two seconds.
-      await within(clock, STOP_MS, Promise.all([closeApp(api), closeApp(ops), exchanges.stop()]));
+      await within(clock, STOP_MS, Promise.all([apis.close(), exchanges.stop()]));
       await observer.log.flush();
     },
   };
@@ -130,32 +121,44 @@ const listenersOf = ({ api, ops, exchanges }: Settings) => ({
   proxies: exchanges.map(({ name, proxy }) => ({ name, proxy })).filter(({ proxy }) => proxy !== undefined),
 });
 
-interface ProxyParts {
-  readonly exchanges: Exchanges;
-  readonly observer: Observer;
-  readonly onOpen: ProxiesTools['onOpen'];
+interface ListenerParts extends Pick<DaemonParts, 'settings' | 'version'>, Pick<Daemon, 'exchanges' | 'observer'> {
+  readonly clock: Clock;
+  readonly isStepping: () => boolean;
+  readonly closers: (() => Promise<unknown>)[];
 }
 
-/** @returns the URLs of the proxies; undefined if there are none */
-async function openProxiesOf(settings: Settings, { exchanges, observer, onOpen }: ProxyParts) {
-  if (settings.exchanges.every(({ proxy }) => proxy === undefined)) return undefined;
+/** Opens the token API, the ops API and the proxies, and adds functions that close them to `closers`. */
+async function openListeners({ settings, exchanges, observer, clock, isStepping, version, closers }: ListenerParts) {
+  const { buildTokenApi } = await import('./http/token-api.ts');
+  const { buildOpsApi } = await import('./http/ops-api.ts');
+  const { closeApp } = await import('./http/limits.ts');
+  const { listen } = await import('./http/listen.ts');
+  const onRequest = (route: string, code: number) => observer.metrics.apiRequests.inc({ route, code });
+  const callerToken = await openCaller(settings.api.callerTokenFile, observer);
+  const metrics = () => observer.metrics.render(exchanges.views().map((view) => view.status()));
+  const { views, isStarted } = exchanges;
+  const shared = { exchanges: views, callerToken, now: clock.now, onRequest };
+  const api = buildTokenApi({ ...shared, listen: settings.api.listen });
+  const ops = buildOpsApi({ ...shared, listen: settings.ops.listen, metrics, isStarted, isStepping, version });
+  const apis = { close: () => Promise.all([closeApp(api), closeApp(ops)]) };
+  closers.push(apis.close);
+  const urls = { api: await listen(api, settings.api.listen), ops: await listen(ops, settings.ops.listen) };
+  const proxies = await openProxiesOf(settings, { exchanges, observer });
+  closers.push(proxies.close);
+  const listening = await proxies.listen(listen);
+  observer.log.write('info', 'listening', { ...urls, ...(listening.length > 0 ? { proxies: listening } : {}) });
+  return { apis, proxies, urls };
+}
+
+/** Opens the proxies of the exchanges that have one. Without any, their code isn't loaded. */
+async function openProxiesOf(
+  { exchanges: settings }: Settings,
+  { exchanges, observer }: Pick<Daemon, 'exchanges' | 'observer'>,
+): Promise<Proxies> {
+  if (settings.every(({ proxy }) => proxy === undefined)) return { listen: async () => [], close: async () => {} };
   const { openProxies } = await import('./proxy/open-proxies.ts');
   const { nextCorrelationId, view: viewOf } = exchanges;
-  const onRequest = observer.metrics.proxied;
-  return { proxies: await openProxies(settings.exchanges, { nextCorrelationId, viewOf, onRequest, listen, onOpen }) };
-}
-
-interface Listener {
-  listen(options: { host: string; port: number }): Promise<string>;
-}
-
-async function listen(app: Listener, { host, port }: ListenAddress): Promise<string> {
-  try {
-    return await app.listen({ host, port });
-  } catch (error) {
-    const errno = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    throw new ExchangeError('listen_failed', { kind: 'listener', address: `${host}:${port}`, errno });
-  }
+  return openProxies(settings, { nextCorrelationId, viewOf, onRequest: observer.proxied });
 }
 
 /** Opens the caller token and reads it once, so that a failure is logged before the first client gets 401. */

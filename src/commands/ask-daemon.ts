@@ -5,9 +5,10 @@ import { request as requestHttps } from 'node:https';
 import { Check } from 'typebox/schema';
 import { parseListen } from '../config/address.ts';
 import { defaultAt } from '../config/schema.ts';
+import { defined } from '../core/defined.ts';
 import { ExchangeError, explain } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
-import type { ListenAddress } from '../core/settings.ts';
+import { isSocket, listenText, type SocketPath, type TcpAddress } from '../core/settings.ts';
 import { parseObject } from '../core/vault-protocol.ts';
 import { type Io, UsageError } from '../host/io.ts';
 import { readCallerToken } from '../http/caller-token.ts';
@@ -26,7 +27,7 @@ type Method = 'GET' | 'POST';
 
 const ASK_TIMEOUT_MS = 5000;
 
-/** Sends a GET to the ops listener: `--ops URL`, or `ops.listen` of the config. @throws ExchangeError not_ready */
+/** Sends a GET to the ops listener: `--ops`, or `ops.listen` of the config. @throws ExchangeError not_ready */
 export async function askOps(path: string, flags: Flags, io: Io, withinMs?: number): Promise<Answer> {
   const url = textFlag(flags, 'ops') ?? urlOf((await listenersOf(flags, io)).ops);
   return request(url, path, { withinMs });
@@ -48,7 +49,7 @@ export const jsonIn = (text: string): Record<string, unknown> | undefined => par
 
 export const NOT_OURS = 'the server that answered is not the sidecar';
 
-/** Sends a request to the token API: `--api URL`, or `api.listen` of the config; with the caller token of the config. */
+/** Sends a request to the token API: `--api`, or `api.listen` of the config; with the caller token of the config. */
 export async function askApi(path: string, flags: Flags, io: Io, method: Method = 'GET'): Promise<Answer> {
   const { api, callerTokenFile } = await listenersOf(flags, io);
   const authorization =
@@ -64,8 +65,8 @@ async function callerToken(file: string): Promise<string> {
 }
 
 interface Listeners {
-  readonly api: ListenAddress;
-  readonly ops: ListenAddress;
+  readonly api: TcpAddress | SocketPath;
+  readonly ops: TcpAddress | SocketPath;
   readonly callerTokenFile?: string | undefined;
 }
 
@@ -80,13 +81,15 @@ async function listenersOf(flags: Flags, io: Io): Promise<Listeners> {
   return { api: settings.api.listen, ops: settings.ops.listen, callerTokenFile: settings.api.callerTokenFile };
 }
 
-function listenFrom({ env }: Io, variable: string, pointer: string): ListenAddress {
+function listenFrom({ env }: Io, variable: string, pointer: string): Listeners['api'] {
   const address = parseListen(env[variable] || String(defaultAt(pointer)));
   if ('invalid' in address) throw new UsageError(`${variable} ${address.invalid}`);
   return address;
 }
 
-function urlOf({ host, port }: ListenAddress): string {
+function urlOf(address: Listeners['api']): string {
+  if (isSocket(address)) return listenText(address);
+  const { host, port } = address;
   if (host === '0.0.0.0') return `http://127.0.0.1:${port}`;
   if (host === '::') return `http://[::1]:${port}`;
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -103,14 +106,24 @@ async function request(
   path: string,
   { method = 'GET', headers = {}, withinMs = ASK_TIMEOUT_MS }: Asking,
 ): Promise<Answer> {
-  if (!/^https?:\/\/[^@]+$/i.test(base) || !URL.canParse(base))
-    throw new UsageError('--ops and --api must be URLs such as http://127.0.0.1:8276');
+  const { url, socketPath } = targetOf(base);
   const signal = AbortSignal.timeout(Math.ceil(Math.min(withinMs, ASK_TIMEOUT_MS)));
   try {
-    return await send(new URL(path, base), { method, headers, signal });
-  } catch {
-    throw new ExchangeError('not_ready', { kind: 'no-sidecar', url: base });
+    return await send(new URL(path, url), { method, headers, signal, ...defined({ socketPath }) });
+  } catch (error) {
+    // A socket that the user may not open looks like a missing sidecar.
+    const isDenied = error instanceof Error && 'code' in error && error.code === 'EACCES';
+    throw new ExchangeError('not_ready', { kind: 'no-sidecar', url: base, ...(isDenied ? { errno: 'EACCES' } : {}) });
   }
+}
+
+/** Parses a URL or unix:/path. @throws UsageError */
+function targetOf(base: string): { readonly url: string; readonly socketPath?: string } {
+  const address = base.startsWith('unix:') ? parseListen(base) : undefined;
+  if (address !== undefined && 'path' in address) return { url: 'http://localhost', socketPath: address.path };
+  if (!/^https?:\/\/[^@]+$/i.test(base) || !URL.canParse(base))
+    throw new UsageError('--ops and --api must be unix:/path or URLs such as http://127.0.0.1:8276');
+  return { url: base };
 }
 
 /**
@@ -119,7 +132,7 @@ async function request(
  */
 function send(
   url: URL,
-  options: { method: Method; headers: Record<string, string>; signal: AbortSignal },
+  options: { method: Method; headers: Record<string, string>; signal: AbortSignal; socketPath?: string },
 ): Promise<Answer> {
   const open = url.protocol === 'https:' ? requestHttps : requestHttp;
   return new Promise((resolve, reject) => {

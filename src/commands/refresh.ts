@@ -13,7 +13,7 @@ exchange accepts one request in ten seconds. Exit codes: 0 asked; 3 asked again 
 
 --exchange NAME   the exchange; required if there are several
 --config FILE     the config file, for api.listen and api.caller_token_file
---api URL         the URL of the token API`,
+--api URL         the URL of the token API, or unix:/PATH`,
   options: { ...CONFIG_OPTION, exchange: { type: 'string' }, api: { type: 'string' } },
   async run(flags, io) {
     const exchange = textFlag(flags, 'exchange');

@@ -16,7 +16,7 @@ hint.
 The exit code is 3 if an exchange isn't ready.
 
 --config FILE   the config file, for ops.listen
---ops URL       the URL of the ops listener
+--ops URL       the URL of the ops listener, or unix:/PATH
 --json          prints the status as JSON`,
   options: { ...CONFIG_OPTION, ops: { type: 'string' }, json: { type: 'boolean' } },
   async run(flags, io) {

@@ -11,7 +11,7 @@ Prints the Vault token that the running sidecar holds.
 
 --exchange NAME   the exchange; required if there are several
 --config FILE     the config file, for api.listen and api.caller_token_file
---api URL         the URL of the token API`,
+--api URL         the URL of the token API, or unix:/PATH`,
   options: { ...CONFIG_OPTION, exchange: { type: 'string' }, api: { type: 'string' } },
   async run(flags, io) {
     const exchange = textFlag(flags, 'exchange');

@@ -16,7 +16,7 @@ Waits until the running sidecar is ready. Exit codes: 0 ready; 3 not ready withi
 --exchange NAME      waits only for this exchange
 --timeout DURATION   gives up after this time (60s)
 --config FILE        the config file, for ops.listen
---ops URL            the URL of the ops listener`,
+--ops URL            the URL of the ops listener, or unix:/PATH`,
   options: { ...CONFIG_OPTION, exchange: { type: 'string' }, timeout: { type: 'string' }, ops: { type: 'string' } },
   async run(flags, io) {
     const deadline = performance.now() + parseTimeout(flags, 60_000);

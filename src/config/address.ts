@@ -1,7 +1,8 @@
 // Parses Vault's URL and listen addresses. Messages never echo a URL, as it may contain credentials.
 
+import { dirname, normalize } from 'node:path/posix';
 import { isLoopback } from '../core/hosts.ts';
-import type { ListenAddress } from '../core/settings.ts';
+import type { SocketPath, TcpAddress } from '../core/settings.ts';
 
 /** The reason why a value is invalid, as a clause to print after its key. */
 export interface InvalidValue {
@@ -32,14 +33,31 @@ export function parseIssuerUrl(text: string): string | InvalidValue {
   return url.username !== '' || url.password !== '' ? { invalid: 'must not contain credentials' } : text;
 }
 
-/** Parses host:port, with an IPv6 host in brackets. "localhost" means 127.0.0.1, as a resolver may return several addresses. */
-export function parseListen(text: string): ListenAddress | InvalidValue {
+/**
+ * Parses host:port, with an IPv6 host in brackets, or unix:/path. "localhost" means 127.0.0.1, as a resolver may return several
+ * addresses.
+ */
+export function parseListen(text: string): TcpAddress | SocketPath | InvalidValue {
+  if (text.startsWith('unix:')) return parseSocketPath(text.slice('unix:'.length));
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   if (match === null || port > 65_535)
-    return { invalid: 'must be host:port, such as "127.0.0.1:8275" or "[::1]:8275"' };
+    return { invalid: 'must be host:port, such as "127.0.0.1:8275" or "[::1]:8275", or unix:/path' };
   const host = match[1] ?? match[2] ?? '';
   return { host: host.toLowerCase() === 'localhost' ? '127.0.0.1' : host, port };
+}
+
+/** Linux limits a socket's path to 107 bytes (unix(7)); while http/listen.ts creates the socket, its name is 7 bytes longer. */
+const MOST_SOCKET_BYTES = 100;
+
+/** Accepts the URL unix:///path too, as Vault's clients do. */
+function parseSocketPath(text: string): SocketPath | InvalidValue {
+  const path = normalize(text);
+  if (!text.startsWith('/') || path.endsWith('/') || dirname(path) === '/')
+    return { invalid: 'must be unix: and an absolute path, in a directory other than /' };
+  return Buffer.byteLength(path) > MOST_SOCKET_BYTES
+    ? { invalid: `must be a path of at most ${MOST_SOCKET_BYTES} bytes, as Linux limits the paths of sockets` }
+    : { path };
 }
 
 /** @returns the address or range as Vault spells it */

@@ -3,7 +3,7 @@
 import { normalize } from 'node:path/posix';
 import { isLoopback } from '../core/hosts.ts';
 import { unprintableIn } from '../core/secret.ts';
-import type { Settings } from '../core/settings.ts';
+import { isSocket, type ListenAddress, type Settings } from '../core/settings.ts';
 import { leavesOf } from './origins.ts';
 import { type ConfigProblem, keyOf } from './problem.ts';
 import type { ConfigFile } from './schema.ts';
@@ -27,12 +27,14 @@ export function crossRules(file: ConfigFile, settings: Settings): ConfigProblem[
   return [...pathRules(settings), ...listenRules(file, settings)];
 }
 
-function pathRules({ exchanges }: Settings): ConfigProblem[] {
+function pathRules({ exchanges, api, ops }: Settings): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const sources = new Map(
     exchanges.flatMap(({ name, source }) => (source.kind === 'file' ? [[normalize(source.path), name]] : [])),
   );
   const taken = new Map<string, string>();
+  for (const [key, { listen }] of Object.entries({ 'api.listen': api, 'ops.listen': ops }))
+    if (isSocket(listen)) taken.set(listen.path, key);
   for (const { name, sinks } of exchanges) {
     for (const [index, sink] of sinks.entries()) {
       const pointer = `/exchanges/${name}/sinks/${index}/file/path`;
@@ -48,17 +50,38 @@ function pathRules({ exchanges }: Settings): ConfigProblem[] {
   return problems;
 }
 
-function listenRules(file: ConfigFile, { api, ops }: Settings): ConfigProblem[] {
+function listenRules(file: ConfigFile, { api, ops, exchanges }: Settings): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
+  const isLocal = (address: ListenAddress) => isSocket(address) || isLoopback(address.host);
   const guarded = file.api?.allow_non_loopback === true && api.callerTokenFile !== undefined;
-  if (!isLoopback(api.listen.host) && !guarded) {
+  if (!isLocal(api.listen) && !guarded) {
     const message =
       'serves tokens beyond loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1';
     problems.push({ pointer: '/api/listen', message });
   }
-  if (api.listen.port === ops.listen.port && api.listen.port !== 0 && isSameHost(api.listen.host, ops.listen.host))
-    problems.push({ pointer: '/ops/listen', message: 'must differ from api.listen' });
+  const proxies = exchanges.flatMap(({ name, proxy }) =>
+    proxy === undefined ? [] : [{ pointer: `/exchanges/${name}/proxy/listen`, address: proxy.listen }],
+  );
+  for (const { pointer, address } of proxies) {
+    if (!isLocal(address))
+      problems.push({ pointer, message: 'lets others use the token: listen on 127.0.0.1, [::1] or a unix socket' });
+  }
+  const listeners = [
+    { pointer: '/api/listen', address: api.listen },
+    { pointer: '/ops/listen', address: ops.listen },
+    ...proxies,
+  ];
+  for (const [index, { pointer, address }] of listeners.entries()) {
+    const other = listeners.slice(0, index).find((one) => isSamePlace(one.address, address));
+    if (other !== undefined) problems.push({ pointer, message: `must differ from ${keyOf(other.pointer)}` });
+  }
   return problems;
+}
+
+/** Reports whether two listeners conflict. */
+function isSamePlace(one: ListenAddress, other: ListenAddress): boolean {
+  if (isSocket(one) || isSocket(other)) return isSocket(one) && isSocket(other) && one.path === other.path;
+  return one.port === other.port && one.port !== 0 && isSameHost(one.host, other.host);
 }
 
 const ANY = ['0.0.0.0', '::'];

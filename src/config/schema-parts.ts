@@ -13,6 +13,18 @@ export const duration = (description: string, fallback?: string) =>
     ...defined({ default: fallback }),
   });
 export const flag = (description: string) => Type.Boolean({ description, default: false });
+/** The members of a listener on a unix socket, beside its `listen`. @param modes the permitted ones; the first is the default */
+export const socketMembers = <const M extends readonly [string, ...string[]]>(...modes: M) => ({
+  socket_mode: Type.Optional(
+    Type.Enum(modes, {
+      description: 'permission bits of the unix socket, in octal; its clients need to read and write',
+      default: modes[0],
+    }),
+  ),
+  socket_gid: Type.Optional(
+    Type.Integer({ minimum: 0, description: "group of the unix socket; default the sidecar's group" }),
+  ),
+});
 /** A variant has exactly one key, its kind, so that an error names the key. */
 export const oneKey = { ...strict, minProperties: 1, maxProperties: 1 } as const;
 

@@ -2,7 +2,7 @@
 // use it. settings.ts and rules.ts hold the rules that a schema can't express.
 
 import Type, { type Static } from 'typebox';
-import { duration, flag, oneKey, path, strict, Tls, text } from './schema-parts.ts';
+import { duration, flag, oneKey, path, socketMembers, strict, Tls, text } from './schema-parts.ts';
 import { Setup } from './schema-setup.ts';
 import { Source } from './schema-source.ts';
 
@@ -59,7 +59,8 @@ const Sink = Type.Object(
 
 const ApiProxy = Type.Object(
   {
-    listen: Type.String({ description: 'host:port on loopback, such as 127.0.0.1:8200' }),
+    listen: Type.String({ description: 'host:port on loopback, such as 127.0.0.1:8200, or unix:/path' }),
+    ...socketMembers('0600', '0660'),
     token: Type.Optional(
       Type.Enum(['always', 'if-absent'], {
         description: "with always, requests carry the exchange's token; with if-absent, a client may send its own",
@@ -159,7 +160,11 @@ export const ConfigSchema = Type.Object(
     api: Type.Optional(
       Type.Object(
         {
-          listen: Type.Optional(Type.String({ description: 'host:port of the token API', default: '127.0.0.1:8275' })),
+          listen: Type.Optional(
+            Type.String({ description: 'host:port or unix:/path of the token API', default: '127.0.0.1:8275' }),
+          ),
+          // No mode for all users, as it serves tokens.
+          ...socketMembers('0600', '0660'),
           caller_token_file: Type.Optional(
             Type.String({ description: 'the file with the secret that clients must send as a bearer token' }),
           ),
@@ -172,8 +177,12 @@ export const ConfigSchema = Type.Object(
       Type.Object(
         {
           listen: Type.Optional(
-            Type.String({ description: 'host:port of health, status and metrics', default: '127.0.0.1:8276' }),
+            Type.String({
+              description: 'host:port or unix:/path of health, status and metrics',
+              default: '127.0.0.1:8276',
+            }),
           ),
+          ...socketMembers('0600', '0660', '0666'),
           node_metrics: Type.Optional(flag("also export Node's default metrics")),
         },
         strict,

@@ -2,15 +2,9 @@
 // rules.ts has the rules that span several members.
 
 import { defined } from '../core/defined.ts';
-import type {
-  ExchangeSettings,
-  FileSinkSettings,
-  ListenAddress,
-  ProxySettings,
-  Settings,
-  VaultSettings,
-} from '../core/settings.ts';
-import { parseListen, parseVaultAddress } from './address.ts';
+import type { ExchangeSettings, FileSinkSettings, ProxySettings, Settings, VaultSettings } from '../core/settings.ts';
+import { parseVaultAddress } from './address.ts';
+import { listenerAddress } from './listener.ts';
 import { duration, durationOrZero, type Notes, orProblem, take, takeOr } from './notes.ts';
 import { keyOf } from './problem.ts';
 import { crossRules } from './rules.ts';
@@ -25,11 +19,11 @@ export function buildSettings(file: ConfigFile, notes: Notes): Settings {
     exchanges,
     startJitterMs: bounded('/start_jitter', durationOrZero('/start_jitter', file.start_jitter, notes), notes),
     api: {
-      listen: listen('/api/listen', file.api?.listen, notes),
+      listen: listenerAddress('/api', file.api, notes),
       ...(file.api?.caller_token_file ? { callerTokenFile: file.api.caller_token_file } : {}),
     },
     ops: {
-      listen: listen('/ops/listen', file.ops?.listen, notes),
+      listen: listenerAddress('/ops', file.ops, notes),
       nodeMetrics: take('/ops/node_metrics', file.ops?.node_metrics, notes),
     },
     log: { level: take('/log/level', file.log?.level, notes) },
@@ -161,7 +155,7 @@ function buildVault(at: string, one: ExchangeFile, { file, notes }: Context): Va
 }
 
 const buildProxy = (at: string, proxy: NonNullable<ExchangeFile['proxy']>, notes: Notes): ProxySettings => ({
-  listen: listen(`${at}/listen`, proxy.listen, notes),
+  listen: listenerAddress(at, proxy, notes),
   token: take(`${at}/token`, proxy.token, notes),
   requireRequestHeader: take(`${at}/require_request_header`, proxy.require_request_header, notes),
 });
@@ -206,8 +200,4 @@ function buildFileSink(at: string, sink: FileSinkFile, notes: Notes): FileSinkSe
     format: take(`${at}/format`, sink.format, notes),
     ...defined({ uid: sink.uid, gid: sink.gid }),
   };
-}
-
-function listen(pointer: string, value: string | undefined, notes: Notes): ListenAddress {
-  return orProblem(pointer, parseListen(take(pointer, value, notes)), notes) ?? { host: '127.0.0.1', port: 0 };
 }

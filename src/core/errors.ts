@@ -4,6 +4,7 @@
 import { defined } from './defined.ts';
 import { evidenceText, type Facts } from './facts.ts';
 import { isAtOidcPub } from './hosts.ts';
+import { LISTENER_PROBLEMS } from './listener-problems.ts';
 import { withoutControls } from './secret.ts';
 import type { ExchangeSettings } from './settings.ts';
 
@@ -55,7 +56,7 @@ export const ERRORS = {
   internal: row('soon', 'program', 'the sidecar hit a bug', 'Report it as an issue, with the log lines around it.'),
   config_invalid: row('slow', 'config', 'the config is invalid', 'Correct the keys that the message names; "vault-token-sidecar schema" prints the JSON Schema.'),
   not_ready: row('soon', 'readiness', "the sidecar isn't ready", 'Run "vault-token-sidecar status" to see what is missing.'),
-  listen_failed: row('soon', 'listener', "the sidecar can't listen on an address", 'Stop the process that holds the port, or change api.listen or ops.listen.'),
+  listen_failed: row('soon', 'listener', "the sidecar can't listen on an address", 'Stop the process that holds the address, or change "listen" in api or ops.'),
   caller_token_unusable: row('soon', 'config', "the caller token can't be read", "Make api.caller_token_file a regular file with the secret, readable by the sidecar's user; until then, clients get 401."),
 
   // the workload JWT, before it leaves the machine
@@ -221,8 +222,9 @@ export function explain({ code, facts }: Failure, place?: LoginPlace): Explanati
   return { code, title, evidence, hint: `${hintFor(hint, place)}${isAwaited ? PUBLISHING_HINT : ''}` };
 }
 
-/** Fills in the placeholders of a hint about a path in Vault. */
+/** Fills in the placeholders of a hint about a path in Vault, and gives a listener's problem its own hint. */
 function hintAbout(hint: string, facts: Facts | undefined): string {
+  if (facts?.kind === 'listener' && facts.problem !== undefined) return LISTENER_PROBLEMS[facts.problem].hint;
   if (facts?.kind !== 'reply' || facts.path === undefined || facts.capabilities === undefined) return hint;
   const values = { path: facts.path, capabilities: facts.capabilities.map((one) => JSON.stringify(one)).join(', ') };
   return hint.replace(/<(path|capabilities)>/g, (_, name: keyof typeof values) => withoutControls(values[name]));

@@ -1,6 +1,7 @@
 // The facts of a failure, as data, and their rendering as one line of evidence.
 // Facts must not contain secrets. The output filters remove control characters.
 
+import { LISTENER_PROBLEMS, type ListenerProblem } from './listener-problems.ts';
 import { printable } from './secret.ts';
 
 export type Facts =
@@ -74,8 +75,13 @@ export type Facts =
   | { readonly kind: 'jwt-shape'; readonly parts: number }
   | { readonly kind: 'jwt-text'; readonly problem: keyof typeof JWT_TEXT_PROBLEMS }
   | { readonly kind: 'jwt-content' }
-  | { readonly kind: 'listener'; readonly address: string; readonly errno: string }
-  | { readonly kind: 'no-sidecar'; readonly url: string }
+  | {
+      readonly kind: 'listener';
+      readonly address: string;
+      readonly problem?: ListenerProblem;
+      readonly errno?: string;
+    }
+  | { readonly kind: 'no-sidecar'; readonly url: string; readonly errno?: string }
   | { readonly kind: 'other-server' }
   /** an unexpected exception, scrubbed and shortened */
   | { readonly kind: 'thrown'; readonly text: string };
@@ -212,7 +218,7 @@ export function evidenceText(facts: Facts): string {
     case 'jwt-content':
       return "its header or payload isn't a JSON object";
     case 'no-sidecar':
-      return `no sidecar answers at ${facts.url}`;
+      return `no sidecar answers at ${facts.url}${facts.errno === undefined ? '' : ` (${facts.errno})`}`;
     case 'other-server':
       return 'the server that answered is not the sidecar';
     case 'thrown':
@@ -266,7 +272,9 @@ function localText(facts: LocalFacts): string {
     case 'obstacle':
       return `${facts.name} is a ${facts.type}`;
     case 'listener':
-      return `${facts.address}, ${facts.errno}`;
+      return [facts.address, facts.problem && LISTENER_PROBLEMS[facts.problem].words, facts.errno]
+        .filter(Boolean)
+        .join(', ');
   }
 }
 

@@ -137,10 +137,29 @@ export interface FileSinkSettings {
 
 export type TokenFormat = 'raw' | 'json' | 'env';
 
-export interface ListenAddress {
+export type ListenAddress = TcpAddress | SocketAddress;
+
+export interface TcpAddress {
   readonly host: string;
   readonly port: number;
 }
+
+export interface SocketPath {
+  /** the absolute path of a unix socket */
+  readonly path: string;
+}
+
+export interface SocketAddress extends SocketPath {
+  /** permission bits, such as 0o660 */
+  readonly mode: number;
+  readonly gid?: number;
+}
+
+export const isSocket = <S extends SocketPath>(address: TcpAddress | S): address is S => 'path' in address;
+
+/** Returns the address as the config has it: host:port or unix:/path. */
+export const listenText = (address: TcpAddress | SocketPath): string =>
+  isSocket(address) ? `unix:${address.path}` : `${address.host}:${address.port}`;
 
 export interface ApiSettings {
   readonly listen: ListenAddress;

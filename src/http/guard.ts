@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Secret } from '../core/secret.ts';
-import type { ListenAddress, ProxySettings } from '../core/settings.ts';
+import { isSocket, type ListenAddress, type ProxySettings } from '../core/settings.ts';
 import type { CallerToken } from './caller-token.ts';
 import { sendError } from './limits.ts';
 
@@ -96,19 +96,23 @@ const hostsOf = ({ rawHeaders }: IncomingMessage): string[] =>
 /** Reports whether Sec-Fetch-Site, which browsers send, has a value other than "none" (a URL from the address bar). */
 const isCrossSite = (headers: FastifyRequest['headers']): boolean => (headers['sec-fetch-site'] ?? 'none') !== 'none';
 
-/** Accepts an IP address, localhost or the listen host, with or without a port; and no Host, for HTTP/1.0 probes. */
+/**
+ * Accepts an IP address, localhost or the listen host, with or without a port; and no Host, for HTTP/1.0 probes. Accepts every
+ * Host on a unix socket.
+ */
 function isAddress(host: string, listen: ListenAddress): boolean {
+  if (isSocket(listen)) return true;
   const [, bracketed, bare = ''] = /^(?:\[([^\]]+)\]|([^:[\]]*))(?::\d{1,5})?$/.exec(host) ?? [];
   if (host === '' || (bracketed !== undefined && isIP(bracketed) === 6)) return true;
   return isIP(bare) === 4 || ['localhost', listen.host.toLowerCase()].includes(bare.toLowerCase());
 }
 
 /**
- * Accepts the loopback names and the listen host, with the listener's port. A listener on all addresses accepts every Host and
- * relies on the caller token.
+ * Accepts the loopback names and the listen host, with the listener's port. Accepts every Host on all addresses, which the caller
+ * token protects, and on a unix socket, which no web page can reach.
  */
 function isOwnHost(host: string, port: number | undefined, listen: ListenAddress): boolean {
-  if (ANY_ADDRESS.includes(listen.host)) return true;
+  if (isSocket(listen) || ANY_ADDRESS.includes(listen.host)) return true;
   const configured = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
   return [...LOOPBACK_NAMES, configured].some((name) => host.toLowerCase() === `${name}:${port}`);
 }

@@ -37,16 +37,6 @@ export type Metrics = ReturnType<typeof openMetrics>;
  */
 const EVENT_LOOP_UTILIZATION = { eventLoopUtilizationMaxAgeSeconds: 3600, eventLoopUtilizationTimeout: 1000 };
 
-const METHOD_CLASSES: Readonly<Record<string, string>> = {
-  GET: 'read',
-  HEAD: 'read',
-  LIST: 'list',
-  POST: 'write',
-  PUT: 'write',
-  PATCH: 'write',
-  DELETE: 'delete',
-};
-
 /** The number of exchanges per batch of a scrape; between batches, the event loop runs. */
 const BATCH_SIZE = 10;
 /** The HELP and TYPE lines of a metric family. */
@@ -95,12 +85,6 @@ export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOption
     called(exchange: string, operation: Operation, code: 'ok' | ErrorCode): void {
       const key = callKey(exchange, operation, code);
       calls.set(key, (calls.get(key) ?? 0) + 1);
-    },
-
-    /** @param code the status of the reply */
-    proxied(exchange: string, method: string, code: number, durationMs: number): void {
-      families.proxyRequests.inc({ exchange, method: METHOD_CLASSES[method] ?? 'other', code });
-      families.proxyDurations.observe({ exchange }, durationMs / 1000);
     },
 
     /** @param wall epoch milliseconds of the wall clock */

@@ -14,9 +14,21 @@ export interface Observer extends RunnerObserver {
   readonly log: Log;
   readonly metrics: Metrics;
   configRead(ok: boolean, wall: number): void;
+  /** Counts a request to the API proxy. @param code the status of the reply */
+  proxied(exchange: string, method: string, code: number, durationMs: number): void;
   /** Records a read of the caller token in the metrics, and logs a change. */
   callerTokenRead(failure: Failure | undefined): void;
 }
+
+const METHOD_CLASSES: Readonly<Record<string, string>> = {
+  GET: 'read',
+  HEAD: 'read',
+  LIST: 'list',
+  POST: 'write',
+  PUT: 'write',
+  PATCH: 'write',
+  DELETE: 'delete',
+};
 
 const LEFT_HINT = 'Delete the file once nothing reads it: the sidecar no longer renews its token.';
 
@@ -71,6 +83,10 @@ export function openObserver(options: MetricsOptions & { level: LogLevel; target
     configRead(ok, wall) {
       metrics.configReloaded.set(ok ? 1 : 0);
       if (ok) metrics.configReloadedAt.set(wall / 1000);
+    },
+    proxied(exchange, method, code, durationMs) {
+      metrics.proxyRequests.inc({ exchange, method: METHOD_CLASSES[method] ?? 'other', code });
+      metrics.proxyDurations.observe({ exchange }, durationMs / 1000);
     },
     callerTokenRead: openCallerTokenLog(log, metrics),
   };

@@ -4,16 +4,24 @@ import { isDeepStrictEqual } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import type { ExchangeSettings, ListenAddress, VaultSettings } from '../core/settings.ts';
 import { mostConnections } from '../http/connections.ts';
+import type { Listener } from '../http/listen.ts';
 import { type Forwarder, openForwarder } from '../network/forward.ts';
 import { createProxy, type ProxyTools } from './proxy.ts';
-import { openProxyServer, type ProxyServer } from './server.ts';
+import { openProxyServer } from './server.ts';
+
+export interface Proxies {
+  /**
+   * @returns for each proxy, its exchange and its URL, such as "app http://127.0.0.1:8200"; unix:/path for a socket
+   * @throws ExchangeError listen_failed
+   */
+  listen(listen: (listener: Listener, address: ListenAddress) => Promise<string>): Promise<readonly string[]>;
+  /** Requests in flight have a second to end. */
+  close(): Promise<unknown>;
+}
 
 export interface ProxiesTools extends Pick<ProxyTools, 'nextCorrelationId'> {
   readonly viewOf: (exchange: string) => ReturnType<ProxyTools['view']>;
   readonly onRequest: (exchange: string, ...request: Parameters<ProxyTools['onRequest']>) => void;
-  readonly listen: (server: ProxyServer, address: ListenAddress) => Promise<string>;
-  /** called with the function that closes a proxy, before it listens */
-  readonly onOpen: (close: () => Promise<unknown>) => void;
 }
 
 const MOST_CONNECTIONS = 256;
@@ -27,40 +35,38 @@ const OTHER_LISTENERS = 2;
  */
 const COMPILERS = ['--sparkplug', '--maglev', '--opt'];
 
-/**
- * Opens the proxies.
- * @returns for each, its exchange and its URL, such as "app http://127.0.0.1:8200"; unix:/path for a socket
- * @throws ExchangeError listen_failed
- */
-export async function openProxies(
-  exchanges: readonly ExchangeSettings[],
-  tools: ProxiesTools,
-): Promise<readonly string[]> {
-  const proxied = exchanges.flatMap(({ name, proxy }) => (proxy === undefined ? [] : [{ name, settings: proxy }]));
+export function openProxies(exchanges: readonly ExchangeSettings[], tools: ProxiesTools): Proxies {
   for (const flag of COMPILERS) setFlagsFromString(flag);
+  const proxied = exchanges.flatMap(({ name, proxy }) => (proxy === undefined ? [] : [{ name, settings: proxy }]));
   const files = mostConnections(OTHER_LISTENERS + proxied.length, FILES_EACH * MOST_CONNECTIONS);
-  const listening: string[] = [];
-  for (const { name, settings } of proxied) {
-    const { forwarderTo, close } = openForwarders();
+  const proxies = proxied.map(({ name, settings }) => {
+    const forwarders = openForwarders();
     const handle = createProxy({
       settings,
       view: () => tools.viewOf(name),
-      forwarderTo,
+      forwarderTo: forwarders.to,
       nextCorrelationId: tools.nextCorrelationId,
       onRequest: (...request) => tools.onRequest(name, ...request),
     });
-    const server = openProxyServer(handle, Math.max(1, Math.floor(files / FILES_EACH)));
-    tools.onOpen(() => server.close().then(close));
-    listening.push(`${name} ${await tools.listen(server, settings.listen)}`);
-  }
-  return listening;
+    const server = openProxyServer(handle, Math.floor(files / FILES_EACH));
+    return { name, settings, server, close: () => server.close().then(forwarders.close) };
+  });
+  return {
+    async listen(listen) {
+      const listening: string[] = [];
+      for (const { name, settings, server } of proxies)
+        listening.push(`${name} ${await listen(server, settings.listen)}`);
+      return listening;
+    },
+    close: () => Promise.all(proxies.map(({ close }) => close())),
+  };
 }
 
 /** A reload may lead to another Vault, or to other files: requests in flight end on the forwarder that they began on. */
 function openForwarders() {
   let open: { readonly vault: VaultSettings; readonly forwarder: Forwarder } | undefined;
   return {
-    forwarderTo(vault: VaultSettings): Forwarder {
+    to(vault: VaultSettings): Forwarder {
       if (open?.vault === vault) return open.forwarder;
       const isSame = open !== undefined && isDeepStrictEqual(open.vault, vault);
       if (!isSame) void open?.forwarder.close();

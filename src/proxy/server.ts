@@ -4,12 +4,10 @@ import { once } from 'node:events';
 import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createLimitedServer } from '../http/connections.ts';
+import type { Listener } from '../http/listen.ts';
 import { withKnownMethod } from './list-method.ts';
 
-export interface ProxyServer {
-  /** Resolves with the URL. @throws NodeJS.ErrnoException */
-  listen(address: { readonly host: string; readonly port: number } | { readonly path: string }): Promise<string>;
-  addHook(name: 'preClose', hook: () => Promise<void>): void;
+export interface ProxyServer extends Listener {
   /** Requests in flight have DRAIN_MS to end; then their connections are closed. */
   close(): Promise<void>;
 }

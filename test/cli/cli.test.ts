@@ -316,7 +316,7 @@ test('a port in use prints one line and exits with 8 (B9)', async (t) => {
   assert.equal(code, 8);
   assert.equal(
     err,
-    `the sidecar can't listen on an address: ${host}, EADDRINUSE. Stop the process that holds the port, or change api.listen or ops.listen.\n`,
+    `the sidecar can't listen on an address: ${host}, another process listens on it, EADDRINUSE. Stop that process, or change the address in "listen".\n`,
   );
 });
 

@@ -62,9 +62,10 @@ test('prints one line for a missing caller token or an invalid address', async (
   await writeFile(config, JSON.stringify({ vault: { address: 'https://v' }, exchanges: { app: exchange }, api }));
   const { code, err } = await invoke(token, { config });
   assert.deepEqual([code, err], [2, `api.caller_token_file is unusable: ${secret}: ENOENT`]);
-  for (const ops of ['localhost:8276', 'http://user:word@127.0.0.1:1', 'x']) {
+  const words = '--ops and --api must be unix:/path or URLs such as http://127.0.0.1:8276';
+  for (const ops of ['localhost:8276', 'http://user:word@127.0.0.1:1', 'x', 'unix:x', 'unix:']) {
     const refused = await invoke(status, { ops });
-    assert.deepEqual([refused.code, refused.err], [2, '--ops and --api must be URLs such as http://127.0.0.1:8276']);
+    assert.deepEqual([refused.code, refused.err], [2, words]);
   }
   // an empty variable is treated as unset
   const { err: unset } = await invoke(wait, { timeout: '1ms' }, { env: { VTS_OPS_LISTEN: '' } });

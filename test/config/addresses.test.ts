@@ -1,4 +1,5 @@
-// Which addresses count as loopback: only there is plain http allowed, and only there does the token API listen.
+// Which addresses count as loopback: only there is plain http allowed, and only there does the token API listen. And the
+// addresses of listeners, also on unix sockets.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -100,7 +101,10 @@ test('the token API accepts only loopback addresses, not names that resemble the
     assert.equal(count(`${host}:1`), 0, host);
   for (const host of ['127.evil.example', 'localhost.evil.example', 'vault.localhost', '[::2]', '[::ffff:127.0.0.1]'])
     assert.equal(count(`${host}:1`), 1, host);
-  assert.equal(parse({ ...BASE, api: { listen: 'LocalHost:1' } }).settings.api.listen.host, '127.0.0.1');
+  assert.deepEqual(parse({ ...BASE, api: { listen: 'LocalHost:1' } }).settings.api.listen, {
+    host: '127.0.0.1',
+    port: 1,
+  });
 });
 
 test('a port is at most 65535', () => {
@@ -127,4 +131,65 @@ test('refuses two listeners on one port if their addresses overlap', () => {
     ['127.0.0.1:0', '127.0.0.1:0'],
   ] as const)
     assert.equal(count(api, ops), 0, `${api} ${ops}`);
+});
+
+test('a listener is on a unix socket with a mode and a group', () => {
+  const { settings, origins } = parse({
+    ...BASE,
+    api: { listen: 'unix:/run/app/api.sock', socket_mode: '0660', socket_gid: 1000 },
+    ops: { listen: 'unix:///run/app//ops.sock' },
+  });
+  assert.deepEqual(settings.api.listen, { path: '/run/app/api.sock', mode: 0o660, gid: 1000 });
+  assert.deepEqual(settings.ops.listen, { path: '/run/app/ops.sock', mode: 0o600 });
+  assert.deepEqual(
+    origins().filter(({ key }) => key.includes('socket_')),
+    [
+      { key: 'api.socket_gid', value: '1000', origin: 'file' },
+      { key: 'api.socket_mode', value: '0660', origin: 'file' },
+      { key: 'ops.socket_mode', value: '0600', origin: 'default' },
+    ],
+  );
+  const open = parse({ ...BASE, ops: { listen: 'unix:/run/app/ops.sock', socket_mode: '0666' } });
+  assert.deepEqual(open.settings.ops.listen, { path: '/run/app/ops.sock', mode: 0o666 });
+});
+
+test('refuses a path that cannot be that of a socket', () => {
+  const path = (bytes: number) => `/run/${'x'.repeat(bytes - 5)}`;
+  const listen = (text: string) => problemsOf({ ...BASE, ops: { listen: text } });
+  const absolute = 'config.json: ops.listen: must be unix: and an absolute path, in a directory other than /';
+  for (const text of ['unix:', 'unix:ops.sock', 'unix:/ops.sock', 'unix:/run/app/', 'unix:/', 'unix:/run/../ops.sock'])
+    assert.deepEqual(listen(text), [absolute], text);
+  for (const text of ['/run/app/ops.sock', '@ops'])
+    assert.match(listen(text)[0] ?? '', /ops\.listen: must be host:port, .* or unix:\/path$/);
+  assert.deepEqual(listen(`unix:${path(100)}`), []);
+  const long = 'config.json: ops.listen: must be a path of at most 100 bytes, as Linux limits the paths of sockets';
+  assert.deepEqual(listen(`unix:${path(101)}`), [long]);
+  assert.deepEqual(listen(`unix:/run/${'ä'.repeat(48)}`), [long]);
+});
+
+test('refuses a mode that would open the token API to all users, and members of a socket without one', () => {
+  const problems = (api: object) => problemsOf({ ...BASE, api });
+  const listen = 'unix:/run/app/api.sock';
+  const modes = 'config.json: api.socket_mode: must be one of "0600", "0660"';
+  for (const socket_mode of ['0666', '0606', '0640', '660', ''])
+    assert.deepEqual(problems({ listen, socket_mode }), [modes], socket_mode);
+  const unix = 'is for a unix socket: set listen to unix:/path';
+  assert.deepEqual(problems({ socket_mode: '0660', socket_gid: 0 }), [
+    `config.json: api.socket_mode: ${unix}`,
+    `config.json: api.socket_gid: ${unix}`,
+  ]);
+  // one problem for one mistake
+  assert.equal(problems({ listen: 'unix:api.sock', socket_mode: '0660' }).length, 1);
+});
+
+test('refuses a path for two listeners, or for a listener and a sink', () => {
+  const listen = 'unix:/run/app/api.sock';
+  assert.deepEqual(problemsOf({ ...BASE, api: { listen }, ops: { listen: 'unix:/run/./app/api.sock' } }), [
+    'config.json: ops.listen: must differ from api.listen',
+  ]);
+  assert.deepEqual(problemsOf({ ...BASE, api: { listen }, ops: { listen: 'unix:/run/app/ops.sock' } }), []);
+  const sinks = [{ file: { path: '/run/app/api.sock' } }];
+  assert.deepEqual(problemsOf({ ...withApp({ sinks }), api: { listen } }), [
+    'config.json: exchanges.app.sinks[0].file.path: is also the path of api.listen',
+  ]);
 });

@@ -212,7 +212,7 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   [
     'a listen address without a port',
     { ...BASE, ops: { listen: 'localhost' } },
-    'config.json: ops.listen: must be host:port, such as "127.0.0.1:8275" or "[::1]:8275"',
+    'config.json: ops.listen: must be host:port, such as "127.0.0.1:8275" or "[::1]:8275", or unix:/path',
   ],
   [
     'one address for both listeners',
@@ -277,8 +277,8 @@ test('defaults', () => {
   assert.deepEqual(app?.source, { kind: 'file', path: '/jwt/token', pollIntervalMs: 10_000 });
   assert.deepEqual(app?.sinks, [{ kind: 'file', path: '/vault/token', mode: 0o600, format: 'raw' }]);
   assert.deepEqual(
-    [settings.api.listen, settings.ops.listen.port, app?.vault.timeoutMs],
-    [{ host: '127.0.0.1', port: 8275 }, 8276, 15_000],
+    [settings.api.listen, settings.ops.listen, app?.vault.timeoutMs],
+    [{ host: '127.0.0.1', port: 8275 }, { host: '127.0.0.1', port: 8276 }, 15_000],
   );
   assert.deepEqual([settings.ops.nodeMetrics, app?.vault.useProxyEnv, settings.log.level], [false, false, 'info']);
 });

@@ -261,7 +261,10 @@ test('a second instance on the same ports exits with 8, and the first one keeps 
   await writeFile(configFile, JSON.stringify({ ...world.config({ sinks: [] }), ...listeners }));
   const second = await startSidecar(t, configFile);
   assert.equal(await second.ended, 8);
-  assert.match(second.err(), /^the sidecar can't listen on an address: 127\.0\.0\.1:\d+, EADDRINUSE\. .*\n$/);
+  assert.match(
+    second.err(),
+    /^the sidecar can't listen on an address: 127\.0\.0\.1:\d+, another process listens on it, EADDRINUSE\. .*\n$/,
+  );
   assert.ok(await isServed(port, token));
   assert.equal((await fetch(`${world.ops}/readyz`)).status, 200);
 });

@@ -151,7 +151,7 @@ export const MATRIX: readonly Group[] = [
     G12: ['before the first token, after expiry', '503 with a reason and Retry-After'],
     G13: ['a hundred refreshes at once', 'one login, at most one in ten seconds'],
     G14: ['metrics scraped a hundred times a second', 'no lag, no secret'],
-    G15: ['a second instance on the same ports', 'exit code 8; the first one goes on'],
+    G15: ['a second instance on the same ports or sockets; a socket left by a kill', 'exit code 8, the first one goes on; replaced'],
     G16: ['the token route on the ops port', '404'],
     G17: ['clients take every file descriptor', 'no crash; Vault is still reached'],
   } },

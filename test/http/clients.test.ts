@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ExchangeError } from '../../src/core/errors.ts';
 import { until } from '../support/settling.ts';
-import { openPeers, type Peers, runDaemon, settingsOf } from '../support/sidecar.ts';
+import { openPeers, type Peers, runDaemon } from '../support/sidecar.ts';
 import { ask, askInTurn, closed, openSocket, portOf, request, statusesIn, without } from './raw-socket.ts';
 
 const tokenIn = ({ directory }: Peers) => readFile(join(directory, 'token'), 'utf8').catch(() => undefined);
@@ -179,10 +179,4 @@ test('a second instance on the same ports fails, and the first one keeps serving
   await stop();
   const next = await runDaemon(t, second);
   assert.equal(next.daemon.api, daemon.api);
-});
-
-test('refuses a path as a listen address', async (t) => {
-  const peers = await openPeers(t);
-  for (const listen of ['unix:/run/sidecar.sock', '/run/sidecar.sock', '@sidecar'])
-    assert.throws(() => settingsOf({ ...peers.config(), api: { listen } }), /api\.listen: must be host:port/);
 });

@@ -4,10 +4,12 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
 export type Bytes = string | Uint8Array;
+/** The port of a listener, or the path of its unix socket. */
+export type Target = number | string;
 
 /** Sends bytes and gives back all that comes until the connection is closed, by us once a reply has begun. */
-export async function ask(port: number, bytes: Bytes): Promise<string> {
-  const { socket, answer } = openSocket(port);
+export async function ask(target: Target, bytes: Bytes): Promise<string> {
+  const { socket, answer } = openSocket(target);
   socket.once('data', () => socket.end());
   socket.write(bytes);
   await closed(socket);
@@ -55,8 +57,8 @@ export interface Conversation {
 }
 
 /** A connection that stays open on our side; errors of a peer that cuts it off are no news. */
-export function openSocket(port: number): Conversation {
-  const socket = connect(port, '127.0.0.1');
+export function openSocket(target: Target): Conversation {
+  const socket = typeof target === 'number' ? connect(target, '127.0.0.1') : connect(target);
   let answer = '';
   socket.on('data', (chunk) => {
     answer += chunk.toString('latin1');

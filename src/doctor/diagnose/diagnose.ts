@@ -1,5 +1,6 @@
 // Turns evidence into findings. Findings are folded under their causes.
 
+import { LISTENER_PROBLEMS } from '../../core/listener-problems.ts';
 import type { BoundClaims } from '../../core/settings.ts';
 import { trustsTooMuch } from '../../setup/trust.ts';
 import { currentOf, type Evidence, type ListenerFacts } from './evidence.ts';
@@ -44,11 +45,9 @@ export function diagnoseListeners(
     ...listeners.flatMap(({ key, address, state, failure }) => {
       const refusal = failure === undefined ? [] : [baseFinding(failure)];
       if (state === 'free' || state === 'ours') return refusal;
-      const why =
-        state === 'taken'
-          ? 'another process listens on it'
-          : "the address isn't on this machine, or the port isn't allowed";
-      return [baseFinding({ code: 'listen_failed', evidence: `${key} ${address}: ${why}` }), ...refusal];
+      const { words, hint } = LISTENER_PROBLEMS[state];
+      const finding = baseFinding({ code: 'listen_failed', evidence: `${key} ${address}: ${words}` });
+      return [{ ...finding, remedy: hint }, ...refusal];
     }),
   ]);
 }

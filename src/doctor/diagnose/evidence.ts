@@ -1,6 +1,7 @@
 // The evidence on one exchange. gather.ts collects it without judging it; diagnose.ts judges it.
 
 import type { Failure } from '../../core/errors.ts';
+import type { ListenerProblem } from '../../core/listener-problems.ts';
 import type { ExchangeSettings, SetupSettings } from '../../core/settings.ts';
 import type { Grant } from '../../core/vault-protocol.ts';
 import type { WorkloadJwt } from '../../core/workload-jwt.ts';
@@ -119,7 +120,7 @@ export interface ListenerFacts {
   readonly key: 'api.listen' | 'ops.listen';
   readonly address: string;
   /** ours: a running sidecar listens there */
-  readonly state: 'free' | 'ours' | 'taken' | 'unusable';
+  readonly state: 'free' | 'ours' | ListenerProblem;
   /** why the listener refuses every client */
   readonly failure?: Failure;
 }
