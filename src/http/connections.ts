@@ -1,5 +1,5 @@
-// Limits the connections of a listener. At the limit, a new client evicts an idle connection. A client that pipelines requests is
-// disconnected. So neither idle nor pipelining clients can lock out others.
+// Limits the connections of a listener. At the limit, a new client evicts an idle connection, or one whose client doesn't read. A
+// client that pipelines requests is disconnected. So none of these can lock out others.
 
 import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http';
@@ -64,7 +64,7 @@ export function createLimitedServer({ most, amend, ...options }: Limits, handle:
     open.set(socket, undefined);
     socket.once('close', () => open.delete(socket));
     feedInSlices(socket, { amend, isInRequest: () => open.get(socket) !== undefined });
-    if (open.size > most) evictIdle(open, socket);
+    if (open.size > most) evict(open, socket);
   });
   const drain = () => {
     isDraining = true;
@@ -106,9 +106,13 @@ function move(open: Connections, socket: Socket, response: ServerResponse | unde
   open.set(socket, response);
 }
 
-/** Closes the connection that has been idle for the longest time. If none is idle, closes the new connection. */
-function evictIdle(open: Connections, newcomer: Socket): void {
-  const idle = [...open].find(([socket, response]) => response === undefined && !socket.destroyed);
-  const [socket] = idle ?? [newcomer];
+/**
+ * Closes the connection that has been idle for the longest time. If none is idle, closes one whose client doesn't read its response,
+ * or else the new connection.
+ */
+function evict(open: Connections, newcomer: Socket): void {
+  const others = [...open].filter(([socket]) => socket !== newcomer && !socket.destroyed);
+  const idle = others.find(([, response]) => response === undefined);
+  const [socket] = idle ?? others.find(([, response]) => response?.writableNeedDrain) ?? [newcomer];
   socket.destroy();
 }

@@ -1,5 +1,5 @@
 // Forwards requests of clients to a server and streams the replies back. Neither is held in memory: a side that is slow slows the
-// other. A small pool of connections is shared by all requests.
+// other. All requests share a pool of connections.
 
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
@@ -29,8 +29,6 @@ export interface Forwarder {
   close(): Promise<void>;
 }
 
-/** Requests beyond these wait for a connection. */
-const MOST_CONNECTIONS = 64;
 /** Vault's own limit for a request is 90 s (default_max_request_duration). */
 const MOST_SILENCE_MS = 300_000;
 /** How often the TLS files are read again. */
@@ -39,7 +37,6 @@ const FILES_CHECK_MS = 5000;
 export const STALLED_MS = 30_000;
 
 const LIMITS = {
-  connections: MOST_CONNECTIONS,
   pipelining: 1,
   headersTimeout: MOST_SILENCE_MS,
   bodyTimeout: MOST_SILENCE_MS,
@@ -59,8 +56,9 @@ export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-export function openForwarder(vault: VaultSettings): Forwarder {
-  const agents = openAgents(vault, LIMITS);
+/** @param connections the size of the pool; a connection is opened when all others are busy, and closed after 4 idle seconds */
+export function openForwarder(vault: VaultSettings, connections: number): Forwarder {
+  const agents = openAgents(vault, { ...LIMITS, connections });
   const inFlight = new Set<Promise<unknown>>();
   let agent: Dispatcher | undefined;
   let filesReadAt = Number.NEGATIVE_INFINITY;

@@ -22,6 +22,8 @@ export interface Proxies {
 export interface ProxiesTools extends Pick<ProxyTools, 'nextCorrelationId'> {
   readonly viewOf: (exchange: string) => ReturnType<ProxyTools['view']>;
   readonly onRequest: (exchange: string, ...request: Parameters<ProxyTools['onRequest']>) => void;
+  /** the connections of a proxy; by default as many as the open files allow, up to MOST_CONNECTIONS */
+  readonly most?: number;
 }
 
 const MOST_CONNECTIONS = 256;
@@ -38,9 +40,10 @@ const COMPILERS = ['--sparkplug', '--maglev', '--opt'];
 export function openProxies(exchanges: readonly ExchangeSettings[], tools: ProxiesTools): Proxies {
   for (const flag of COMPILERS) setFlagsFromString(flag);
   const proxied = exchanges.flatMap(({ name, proxy }) => (proxy === undefined ? [] : [{ name, settings: proxy }]));
-  const files = mostConnections(OTHER_LISTENERS + proxied.length, FILES_EACH * MOST_CONNECTIONS);
+  const { most = permittedConnections(proxied.length) } = tools;
   const proxies = proxied.map(({ name, settings }) => {
-    const forwarders = openForwarders();
+    // As many connections to Vault as clients: one that stalls doesn't make others wait.
+    const forwarders = openForwarders(most);
     const handle = createProxy({
       settings,
       view: () => tools.viewOf(name),
@@ -48,7 +51,7 @@ export function openProxies(exchanges: readonly ExchangeSettings[], tools: Proxi
       nextCorrelationId: tools.nextCorrelationId,
       onRequest: (...request) => tools.onRequest(name, ...request),
     });
-    const server = openProxyServer(handle, Math.floor(files / FILES_EACH));
+    const server = openProxyServer(handle, most);
     return { name, settings, server, close: () => server.close().then(forwarders.close) };
   });
   return {
@@ -62,15 +65,20 @@ export function openProxies(exchanges: readonly ExchangeSettings[], tools: Proxi
   };
 }
 
+function permittedConnections(proxies: number): number {
+  const files = mostConnections(OTHER_LISTENERS + proxies, FILES_EACH * MOST_CONNECTIONS);
+  return Math.floor(files / FILES_EACH);
+}
+
 /** A reload may lead to another Vault, or to other files: requests in flight end on the forwarder that they began on. */
-function openForwarders() {
+function openForwarders(most: number) {
   let open: { readonly vault: VaultSettings; readonly forwarder: Forwarder } | undefined;
   return {
     to(vault: VaultSettings): Forwarder {
       if (open?.vault === vault) return open.forwarder;
       const isSame = open !== undefined && isDeepStrictEqual(open.vault, vault);
       if (!isSame) void open?.forwarder.close();
-      const forwarder = open !== undefined && isSame ? open.forwarder : openForwarder(vault);
+      const forwarder = open !== undefined && isSame ? open.forwarder : openForwarder(vault, most);
       open = { vault, forwarder };
       return forwarder;
     },

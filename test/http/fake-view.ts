@@ -30,11 +30,11 @@ const TOKEN = {
   accessor: 'acc',
   type: 'service',
   policies: ['app'],
-  origin: { address: VAULT.address, namespace: undefined },
   renewable: true,
 };
 
-export function fakeView(name = 'app') {
+export function fakeView(name = 'app', first = VAULT) {
+  let vault = first;
   let token: ServedToken | undefined;
   const waiting = new Set<() => void>();
   const view = {
@@ -43,7 +43,16 @@ export function fakeView(name = 'app') {
     waiting,
     set(text: string | undefined, generation = 1) {
       const expiry = { expiresAt: Date.UTC(2026, 0, 1), expiresInMs: 3_600_500 };
-      token = text === undefined ? undefined : { ...TOKEN, secret: new Secret(text), generation, ...expiry };
+      token =
+        text === undefined
+          ? undefined
+          : {
+              ...TOKEN,
+              origin: { address: vault.address, namespace: undefined },
+              secret: new Secret(text),
+              generation,
+              ...expiry,
+            };
       for (const wake of [...waiting]) wake();
     },
     status: () => ({ ...STATUS, exchange: name }),
@@ -59,8 +68,12 @@ export function fakeView(name = 'app') {
         waiting.add(wake);
         signal.addEventListener('abort', wake);
       }),
-    vault: () => VAULT,
-    suspect: () => {},
+    suspected: [] as number[],
+    vault: () => vault,
+    setVault(next: VaultSettings) {
+      vault = next;
+    },
+    suspect: (generation: number) => void view.suspected.push(generation),
     refresh() {
       view.refreshes += 1;
     },
