@@ -45,7 +45,7 @@ async function listenOnSocket(app: FastifyInstance, address: SocketAddress): Pro
   return listenText(address);
 }
 
-/** Removes the socket of a process that has ended. @throws ExchangeError listen_failed if anything else is there */
+/** Removes the socket of a process that has ended. @throws ExchangeError listen_failed if there is anything else */
 async function removeStale(address: SocketAddress): Promise<void> {
   const { path } = address;
   const occupant = await occupantOf(path).catch(failed(address, DENIED));
@@ -53,11 +53,9 @@ async function removeStale(address: SocketAddress): Promise<void> {
   if (occupant !== 'stale') throw refusal(address, { problem: occupant });
   const aside = beside(path);
   await rename(path, aside).catch(failed(address, { ...DENIED, ENOENT: 'taken' }));
-  // Another instance that starts now may have put its socket there since the first look.
-  const moved = await occupantOf(aside).catch(failed(address, DENIED));
-  if (moved === 'stale') return unlink(aside).catch(failed(address, DENIED));
-  await rename(aside, path).catch(failed(address, DENIED));
-  throw refusal(address, { problem: 'taken' });
+  // Another instance that starts now may have put its socket there since the first look; the link then finds it there.
+  const isStale = (await occupantOf(aside).catch(failed(address, DENIED))) === 'stale';
+  await (isStale ? unlink(aside) : rename(aside, path)).catch(failed(address, DENIED));
 }
 
 /** Returns a name in the same directory. Its length counts in config/address.ts. */

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { lstatSync, readdirSync } from 'node:fs';
-import { lstat, mkdir, readdir, rename, symlink, unlink, writeFile } from 'node:fs/promises';
+import nodeFs, { lstat, mkdir, readdir, rename, symlink, unlink, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -124,6 +125,26 @@ test('of two instances that start at once over a stale socket, one listens and t
     const answer = await ask(path, request(0));
     assert.ok(answer.includes(winner === 0 ? 'hvs.first' : 'hvs.second'), `${turns}`);
   }
+});
+
+test('puts back the socket of an instance that has taken over a stale one meanwhile', async (t) => {
+  const { path, open, answer, files } = await setUp(t);
+  await leaveSocket(path);
+  const { rename: original } = nodeFs;
+  const restore = () => {
+    nodeFs.rename = original;
+    syncBuiltinESMExports();
+  };
+  t.after(restore);
+  nodeFs.rename = async (from, to) => {
+    restore();
+    await open('hvs.first');
+    return original(from, to);
+  };
+  syncBuiltinESMExports();
+  assert.match(await refusalOf(open('hvs.second')), /another process listens on it/);
+  assert.match(await answer(), /hvs\.first/);
+  assert.equal((await files()).length, 2, 'with the one of the second app, until it is closed');
 });
 
 test('an instance that starts while another one stops is refused or takes over, and keeps its socket', async (t) => {
