@@ -67,12 +67,13 @@ test('all other documented commands succeed', async (t) => {
     (command) => programOf(command) !== 'npm' && !(programOf(command) in ELSEWHERE),
   );
   assert.ok(commands.length >= 22);
-  const { daemon, configFile, ...where } = await setUp(t);
+  const { daemon, socket, configFile, ...where } = await setUp(t);
   for (const command of commands) {
     const here = command
       .replace('/etc/vault-token-sidecar/config.json', configFile)
       .replace('http://127.0.0.1:8275', daemon.api)
       .replace('http://127.0.0.1:8276', daemon.ops)
+      .replace('/run/app/api.sock', socket)
       .replace('curl -s', 'curl -sS --fail-with-body')
       .replace(/^dist\//, `${join(import.meta.dirname, '../dist')}/`);
     const { code, output } = await shell(t, here, where);
@@ -80,11 +81,13 @@ test('all other documented commands succeed', async (t) => {
   }
 });
 
-/** Starts a daemon, and returns an environment in which a shell finds the program and the daemon. */
+/** Starts a daemon, and one more on a socket; returns an environment in which a shell finds the program and the first one. */
 async function setUp(t: TestContext) {
   const peers = await openPeers(t);
   await peers.writeJwt();
   const { daemon } = await runDaemon(t, peers.config());
+  const socket = join(peers.directory, 'api.sock');
+  await runDaemon(t, { ...peers.config({ sinks: [] }), api: { listen: `unix:${socket}` } });
   const configFile = join(peers.directory, 'daemon.json');
   await writeFile(
     configFile,
@@ -104,7 +107,7 @@ async function setUp(t: TestContext) {
     VTS_OPS_LISTEN: new URL(daemon.ops).host,
   };
   assert.match(await untilChanged(join(peers.directory, 'token'), undefined), /^hvs\./);
-  return { daemon, env, configFile, directory: peers.directory };
+  return { daemon, socket, env, configFile, directory: peers.directory };
 }
 
 /** Runs a command. A daemon is stopped as soon as it listens, and must then exit with 0. */

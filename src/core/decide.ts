@@ -227,7 +227,7 @@ export function wantedLogin(
   // Vault replies 500 to a renewal if the role was deleted: after two such replies, one login shows the actual reason.
   const renewalBroken = renewalStreak?.failure.code === 'vault_unavailable' && renewalStreak.count >= 2;
   if (renewalBroken && loginStreak === undefined) return floor;
-  const planned = token.renewable ? token.loginAt : token.renewAt;
+  const planned = token.renewable ? token.loginAt : Math.min(token.renewAt, token.loginAt);
   return Math.max(floor, Math.min(planned, token.expiresAt));
 }
 

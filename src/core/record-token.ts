@@ -58,7 +58,7 @@ export function withLogin(policy: Policy, before: State, grant: Grant, moment: M
   const generation = same ? state.generation : state.generation + 1;
   const plan = granted(state, grant, moment);
   // the policies lack renew-self: don't try to renew this token
-  const unrenewable = state.deniedRenewals >= 2 ? { renewable: false, renewAt: plan.loginAt } : {};
+  const unrenewable = state.deniedRenewals >= 2 ? { renewable: false } : {};
   const token: HeldToken = {
     ...plan,
     ...unrenewable,
@@ -92,19 +92,27 @@ export function withRenewal(policy: Policy, state: State, grant: Grant, moment: 
   const held = state.token;
   if (held === undefined) return state;
   const token = { ...held, ...granted(state, grant, moment), renewed: true };
-  // Less than half of the first lease: Vault has cut the lease at the maximum TTL, and only a login gives a longer one.
-  const shrunk = grant.leaseMs < held.firstLeaseMs / 2;
+  const capped = isCapped(held, grant);
   const newJwtPending = policy.settings.onNewJwt === 'login' && state.jwt?.serial !== held.jwtSerial;
-  const loginPending = newJwtPending || state.refreshRequestedAt !== undefined;
+  const loginPending = newJwtPending || capped || state.refreshRequestedAt !== undefined;
+  // Below half of the first lease, more renewals would gain next to nothing.
+  const renewable = token.renewable && grant.leaseMs >= held.firstLeaseMs / 2;
   return {
     ...state,
-    token: shrunk ? { ...token, renewable: false } : token,
+    token: capped ? { ...token, renewable, loginAt: moment.now } : token,
     checkAt: checkAfter(checkDelay, policy, state, token, moment),
     deniedRenewals: 0,
     renewalStreak: undefined,
     loginStreak: loginPending ? state.loginStreak : undefined,
   };
 }
+
+/**
+ * Reports whether a renewal granted less than the login did: Vault cuts leases at the maximum TTL, and only a login gives
+ * a whole one. A login at once replaces the token while half of its lease is left. Vault states leases in whole seconds, so
+ * renewals of one role grant the same lease until then; a periodic token's lease is cut only at its explicit maximum TTL.
+ */
+const isCapped = ({ firstLeaseMs }: HeldToken, { leaseMs }: Grant): boolean => leaseMs < firstLeaseMs;
 
 /** Counts the lease from the start of the call, since Vault may have granted it any time before the reply. */
 function granted(state: State, grant: Grant, moment: Moment) {
@@ -131,9 +139,7 @@ export function withDeniedRenewal(state: State, failure: Failure, moment: Moment
   }
   const firstDenied = failure.code === 'renewal_denied' && !token.renewed;
   const deniedRenewals = firstDenied ? state.deniedRenewals + 1 : 0;
-  // Two denials show that the policies lack renew-self: the token itself is valid, so the login can wait until loginAt.
-  const renewAt = deniedRenewals >= 2 ? token.loginAt : moment.now;
-  return { ...charged, renewalStreak, deniedRenewals, token: { ...token, renewable: false, renewAt } };
+  return { ...charged, renewalStreak, deniedRenewals, token: { ...token, renewable: false, renewAt: moment.now } };
 }
 
 export function withCost(state: State, failure: Failure, { now }: Moment): State {

@@ -115,7 +115,8 @@ export function statusOf(policy: Policy, state: State, moment: Moment): Exchange
 function phaseOf(state: State, now: number): Phase {
   if (state.stopping !== undefined) return 'stopping';
   if (servedToken(state, now) !== undefined) {
-    return (state.renewalStreak ?? (state.loginStreak && state.token && now >= state.token.renewAt))
+    return (state.renewalStreak ??
+      (state.loginStreak && state.token && now >= Math.min(state.token.renewAt, state.token.loginAt)))
       ? 'overdue'
       : 'active';
   }

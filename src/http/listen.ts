@@ -4,7 +4,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, lchown, link, lstat, rm, stat, unlink } from 'node:fs/promises';
+import { chmod, lchown, link, lstat, rename, stat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { defined } from '../core/defined.ts';
@@ -36,7 +36,7 @@ async function listenOnSocket(app: Listener, address: SocketAddress): Promise<st
     if (inode !== undefined && (await inodeAt(path)) === inode) await unlink(path).catch(() => {});
   });
   await stat(dirname(path)).catch(failed(address, { ENOENT: 'no-directory', ENOTDIR: 'no-directory' }));
-  const temporary = `${path}.${randomBytes(3).toString('hex')}`;
+  const temporary = beside(path);
   // The umask of main.ts keeps everybody else out until the mode is set.
   await app.listen({ path: temporary }).catch(failed(address, DENIED));
   // The group first: the mode of another group must not count for the sidecar's own.
@@ -49,13 +49,21 @@ async function listenOnSocket(app: Listener, address: SocketAddress): Promise<st
   return listenText(address);
 }
 
-/** Removes the socket of a process that has ended. @throws ExchangeError listen_failed if anything else is there */
+/** Removes the socket of a process that has ended. @throws ExchangeError listen_failed if there is anything else */
 async function removeStale(address: SocketAddress): Promise<void> {
-  const problem = await occupantOf(address.path).catch(failed(address, DENIED));
-  // Another instance that starts now may have removed it.
-  if (problem === 'stale') await rm(address.path, { force: true }).catch(failed(address, DENIED));
-  else if (problem !== undefined) throw refusal(address, { problem });
+  const { path } = address;
+  const occupant = await occupantOf(path).catch(failed(address, DENIED));
+  if (occupant === undefined) return;
+  if (occupant !== 'stale') throw refusal(address, { problem: occupant });
+  const aside = beside(path);
+  await rename(path, aside).catch(failed(address, { ...DENIED, ENOENT: 'taken' }));
+  // Another instance that starts now may have put its socket there since the first look; the link then finds it there.
+  const isStale = (await occupantOf(aside).catch(failed(address, DENIED))) === 'stale';
+  await (isStale ? unlink(aside) : rename(aside, path)).catch(failed(address, DENIED));
 }
+
+/** Returns a name in the same directory. Its length counts in config/address.ts. */
+const beside = (path: string): string => `${path}.${randomBytes(3).toString('hex')}`;
 
 /** Returns what is at the path of a socket; undefined if nothing is. @throws NodeJS.ErrnoException if that can't be found out */
 export async function occupantOf(path: string): Promise<'stale' | 'taken' | 'not-a-socket' | undefined> {

@@ -64,7 +64,7 @@ export function buildTokenApi(options: TokenApiOptions): FastifyInstance {
 
   async function answerToken(request: FastifyRequest<TokenRoute>, reply: FastifyReply): Promise<unknown> {
     const poll = parsePoll(request.query);
-    if (poll === undefined) return sendError(reply, 400, ['invalid_request', 'The request is not valid.']);
+    if (typeof poll === 'string') return sendError(reply, 400, ['invalid_request', poll]);
     if (!poll.waits) return sendToken(request.view, request, reply);
     if (!enter(reply)) return reply;
     await waitForChange(request.view, poll, { request, closing: closing.signal });
@@ -122,19 +122,24 @@ function sendToken(view: ExchangeView, { headers }: FastifyRequest, reply: Fasti
 
 interface Poll {
   readonly waits: boolean;
-  /** the generation that the client has; undefined for the current one */
+  /** the generation that the client has: NONE without a token, undefined for the current one */
   readonly known: number | undefined;
   readonly timeoutMs: number;
 }
 
-/** Parses the query without a validator, which would cost 2 MiB. @returns undefined if the query is invalid */
-function parsePoll({ wait_for_change, last_etag, timeout_sec = '60' }: Query): Poll | undefined {
+/** No token has this generation, so a client that has none gets the current token at once. */
+const NONE = -1;
+
+/** Parses the query without a validator, which would cost 2 MiB. @returns which parameter is wrong, if one is */
+function parsePoll({ wait_for_change = 'false', last_etag, timeout_sec = '60' }: Query): Poll | string {
   const [, etag] = /^"?(\d{1,16})"?$/.exec(String(last_etag)) ?? [];
   const seconds = /^\d{1,3}$/.test(String(timeout_sec)) ? Number(timeout_sec) : 0;
-  if (wait_for_change !== undefined && wait_for_change !== 'true' && wait_for_change !== 'false') return undefined;
-  if (last_etag !== undefined && etag === undefined) return undefined;
-  if (seconds < 1 || seconds > LONGEST_POLL_SECONDS) return undefined;
-  const known = etag === undefined ? undefined : Number(etag);
+  if (wait_for_change !== 'true' && wait_for_change !== 'false') return 'wait_for_change must be true or false.';
+  if (last_etag !== undefined && last_etag !== '' && etag === undefined)
+    return 'last_etag must be the ETag of an earlier response, or empty.';
+  if (seconds < 1 || seconds > LONGEST_POLL_SECONDS)
+    return `timeout_sec must be a whole number from 1 to ${LONGEST_POLL_SECONDS}.`;
+  const known = last_etag === '' ? NONE : etag === undefined ? undefined : Number(etag);
   return { waits: wait_for_change === 'true', known, timeoutMs: seconds * 1000 };
 }
 

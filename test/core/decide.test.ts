@@ -54,6 +54,8 @@ test('a login is planned at 85 % of a renewable lease, at the renewal of another
     at: NOW + 30 * MINUTE,
   });
   assert.deepEqual(planned({ loginAt: NOW + 2 * HOUR }), { operation: 'login', at: NOW + HOUR });
+  for (const renewable of [true, false])
+    assert.deepEqual(planned({ renewable, loginAt: NOW }), { operation: 'login', at: NOW }, 'a capped lease');
 });
 
 test('a new JWT is a reason to log in, unless on_new_jwt is "when-needed"', () => {

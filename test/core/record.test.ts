@@ -338,7 +338,7 @@ test('the lease of a login counts from the moment of asking', () => {
     revision: 1,
     grantedAt: askedAt,
     expiresAt: askedAt + HOUR,
-    renewAt: askedAt + 42.5 * MINUTE,
+    renewAt: askedAt + 26.25 * MINUTE,
     loginAt: askedAt + 51 * MINUTE,
     generation: 6,
     jwtSerial: 4,
@@ -368,8 +368,8 @@ test('a login replaces the token before it; the same token again keeps its gener
 test('after two policies that lack renew-self the next token is planned to be replaced, not renewed', () => {
   const login = (deniedRenewals: number) =>
     recorded({ ...call('login'), deniedRenewals }, { type: 'logged-in', attempt: 7, grant: grant() }).token;
-  assert.deepEqual([login(1)?.renewable, login(1)?.renewAt], [true, NOW + 42.5 * MINUTE]);
-  assert.deepEqual([login(2)?.renewable, login(2)?.renewAt], [false, NOW + 51 * MINUTE]);
+  assert.deepEqual([login(1)?.renewable, login(1)?.renewAt], [true, NOW + 26.25 * MINUTE]);
+  assert.deepEqual([login(2)?.renewable, login(2)?.renewAt], [false, NOW + 26.25 * MINUTE]);
 });
 
 test('a refresh requested after a login started needs a login of its own', () => {
@@ -473,12 +473,25 @@ test('a renewal extends the lease, and ends the failures of both calls', () => {
     [after.deniedRenewals, after.renewalStreak, after.loginStreak, after.call],
     [0, undefined, undefined, undefined],
   );
-  assert.equal(renewed({}, HOUR / 2).token?.renewable, true);
-  assert.equal(renewed({}, HOUR / 2 - 1).token?.renewable, false, 'near its maximum TTL only a login helps');
   const newJwt = { jwt: jwt(2) };
   assert.equal(renewed(newJwt).loginStreak?.count, 2, 'a login with the new JWT is still wanted');
   assert.equal(renewed(newJwt, HOUR, { onNewJwt: 'when-needed' }).loginStreak, undefined);
   assert.equal(renewed({ refreshRequestedAt: NOW }).loginStreak?.count, 2);
+});
+
+test('a renewal that grants less than the login did makes a login due at once, with the backoff of failed logins', () => {
+  const renewed = (leaseMs: number) =>
+    recorded(
+      { ...call('renew', { startedAt: NOW - SECOND }), token: token(), loginStreak: streak(2) },
+      { type: 'renewed', attempt: 7, grant: grant({ secret: token().secret, leaseMs }) },
+    );
+  const plan = (leaseMs: number) => [renewed(leaseMs).token?.loginAt, renewed(leaseMs).token?.renewable];
+  assert.deepEqual(plan(HOUR), [NOW - SECOND + 51 * MINUTE, true]);
+  assert.deepEqual(plan(2 * HOUR), [NOW - SECOND + 102 * MINUTE, true]);
+  assert.deepEqual(plan(HOUR - SECOND), [NOW, true], 'the role may have a shorter TTL now: renewals go on');
+  assert.deepEqual(plan(HOUR / 2), [NOW, true]);
+  assert.deepEqual(plan(HOUR / 2 - 1), [NOW, false], 'near its maximum TTL only a login helps');
+  assert.deepEqual([renewed(HOUR).loginStreak, renewed(HOUR - SECOND).loginStreak?.count], [undefined, 2]);
 });
 
 test('a renewal of no token changes nothing', () =>
@@ -494,7 +507,7 @@ test('a renewal that is denied for good makes the token unrenewable, and a login
   assert.deepEqual([first.token?.renewable, first.token?.renewAt, first.deniedRenewals], [false, NOW, 1]);
   assert.deepEqual([first.renewalStreak?.count, first.budget.level], [1, 9]);
   const second = denied('renewal_denied', { deniedRenewals: 1 });
-  assert.deepEqual([second.token?.renewAt, second.deniedRenewals], [token().loginAt, 2], 'the policy, not the token');
+  assert.deepEqual([second.token?.renewAt, second.deniedRenewals], [NOW, 2], 'the policy, not the token');
   const renewedBefore = denied('renewal_denied', {
     deniedRenewals: 1,
     token: token({ grantedAt: NOW - MINUTE, renewed: true }),

@@ -55,15 +55,19 @@ test('a renewable token has a login that renewals move, and no end', () => {
   assert.ok(tokenOf(world).loginAt > token.loginAt);
 });
 
-test('a token whose renewal was cut at its maximum TTL ends when its lease does, after a login', () => {
+test('a token that was cut at its maximum TTL, and whose login fails, is overdue; at last it ends when its lease does', () => {
   const { world } = loggedIn();
   world.vault.maxTtlMs = HOUR;
   world.writeJwt(jwtText({ iat: T0 / 1000 + 1, exp: T0 / 1000 + 86_400 }));
   world.pass(MINUTE);
+  world.vault.refusal = { code: 'jwt_expired' };
   const { generation } = tokenOf(world);
+  while (!tokenOf(world).renewed) world.pass(MINUTE);
+  const first = world.status();
+  assert.deepEqual([first.phase, first.nextAction?.kind, first.token?.endsAt], ['overdue', 'login', undefined]);
   while (tokenOf(world).renewable) world.pass(MINUTE);
-  const { token, nextAction } = world.status();
-  assert.equal(tokenOf(world).generation, generation);
+  const { token, nextAction, phase } = world.status();
+  assert.deepEqual([tokenOf(world).generation, phase], [generation, 'overdue']);
   assert.deepEqual([token?.endsAt, token?.loginAt], [token?.expiresAt, nextAction?.at]);
   assert.equal(nextAction?.kind, 'login');
   assert.ok((token?.loginAt ?? 0) < (token?.endsAt ?? 0));

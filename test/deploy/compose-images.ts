@@ -13,7 +13,7 @@ import type { Docker } from './compose-docker.ts';
 import { npmrc, openEngine, standIns } from './image-engine.ts';
 
 /** The programs that the scripts call; Alpine has them from busybox too. */
-const APPLETS = ['sh', 'cat', 'date', 'mv', 'sleep', 'stat', 'test', 'wget'];
+const APPLETS = ['sh', 'cat', 'date', 'mv', 'sleep', 'stat', 'test'];
 
 export async function loadSidecar(t: TestContext, docker: Docker, image: string): Promise<void> {
   const directory = await temporaryDirectory(t);

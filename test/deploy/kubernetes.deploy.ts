@@ -150,6 +150,10 @@ async function example(t: TestContext, { kubernetes, vault, ca }: Peers & { ca: 
   assert.throws(() => running.exec('app', 'cat', '/vault/token'), /No such file/);
   await running.rotate(kubernetes.tokenFor(pod));
   const token = await tokenOf(running, vault);
+  const headers = ['X-Vault-Request: true', 'Accept: text/plain'].flatMap((header) => ['-H', header]);
+  const ask = ['curl', '-sS', '--unix-socket', '/vault/api.sock', ...headers, 'http://localhost/v1/token'];
+  assert.equal(running.exec('app', ...ask), token);
+  assert.equal(running.exec('app', 'stat', '--format', '%a %u %g', '/vault/api.sock'), '660 65532 65532\n');
   await running.rotate(kubernetes.tokenFor(pod));
   await until('another token', () => running.exec('app', 'cat', '/vault/token') !== token);
   await tokenOf(running, vault);

@@ -54,7 +54,6 @@ export async function openWorld(t: TestContext) {
   await copyFile(buildNodejs(await temporaryDirectory(t)), at('/root/nodejs.deb'));
   await run('dpkg', '--install', '/root/nodejs.deb');
 
-  const ports = { app: await reservePort(), second: await reservePort() };
   const opsPorts = { app: await reservePort(), second: await reservePort() };
   const groupId = async () => Number((await run('getent', 'group', 'vault-token-sidecar')).split(':')[2]);
   const tokenNow = (instance = 'app') => readFile(at(`/run/vault-token-sidecar/${instance}/token`), 'utf8');
@@ -72,14 +71,14 @@ export async function openWorld(t: TestContext) {
     showsAll: async (unit: string): Promise<UnitProperties> =>
       Object.fromEntries((await run('systemctl', 'show', unit)).split('\n').map((line) => line.split(/=(.*)/s))),
 
-    /** Writes the config of an instance: the example's config with this test's paths and ports. */
+    /** Writes the config of an instance: the example's config with this test's paths and port. */
     async configure(instance: 'app' | 'second', ...moreSinks: readonly object[]): Promise<void> {
       const config = JSON.parse(await example('app.json'));
       const [sink] = config.exchanges.app.sinks;
       sink.file.path = sink.file.path.replace('/app/', `/${instance}/`);
       config.exchanges.app.sinks.push(...moreSinks);
       config.vault.address = vault.url;
-      config.api.listen = `127.0.0.1:${ports[instance]}`;
+      config.api.listen = config.api.listen.replace('/app/', `/${instance}/`);
       config.ops.listen = `127.0.0.1:${opsPorts[instance]}`;
       await put(`/etc/vault-token-sidecar/${instance}.json`, JSON.stringify(config));
     },

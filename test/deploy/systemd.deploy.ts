@@ -119,14 +119,20 @@ test('the package works on a machine with systemd', async (t) => {
     assert.equal(await readFile(machine.at('/run/my-app.out'), 'utf8'), `${token}\n${token}\n`);
   });
 
-  await step("consumers can't read a config or the JWT", async () => {
-    const [, groups = ''] = /^SupplementaryGroups=(.*)$/m.exec(await world.example('consumer.conf')) ?? [];
-    const ids = ['--reuid=nobody', '--regid=nogroup', `--groups=${groups}`];
-    const asConsumer = (path: string) => machine.run('setpriv', ...ids, 'cat', path);
-    assert.equal(await asConsumer(TOKEN), await tokenNow());
-    for (const path of ['/etc/vault-token-sidecar', '/etc/vault-token-sidecar/app.json', '/run/oidc/token'])
-      await assert.rejects(asConsumer(path), /Permission denied/, path);
-  });
+  await step(
+    "consumers get the token by the file and the API's socket, but can't read a config or the JWT",
+    async () => {
+      const [, groups = ''] = /^SupplementaryGroups=(.*)$/m.exec(await world.example('consumer.conf')) ?? [];
+      const nobody = ['setpriv', '--reuid=nobody', '--regid=nogroup'] as const;
+      const asConsumer = (path: string) => machine.run(...nobody, `--groups=${groups}`, 'cat', path);
+      assert.equal(await asConsumer(TOKEN), await tokenNow());
+      const token = ['vault-token-sidecar', 'token', '--api', `unix:${dirname(TOKEN)}/api.sock`] as const;
+      assert.equal(await machine.run(...nobody, `--groups=${groups}`, ...token), await tokenNow());
+      await assert.rejects(machine.run(...nobody, '--clear-groups', ...token), /no sidecar answers .* \(EACCES\)/);
+      for (const path of ['/etc/vault-token-sidecar', '/etc/vault-token-sidecar/app.json', '/run/oidc/token'])
+        await assert.rejects(asConsumer(path), /Permission denied/, path);
+    },
+  );
 
   await step('the other documented commands succeed, and a reload keeps the process', async () => {
     const { MainPID } = await showsAll(APP);

@@ -68,7 +68,7 @@ export const MATRIX: readonly Group[] = [
     C12: ['the login is forbidden', 'keeps; backs off'],
     C13: ['the mount is missing', 'keeps; backs off'],
     C14: ['the token was revoked', 'the next renewal fails; a new token within 2 s, in all sinks'],
-    C15: ['the policy forbids all renewals', 'learnt; at most two more calls a lifetime'],
+    C15: ['the policy forbids all renewals', 'learnt; from then on only logins'],
     C16: ['the role was deleted', 'one login is tried; no loop of renewals'],
     C17: ['the maximum TTL is reached', 'a login before the end, no gap'],
     C18: ['a batch token', 'replaced by logins, never renewed'],

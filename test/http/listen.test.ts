@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { lstatSync, readdirSync } from 'node:fs';
-import { lstat, mkdir, readdir, rename, symlink, unlink, writeFile } from 'node:fs/promises';
+import nodeFs, { lstat, mkdir, readdir, rename, symlink, unlink, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -111,12 +112,39 @@ test('refuses a socket at which another process listens, and leaves it alone (G1
 });
 
 test('of two instances that start at once over a stale socket, one listens and the other one fails', async (t) => {
-  const { path, open, answer } = await setUp(t);
+  const { directory, open } = await setUp(t);
+  // turns of the event loop before the second one starts
+  for (let turns = 0; turns < 24; turns += 1) {
+    const path = join(directory, `${turns}.sock`);
+    await leaveSocket(path);
+    const first = open('hvs.first', {}, path);
+    for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+    const outcomes = await Promise.all([first, open('hvs.second', {}, path)].map(refusalOf));
+    const winner = outcomes.indexOf('it listens');
+    assert.match(outcomes[1 - winner] ?? '', /another process listens on it/, `${turns}: ${outcomes.join()}`);
+    const answer = await ask(path, request(0));
+    assert.ok(answer.includes(winner === 0 ? 'hvs.first' : 'hvs.second'), `${turns}`);
+  }
+});
+
+test('puts back the socket of an instance that has taken over a stale one meanwhile', async (t) => {
+  const { path, open, answer, files } = await setUp(t);
   await leaveSocket(path);
-  const outcomes = await Promise.allSettled([open('hvs.first'), open('hvs.second')]);
-  const winner = outcomes.findIndex(({ status }) => status === 'fulfilled');
-  assert.deepEqual(outcomes.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
-  assert.ok((await answer()).includes(['hvs.first', 'hvs.second'][winner] ?? ''));
+  const { rename: original } = nodeFs;
+  const restore = () => {
+    nodeFs.rename = original;
+    syncBuiltinESMExports();
+  };
+  t.after(restore);
+  nodeFs.rename = async (from, to) => {
+    restore();
+    await open('hvs.first');
+    return original(from, to);
+  };
+  syncBuiltinESMExports();
+  assert.match(await refusalOf(open('hvs.second')), /another process listens on it/);
+  assert.match(await answer(), /hvs\.first/);
+  assert.equal((await files()).length, 2, 'with the one of the second app, until it is closed');
 });
 
 test('an instance that starts while another one stops is refused or takes over, and keeps its socket', async (t) => {

@@ -3,37 +3,14 @@
 import assert from 'node:assert/strict';
 import nodeCrypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { Secret } from '../../src/core/secret.ts';
 import type { CallerToken } from '../../src/http/caller-token.ts';
-import { closeApp } from '../../src/http/limits.ts';
-import { buildTokenApi } from '../../src/http/token-api.ts';
-import { until } from '../support/settling.ts';
 import { fakeView } from './fake-view.ts';
-
-async function setUp(
-  t: TestContext,
-  { views = [fakeView()], callerToken }: { views?: ReturnType<typeof fakeView>[]; callerToken?: CallerToken } = {},
-) {
-  let now = 0;
-  const app = buildTokenApi({
-    exchanges: () => views,
-    listen: { host: '127.0.0.1', port: 0 },
-    now: () => now,
-    callerToken,
-  });
-  const url = await app.listen({ host: '127.0.0.1', port: 0 });
-  t.after(() => closeApp(app));
-  const port = Number(new URL(url).port);
-  const get = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
-    fetch(url + path, { method, headers: { 'x-vault-request': 'true', ...headers } });
-  const [view] = views;
-  assert.ok(view);
-  return { app, view, get, port, url, later: (ms: number) => (now += ms) };
-}
+import { openTokenApi } from './open-token-api.ts';
 
 test('serves the token as JSON and as text, and the metadata without the token', async (t) => {
-  const { view, get } = await setUp(t);
+  const { view, get } = await openTokenApi(t);
   view.set('hvs.CAESIexample', 7);
   const json = await get('/v1/token');
   assert.deepEqual(await json.json(), {
@@ -54,7 +31,7 @@ test('serves the token as JSON and as text, and the metadata without the token',
 });
 
 test('answers 503 with a reason and Retry-After before the first token (G12)', async (t) => {
-  const { get } = await setUp(t);
+  const { get } = await openTokenApi(t);
   const answer = await get('/v1/token');
   assert.deepEqual([answer.status, answer.headers.get('retry-after')], [503, '5']);
   assert.deepEqual(await answer.json(), {
@@ -66,49 +43,14 @@ test('answers 503 with a reason and Retry-After before the first token (G12)', a
 test('several exchanges: by name, 409 without one, 404 for another', async (t) => {
   const views = [fakeView('a'), fakeView('b')];
   views[1]?.set('hvs.CAESI-of-b');
-  const { get } = await setUp(t, { views });
+  const { get } = await openTokenApi(t, { views });
   assert.equal((await get('/v1/token')).status, 409);
   assert.equal((await get('/v1/token/c')).status, 404);
   assert.equal(await (await get('/v1/token/b', { accept: 'text/plain' })).text(), 'hvs.CAESI-of-b');
 });
 
-test('a long poll answers at a change, at the timeout, and at once if it missed a change', async (t) => {
-  const { view, get } = await setUp(t);
-  view.set('hvs.first-token', 1);
-  const polls = Array.from({ length: 20 }, () => get('/v1/token?wait_for_change=true&last_etag=1&timeout_sec=60'));
-  await until('all wait', () => view.waiting.size === 20);
-  view.set('hvs.second-token', 2);
-  for (const poll of polls) assert.equal((await poll).headers.get('etag'), '"2"');
-  assert.equal((await get('/v1/token?wait_for_change=true&last_etag="1"')).status, 200);
-  const atTimeout = await get('/v1/token?wait_for_change=true&last_etag=2&timeout_sec=1');
-  assert.equal(((await atTimeout.json()) as { access_token: string }).access_token, 'hvs.second-token');
-  for (const bad of ['last_etag=x', 'timeout_sec=0', 'timeout_sec=301', 'wait_for_change=yes']) {
-    assert.equal((await get(`/v1/token?${bad}`)).status, 400, bad);
-  }
-});
-
-test('a client that disconnects during a long poll leaves nothing behind, and a close ends all long polls (G11)', async (t) => {
-  const { app, view, get, url } = await setUp(t);
-  view.set('hvs.first-token', 1);
-  const gone = new AbortController();
-  const poll = fetch(`${url}/v1/token?wait_for_change=true`, {
-    headers: { 'x-vault-request': 'true' },
-    signal: gone.signal,
-  });
-  await until('it waits', () => view.waiting.size === 1);
-  gone.abort();
-  await assert.rejects(poll);
-  await until('it is forgotten', () => view.waiting.size === 0);
-  const second = get('/v1/token?wait_for_change=true');
-  await until('the second waits', () => view.waiting.size === 1);
-  const startedAt = performance.now();
-  await closeApp(app);
-  assert.equal((await second).status, 200);
-  assert.ok(performance.now() - startedAt < 2500);
-});
-
 test('accepts one refresh in ten seconds (G13)', async (t) => {
-  const { view, get, later } = await setUp(t);
+  const { view, get, later } = await openTokenApi(t);
   const answers = await Promise.all(Array.from({ length: 20 }, () => get('/v1/token/app/refresh', {}, 'POST')));
   assert.equal(answers.filter(({ status }) => status === 202).length, 1);
   assert.equal(answers.find(({ status }) => status === 429)?.headers.get('retry-after'), '10');
@@ -118,17 +60,17 @@ test('accepts one refresh in ten seconds (G13)', async (t) => {
 });
 
 test('refreshes the only exchange without its name, and answers with the name', async (t) => {
-  const { view, get } = await setUp(t);
+  const { view, get } = await openTokenApi(t);
   const answer = await get('/v1/token/refresh', {}, 'POST');
   assert.deepEqual([answer.status, await answer.json(), view.refreshes], [202, { exchange: 'app' }, 1]);
-  const several = await setUp(t, { views: [fakeView(), fakeView('other')] });
+  const several = await openTokenApi(t, { views: [fakeView(), fakeView('other')] });
   assert.equal((await several.get('/v1/token/refresh', {}, 'POST')).status, 409);
   assert.equal((await several.get('/v1/token/other/refresh', {}, 'POST')).status, 202);
 });
 
 test("requires the caller token, and refuses all clients while it can't be read (G10)", async (t) => {
   let secret: Awaited<ReturnType<CallerToken>> = new Secret('correct horse');
-  const { view, get } = await setUp(t, { callerToken: async () => secret });
+  const { view, get } = await openTokenApi(t, { callerToken: async () => secret });
   view.set('hvs.CAESIexample');
   for (const shown of [undefined, 'Bearer wrong', 'Bearer ', 'Basic correct horse', `Bearer ${'x'.repeat(5000)}`]) {
     assert.equal((await get('/v1/token', shown === undefined ? {} : { authorization: shown })).status, 401);
@@ -139,7 +81,7 @@ test("requires the caller token, and refuses all clients while it can't be read 
 });
 
 test('compares digests of the caller token, once and in constant time (G10)', async (t) => {
-  const { view, get } = await setUp(t, { callerToken: async () => new Secret('correct horse') });
+  const { view, get } = await openTokenApi(t, { callerToken: async () => new Secret('correct horse') });
   view.set('hvs.CAESIexample');
   const { timingSafeEqual } = nodeCrypto;
   const lengths: number[] = [];
@@ -167,7 +109,7 @@ test('compares digests of the caller token, once and in constant time (G10)', as
 });
 
 test('answers 429 above the rate limit (G7)', async (t) => {
-  const { view, get, later } = await setUp(t);
+  const { view, get, later } = await openTokenApi(t);
   later(100_000);
   view.set('hvs.CAESIexample');
   const answers = [];
@@ -177,37 +119,8 @@ test('answers 429 above the rate limit (G7)', async (t) => {
   assert.equal(answers.at(-1)?.headers.get('retry-after'), '1');
 });
 
-test('a poll takes a timeout from one second to five minutes, and one ETag', async (t) => {
-  const { view, get } = await setUp(t);
-  view.set('hvs.CAESIexample', 1);
-  for (const good of ['timeout_sec=1', 'timeout_sec=300', 'wait_for_change=false', 'last_etag=1', ''])
-    assert.equal((await get(`/v1/token?${good}`)).status, 200, good);
-  for (const bad of ['timeout_sec=1e2', 'timeout_sec=-1', 'last_etag=1&last_etag=2', 'wait_for_change=TRUE'])
-    assert.equal((await get(`/v1/token?${bad}`)).status, 400, bad);
-});
-
-test('a poll without an ETag waits for the change of the present token', async (t) => {
-  const { view, get } = await setUp(t);
-  view.set('hvs.first-token', 1);
-  const poll = get('/v1/token?wait_for_change=true');
-  await until('it waits', () => view.waiting.size === 1);
-  view.set('hvs.second-token', 2);
-  assert.equal((await poll).headers.get('etag'), '"2"');
-});
-
-test('an exchange that a reload takes away during a poll is not found', async (t) => {
-  const views = [fakeView('a'), fakeView('b')];
-  const { view, get } = await setUp(t, { views });
-  view.set('hvs.first-token', 1);
-  const poll = get('/v1/token/a?wait_for_change=true');
-  await until('it waits', () => view.waiting.size === 1);
-  views.shift();
-  view.set('hvs.second-token', 2);
-  assert.equal((await poll).status, 404);
-});
-
 test('JSON is sent unless plain text alone is asked for', async (t) => {
-  const { view, get } = await setUp(t);
+  const { view, get } = await openTokenApi(t);
   view.set('hvs.CAESIexample');
   const typeFor = async (accept: string) => (await get('/v1/token', { accept })).headers.get('content-type');
   assert.match((await typeFor('text/plain, application/json')) ?? '', /json/);
@@ -216,7 +129,7 @@ test('JSON is sent unless plain text alone is asked for', async (t) => {
 });
 
 test('every route needs an exchange of that name, and metadata a token', async (t) => {
-  const { view, get } = await setUp(t);
+  const { view, get } = await openTokenApi(t);
   assert.equal((await get('/v1/token/app/metadata')).status, 503);
   assert.equal((await get('/v1/token/other/metadata')).status, 404);
   assert.equal((await get('/v1/token/other/refresh', {}, 'POST')).status, 404);
@@ -230,7 +143,7 @@ test('a 503 says why there is no token: the failure in force, or that it has exp
   const token = { accessor: 'a', expiresAt: 0, renewAt: 0, policies: [], type: 'service', renewable: true, ttlMs: 1 };
   const failure = { code: 'vault_sealed', title: 'Vault is sealed', hint: '', since: 0, attempts: 1 } as const;
   const { status } = view;
-  const { get } = await setUp(t, { views: [view] });
+  const { get } = await openTokenApi(t, { views: [view] });
   const reason = async () =>
     ((await (await get('/v1/token')).json()) as { error_description: string }).error_description;
   Object.assign(view, { status: () => ({ ...status(), token }) });
@@ -240,7 +153,7 @@ test('a 503 says why there is no token: the failure in force, or that it has exp
 });
 
 test('answers an early refresh with the seconds to wait', async (t) => {
-  const { view, get, later } = await setUp(t);
+  const { view, get, later } = await openTokenApi(t);
   const refresh = async () => {
     const { status, headers } = await get('/v1/token/app/refresh', {}, 'POST');
     return [status, headers.get('retry-after')];
@@ -256,7 +169,7 @@ test('answers an early refresh with the seconds to wait', async (t) => {
 
 test('a bug is an internal error that says nothing of itself', async (t) => {
   const view = fakeView();
-  const { get } = await setUp(t, { views: [view] });
+  const { get } = await openTokenApi(t, { views: [view] });
   for (const thrown of [new Error('secret words'), Object.assign(new Error('secret words'), { statusCode: 500 })]) {
     view.token = () => {
       throw thrown;
@@ -274,7 +187,7 @@ test('a bug is an internal error that says nothing of itself', async (t) => {
 });
 
 test('HEAD is no way to ask for a token', async (t) => {
-  const { view, get } = await setUp(t);
+  const { view, get } = await openTokenApi(t);
   view.set('hvs.CAESIexample');
   const answer = await get('/v1/token', {}, 'HEAD');
   assert.deepEqual([answer.status, answer.headers.get('etag')], [404, null]);

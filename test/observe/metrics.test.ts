@@ -109,7 +109,7 @@ test('an exchange with a failing sink is authenticated and not ready, and consec
   world.sinkFailure = undefined;
   world.pass(30 * SECOND);
   // looks that find the file as it should be are no writes
-  world.pass(HOUR / 2);
+  world.pass(HOUR / 4);
   assert.equal(await writes('ok'), 1);
   world.vault.outage = { code: 'vault_sealed' };
   world.pass(HOUR / 4);

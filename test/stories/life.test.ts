@@ -173,7 +173,7 @@ test('ends the checks if the policies lack lookup-self, and never checks a token
   limited.vault.overrides = { numUses: 5, renewable: false };
   const counted = new World({ settings: { checkIntervalMs: MINUTE } }, limited);
   counted.post({ type: 'woke' });
-  counted.pass(30 * MINUTE);
+  counted.pass(25 * MINUTE);
   assert.deepEqual(operations(counted), ['login']);
   assert.equal(counted.state.checkAt, NEVER);
 });

@@ -24,7 +24,7 @@ const tail = (world: World, from: number): string[] => world.transcript.slice(fr
 const fails = (world: World): string[] =>
   world.calls.flatMap(({ outcome }) => (outcome === 'ok' || outcome === undefined ? [] : [outcome]));
 
-test('logs in, writes the file, renews at about two thirds of the lease, and logs in with each new JWT', () => {
+test('logs in, writes the file, renews before half of the lease, and logs in with each new JWT', () => {
   const world = begin(new World());
   world.pass(0.75 * HOUR);
   world.writeJwt(jwtOf(0.75 * HOUR));
@@ -90,11 +90,11 @@ test('replaces a token that Vault revoked or forgot within two seconds of the ne
   const world = begin(new World());
   world.pass(1000);
   world.vault.forget();
-  world.pass(HOUR);
+  world.pass(HOUR / 2);
   assert.deepEqual(world.transcript.slice(3), [
-    '2550.0s  renewal-failed renewal_denied',
-    '2551.0s  logged-in',
-    '2551.0s  delivered',
+    '1575.0s  renewal-failed renewal_denied',
+    '1576.0s  logged-in',
+    '1576.0s  delivered',
   ]);
   assertTranscript('replaces-a-token-that-vault-revoked-or-forgot-within-two-seconds-of-the-next-renewal', world);
 });
@@ -106,7 +106,7 @@ test('learns within two lifetimes that the policy lacks renew-self, then tries o
   world.pass(5 * HOUR);
   const inWindow = (from: number, to: number) =>
     world.calls.filter(({ at }) => at >= T0 + from * HOUR && at < T0 + to * HOUR).length;
-  assert.ok(inWindow(2, 5) <= 3 * 3, `${inWindow(2, 5)} calls in three lifetimes`);
+  assert.ok(inWindow(2, 5) <= 7, `${inWindow(2, 5)} calls in three hours`);
   assert.equal(world.status().ready, true);
   assertTranscript('learns-within-two-lifetimes-that-the-policy-lacks-renew-self', world);
 });
@@ -124,14 +124,14 @@ test('tries one renewal again when logins start to fail after renewals were deni
 });
 
 test('keeps the token until it expires after its role is deleted, without a loop of renewals (C16)', () => {
-  const world = begin(new World());
+  const world = begin(new World(), jwtOf(0, 24 * HOUR));
   world.pass(1000);
   world.vault.renewalRefusal = { code: 'role_deleted' };
   world.vault.refusal = { code: 'role_missing' };
   world.pass(0.99 * HOUR);
   assert.equal(world.status().ready, true);
   assert.equal(world.calls.filter(({ operation }) => operation === 'renew').length, 1);
-  assert.ok(fails(world).length <= 15, `${fails(world).length} failed calls`);
+  assert.ok(fails(world).length <= 20, `${fails(world).length} failed calls`);
   world.vault.refusal = undefined;
   world.pass(6 * 60_000);
   assert.equal(world.status().ready, true);
@@ -153,7 +153,7 @@ test('logs in before the token reaches its maximum TTL, without a gap (C17)', ()
   assertTranscript('logs-in-before-the-token-reaches-its-maximum-ttl', world);
 });
 
-test('replaces a batch token by one login a lifetime, and never renews it (C18)', () => {
+test('replaces a batch token before half of its life, and never renews it (C18)', () => {
   const world = new World();
   world.vault.overrides = { type: 'batch', renewable: false, accessor: '' };
   begin(world, jwtOf(0, 24 * HOUR));
@@ -167,10 +167,9 @@ test('replaces a batch token by one login a lifetime, and never renews it (C18)'
   }
   assert.deepEqual([...new Set(world.calls.map(({ operation }) => operation))], ['login']);
   const gaps = world.calls.slice(1).map(({ at }, index) => at - (world.calls[index]?.at ?? 0));
-  assert.ok(gaps.length >= 11 && gaps.length <= 16, `${gaps.length + 1} logins in ten lifetimes`);
-  for (const gap of gaps)
-    assert.ok(gap >= 0.6 * HOUR && gap < 0.95 * HOUR, `${gap / 60_000} minutes to the next login`);
-  assertTranscript('replaces-a-batch-token-by-one-login-a-lifetime', world);
+  assert.ok(gaps.length >= 21 && gaps.length <= 25, `${gaps.length + 1} logins in ten lifetimes`);
+  for (const gap of gaps) assert.ok(gap >= 0.4 * HOUR && gap < 0.5 * HOUR, `${gap / 60_000} minutes to the next login`);
+  assertTranscript('replaces-a-batch-token-before-half-of-its-life', world);
 });
 
 test('a full disk makes the exchange not ready, with the reason; the write is retried until it succeeds (F1)', () => {
@@ -240,7 +239,7 @@ test('keeps the token when the wall clock is set an hour ahead or back, with one
       world.calls.map(({ operation }) => operation),
       ['login', 'renew'],
     );
-    world.pass(0.9 * HOUR);
+    world.pass(HOUR / 2);
     assert.equal(world.calls.length, 3, 'one early renewal, then back on schedule');
     assert.equal(world.status().ready, true);
   }

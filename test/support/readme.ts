@@ -45,6 +45,7 @@ export function readmeBlock(page: string, heading: string, language: string): st
 export const SCRIPTS: Readonly<Record<string, string>> = {
   'README.md#Try it with your own Vault': 'test/vault/docs.real.ts',
   'docs/clients.md#Shell': 'test/vault/docs.real.ts',
+  'docs/token-api.md#In a shell': 'test/http/long-poll.test.ts',
 };
 
 export const isScript = ({ page, heading }: Block): boolean => `${page}#${heading}` in SCRIPTS;
