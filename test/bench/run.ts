@@ -1,6 +1,6 @@
 // npm run bench: the sidecar beside `vault agent`, all in one run on one machine, as one table. Words after `--` choose the
-// measurements (start restart rotation idle api many sealed size; and the long ones: flat day mechanisms); --minutes N is how
-// long the idle and the sealed phase take. Fails where a target is missed by more than the tolerance. Let the machine be quiet.
+// measurements (start restart rotation idle api many sealed size proxy; and the long ones: flat day mechanisms); --minutes N is
+// how long the idle and the sealed phase take. Fails where a target is missed by more than the tolerance. Let the machine be quiet.
 
 import { parseArgs } from 'node:util';
 import { openScope } from '../support/scope.ts';
@@ -10,6 +10,7 @@ import { idle } from './idle.ts';
 import { flat, many } from './many.ts';
 import { mechanisms } from './mechanisms.ts';
 import { openPeers } from './peers.ts';
+import { proxy } from './proxy.ts';
 import { restart } from './restart.ts';
 import { rotation } from './rotation.ts';
 import { day, sealed } from './sealed.ts';
@@ -32,11 +33,12 @@ const measurements = {
   many: () => many(scope),
   sealed: () => sealed(peers, minutes),
   size: async () => size(),
+  proxy: () => proxy(peers),
   flat: () => flat(scope),
   day: () => day(peers),
   mechanisms: () => mechanisms(peers),
 } satisfies Record<string, () => Promise<Row[]>>;
-const EVERY_DAY = ['start', 'rotation', 'restart', 'idle', 'api', 'many', 'sealed', 'size'];
+const EVERY_DAY = ['start', 'rotation', 'restart', 'idle', 'api', 'many', 'sealed', 'size', 'proxy'];
 
 const rows: Row[] = [];
 const configs = [peers.agent];

@@ -243,6 +243,8 @@ test('the names of the metric families are stable, since alerts use them', async
     'jwt_expiration_timestamp_seconds gauge',
     'last_success_timestamp_seconds gauge',
     'log_lines_dropped_total counter',
+    'proxy_request_duration_seconds histogram',
+    'proxy_requests_total counter',
     'ready gauge',
     'sink_last_write_timestamp_seconds gauge',
     'sink_writes_total counter',

@@ -273,3 +273,35 @@ test('the token in use is not revoked when a late login returns it', () => {
   world.pass(10 * MINUTE);
   assert.deepEqual(operations(world), ['login']);
 });
+
+test('a suspicion leads to one lookup in ten seconds, and to a login if Vault has forgotten the token', () => {
+  const world = begin({});
+  world.pass(MINUTE);
+  const suspect = () => world.post({ type: 'token-suspected', generation: world.state.token?.generation ?? 0 });
+  for (let second = 0; second < 9; second += 1) {
+    suspect();
+    world.pass(SECOND);
+  }
+  assert.deepEqual(operations(world), ['login', 'lookup']);
+  world.pass(2 * SECOND);
+  const held = heldBy(world);
+  world.vault.forget();
+  suspect();
+  world.pass(3 * SECOND);
+  assert.deepEqual(operations(world), ['login', 'lookup', 'lookup', 'login']);
+  assert.notEqual(heldBy(world), held);
+});
+
+test('a suspicion against a replaced token, or where the policies lack lookup-self, leads to nothing', () => {
+  const world = begin({});
+  world.pass(MINUTE);
+  world.post({ type: 'token-suspected', generation: (world.state.token?.generation ?? 0) - 1 });
+  world.pass(10 * SECOND);
+  assert.deepEqual(operations(world), ['login']);
+  world.vault.lookup = () => ({ code: 'token_rejected' });
+  for (let turn = 0; turn < 6; turn += 1) {
+    world.post({ type: 'token-suspected', generation: world.state.token?.generation ?? 0 });
+    world.pass(15 * SECOND);
+  }
+  assert.deepEqual(operations(world), ['login', 'lookup', 'login', 'lookup', 'login']);
+});
