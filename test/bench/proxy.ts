@@ -3,10 +3,9 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
-import { createServer, request as requestHttp } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { openFrontVault, sendLarge } from '../support/front-vault.ts';
 import { reservePort } from '../support/ports.ts';
 import { cpuMs, memoryOf, procText } from '../support/proc.ts';
 import { openScope, type Scope } from '../support/scope.ts';
@@ -207,32 +206,9 @@ async function largeReplies(peers: Peers, scope: Scope): Promise<Row[]> {
   return [{ what: 'a reply of 1 GiB', sidecar, agent, targets: [] }, ownRow('a reply of 1 GiB: vault proxy', other)];
 }
 
-/** A Vault in front of the real one, whose snapshot has a GiB. */
-async function openSnapshotServer(vault: string, scope: Scope): Promise<string> {
-  const chunk = Buffer.alloc(64 * 1024);
-  const server = createServer((asked, response) => {
-    if (asked.url !== '/v1/sys/storage/raft/snapshot') {
-      const { method, headers, url: path } = asked;
-      const onward = requestHttp(`${vault}${path}`, { method: method ?? 'GET', headers }, (reply) => {
-        response.writeHead(reply.statusCode ?? 500, reply.headers);
-        reply.pipe(response);
-      });
-      asked.pipe(onward);
-      return;
-    }
-    let left = GIB / chunk.length;
-    response.writeHead(200, { 'content-length': GIB });
-    const write = () => {
-      while (left > 0) {
-        left -= 1;
-        if (!response.write(chunk)) return;
-      }
-      response.end();
-    };
-    response.on('drain', write);
-    write();
-  }).listen(0, '127.0.0.1');
-  scope.after(() => server.close());
-  await until('it listens', () => server.listening);
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
+const openSnapshotServer = (vault: string, scope: Scope): Promise<string> =>
+  openFrontVault(scope, vault, (asked, response) => {
+    const isSnapshot = asked.url === '/v1/sys/storage/raft/snapshot';
+    if (isSnapshot) sendLarge(response, GIB);
+    return isSnapshot;
+  });
