@@ -1,4 +1,4 @@
-// The fault matrix: 187 faults and the behaviour required under each. The tests of a fault have its id in brackets at
+// The fault matrix: 197 faults and the behaviour required under each. The tests of a fault have its id in brackets at
 // the end of their names. "Keeps" means that the current token stays served and in its files while it is valid. `npm
 // run faults` prints the matrix with the results of the tests.
 
@@ -218,5 +218,17 @@ export const MATRIX: readonly Group[] = [
     K23: ['a JWT that rotates quickly, on_stop: revoke', 'every token of this process is revoked at the stop'],
     K24: ['a foreign Host or Origin on the ops listener', '403, except probes and scrapes by address'],
     K25: ['a suspend of an hour, then /livez at once', '200, unless the process hangs'],
+  } },
+  { title: 'the API proxy', rows: {
+    L1: ['Vault breaks off in the middle of an answer', 'the client notices; the next request is served'],
+    L2: ['fifty clients that do not read', 'memory stays flat, others are served'],
+    L3: ['a thousand idle clients', 'others are served'],
+    L4: ['the token is revoked under load', 'a new token within 5 s of the first 403'],
+    L5: ['the token is replaced and the old one revoked, under load', 'no request fails'],
+    L6: ['reloads under load', 'no request fails'],
+    L7: ['a stop under load, with on_stop: revoke', 'requests in flight end; exit code 0 within 2.5 s'],
+    L8: ['a gigabyte in each direction', 'constant memory, no byte changed'],
+    L9: ["attacks of web pages and of other applications' requests", 'none reaches Vault'],
+    L10: ['a client pipelines, or hides a request in another', 'one answer at most; nothing hidden reaches Vault'],
   } },
 ];

@@ -15,8 +15,8 @@ const VERDICTS: readonly Verdict[] = ['passed', 'failed', 'no test'];
 
 /** The ids in brackets at the end of a test's name: '... (C5)', '... (A4, A24)', '... (V12, I1)'. V ids aren't rows. */
 export function rowsOf(name: string): readonly string[] {
-  const [, ids = ''] = / \(([A-KV]\d+(?:, [A-KV]\d+)*)\)$/.exec(name) ?? [];
-  return ids.split(', ').filter((id) => /^[A-K]/.test(id));
+  const [, ids = ''] = / \(([A-LV]\d+(?:, [A-LV]\d+)*)\)$/.exec(name) ?? [];
+  return ids.split(', ').filter((id) => /^[A-L]/.test(id));
 }
 
 /** @returns the lines to print; `problems` is empty if every row has a passing test and no failing one */

@@ -20,7 +20,7 @@ for (const [what, attacks] of [
   ['cross-site requests', CROSS_SITE_REQUESTS],
   ['requests through the application or a proxy', THROUGH_THE_APPLICATION],
 ] as const) {
-  test(`none of ${attacks.length} attacks reaches Vault: ${what}`, async (t) => {
+  test(`none of ${attacks.length} attacks reaches Vault: ${what} (L9)`, async (t) => {
     const { port, received } = await openProxy(t, { proxy: { requireRequestHeader: true } });
     for (const attack of attacks) checkReply(await ask(port, attack.bytes(port)), attack);
     assert.deepEqual(received, []);
@@ -29,7 +29,7 @@ for (const [what, attacks] of [
   });
 }
 
-test('a request hidden in another one never reaches Vault', async (t) => {
+test('a request hidden in another one never reaches Vault (L10)', async (t) => {
   const { port, received } = await openProxy(t);
   for (const attack of [...SMUGGLING, ...HUGE]) {
     const before = received.length;

@@ -126,7 +126,7 @@ test('ends the request to Vault when the client goes away, before and within the
   }
 });
 
-test('disconnects a client that pipelines, and answers nothing twice', async (t) => {
+test('disconnects a client that pipelines, and answers nothing twice (L10)', async (t) => {
   const { port, received } = await openProxy(t, { answer: () => {} });
   const { socket } = openSocket(port);
   const one = request(port, ['Connection: keep-alive'], 'GET /v1/x HTTP/1.1');

@@ -44,6 +44,7 @@ export function readmeBlock(page: string, heading: string, language: string): st
 /** Sections whose blocks are scripts, and the test that runs each of them as a whole. */
 export const SCRIPTS: Readonly<Record<string, string>> = {
   'README.md#Try it with your own Vault': 'test/vault/docs.real.ts',
+  'docs/api-proxy.md#API proxy': 'test/vault/proxy.real.ts',
   'docs/clients.md#Shell': 'test/vault/docs.real.ts',
   'docs/token-api.md#In a shell': 'test/http/long-poll.test.ts',
 };

@@ -3,13 +3,14 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import { startSidecar } from '../faults/sidecar-process.ts';
 import { reservePort } from '../support/ports.ts';
+import { readmeBlock } from '../support/readme.ts';
 import { until } from '../support/settling.ts';
 import { replaceByRename, temporaryDirectory } from '../support/temporary.ts';
 import { findVault } from './find-vault.ts';
@@ -87,6 +88,20 @@ async function statusOf(url: string): Promise<number> {
   await reply.text();
   return reply.status;
 }
+
+test('the documented commands read a secret through the proxy', async (t) => {
+  const { url, vault, start } = await setUp(t);
+  await vault.write('sys/mounts/secret', { type: 'kv', options: { version: '2' } });
+  await vault.write('sys/policies/acl/kv', { policy: 'path "secret/*" { capabilities = ["read"] }' });
+  await vault.write('secret/data/my-app', { data: { greeting: 'hello' } });
+  await start();
+  const bin = await temporaryDirectory(t);
+  await symlink(findVault(), join(bin, 'vault'));
+  const script = readmeBlock('docs/api-proxy.md', 'API proxy', 'sh').replaceAll('http://127.0.0.1:8200', url);
+  const env = { PATH: `${bin}:${process.env['PATH']}`, HOME: '/nonexistent' };
+  const { stdout } = await promisify(execFile)('sh', ['-ec', script], { env });
+  assert.match(stdout, /greeting +hello[\s\S]*"greeting":"hello"/);
+});
 
 /** Reads a secret on several connections until `meanwhile` is over. @returns how often each status came; 0 for no answer */
 async function load(url: string, meanwhile: () => Promise<unknown>): Promise<Record<string, number>> {
