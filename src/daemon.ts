@@ -39,7 +39,7 @@ const HEAD_START_MS = 1000;
 /** The deadline of a stop. The exchanges take a little more than a second; hanging calls are abandoned. */
 const STOP_MS = 1400;
 /** How long a stop waits for requests in flight to Vault. */
-const DRAIN_MS = 400;
+const DRAIN_MS = 200;
 /** The exchanges count as stuck after this long without a step: each one steps at least every 30 s. */
 const MOST_HEARTBEAT_MS = 60_000;
 
