@@ -926,17 +926,19 @@ const OWN: readonly BrokenSetup[] = [
       says,
     }),
   ),
-  ...(['api', 'ops'] as const).map(
+  ...(['api', 'ops', 'exchanges.app.proxy'] as const).map(
     (listener): BrokenSetup => ({
       name: `the port of ${listener}.listen is taken`,
       code: 'listen_failed',
-      breaks: async ({ config, peers }) => {
+      breaks: async ({ config, app, peers }) => {
         const server = await listenOn({}, () => ({ status: 404, body: {} }));
-        config[listener].listen = new URL(server.url).host;
+        const { host: listen } = new URL(server.url);
+        if (listener === 'exchanges.app.proxy') Object.assign(app, { proxy: { listen } });
+        else config[listener].listen = listen;
         peers.push(server);
       },
       mends: closePeers,
-      says: /another process listens on it/,
+      says: new RegExp(`${listener}.listen 127.0.0.1:\\d+: another process listens on it`),
     }),
   ),
 ];

@@ -117,7 +117,8 @@ export interface SinkFacts {
 }
 
 export interface ListenerFacts {
-  readonly key: 'api.listen' | 'ops.listen';
+  /** the key of its address in the config */
+  readonly key: string;
   readonly address: string;
   /** ours: a running sidecar listens there */
   readonly state: 'free' | 'ours' | ListenerProblem;

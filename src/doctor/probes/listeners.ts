@@ -13,7 +13,7 @@ import type { ListenerFacts } from '../diagnose/evidence.ts';
 
 /** @param answers reports whether a running sidecar listens at ops.listen; if so, taken addresses count as its own */
 export async function inspectListeners(
-  { api, ops }: Settings,
+  { api, ops, exchanges }: Settings,
   answers: () => Promise<boolean>,
 ): Promise<readonly ListenerFacts[]> {
   const ours = await answers();
@@ -21,6 +21,9 @@ export async function inspectListeners(
     api.callerTokenFile === undefined ? undefined : readCallerToken(api.callerTokenFile),
     inspect('api.listen', api.listen, ours),
     inspect('ops.listen', ops.listen, ours),
+    ...exchanges.flatMap(({ name, proxy }) =>
+      proxy === undefined ? [] : [inspect(`exchanges.${name}.proxy.listen`, proxy.listen, ours)],
+    ),
   ]);
   const failure = isFailure(token) ? { failure: token } : {};
   return listeners.map((facts) => (facts.key === 'api.listen' ? { ...facts, ...failure } : facts));
