@@ -3,9 +3,10 @@
 
 // Without --disable-sigusr1 or a listener, SIGUSR1 opens Node's debugger, and with it the whole heap.
 process.on('SIGUSR1', () => {});
-process.umask(0o077);
+const umask = process.umask(0o077);
 // Must be set before the first file or DNS operation, which starts the thread pool. A hanging file system blocks some of the
 // threads; src/files/file-work.ts keeps half of them free. Twelve more threads than Node's default of four cost 0.2 MiB.
+const { UV_THREADPOOL_SIZE } = process.env;
 process.env['UV_THREADPOOL_SIZE'] = '16';
 // stdout is for the log and for the output of commands; library output goes to stderr.
 for (const print of ['log', 'info', 'debug', 'dir'] as const) console[print] = console.error;
@@ -22,6 +23,7 @@ import { unsafeStart } from './host/unsafe-start.ts';
 const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{ command: Command }> }>> = {
   run: { summary: 'run the daemon', load: () => import('./commands/run.ts') },
   once: { summary: 'log in, write every sink once and exit', load: () => import('./commands/once.ts') },
+  exec: { summary: 'run a command with a Vault token in its environment', load: () => import('./commands/exec.ts') },
   validate: {
     summary: 'validate the config and show where each value comes from',
     load: () => import('./commands/validate.ts'),
@@ -52,6 +54,7 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{
 
 const io: Io = {
   env: process.env,
+  inherited: () => ({ umask, env: { ...process.env, UV_THREADPOOL_SIZE } }),
   // Reading isTTY opens the stream, which makes writes to a full pipe asynchronous: the log must not block.
   isTty: process.stdout.isTTY === true,
   version: packageJson.version,
@@ -77,6 +80,10 @@ const io: Io = {
     }
   },
   exit: (code) => exit(code),
+  endBySignal(signal) {
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  },
 };
 
 /**
@@ -126,7 +133,9 @@ async function main(argv: readonly string[]): Promise<number> {
   const { command } = await entry.load();
   const options = { ...command.options, help: { type: 'boolean', short: 'h' } } as const;
   const allowPositionals = command.argument !== undefined;
-  const { values, positionals } = parseArgs({ args: rest, options, strict: true, allowPositionals });
+  const end = command.takesCommand === true ? rest.indexOf('--') : -1;
+  const args = end < 0 ? rest : rest.slice(0, end);
+  const { values, positionals } = parseArgs({ args, options, strict: true, allowPositionals });
   if (values['help'] === true) {
     io.out(command.help);
     return 0;
@@ -134,13 +143,13 @@ async function main(argv: readonly string[]): Promise<number> {
   const [argument, ...more] = positionals;
   if (command.argument !== undefined && (!command.argument.includes(argument ?? '') || more.length > 0))
     throw new UsageError(`"${name}" takes one of ${command.argument.join(', ')}`);
-  return command.run({ ...(values as Flags), argument }, io);
+  return command.run({ ...(values as Flags), argument }, io, rest.slice(args.length + 1));
 }
 
 const debuggerUrl = () => (process.features.inspector ? process.getBuiltinModule('node:inspector').url() : undefined);
 
 function overview(): string {
-  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(14)}${summary}`);
   return [
     'usage: vault-token-sidecar <command> [flags]',
     '',

@@ -83,6 +83,7 @@ test('a crash before the log is open is printed on stderr, without secrets (I10,
   const enough = new Error('enough');
   const io: Io = {
     env: {},
+    inherited: () => ({ umask: 0, env: {} }),
     isTty: false,
     version: '0',
     nodeVersion: '0',
@@ -96,6 +97,7 @@ test('a crash before the log is open is printed on stderr, without secrets (I10,
       throw enough;
     },
     exit() {},
+    endBySignal() {},
   };
   await assert.rejects(command.run({ config }, io), enough);
   assert.equal(printed.length, 2);

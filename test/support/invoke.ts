@@ -27,6 +27,7 @@ export async function invoke(
   const err: string[] = [];
   const io: Io = {
     env,
+    inherited: () => ({ umask: 0o022, env }),
     isTty: false,
     version: '0',
     nodeVersion: '0',
@@ -36,6 +37,7 @@ export async function invoke(
     onSignal() {},
     onCrash() {},
     exit() {},
+    endBySignal() {},
   };
   const code = await command.run(flags, io).catch((error: Error) => {
     err.push(...(error instanceof ConfigError ? error.lines : [error.message]));
