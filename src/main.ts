@@ -44,6 +44,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{
   status: { summary: 'show what the running daemon holds', load: () => import('./commands/status.ts') },
   wait: { summary: 'wait until the running daemon is ready', load: () => import('./commands/wait.ts') },
   token: { summary: 'print the Vault token of the running daemon', load: () => import('./commands/token.ts') },
+  'token-helper': {
+    summary: 'the same for the Vault CLI, as its token helper',
+    load: () => import('./commands/vault-cli.ts'),
+  },
   refresh: {
     summary: 'ask the running daemon for a new login',
     load: () => import('./commands/refresh.ts'),
@@ -68,8 +72,11 @@ const io: Io = {
     terminal.close();
     return answer;
   },
-  out: (text) => print(process.stdout, text),
-  err: (text) => print(process.stderr, text),
+  async skipInput() {
+    for await (const _ of process.stdin);
+  },
+  out: (text, end: string = '\n') => print(process.stdout, text + end),
+  err: (text) => print(process.stderr, `${text}\n`),
   onSignal: (signal, handler) => void process.on(signal, handler),
   onCrash(handler) {
     for (const kind of ['uncaughtException', 'unhandledRejection'] as const) {
@@ -102,7 +109,7 @@ const hasPendingCalls = (): boolean =>
 function print(stream: NodeJS.WriteStream, text: string): void {
   if (stream.listenerCount('error') === 0)
     stream.on('error', ({ code }: NodeJS.ErrnoException) => outputFailed(stream, code));
-  stream.write(`${text}\n`);
+  stream.write(text);
 }
 
 /** Handles a failed write. EPIPE is no error: the reader, such as `head`, has closed the pipe. */

@@ -10,7 +10,10 @@ export interface Io {
   readonly nodeVersion: string;
   /** Asks a question at the terminal; resolves to undefined if there is none. */
   ask(question: string): Promise<string | undefined>;
-  out(text: string): void;
+  /** Reads standard input to its end, and drops it. */
+  skipInput(): Promise<void>;
+  /** Prints a text, then `end`: a newline by default. */
+  out(text: string, end?: ''): void;
   err(text: string): void;
   onSignal(signal: CaughtSignal, handler: () => void): void;
   /** Registers a handler for uncaught errors; the process ends after it. */
