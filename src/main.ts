@@ -3,9 +3,10 @@
 
 // Without --disable-sigusr1 or a listener, SIGUSR1 opens Node's debugger, and with it the whole heap.
 process.on('SIGUSR1', () => {});
-process.umask(0o077);
+const umask = process.umask(0o077);
 // Must be set before the first file or DNS operation, which starts the thread pool. A hanging file system blocks some of the
 // threads; src/files/file-work.ts keeps half of them free. Twelve more threads than Node's default of four cost 0.2 MiB.
+const { UV_THREADPOOL_SIZE } = process.env;
 process.env['UV_THREADPOOL_SIZE'] = '16';
 // stdout is for the log and for the output of commands; library output goes to stderr.
 for (const print of ['log', 'info', 'debug', 'dir'] as const) console[print] = console.error;
@@ -22,6 +23,7 @@ import { unsafeStart } from './host/unsafe-start.ts';
 const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{ command: Command }> }>> = {
   run: { summary: 'run the daemon', load: () => import('./commands/run.ts') },
   once: { summary: 'log in, write every sink once and exit', load: () => import('./commands/once.ts') },
+  exec: { summary: 'run a command with a Vault token in its environment', load: () => import('./commands/exec.ts') },
   validate: {
     summary: 'validate the config and show where each value comes from',
     load: () => import('./commands/validate.ts'),
@@ -42,6 +44,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{
   status: { summary: 'show what the running daemon holds', load: () => import('./commands/status.ts') },
   wait: { summary: 'wait until the running daemon is ready', load: () => import('./commands/wait.ts') },
   token: { summary: 'print the Vault token of the running daemon', load: () => import('./commands/token.ts') },
+  'token-helper': {
+    summary: 'the same for the Vault CLI, as its token helper',
+    load: () => import('./commands/vault-cli.ts'),
+  },
   refresh: {
     summary: 'ask the running daemon for a new login',
     load: () => import('./commands/refresh.ts'),
@@ -52,6 +58,7 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{
 
 const io: Io = {
   env: process.env,
+  inherited: () => ({ umask, env: { ...process.env, UV_THREADPOOL_SIZE } }),
   // Reading isTTY opens the stream, which makes writes to a full pipe asynchronous: the log must not block.
   isTty: process.stdout.isTTY === true,
   version: packageJson.version,
@@ -65,8 +72,11 @@ const io: Io = {
     terminal.close();
     return answer;
   },
-  out: (text) => print(process.stdout, text),
-  err: (text) => print(process.stderr, text),
+  async skipInput() {
+    for await (const _ of process.stdin);
+  },
+  out: (text, end: string = '\n') => print(process.stdout, text + end),
+  err: (text) => print(process.stderr, `${text}\n`),
   onSignal: (signal, handler) => void process.on(signal, handler),
   onCrash(handler) {
     for (const kind of ['uncaughtException', 'unhandledRejection'] as const) {
@@ -77,6 +87,10 @@ const io: Io = {
     }
   },
   exit: (code) => exit(code),
+  endBySignal(signal) {
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  },
 };
 
 /**
@@ -95,7 +109,7 @@ const hasPendingCalls = (): boolean =>
 function print(stream: NodeJS.WriteStream, text: string): void {
   if (stream.listenerCount('error') === 0)
     stream.on('error', ({ code }: NodeJS.ErrnoException) => outputFailed(stream, code));
-  stream.write(`${text}\n`);
+  stream.write(text);
 }
 
 /** Handles a failed write. EPIPE is no error: the reader, such as `head`, has closed the pipe. */
@@ -126,7 +140,9 @@ async function main(argv: readonly string[]): Promise<number> {
   const { command } = await entry.load();
   const options = { ...command.options, help: { type: 'boolean', short: 'h' } } as const;
   const allowPositionals = command.argument !== undefined;
-  const { values, positionals } = parseArgs({ args: rest, options, strict: true, allowPositionals });
+  const end = command.takesCommand === true ? rest.indexOf('--') : -1;
+  const args = end < 0 ? rest : rest.slice(0, end);
+  const { values, positionals } = parseArgs({ args, options, strict: true, allowPositionals });
   if (values['help'] === true) {
     io.out(command.help);
     return 0;
@@ -134,13 +150,13 @@ async function main(argv: readonly string[]): Promise<number> {
   const [argument, ...more] = positionals;
   if (command.argument !== undefined && (!command.argument.includes(argument ?? '') || more.length > 0))
     throw new UsageError(`"${name}" takes one of ${command.argument.join(', ')}`);
-  return command.run({ ...(values as Flags), argument }, io);
+  return command.run({ ...(values as Flags), argument }, io, rest.slice(args.length + 1));
 }
 
 const debuggerUrl = () => (process.features.inspector ? process.getBuiltinModule('node:inspector').url() : undefined);
 
 function overview(): string {
-  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(14)}${summary}`);
   return [
     'usage: vault-token-sidecar <command> [flags]',
     '',

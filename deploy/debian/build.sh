@@ -36,8 +36,8 @@ manual() {
   printf '.SH SYNOPSIS\n.nf\n'
   node "$program" --help | sed "$roff"
   printf '.fi\n.SH COMMANDS\n'
-  for command in $(node "$program" --help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
-    printf '.SS %s\n.nf\n' "$command"
+  for command in $(node "$program" --help | sed -n 's/^  \([a-z-]*\) .*/\1/p'); do
+    printf '.SS %s\n.nf\n' "$command" | sed "/^\.SS/s/-/\\\\-/g"
     node "$program" "$command" --help | sed "$roff"
     printf '.fi\n'
   done

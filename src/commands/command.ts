@@ -10,8 +10,13 @@ export interface Command {
   readonly options: ParseArgsOptionsConfig;
   /** the choices of the positional argument, if the command takes one; `run` gets it as the flag "argument" */
   readonly argument?: readonly string[];
-  /** @returns the exit code */
-  run(flags: Flags, io: Io): Promise<number>;
+  /** whether a command to start follows after `--` */
+  readonly takesCommand?: true;
+  /**
+   * @param words the arguments after `--`, if the command takes them
+   * @returns the exit code
+   */
+  run(flags: Flags, io: Io, words?: readonly string[]): Promise<number>;
 }
 
 export type Flags = Readonly<Record<string, string | boolean | undefined>>;

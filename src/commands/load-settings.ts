@@ -15,12 +15,15 @@ const MOST_BYTES = 4 * 1024 * 1024;
 /** The name that `init` gives to a config. */
 const USUAL_NAME = 'config.json';
 
-/** @throws ConfigError with all problems */
-export async function loadSettings(flags: Flags, { env }: Io): Promise<ParsedConfig> {
+/**
+ * @param needsSink whether an exchange from the environment must have a sink; true by default
+ * @throws ConfigError with all problems
+ */
+export async function loadSettings(flags: Flags, { env }: Io, { needsSink = true } = {}): Promise<ParsedConfig> {
   const path = textFlag(flags, 'config');
   if (path === undefined) {
     try {
-      return configFromEnvironment(env);
+      return configFromEnvironment(env, { needsSink });
     } catch (error) {
       if (!(error instanceof ConfigError) || isFileProblem(await readSmallFile(USUAL_NAME))) throw error;
       const message = `is in this directory: use it with --config ${USUAL_NAME}`;

@@ -61,14 +61,20 @@ export function withVaultVariables(
 }
 
 /** Returns the config of the VTS_* variables as JSON text, and a problem for each missing variable. */
-export function environmentConfig(env: Environment): {
+export function environmentConfig(
+  env: Environment,
+  { needsSink }: { readonly needsSink: boolean },
+): {
   readonly missing: readonly ConfigProblem[];
   readonly text: string;
   readonly variables: Variables;
 } {
-  const absent = Object.entries(REQUIRED).filter(([name]) => !env[name] && !(name === 'VAULT_ADDR' && env['BAO_ADDR']));
+  const hasSink = needsSink || Boolean(env['VTS_TOKEN_FILE'] || env['VTS_TOKEN_MODE']);
+  const isOptional = (name: string) =>
+    name === 'VAULT_ADDR' ? env['BAO_ADDR'] : name === 'VTS_TOKEN_FILE' && !hasSink;
+  const absent = Object.entries(REQUIRED).filter(([name]) => !env[name] && !isOptional(name));
   const config = {
-    exchanges: { default: { source: { file: {} }, login: {}, expect: {}, sinks: [{ file: {} }] } },
+    exchanges: { default: { source: { file: {} }, login: {}, expect: {}, sinks: hasSink ? [{ file: {} }] : [] } },
     api: {},
     ops: {},
     log: {},

@@ -62,9 +62,13 @@ function withOrigin(problem: ConfigProblem, fileName: string, variables: Variabl
 /** Validates strictly: coerces no value and ignores no key. */
 const isConfigFile = (value: unknown): value is ConfigFile => Check(ConfigSchema, value);
 
-/** Returns a config with one exchange named "default", from the environment. @throws ConfigError with all problems */
-export function configFromEnvironment(env: Environment): ParsedConfig {
-  const { missing, text, variables } = environmentConfig(env);
+/**
+ * Returns a config with one exchange named "default", from the environment.
+ * @param needsSink whether the exchange must have a sink; true by default
+ * @throws ConfigError with all problems
+ */
+export function configFromEnvironment(env: Environment, { needsSink = true } = {}): ParsedConfig {
+  const { missing, text, variables } = environmentConfig(env, { needsSink });
   if (missing.length > 0) throw new ConfigError(missing);
   return parseConfig(text, { fileName: 'environment', env, variables });
 }

@@ -31,10 +31,10 @@ export interface Exchanges {
   /** Stops every exchange as its `on_stop` says, in little more than a second even if a call hangs. */
   stop(): Promise<void>;
   /**
-   * Ends a one-shot run: closes the exchanges that have delivered to their sinks, with token and files kept, and stops
-   * the others.
+   * Ends a one-shot run: closes the exchanges that have delivered to their sinks (or all), with token and files kept, and
+   * stops the others.
    */
-  close(): Promise<void>;
+  close(keeps?: 'all' | 'delivered'): Promise<void>;
 }
 
 interface SharedTools extends Omit<ExchangeTools, 'tokenFor' | 'turns' | 'mayUse' | 'nextCorrelationId'> {
@@ -104,10 +104,11 @@ export function openExchanges(
       isEnding = true;
       await stopAll([...served.values()]);
     },
-    async close() {
+    async close(keeps = 'delivered') {
       isEnding = true;
-      const hasDelivered = (one: ServedExchange) => one.settings().sinks.length > 0 && one.status().started;
-      const ends = [...served.values()].map((one) => (hasDelivered(one) ? one.close() : one.stop(GRACE_MS)));
+      const isKept = (one: ServedExchange) =>
+        keeps === 'all' || (one.settings().sinks.length > 0 && one.status().started);
+      const ends = [...served.values()].map((one) => (isKept(one) ? one.close() : one.stop(GRACE_MS)));
       await Promise.all(ends);
     },
   };

@@ -28,8 +28,16 @@ const FLUSH_MS = 1000;
 /** How long the exit waits for the write in flight on one of Node's file threads. */
 const IN_FLIGHT_MS = 100;
 
+/** Renders a line of JSON in another way. Both end with a newline. */
+export type LineFormat = (line: string) => string;
+
 /** @param onDropped called once per dropped line */
-export function openLog(level: LogLevel, target: LogTarget, onDropped: () => void): Log {
+export function openLog(
+  level: LogLevel,
+  target: LogTarget,
+  onDropped: () => void,
+  format: LineFormat = (line) => line,
+): Log {
   const destination = typeof target === 'number' ? openDestination(target, onDropped) : { write: target };
   let wallOfLine = 0;
   const logger = pino(
@@ -38,7 +46,7 @@ export function openLog(level: LogLevel, target: LogTarget, onDropped: () => voi
       base: null,
       timestamp: () => `,"time":"${new Date(wallOfLine).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
-      hooks: { streamWrite: (line) => scrub(line) },
+      hooks: { streamWrite: (line) => format(scrub(line)) },
     },
     destination,
   );

@@ -5,7 +5,7 @@ import type { LogLevel } from '../core/settings.ts';
 import type { ExchangeEvent, Moment, Policy, State } from '../core/state.ts';
 import { type ExchangeStatus, statusOf } from '../core/status.ts';
 import type { RunnerObserver, VaultCall } from '../exchange/runner.ts';
-import { type Log, type LogTarget, openLog } from './log.ts';
+import { type LineFormat, type Log, type LogTarget, openLog } from './log.ts';
 import { type Metrics, type MetricsOptions, openMetrics } from './metrics.ts';
 import { failureFields, logJwt, logReadiness, logSink, openFailureLog, type WriteLine } from './news.ts';
 import { logToken } from './token-news.ts';
@@ -32,9 +32,15 @@ const METHOD_CLASSES: Readonly<Record<string, string>> = {
 
 const LEFT_HINT = 'Delete the file once nothing reads it: the sidecar no longer renews its token.';
 
-export function openObserver(options: MetricsOptions & { level: LogLevel; target: LogTarget }): Observer {
+export interface ObserverOptions extends MetricsOptions {
+  readonly level: LogLevel;
+  readonly target: LogTarget;
+  readonly format?: LineFormat;
+}
+
+export function openObserver(options: ObserverOptions): Observer {
   const metrics = openMetrics(options);
-  const log = openLog(options.level, options.target, () => metrics.logLinesDropped.inc());
+  const log = openLog(options.level, options.target, () => metrics.logLinesDropped.inc(), options.format);
   const seen = new Map<string, ExchangeStatus>();
   const logFailures = openFailureLog();
 

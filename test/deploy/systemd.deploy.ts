@@ -39,7 +39,7 @@ test('the package is reproducible, passes lintian and shellcheck, and has a manu
   execFileSync('dpkg-deb', ['--extract', PACKAGE, directory]);
   const manual = gunzipSync(await readFile(`${directory}/usr/share/man/man1/vault-token-sidecar.1.gz`)).toString();
   const help = (await cli(['--help'])).out;
-  const commands = [...help.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name);
+  const commands = [...help.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name = '']) => name.replaceAll('-', '\\\\-'));
   assert.ok(commands.length >= 12);
   for (const name of commands)
     assert.match(manual, new RegExp(`\\.SS ${name}\n\\.nf\nvault\\\\-token\\\\-sidecar ${name}`));

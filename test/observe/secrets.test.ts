@@ -83,10 +83,12 @@ test('a crash before the log is open is printed on stderr, without secrets (I10,
   const enough = new Error('enough');
   const io: Io = {
     env: {},
+    inherited: () => ({ umask: 0, env: {} }),
     isTty: false,
     version: '0',
     nodeVersion: '0',
     ask: async () => undefined,
+    skipInput: async () => {},
     out: (text) => void printed.push(text),
     err: (text) => void printed.push(text),
     onSignal() {},
@@ -96,6 +98,7 @@ test('a crash before the log is open is printed on stderr, without secrets (I10,
       throw enough;
     },
     exit() {},
+    endBySignal() {},
   };
   await assert.rejects(command.run({ config }, io), enough);
   assert.equal(printed.length, 2);

@@ -27,15 +27,18 @@ export async function invoke(
   const err: string[] = [];
   const io: Io = {
     env,
+    inherited: () => ({ umask: 0o022, env }),
     isTty: false,
     version: '0',
     nodeVersion: '0',
     ask: async () => answer,
+    skipInput: async () => {},
     out: (text) => void out.push(text),
     err: (text) => void err.push(text),
     onSignal() {},
     onCrash() {},
     exit() {},
+    endBySignal() {},
   };
   const code = await command.run(flags, io).catch((error: Error) => {
     err.push(...(error instanceof ConfigError ? error.lines : [error.message]));
