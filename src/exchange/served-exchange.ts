@@ -1,6 +1,7 @@
 // One exchange with its runner, source, Vault client and sinks, and the clients that wait for its next token.
 // A reload replaces the runner: the token stays served, and waiting clients keep waiting.
 
+import { defined } from '../core/defined.ts';
 import { callDeadline } from '../core/schedule.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ExchangeSettings, TlsSettings, VaultSettings } from '../core/settings.ts';
@@ -88,7 +89,7 @@ export function openServedExchange(
       if (open.runner.state().token?.generation === known) await waiting.forNext(signal);
     },
     refresh: () => open.runner.post({ type: 'refresh-requested' }),
-    vault: () => open.policy.settings.vault,
+    vault: () => open.target,
     suspect: (suspected) => open.runner.post({ type: 'token-suspected', generation: suspected }),
     retry: () => open.runner.post({ type: 'retry-requested' }),
     change: (settings, startsAt) =>
@@ -214,10 +215,12 @@ function openParts(
     ...{ policy, source, vault, sinks, clock, nextCorrelationId, beginning },
     observer: { ...observer, stepped },
   });
+  const { namespace } = settings.login;
   return {
     policy,
     runner,
     sinks,
+    target: { ...settings.vault, ...defined({ namespace }) },
     /** After a reload, a login in flight may still return a token to revoke, so the client closes after the reply. */
     async close(when: 'at once' | 'after the call in flight') {
       const settled = runner.close();

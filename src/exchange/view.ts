@@ -16,7 +16,7 @@ export interface ExchangeView {
   changed(generation: number | undefined, signal: AbortSignal): Promise<void>;
   /** requests a new login; returns at once */
   refresh(): void;
-  /** the Vault of the settings in force; an older token may be from another one */
+  /** the Vault of the settings in force, with the namespace of the login; an older token may be from another Vault */
   vault(): VaultSettings;
   /** tells that Vault denied a request with the token of this generation, which may be dead; returns at once */
   suspect(generation: number): void;

@@ -361,3 +361,23 @@ test('a kept token is written again on a reload that asks for another format', a
   assert.equal(host.files.get('/vault/token'), `VAULT_TOKEN=${raw}\n`);
   assert.deepEqual(calls, ['login']);
 });
+
+test("the Vault of an exchange has the login's namespace, and follows a reload before the token does", async () => {
+  const first = settingsFor({ login: { mount: 'jwt', role: 'app', namespace: 'team' } });
+  const { exchanges, view, pass, during } = setUp([first]);
+  await pass(MINUTE);
+  const { vault, token } = view();
+  assert.deepEqual([vault().address, vault().namespace], [HERE.address, 'team']);
+  assert.equal(vault(), view().vault(), 'the same object, so that it can be compared quickly');
+  assert.deepEqual(token()?.origin, { address: HERE.address, namespace: 'team' });
+  await during(exchanges.apply([{ ...first, vault: ELSEWHERE }]));
+  assert.deepEqual([vault().address, token()?.origin.address], [ELSEWHERE.address, HERE.address]);
+});
+
+test('a suspicion against the token leads to a lookup', async () => {
+  const { view, pass, calls } = setUp([settingsFor()]);
+  await pass(MINUTE);
+  view().suspect(view().generation() ?? 0);
+  await pass(SECOND);
+  assert.deepEqual(calls, ['login', 'lookup']);
+});

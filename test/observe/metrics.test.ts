@@ -264,3 +264,25 @@ test('without an exchange there is no family of exchanges', async () => {
   assert.doesNotMatch(body, /vault_token_sidecar_ready/);
   assert.match(body, /^vault_token_sidecar_build_info\{/m);
 });
+
+test('requests to the proxy are counted by class of method and status, with their duration', async () => {
+  const { observer } = observedWorld();
+  for (const method of ['GET', 'HEAD', 'LIST', 'PUT', 'PATCH', 'DELETE', 'BREW'])
+    observer.proxied('app', method, 200, 20);
+  observer.proxied('app', 'POST', 499, 3000);
+  const { body } = await observer.metrics.render([]);
+  const samples = [...body.matchAll(/^vault_token_sidecar_proxy_(\S+ \S+)$/gm)].map(([, sample]) => sample);
+  assert.deepEqual(
+    samples.filter((sample) => !sample?.includes('bucket')),
+    [
+      'requests_total{exchange="app",method="read",code="200"} 2',
+      'requests_total{exchange="app",method="list",code="200"} 1',
+      'requests_total{exchange="app",method="write",code="200"} 2',
+      'requests_total{exchange="app",method="delete",code="200"} 1',
+      'requests_total{exchange="app",method="other",code="200"} 1',
+      'requests_total{exchange="app",method="write",code="499"} 1',
+      'request_duration_seconds_sum{exchange="app"} 3.14',
+      'request_duration_seconds_count{exchange="app"} 8',
+    ],
+  );
+});
