@@ -63,7 +63,7 @@ async function answer(method: string, request: IncomingMessage, response: Server
   const route = refusalOf(method, request, tools) ?? routeOf(request, tools);
   if (isRefusal(route)) return refuse(response, route);
   const { vault, view, held, secret, isHeld } = route;
-  const [path = ''] = url.split('?', 1);
+  const [path = ''] = url.split(/[?#]/, 1);
   const about = tokenRequestOf(method, path);
   const body = await bodyOf(request, about !== undefined);
   if (body === undefined) return refuse(response, TOO_LARGE);

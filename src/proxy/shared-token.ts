@@ -1,6 +1,7 @@
 // Requests about the token itself. All clients share it: one of them must not revoke it, and the sidecar alone renews it.
 // https://developer.hashicorp.com/vault/api-docs/auth/token
 
+import { posix } from 'node:path';
 import type { ServedToken } from '../exchange/view.ts';
 
 /**
@@ -20,23 +21,19 @@ const REQUESTS: Readonly<Record<string, TokenRequest>> = {
 };
 
 /**
- * Returns what the request does to a token; undefined for every other request. The path may begin with a namespace, and Vault
- * decodes it.
+ * Returns what the request does to a token; undefined for every other request. The path may begin with a namespace. Vault decodes
+ * it, and redirects to its normal form, as load balancers may.
  * @param path without the query
  */
 export function tokenRequestOf(method: string, path: string): TokenRequest | undefined {
   if (method !== 'POST' && method !== 'PUT') return undefined;
-  const [, name = ''] = /(?:^|\/)auth\/token\/([a-z-]+)\/*$/.exec(decoded(path).replaceAll(/\/{2,}/g, '/')) ?? [];
+  const [, name = ''] = /(?:^|\/)auth\/token\/([a-z-]+)\/?$/.exec(posix.normalize(decoded(path))) ?? [];
   return Object.hasOwn(REQUESTS, name) ? REQUESTS[name] : undefined;
 }
 
-function decoded(path: string): string {
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path;
-  }
-}
+/** Unlike decodeURIComponent, accepts every byte, as Vault does. */
+const decoded = (path: string): string =>
+  path.replaceAll(/%([\da-f]{2})/gi, (_escape, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 
 export interface TokenUse {
   /** the request is sent with this token */

@@ -145,6 +145,27 @@ test('refuses to revoke the token or to let it be renewed: by itself, by name an
   assert.deepEqual([large.status, received.length], [413, 4]);
 });
 
+test('a path is checked as Vault reads it, and goes to Vault as it is', async (t) => {
+  const { port, received } = await openProxy(t);
+  const post = (path: string) => ask(port, request(port, ['Content-Length: 0'], `POST /v1/${path} HTTP/1.1`));
+  for (const path of [
+    'auth/token/x/../revoke-self',
+    'auth/./token/revoke-self/.',
+    'auth/%2E/token/revoke-self',
+    'auth/token/x%2f..%2frevoke-self',
+    '%ff/../auth/token/revoke%2dself',
+    'auth/token/revoke-self#x?y',
+  ])
+    assert.match(await post(path), /^HTTP\/1\.1 403 [\s\S]*must not be revoked/, path);
+  assert.equal(received.length, 0);
+  const others = ['secret/../a%2Fb', 'auth\\token\\revoke-self', 'a"b?c#d'];
+  for (const path of others) assert.match(await post(path), /^HTTP\/1\.1 200 /, path);
+  assert.deepEqual(
+    received.map(({ url }) => url),
+    others.map((path) => `/v1/${path}`),
+  );
+});
+
 test('answers renewals of the token from memory, with the lease that is left', async (t) => {
   const { url, received } = await openProxy(t);
   for (const [path, body] of [
