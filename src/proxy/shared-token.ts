@@ -18,6 +18,8 @@ const REQUESTS: Readonly<Record<string, TokenRequest>> = {
   'revoke-orphan': 'revokes-named',
   'revoke-accessor': 'revokes-named',
   renew: 'renews-named',
+  // with an increment of a second, it ends the token
+  'renew-accessor': 'renews-named',
 };
 
 /**
@@ -42,23 +44,28 @@ export interface TokenUse {
   readonly body: string;
 }
 
-/** Returns what the request does to this token; undefined if it does nothing to it. */
+export type Effect = 'revokes' | 'renews' | 'unclear';
+
+/** Returns what the request does to this token; undefined if it does nothing to it; `unclear` if Vaults read its body differently. */
 export function effectOn(token: ServedToken, asked: TokenRequest, { isSent, body }: TokenUse): Effect | undefined {
-  const concerns = asked.endsWith('-named') ? namesToken(body, token) : isSent;
+  const names = asked.endsWith('-named') ? namesIn(body) : [];
+  if (names === undefined) return 'unclear';
+  const named = names.some((name) => name === token.secret.reveal() || (name === token.accessor && name !== ''));
+  const concerns = asked.endsWith('-named') ? named : isSent;
   if (!concerns) return undefined;
   return asked.startsWith('revokes') ? 'revokes' : 'renews';
 }
 
-export type Effect = 'revokes' | 'renews';
-
-/** Reports whether the JSON body names the token or its accessor. */
-function namesToken(body: string, { secret, accessor }: ServedToken): boolean {
+/**
+ * Returns the values in the body, which is a form unless it begins as a JSON object; undefined if that is malformed: some Vaults
+ * ignore what follows the object.
+ */
+function namesIn(body: string): readonly unknown[] | undefined {
+  if (!body.trimStart().startsWith('{')) return [...new URLSearchParams(body).values()];
   try {
-    const { token, accessor: named } = JSON.parse(body) as { token?: unknown; accessor?: unknown };
-    return token === secret.reveal() || (named === accessor && accessor !== '');
+    return Object.values(JSON.parse(body));
   } catch {
-    // Vault refuses it
-    return false;
+    return undefined;
   }
 }
 
