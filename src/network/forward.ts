@@ -12,7 +12,7 @@ import { redirectTarget } from './redirect.ts';
 
 export interface ForwardedRequest {
   readonly method: string;
-  /** with the query */
+  /** with the query; sent as it is */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   /** a Buffer can be sent again after a redirect */
@@ -81,10 +81,10 @@ export function openForwarder(vault: VaultSettings, connections: number): Forwar
     try {
       const dispatcher = await currentAgent();
       const first = new URL(request.path, vault.address);
-      const reply = await sendOnce(dispatcher, first, request, response);
+      const reply = await sendOnce(dispatcher, first.origin, request, response);
       if (typeof reply !== 'object') return reply;
-      const second = redirectTarget(first, reply.location, vault.redirectHosts);
-      const later = await sendOnce(dispatcher, second, request, response);
+      const { origin, pathname, search } = redirectTarget(first, reply.location, vault.redirectHosts);
+      const later = await sendOnce(dispatcher, origin, { ...request, path: pathname + search }, response);
       if (typeof later !== 'object') return later;
       throw new ExchangeError('redirect_blocked', { kind: 'redirect', problem: 'twice' });
     } catch (error) {
@@ -113,8 +113,8 @@ interface Redirect {
 /** @returns the status; undefined if the client went away; the target of a redirect, of which nothing was sent to the client */
 function sendOnce(
   dispatcher: Dispatcher,
-  url: URL,
-  { method, headers, body }: ForwardedRequest,
+  origin: string,
+  { method, path, headers, body }: ForwardedRequest,
   response: ServerResponse,
 ): Promise<number | undefined | Redirect> {
   const { promise, resolve, reject } = Promise.withResolvers<number | undefined | Redirect>();
@@ -137,9 +137,8 @@ function sendOnce(
   if (response.destroyed) return Promise.resolve(undefined);
   response.on('close', onGone);
   response.on('drain', onDrain);
-  const { origin, pathname, search } = url;
   dispatcher.dispatch(
-    { origin, path: pathname + search, method: method as Dispatcher.HttpMethod, headers, body },
+    { origin, path, method: method as Dispatcher.HttpMethod, headers, body },
     {
       onRequestStart(started) {
         controller = started;

@@ -44,7 +44,7 @@ export function headersForVault(
 
 /** Returns the Vault token that the client sends, in either of the headers that Vault reads; undefined if there is none. */
 export function tokenOfClient(headers: IncomingHttpHeaders): string | undefined {
-  const bearer = /^Bearer (.+)$/i.exec(headers.authorization ?? '')?.[1];
+  const bearer = /^Bearer\s+(.+)$/i.exec(headers.authorization ?? '')?.[1];
   const token = headers['x-vault-token'] || bearer;
   return Array.isArray(token) ? token[0] : token;
 }

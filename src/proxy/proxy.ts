@@ -43,6 +43,7 @@ const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PAT
 const NOT_VAULT: Refusal = [404, 'only paths below /v1/ are forwarded to Vault'];
 const METHOD: Refusal = [405, 'Vault has no such method'];
 const REVOKES: Refusal = [403, 'this token is shared by the clients of the sidecar, so it must not be revoked'];
+const UNCLEAR: Refusal = [400, 'the body of a request about a token must be one JSON object or a form'];
 const TOO_LARGE: Refusal = [413, 'the body is too large for a request about a token'];
 
 /** Creates the handler of the proxy's requests. */
@@ -63,12 +64,13 @@ async function answer(method: string, request: IncomingMessage, response: Server
   const route = refusalOf(method, request, tools) ?? routeOf(request, tools);
   if (isRefusal(route)) return refuse(response, route);
   const { vault, view, held, secret, isHeld } = route;
-  const [path = ''] = url.split('?', 1);
+  const [path = ''] = url.split(/[?#]/, 1);
   const about = tokenRequestOf(method, path);
   const body = await bodyOf(request, about !== undefined);
   if (body === undefined) return refuse(response, TOO_LARGE);
   if (about !== undefined && held !== undefined) {
     const effect = effectOn(held, about, { isSent: isHeld, body: Buffer.isBuffer(body) ? body.toString() : '' });
+    if (effect === 'unclear') return refuse(response, UNCLEAR);
     if (effect === 'revokes') return refuse(response, REVOKES);
     if (effect === 'renews') return send(response, 200, renewalReply(held, tools.nextCorrelationId()));
   }

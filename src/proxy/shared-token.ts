@@ -1,6 +1,7 @@
 // Requests about the token itself. All clients share it: one of them must not revoke it, and the sidecar alone renews it.
 // https://developer.hashicorp.com/vault/api-docs/auth/token
 
+import { posix } from 'node:path';
 import type { ServedToken } from '../exchange/view.ts';
 
 /**
@@ -17,26 +18,24 @@ const REQUESTS: Readonly<Record<string, TokenRequest>> = {
   'revoke-orphan': 'revokes-named',
   'revoke-accessor': 'revokes-named',
   renew: 'renews-named',
+  // with an increment of a second, it ends the token
+  'renew-accessor': 'renews-named',
 };
 
 /**
- * Returns what the request does to a token; undefined for every other request. The path may begin with a namespace, and Vault
- * decodes it.
+ * Returns what the request does to a token; undefined for every other request. The path may begin with a namespace. Vault decodes
+ * it, and redirects to its normal form, as load balancers may.
  * @param path without the query
  */
 export function tokenRequestOf(method: string, path: string): TokenRequest | undefined {
   if (method !== 'POST' && method !== 'PUT') return undefined;
-  const [, name = ''] = /(?:^|\/)auth\/token\/([a-z-]+)\/*$/.exec(decoded(path).replaceAll(/\/{2,}/g, '/')) ?? [];
+  const [, name = ''] = /(?:^|\/)auth\/token\/([a-z-]+)\/?$/.exec(posix.normalize(decoded(path))) ?? [];
   return Object.hasOwn(REQUESTS, name) ? REQUESTS[name] : undefined;
 }
 
-function decoded(path: string): string {
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path;
-  }
-}
+/** Unlike decodeURIComponent, accepts every byte, as Vault does. */
+const decoded = (path: string): string =>
+  path.replaceAll(/%([\da-f]{2})/gi, (_escape, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 
 export interface TokenUse {
   /** the request is sent with this token */
@@ -45,23 +44,28 @@ export interface TokenUse {
   readonly body: string;
 }
 
-/** Returns what the request does to this token; undefined if it does nothing to it. */
+export type Effect = 'revokes' | 'renews' | 'unclear';
+
+/** Returns what the request does to this token; undefined if it does nothing to it; `unclear` if Vaults read its body differently. */
 export function effectOn(token: ServedToken, asked: TokenRequest, { isSent, body }: TokenUse): Effect | undefined {
-  const concerns = asked.endsWith('-named') ? namesToken(body, token) : isSent;
+  const names = asked.endsWith('-named') ? namesIn(body) : [];
+  if (names === undefined) return 'unclear';
+  const named = names.some((name) => name === token.secret.reveal() || (name === token.accessor && name !== ''));
+  const concerns = asked.endsWith('-named') ? named : isSent;
   if (!concerns) return undefined;
   return asked.startsWith('revokes') ? 'revokes' : 'renews';
 }
 
-export type Effect = 'revokes' | 'renews';
-
-/** Reports whether the JSON body names the token or its accessor. */
-function namesToken(body: string, { secret, accessor }: ServedToken): boolean {
+/**
+ * Returns the values in the body, which is a form unless it begins as a JSON object; undefined if that is malformed: some Vaults
+ * ignore what follows the object.
+ */
+function namesIn(body: string): readonly unknown[] | undefined {
+  if (!body.trimStart().startsWith('{')) return [...new URLSearchParams(body).values()];
   try {
-    const { token, accessor: named } = JSON.parse(body) as { token?: unknown; accessor?: unknown };
-    return token === secret.reveal() || (named === accessor && accessor !== '');
+    return Object.values(JSON.parse(body));
   } catch {
-    // Vault refuses it
-    return false;
+    return undefined;
   }
 }
 

@@ -92,6 +92,12 @@ test('with if-absent, a client may send its own token, in either header', async 
   );
   view.set(undefined);
   assert.equal((await fetch(`${url}/v1/x`, { headers: { 'X-Vault-Token': 'hvs.own' } })).status, 200);
+  view.set(TOKEN);
+  for (const authorization of [`Bearer ${TOKEN}`, `bearer \t ${TOKEN}`]) {
+    const reply = await fetch(`${url}/v1/auth/token/revoke-self`, { method: 'POST', headers: { authorization } });
+    assert.equal(reply.status, 403, authorization);
+  }
+  view.set(undefined);
   const [own, held] = await Promise.all([
     fetch(`${url}/v1/auth/token/revoke-self`, { method: 'POST', headers: { 'X-Vault-Token': 'hvs.own' } }),
     fetch(`${url}/v1/auth/token/revoke-self`, { method: 'POST' }),
@@ -145,11 +151,54 @@ test('refuses to revoke the token or to let it be renewed: by itself, by name an
   assert.deepEqual([large.status, received.length], [413, 4]);
 });
 
+test('a path is checked as Vault reads it, and goes to Vault as it is', async (t) => {
+  const { port, received } = await openProxy(t);
+  const post = (path: string) => ask(port, request(port, ['Content-Length: 0'], `POST /v1/${path} HTTP/1.1`));
+  for (const path of [
+    'auth/token/x/../revoke-self',
+    'auth/./token/revoke-self/.',
+    'auth/%2E/token/revoke-self',
+    'auth/token/x%2f..%2frevoke-self',
+    '%ff/../auth/token/revoke%2dself',
+    'auth/token/revoke-self#x?y',
+  ])
+    assert.match(await post(path), /^HTTP\/1\.1 403 [\s\S]*must not be revoked/, path);
+  assert.equal(received.length, 0);
+  const others = ['secret/../a%2Fb', 'auth\\token\\revoke-self', 'a"b?c#d'];
+  for (const path of others) assert.match(await post(path), /^HTTP\/1\.1 200 /, path);
+  assert.deepEqual(
+    received.map(({ url }) => url),
+    others.map((path) => `/v1/${path}`),
+  );
+});
+
+test('finds the token and its accessor in forms, and refuses bodies that Vaults read differently', async (t) => {
+  const { url, received } = await openProxy(t);
+  const post = async (path: string, body: string) => {
+    const reply = await fetch(`${url}/v1/auth/token/${path}`, { method: 'POST', body });
+    return `${reply.status} ${await reply.text()}`;
+  };
+  for (const [path, body] of [
+    ['revoke', `token=${TOKEN}`],
+    ['revoke', `a=1&token=x&token=${TOKEN.replaceAll('-', '%2d')}`],
+    ['revoke-accessor', 'accessor=acc'],
+  ] as const)
+    assert.match(await post(path, body), /^403 .*must not be revoked/, body);
+  assert.match(await post('renew', `token=${TOKEN}`), /^200 .*"lease_duration":3600/);
+  for (const path of ['revoke', 'renew'])
+    assert.match(await post(path, ` {"token":"${TOKEN}"} x`), /^400 .*one JSON object/);
+  assert.equal(received.length, 0);
+  assert.match(await post('revoke', 'token=hvs.another'), /^200 /);
+  assert.match(await post('revoke', ''), /^200 /);
+  assert.equal(received.length, 2);
+});
+
 test('answers renewals of the token from memory, with the lease that is left', async (t) => {
   const { url, received } = await openProxy(t);
   for (const [path, body] of [
     ['auth/token/renew-self', { increment: '1h' }],
     ['auth/token/renew', { token: TOKEN }],
+    ['auth/token/renew-accessor', { accessor: 'acc', increment: '1s' }],
   ] as const) {
     const reply = await fetch(`${url}/v1/${path}`, json(body));
     const { auth } = (await reply.json()) as { auth: Record<string, unknown> };
