@@ -127,6 +127,7 @@ test('each documented variable sets its documented key', () => {
     VTS_LOG_LEVEL: 'debug',
     VTS_API_LISTEN: '127.0.0.1:1',
     VTS_OPS_LISTEN: '127.0.0.1:2',
+    VTS_PROXY_LISTEN: 'unix:/run/app/vault.sock',
     VTS_START_JITTER: '60s',
     VTS_ROLE: 'app',
     VTS_MOUNT: 'jwt',
@@ -204,7 +205,7 @@ function asConfig(value: Record<string, unknown>): Record<string, unknown> | und
     sinks: [{ file: { path: '/vault/token' } }],
   };
   const vault = { address: 'https://vault.example.com:8200' };
-  if ('source' in value || 'sinks' in value || 'setup' in value)
+  if ('source' in value || 'sinks' in value || 'setup' in value || 'proxy' in value)
     return {
       vault,
       exchanges: { app: 'sinks' in value ? { ...app, sinks: [] } : app, other: { ...app, sinks: [], ...value } },

@@ -67,13 +67,15 @@ test('all other documented commands succeed', async (t) => {
     (command) => programOf(command) !== 'npm' && !(programOf(command) in ELSEWHERE),
   );
   assert.ok(commands.length >= 22);
-  const { daemon, socket, configFile, ...where } = await setUp(t);
+  const { daemon, socket, configFile, vault, jwt, ...where } = await setUp(t);
   for (const command of commands) {
     const here = command
       .replace('/etc/vault-token-sidecar/config.json', configFile)
       .replace('http://127.0.0.1:8275', daemon.api)
       .replace('http://127.0.0.1:8276', daemon.ops)
       .replace('/run/app/api.sock', socket)
+      .replace('VAULT_ADDR=https://vault.example.com:8200', `VAULT_ADDR=${vault}`)
+      .replace('VTS_JWT_FILE=/var/run/secrets/oidc/token', `VTS_JWT_FILE=${jwt}`)
       .replace('curl -s', 'curl -sS --fail-with-body')
       .replace(/^dist\//, `${join(import.meta.dirname, '../dist')}/`);
     const { code, output } = await shell(t, here, where);
@@ -107,7 +109,8 @@ async function setUp(t: TestContext) {
     VTS_OPS_LISTEN: new URL(daemon.ops).host,
   };
   assert.match(await untilChanged(join(peers.directory, 'token'), undefined), /^hvs\./);
-  return { daemon, socket, env, configFile, directory: peers.directory };
+  const jwt = join(peers.directory, 'jwt');
+  return { daemon, socket, env, configFile, vault: peers.vault.url, jwt, directory: peers.directory };
 }
 
 /** Runs a command. A daemon is stopped as soon as it listens, and must then exit with 0. */

@@ -30,6 +30,7 @@ async function readSecret(path) {
 follow();
 for (;;) {
   await sleep(1000);
+  if (token === '') continue; // the sidecar has none yet
   await readSecret('secret/data/my-app').then(
     ({ greeting }) => console.log(greeting),
     (error) => console.error(error.message),

@@ -27,6 +27,7 @@ const EXCHANGE_VARIABLES: Variables = {
   '/exchanges/default/expect/subject': 'VTS_SUBJECT',
   '/exchanges/default/sinks/0/file/path': 'VTS_TOKEN_FILE',
   '/exchanges/default/sinks/0/file/mode': 'VTS_TOKEN_MODE',
+  '/exchanges/default/proxy/listen': 'VTS_PROXY_LISTEN',
   '/start_jitter': 'VTS_START_JITTER',
   '/api/listen': 'VTS_API_LISTEN',
   '/ops/listen': 'VTS_OPS_LISTEN',
@@ -69,21 +70,23 @@ export function environmentConfig(
   readonly text: string;
   readonly variables: Variables;
 } {
-  const hasSink = needsSink || Boolean(env['VTS_TOKEN_FILE'] || env['VTS_TOKEN_MODE']);
+  // an application behind the proxy needs no file
+  const isSinkRequired = needsSink && !env['VTS_PROXY_LISTEN'];
+  const hasSink = isSinkRequired || Boolean(env['VTS_TOKEN_FILE'] || env['VTS_TOKEN_MODE']);
   const isOptional = (name: string) =>
     name === 'VAULT_ADDR' ? env['BAO_ADDR'] : name === 'VTS_TOKEN_FILE' && !hasSink;
   const absent = Object.entries(REQUIRED).filter(([name]) => !env[name] && !isOptional(name));
   const config = {
-    exchanges: { default: { source: { file: {} }, login: {}, expect: {}, sinks: hasSink ? [{ file: {} }] : [] } },
-    api: {},
-    ops: {},
-    log: {},
+    exchanges: { default: { source: { file: {} }, login: {}, sinks: hasSink ? [{ file: {} }] : [] } },
   };
   for (const [path, name] of Object.entries(EXCHANGE_VARIABLES)) {
     if (!env[name]) continue;
     const members = path.split('/').slice(1);
     const last = members.pop() ?? '';
-    const part = members.reduce<Record<string, unknown>>((one, member) => one[member] as typeof one, config);
+    const part = members.reduce<Record<string, unknown>>((one, member) => {
+      one[member] ??= {};
+      return one[member] as typeof one;
+    }, config);
     part[last] = env[name];
   }
   return {

@@ -5,9 +5,10 @@ import type { Scope } from '../support/scope.ts';
 
 /**
  * How a client gets its token: `once` from VAULT_TOKEN, as most clients do; `file` from the sidecar's file before each
- * request; `home` from the file as ~/.vault-token; `api` from the token API; `proxy` not at all: the proxy adds it.
+ * request; `home` from the file as ~/.vault-token; `api` from the token API; `proxy` and `socket`, a proxy on a unix socket,
+ * not at all: the proxy adds it; `exec` from VAULT_TOKEN, restarted with each new one.
  */
-export type Road = 'once' | 'file' | 'home' | 'api' | 'proxy';
+export type Road = 'once' | 'file' | 'home' | 'api' | 'proxy' | 'socket' | 'exec';
 
 export interface Client {
   readonly name: string;

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, symlinkSync } from 'node:fs';
 import { mkdir, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { sidecarCommand } from '../support/program.ts';
 import { debian, digest, goBuild, made } from '../support/tools.ts';
 import { findVault } from '../vault/find-vault.ts';
 import { type Client, type Road, run } from './client.ts';
@@ -23,21 +24,27 @@ export async function clientsOf(world: World): Promise<readonly Client[]> {
     home: { HOME: await openHome(world) },
     api: { VAULT_TOKEN_API: world.apiUrl },
     proxy: { VAULT_ADDR: world.proxyUrl },
+    socket: { VAULT_ADDR: `unix://${world.proxySocket}`, VAULT_SOCKET: world.proxySocket },
+    exec: {},
   };
+  const exec = [...sidecarCommand(), 'exec', '--config', world.execConfigFile, '--on-new-token', 'restart', '--'];
   const [python, node] = ['/usr/bin/python3', process.execPath];
   const programs: readonly (readonly [name: string, command: readonly string[], roads: readonly Road[]])[] = [
-    ["Vault's CLI", [example('vault-cli/read.sh')], ['once', 'file', 'home', 'proxy']],
-    ['curl', [example('curl/read.sh')], ['file', 'api', 'proxy']],
+    ["Vault's CLI", [example('vault-cli/read.sh')], ['once', 'file', 'home', 'proxy', 'socket', 'exec']],
+    ['curl', [example('curl/read.sh')], ['file', 'api', 'proxy', 'socket']],
     ['Python', [python, example('python/read.py')], ['file', 'proxy']],
-    ['hvac', [python, example('hvac/read.py')], ['once', 'file', 'proxy']],
+    ['hvac', [python, example('hvac/read.py')], ['once', 'file', 'proxy', 'exec']],
     ['Node', [node, example('node/read.mjs')], ['file', 'proxy']],
     ['Node, long poll', [node, example('node/follow.mjs')], ['api']],
-    ['node-vault', [node, installNodeVault(world)], ['once', 'file', 'proxy']],
-    ['Go, vault/api', [goBuild(example('go-vault-api'), '.')], ['once', 'file', 'proxy']],
+    ['node-vault', [node, installNodeVault(world)], ['once', 'file', 'proxy', 'exec']],
+    ['Go, vault/api', [goBuild(example('go-vault-api'), '.')], ['once', 'file', 'proxy', 'socket', 'exec']],
   ];
   return [
     ...programs.flatMap(([name, command, taken]) =>
-      taken.map((road): Client => ({ name, road, start: (t) => run(t, command, { ...env, ...roads[road] }) })),
+      taken.map((road): Client => {
+        const whole = road === 'exec' ? [...exec, ...command] : command;
+        return { name, road, start: (t) => run(t, whole, { ...env, ...roads[road] }) };
+      }),
     ),
     ...(['file', 'proxy'] as const).map(
       (road): Client => ({ name: 'consul-template', road, start: (t) => startConsulTemplate(t, world, road) }),

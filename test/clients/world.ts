@@ -23,6 +23,10 @@ export interface World {
   readonly longTokenFile: string;
   readonly apiUrl: string;
   readonly proxyUrl: string;
+  /** the unix socket of another proxy */
+  readonly proxySocket: string;
+  /** the config of one exchange, for `exec` */
+  readonly execConfigFile: string;
   /** the token in the file */
   token(): Promise<string>;
   /** Writes a new JWT, which replaces the token. Resolves when Vault no longer knows the token before. */
@@ -50,7 +54,8 @@ export async function openWorld(t: Scope): Promise<World> {
   await vault.write('auth/jwt/role/my-app', { ...role, ...TTL });
   await vault.write('auth/jwt/role/long', { ...role, ...LONG_TTL });
   const at = (name: string) => join(directory, name);
-  const [tokenFile, longTokenFile, jwtFile, configFile] = [at('token'), at('long'), at('jwt'), at('config.json')];
+  const [tokenFile, longTokenFile, jwtFile, proxySocket] = [at('token'), at('long'), at('jwt'), at('vault.sock')];
+  const [configFile, execConfigFile] = [at('config.json'), at('exec.json')];
   let greeting = { text: '', since: 0 };
   const greet = async (text: string) => {
     await vault.write('secret/data/my-app', { data: { greeting: text } });
@@ -60,18 +65,24 @@ export async function openWorld(t: Scope): Promise<World> {
   await replaceByRename(jwtFile, await issuer.mint());
   const [api, proxy] = [`127.0.0.1:${await reservePort()}`, `127.0.0.1:${await reservePort()}`];
   const source = { file: { path: jwtFile } };
+  const app = { source, login: { role: 'my-app' } };
   const config = {
     vault: { address: vault.url },
     exchanges: {
-      app: { source, login: { role: 'my-app' }, sinks: [{ file: { path: tokenFile } }], proxy: { listen: proxy } },
+      app: { ...app, sinks: [{ file: { path: tokenFile } }], proxy: { listen: proxy } },
+      socket: { ...app, sinks: [], proxy: { listen: `unix:${proxySocket}` } },
       long: { source, login: { role: 'long' }, sinks: [{ file: { path: longTokenFile } }] },
     },
     api: { listen: api },
     ops: { listen: '127.0.0.1:0' },
   };
   await writeFile(configFile, JSON.stringify(config));
+  // its warnings about restarts and leases capped at the maximum TTL would look like failures of the client
+  const execConfig = { vault: config.vault, exchanges: { app: { ...app, sinks: [] } }, log: { level: 'error' } };
+  await writeFile(execConfigFile, JSON.stringify(execConfig));
   const sidecar = await startSidecar(t, configFile);
-  for (const exchange of ['app', 'long']) await sidecar.event('ready', (line) => line['exchange'] === exchange);
+  for (const exchange of Object.keys(config.exchanges))
+    await sidecar.event('ready', (line) => line['exchange'] === exchange);
 
   const token = () => untilChanged(tokenFile, undefined);
   const untilDead = (text: string) =>
@@ -95,6 +106,8 @@ export async function openWorld(t: Scope): Promise<World> {
       longTokenFile,
       apiUrl: `http://${api}/v1/token/app`,
       proxyUrl: `http://${proxy}`,
+      proxySocket,
+      execConfigFile,
       token,
       greet,
       greeting: () => greeting,

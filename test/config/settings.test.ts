@@ -343,6 +343,7 @@ test('every environment variable sets its key', () => {
     VTS_SUBJECT: 'me',
     VTS_API_LISTEN: '127.0.0.1:1',
     VTS_OPS_LISTEN: '127.0.0.1:2',
+    VTS_PROXY_LISTEN: 'unix:/run/app/vault.sock',
     VTS_START_JITTER: '1m',
     VTS_LOG_LEVEL: 'error',
   });
@@ -355,7 +356,19 @@ test('every environment variable sets its key', () => {
   assert.deepEqual(settings.exchanges[0]?.expect, { subject: 'me' });
   const ports = [settings.api.listen, settings.ops.listen].map((listen) => 'port' in listen && listen.port);
   assert.deepEqual([ports, settings.log.level], [[1, 2], 'error']);
+  assert.deepEqual(settings.exchanges[0]?.proxy?.listen, { path: '/run/app/vault.sock', mode: 0o600 });
   assert.equal(settings.startJitterMs, 60_000);
+});
+
+test('without a config file, an exchange has a sink or a proxy', () => {
+  const { VTS_TOKEN_FILE: file, ...rest } = ENVIRONMENT;
+  const proxied = { ...rest, VTS_PROXY_LISTEN: '127.0.0.1:8200' };
+  const sinks = (env: Record<string, string>) =>
+    configFromEnvironment(env).settings.exchanges[0]?.sinks.map(({ path }) => path);
+  assert.deepEqual(sinks(proxied), []);
+  assert.deepEqual(sinks({ ...proxied, VTS_TOKEN_FILE: file }), [file]);
+  for (const env of [rest, { ...proxied, VTS_TOKEN_MODE: '0640' }])
+    assert.throws(() => sinks(env), /VTS_TOKEN_FILE: is required/);
 });
 
 test('BAO_ADDR overrides VAULT_ADDR, also if empty, and an exchange with its own Vault ignores both', () => {

@@ -140,6 +140,7 @@ test('any environment gives settings, or an error that quotes no value', () => {
     'VTS_SUBJECT',
     'VTS_START_JITTER',
     'VTS_API_LISTEN',
+    'VTS_PROXY_LISTEN',
     'VTS_LOG_LEVEL',
   ];
   const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom(CANARY, 'https://v', '/a/b', '127.0.0.1:1'));
