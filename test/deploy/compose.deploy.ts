@@ -41,14 +41,16 @@ test('deploy/compose', async (t) => {
   const { accessor } = await untilAppSays(docker, () => true);
   assert.match(await shell(logs), /secret\/app, by the token in the file: /);
   assert.match(await shell(status), /^app +active +yes/m);
-  await t.test('the token has the policy, and only its readers reach the file and the API', () => tokenIsGood(docker));
+  await t.test('the token has the policy, and only its readers reach the file and the sockets', () =>
+    tokenIsGood(docker),
+  );
   await t.test('the sidecar has no privileges', () => sidecarIsConfined(docker));
   await t.test('a new JWT causes a new token without a restart', async () => {
     const before = await startedAt(docker, 'app', 'token-sidecar');
     await untilAppSays(docker, (said) => said.accessor !== accessor);
     assert.deepEqual(await startedAt(docker, 'app', 'token-sidecar'), before);
   });
-  await t.test('the application finds the token API of a restarted sidecar', () => appFollows(docker));
+  await t.test('the application finds the sockets of a restarted sidecar', () => appFollows(docker));
   await t.test('stops cleanly, and leaves nothing behind', async () => {
     await shell(`docker compose -f ${FILE} stop token-sidecar`);
     assert.equal((await inspect(docker, 'token-sidecar')).State.ExitCode, 0);
@@ -141,13 +143,15 @@ async function tokenIsGood(docker: Docker): Promise<void> {
   assert.deepEqual([data.path, data.policies.sort(), data.meta.role], ['auth/jwt/login', ['app', 'default'], 'app']);
   assert.equal(await succeeds(docker, app('stat -c "%a %u:%g" /run/vault/token')), '640 65532:65532\n');
   assert.equal(await succeeds(docker, app('stat -c "%F %a %u:%g" /run/vault/api.sock')), 'socket 660 65532:65532\n');
+  assert.equal(await succeeds(docker, app('stat -c "%F %a %u:%g" /run/vault/vault.sock')), 'socket 660 65532:65532\n');
   assert.match(await succeeds(docker, app('cat /proc/self/mountinfo')), /^.* \/run\/vault ro,.* - tmpfs /m);
   // the value that the application reports is in Vault
   const seen = `docker compose -f ${FILE} exec -T -e VAULT_TOKEN=${ROOT_TOKEN} vault vault kv get -mount=secret -field=seen app`;
   const wrote = (await succeeds(docker, seen)).trim();
-  await until('the application reports the value', async () =>
-    (await appLog(docker)).includes(`in the file: ${wrote}\n`),
-  );
+  for (const way of ['by the token in the file', 'by the proxy without a token'])
+    await until(`the application reports the value ${way}`, async () =>
+      (await appLog(docker)).includes(`secret/app, ${way}: ${wrote}\n`),
+    );
 }
 
 async function sidecarIsConfined(docker: Docker): Promise<void> {

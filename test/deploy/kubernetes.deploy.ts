@@ -7,7 +7,7 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
-import { readmeCommands } from '../support/readme.ts';
+import { readmeBlock, readmeCommands } from '../support/readme.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { debian } from '../support/tools.ts';
@@ -135,10 +135,16 @@ async function example(t: TestContext, { kubernetes, vault, ca }: Peers & { ca: 
   config.vault.address = vault.url;
   // Vault must trust the test's CA
   config.exchanges.app.setup.trust = { oidc_discovery_ca_pem: ca };
+  const [proxy, env] = ['json', 'yaml'].map((it) =>
+    readmeBlock(`${HERE}/README.md`, 'An application without a token', it),
+  );
+  Object.assign(config.exchanges.app, JSON.parse(`{${proxy}}`));
   writeFileSync(file, JSON.stringify(config));
   const setup = ['dist/vault-token-sidecar.mjs', 'setup', '--config', file, '--apply', '--yes'];
   // asynchronously, since Vault fetches from the issuer through a proxy in this process
   await promisify(execFile)(process.execPath, setup, { env: { VAULT_ADDR: vault.url, VAULT_TOKEN: vault.root } });
+  await vault.write('sys/mounts/secret', { type: 'kv', options: { version: '2' } });
+  await vault.write('secret/data/my-app', { data: { greeting: 'hello' } });
   kubernetes.kubectl(['apply', '-k', directory]);
 
   const pod = kubernetes.dryRun(kubernetes.podOf('deployment/my-app'));
@@ -154,6 +160,9 @@ async function example(t: TestContext, { kubernetes, vault, ca }: Peers & { ca: 
   const ask = ['curl', '-sS', '--unix-socket', '/vault/api.sock', ...headers, 'http://localhost/v1/token'];
   assert.equal(running.exec('app', ...ask), token);
   assert.equal(running.exec('app', 'stat', '--format', '%a %u %g', '/vault/api.sock'), '660 65532 65532\n');
+  const [, socket = ''] = /"unix:\/\/(.+)"/.exec(env ?? '') ?? [];
+  const read = ['curl', '-sS', '--unix-socket', socket, 'http://localhost/v1/secret/data/my-app'];
+  assert.equal(JSON.parse(running.exec('app', ...read)).data.data.greeting, 'hello');
   await running.rotate(kubernetes.tokenFor(pod));
   await until('another token', () => running.exec('app', 'cat', '/vault/token') !== token);
   await tokenOf(running, vault);

@@ -7,12 +7,14 @@ import type { TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { openIssuer } from '../../src/dev/issuer.ts';
 import { reservePort } from '../support/ports.ts';
+import { readmeBlock } from '../support/readme.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { openRealVault } from '../vault/real-vault.ts';
 import { buildNodejs, PACKAGE } from './debian-package.ts';
 import { openMachine } from './systemd-machine.ts';
 
 const EXAMPLES = '/usr/share/doc/vault-token-sidecar/examples';
+const README = 'deploy/systemd/README.md';
 const MY_APP = `[Service]
 Type=oneshot
 RemainAfterExit=yes
@@ -71,12 +73,15 @@ export async function openWorld(t: TestContext) {
     showsAll: async (unit: string): Promise<UnitProperties> =>
       Object.fromEntries((await run('systemctl', 'show', unit)).split('\n').map((line) => line.split(/=(.*)/s))),
 
-    /** Writes the config of an instance: the example's config with this test's paths and port. */
+    /** Writes the config of an instance: the example's config with the README's proxy, and this test's paths and port. */
     async configure(instance: 'app' | 'second', ...moreSinks: readonly object[]): Promise<void> {
       const config = JSON.parse(await example('app.json'));
-      const [sink] = config.exchanges.app.sinks;
+      Object.assign(config.exchanges.app, JSON.parse(`{${readmeBlock(README, 'Let a unit use the token', 'json')}}`));
+      const { sinks, proxy } = config.exchanges.app;
+      const [sink] = sinks;
       sink.file.path = sink.file.path.replace('/app/', `/${instance}/`);
-      config.exchanges.app.sinks.push(...moreSinks);
+      sinks.push(...moreSinks);
+      proxy.listen = proxy.listen.replace('/app/', `/${instance}/`);
       config.vault.address = vault.url;
       config.api.listen = config.api.listen.replace('/app/', `/${instance}/`);
       config.ops.listen = `127.0.0.1:${opsPorts[instance]}`;

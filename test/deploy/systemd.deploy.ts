@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import packageJson from '../../package.json' with { type: 'json' };
 import { cli } from '../support/program.ts';
-import { readmeCommands } from '../support/readme.ts';
+import { readmeBlock, readmeCommands } from '../support/readme.ts';
 import { SECRET_TEXT } from '../support/secret-text.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -119,20 +119,23 @@ test('the package works on a machine with systemd', async (t) => {
     assert.equal(await readFile(machine.at('/run/my-app.out'), 'utf8'), `${token}\n${token}\n`);
   });
 
-  await step(
-    "consumers get the token by the file and the API's socket, but can't read a config or the JWT",
-    async () => {
-      const [, groups = ''] = /^SupplementaryGroups=(.*)$/m.exec(await world.example('consumer.conf')) ?? [];
-      const nobody = ['setpriv', '--reuid=nobody', '--regid=nogroup'] as const;
-      const asConsumer = (path: string) => machine.run(...nobody, `--groups=${groups}`, 'cat', path);
-      assert.equal(await asConsumer(TOKEN), await tokenNow());
-      const token = ['vault-token-sidecar', 'token', '--api', `unix:${dirname(TOKEN)}/api.sock`] as const;
-      assert.equal(await machine.run(...nobody, `--groups=${groups}`, ...token), await tokenNow());
-      await assert.rejects(machine.run(...nobody, '--clear-groups', ...token), /no sidecar answers .* \(EACCES\)/);
-      for (const path of ['/etc/vault-token-sidecar', '/etc/vault-token-sidecar/app.json', '/run/oidc/token'])
-        await assert.rejects(asConsumer(path), /Permission denied/, path);
-    },
-  );
+  await step("consumers use the token by the file and the sockets, but can't read a config or the JWT", async () => {
+    const [, groups = ''] = /^SupplementaryGroups=(.*)$/m.exec(await world.example('consumer.conf')) ?? [];
+    const nobody = ['setpriv', '--reuid=nobody', '--regid=nogroup'] as const;
+    const asConsumer = (path: string) => machine.run(...nobody, `--groups=${groups}`, 'cat', path);
+    assert.equal(await asConsumer(TOKEN), await tokenNow());
+    const token = ['vault-token-sidecar', 'token', '--api', `unix:${dirname(TOKEN)}/api.sock`] as const;
+    assert.equal(await machine.run(...nobody, `--groups=${groups}`, ...token), await tokenNow());
+    await assert.rejects(machine.run(...nobody, '--clear-groups', ...token), /no sidecar answers .* \(EACCES\)/);
+    const [, socket = ''] =
+      /unix:\/\/(.*)/.exec(readmeBlock('deploy/systemd/README.md', 'Let a unit use the token', 'ini')) ?? [];
+    const ask = `http.get({ socketPath: '${socket}', path: '/v1/auth/token/lookup-self' }, (reply) => reply.pipe(process.stdout))`;
+    const proxied = JSON.parse(await machine.run(...nobody, `--groups=${groups}`, 'node', '-e', ask));
+    assert.equal(proxied.data.id, await tokenNow());
+    await assert.rejects(machine.run(...nobody, '--clear-groups', 'node', '-e', ask), /EACCES/);
+    for (const path of ['/etc/vault-token-sidecar', '/etc/vault-token-sidecar/app.json', '/run/oidc/token'])
+      await assert.rejects(asConsumer(path), /Permission denied/, path);
+  });
 
   await step('the other documented commands succeed, and a reload keeps the process', async () => {
     const { MainPID } = await showsAll(APP);
