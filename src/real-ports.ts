@@ -6,4 +6,7 @@ import { openSource } from './sources/open-source.ts';
 import { watchDirectoryOf } from './sources/watch.ts';
 import { openVaultClient } from './vault/client.ts';
 
-export const REAL_PORTS: Ports = { openSource, openSink, openVault: openVaultClient, watchDirectoryOf };
+/** Loads hooks when the first one runs: they need node:child_process. */
+const runHook: Ports['runHook'] = async (...call) => (await import('./sinks/hook.ts')).runHook(...call);
+
+export const REAL_PORTS: Ports = { openSource, openSink, openVault: openVaultClient, watchDirectoryOf, runHook };
