@@ -7,6 +7,9 @@ import { watchDirectoryOf } from './sources/watch.ts';
 import { openVaultClient } from './vault/client.ts';
 
 /** Loads hooks when the first one runs: they need node:child_process. */
-const runHook: Ports['runHook'] = async (...call) => (await import('./sinks/hook.ts')).runHook(...call);
+const runHook: Ports['runHook'] = async (...call) => {
+  const hooks = await import('./sinks/hook.ts');
+  return hooks.runHook(...call);
+};
 
 export const REAL_PORTS: Ports = { openSource, openSink, openVault: openVaultClient, watchDirectoryOf, runHook };
