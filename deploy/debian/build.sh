@@ -59,7 +59,7 @@ put 644 deploy/systemd/$name@.service usr/lib/systemd/system/$name@.service
 put 644 deploy/systemd/$name.sysusers.conf usr/lib/sysusers.d/$name.conf
 put 644 deploy/systemd/$name.tmpfiles.conf usr/lib/tmpfiles.d/$name.conf
 put 644 deploy/systemd/app.json $doc/examples/app.json
-put 644 deploy/systemd/consumer.conf $doc/examples/consumer.conf
+for file in consumer.conf my-app-token.path my-app-token.service; do put 644 "deploy/systemd/$file" "$doc/examples/$file"; done
 put 644 $source/changelog $doc/changelog.gz
 put 644 $source/copyright $doc/copyright
 put 644 "$parts/notices" $doc/third-party-notices.gz

@@ -1,5 +1,6 @@
 // Runs the daemon's exchanges until each has delivered a token once, for CI jobs and init containers.
 
+import type { ExchangeSettings } from '../core/settings.ts';
 import { openSystemClock } from '../exchange/clock.ts';
 import { openObserver } from '../observe/observe.ts';
 import { CONFIG_OPTION, type Command, parseTimeout } from './command.ts';
@@ -11,8 +12,8 @@ const STDERR = 2;
 export const command: Command = {
   help: `vault-token-sidecar once [--config FILE] [--timeout 60s]
 
-Logs in, writes every sink once and exits. Logs to stderr. Leaves the token in place, even with "on_stop": "revoke". If an
-exchange can't write all its sinks, or has none, revokes its token and removes the files that hold it.
+Logs in, writes every sink once and exits. Runs no on_change. Logs to stderr. Leaves the token in place, even with
+"on_stop": "revoke". If an exchange can't write all its sinks, or has none, revokes its token and removes the files that hold it.
 Exit codes: 0 delivered; 4 Vault refused the login; 5 Vault unreachable, sealed or failing; 6 no usable JWT; 7 a sink can't be
 written; 3 not ready within the timeout. Exits at once on errors that last, such as a missing role; waits for Vault and for the
 JWT's file.
@@ -31,7 +32,7 @@ JWT's file.
       level: settings.log.level,
       target: STDERR,
     });
-    const once = openOneShot(settings.exchanges, { io, clock: openSystemClock(), observer });
+    const once = openOneShot(settings.exchanges.map(withoutHooks), { io, clock: openSystemClock(), observer });
     const interrupted = new Promise<void>((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) io.onSignal(signal, resolve);
     });
@@ -40,3 +41,9 @@ JWT's file.
     return reportUndelivered(undelivered, io);
   },
 };
+
+/** A job runs its next command itself, so a hook would only delay the exit. */
+const withoutHooks = (exchange: ExchangeSettings): ExchangeSettings => ({
+  ...exchange,
+  sinks: exchange.sinks.map(({ onChange: _, ...sink }) => sink),
+});

@@ -2,6 +2,7 @@
 // use it. settings.ts and rules.ts hold the rules that a schema can't express.
 
 import Type, { type Static } from 'typebox';
+import { SIGNALS } from '../core/signals.ts';
 import { duration, flag, oneKey, path, socketMembers, strict, Tls, text } from './schema-parts.ts';
 import { Setup } from './schema-setup.ts';
 import { Source } from './schema-source.ts';
@@ -19,6 +20,21 @@ const Vault = Type.Object(
       }),
     ),
     use_proxy_env: Type.Optional(flag('for https, use the proxy in HTTPS_PROXY, except for hosts in NO_PROXY')),
+  },
+  strict,
+);
+
+const Hook = Type.Object(
+  {
+    command: Type.Optional(
+      Type.Array(Type.String(), {
+        description:
+          'a program and its arguments, run without a shell when a new token is in place, but not when it is renewed',
+      }),
+    ),
+    timeout: Type.Optional(duration('the time after which the command is killed; at most 10m', '10s')),
+    signal: Type.Optional(Type.Enum([...SIGNALS], { description: 'a signal to send instead of a command' })),
+    pid_file: Type.Optional(path('the file with the id of the process to signal')),
   },
   strict,
 );
@@ -49,6 +65,7 @@ const Sink = Type.Object(
             }),
           ),
           allow_world_readable: Type.Optional(flag('allow a mode that makes the token world-readable')),
+          on_change: Type.Optional(Hook),
         },
         strict,
       ),
@@ -206,6 +223,7 @@ export const ConfigSchema = Type.Object(
 );
 
 export type ConfigFile = Static<typeof ConfigSchema>;
+export type HookFile = Static<typeof Hook>;
 export type VaultFile = Static<typeof Vault>;
 export type ExchangeFile = Static<typeof Exchange>;
 

@@ -4,6 +4,7 @@
 import { defined } from '../core/defined.ts';
 import type { ExchangeSettings, FileSinkSettings, ProxySettings, Settings, VaultSettings } from '../core/settings.ts';
 import { parseVaultAddress } from './address.ts';
+import { buildHook } from './hook.ts';
 import { listenerAddress } from './listener.ts';
 import { duration, durationOrZero, type Notes, orProblem, take, takeOr } from './notes.ts';
 import { keyOf } from './problem.ts';
@@ -198,6 +199,10 @@ function buildFileSink(at: string, sink: FileSinkFile, notes: Notes): FileSinkSe
     path: sink.path,
     mode,
     format: take(`${at}/format`, sink.format, notes),
-    ...defined({ uid: sink.uid, gid: sink.gid }),
+    ...defined({
+      uid: sink.uid,
+      gid: sink.gid,
+      onChange: sink.on_change && buildHook(`${at}/on_change`, sink.on_change, notes),
+    }),
   };
 }

@@ -3,6 +3,7 @@
 
 import { readyAt, spend } from './bucket.ts';
 import { nextChore } from './decide-chores.ts';
+import { withHooks } from './decide-hooks.ts';
 import { isSameOrigin, originOf } from './origin.ts';
 import {
   budgetReadyAt,
@@ -39,7 +40,7 @@ export function decide(policy: Policy, state: State, moment: Moment): Decision {
     decideCall(draft);
     decideDelivery(draft);
   }
-  return { state: draft.state, effects: draft.effects, wakeAt: draft.wakeAt };
+  return withHooks(policy, { state: draft.state, effects: draft.effects, wakeAt: draft.wakeAt });
 }
 
 /** Returns the next planned call and its start, which may be in the past; undefined if no call is possible. */

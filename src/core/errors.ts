@@ -150,6 +150,12 @@ export const ERRORS = {
   sink_blocked: row('soon', 'sink', "the sink's path is not a file that can be replaced", 'Remove the directory, special file or file mount at that path; mount the directory, not the single file.'),
   sink_write_stuck: row('soon', 'sink', "writing the sink's file hangs", "Check the mount: its file system doesn't respond."),
   sink_failed: row('soon', 'sink', "the sink's file can't be written", 'Read the system error in the evidence.'),
+
+  // a hook of a sink
+  hook_failed: row('slow', 'sink', "the hook's command failed", "Run on_change.command by hand as the sidecar's user; with log.level debug, the log has its output."),
+  hook_timeout: row('slow', 'sink', "the hook's command took too long and was killed", 'Let the command start long work in the background, or raise on_change.timeout.'),
+  hook_pid_missing: row('slow', 'sink', "the hook's pid file is missing", 'Nothing to do if the program is not running: it reads the token when it starts. Otherwise correct on_change.pid_file.'),
+  hook_pid_unusable: row('slow', 'sink', "the hook can't signal the process", "Let the program write its pid file at each start, and run as the sidecar's user; in Kubernetes, set shareProcessNamespace."),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

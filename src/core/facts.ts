@@ -1,11 +1,13 @@
 // The facts of a failure, as data, and their rendering as one line of evidence.
 // Facts must not contain secrets. The output filters remove control characters.
 
+import { type HookFacts, hookText } from './facts-hook.ts';
 import { LISTENER_PROBLEMS, type ListenerProblem } from './listener-problems.ts';
 import { printable } from './secret.ts';
 
 export type Facts =
   | ReplyFacts
+  | HookFacts
   | { readonly kind: 'reply-unusable'; readonly problem: keyof typeof REPLY_PROBLEMS; readonly path?: string }
   /** a reply to `path` that isn't Vault's; the two are its headers */
   | {
@@ -223,6 +225,12 @@ export function evidenceText(facts: Facts): string {
       return 'the server that answered is not the sidecar';
     case 'thrown':
       return facts.text;
+    case 'hook-exit':
+    case 'hook-signal':
+    case 'hook-timeout':
+    case 'pid-file':
+    case 'process':
+      return hookText(facts);
     default:
       return localText(facts);
   }

@@ -1,6 +1,8 @@
 // The validated settings, with durations in milliseconds and defaults filled in.
 // config/ builds them from the config file and the environment; all other code only reads them.
 
+import type { SignalName } from './signals.ts';
+
 export interface Settings {
   readonly exchanges: readonly ExchangeSettings[];
   /** the daemon delays its first logins by a random time up to this */
@@ -133,6 +135,27 @@ export interface FileSinkSettings {
   readonly uid?: number;
   readonly gid?: number;
   readonly format: TokenFormat;
+  /** runs after a new token is in place, but not after a renewal */
+  readonly onChange?: HookSettings;
+}
+
+/** Returns the hook of the sink at a path; undefined if it has none. */
+export const hookOf = ({ sinks }: Pick<ExchangeSettings, 'sinks'>, sink: string): HookSettings | undefined =>
+  sinks.find(({ path }) => path === sink)?.onChange;
+
+export type HookSettings =
+  | {
+      readonly kind: 'command';
+      /** the absolute path of a program, and its arguments */
+      readonly command: readonly string[];
+      readonly timeoutMs: number;
+    }
+  | SignalHookSettings;
+
+export interface SignalHookSettings {
+  readonly kind: 'signal';
+  readonly signal: SignalName;
+  readonly pidFile: string;
 }
 
 export type TokenFormat = 'raw' | 'json' | 'env';

@@ -165,6 +165,8 @@ export interface SinkState {
   readonly failure: { readonly failure: Failure; readonly count: number } | undefined;
   /** when to deliver again, as a retry or to restore a deleted or altered file */
   readonly checkAt: number;
+  /** the generation of the latest token in place that `on_change` was due for, with or without a hook */
+  readonly announced: number | undefined;
 }
 
 /** Identifies the grant that a sink holds. */
@@ -251,4 +253,6 @@ export type Effect =
       readonly token: HeldToken;
       readonly clockOffsetMs: number;
     }
+  /** `token` is redacted from the hook's output */
+  | { readonly type: 'run-hook'; readonly sink: string; readonly token: Secret }
   | { readonly type: 'withdraw'; readonly sinks: readonly string[] };

@@ -73,6 +73,7 @@ export function initialState(policy: Policy, { now, wall, random }: Moment, begi
         holds: undefined,
         writtenAt: undefined,
         failure: undefined,
+        announced: undefined,
         ...known,
         writing: undefined,
         checkAt: now,
@@ -110,9 +111,12 @@ function inheritedCheck(
   return settings.checkIntervalMs === 0 ? checkAt : Math.min(earlier.checkAt, checkAt);
 }
 
-/** Returns the sink's state before the reload. A changed format or mode forces a rewrite. */
+/** Returns the sink's state before the reload. A changed format or mode forces a rewrite, but not a changed hook. */
 function inheritedSink({ settings, state }: Inheritance, next: ExchangeSettings, id: string): Partial<SinkState> {
-  const [before, after] = [settings, next].map(({ sinks }) => sinks.find(({ path }) => path === id));
+  const [before, after] = [settings, next].map(({ sinks }) => {
+    const { onChange: _, ...file } = sinks.find(({ path }) => path === id) ?? {};
+    return file;
+  });
   const { holds, ...known } = state.sinks.find((sink) => sink.id === id) ?? {};
   return isSame(before, after) ? { ...known, holds } : known;
 }

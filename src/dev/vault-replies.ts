@@ -49,10 +49,15 @@ const envelope = () => ({
   wrap_info: null,
 });
 
-export function lookupBody({ accessor, rules, expiresAt, usesLeft }: DevToken, now: number): object {
+export function lookupBody(
+  { accessor, mount, role, rules, issuedAt, expiresAt, usesLeft }: DevToken,
+  now: number,
+): object {
   const ttl = Math.round((expiresAt - now) / 1000);
-  const { type, policies } = rules;
-  return { data: { accessor, ttl, type, num_uses: usesLeft, policies, renewable: type === 'service' } };
+  const { type, policies, ttlSeconds } = rules;
+  const login = { path: `auth/${mount}/login`, meta: { role } };
+  const life = { creation_time: Math.floor(issuedAt / 1000), creation_ttl: ttlSeconds, ttl, num_uses: usesLeft };
+  return { data: { accessor, ...login, ...life, type, policies, renewable: type === 'service' } };
 }
 
 export function health(sealed: boolean, now: number): PlainReply {

@@ -37,7 +37,7 @@ export interface Exchanges {
   close(keeps?: 'all' | 'delivered'): Promise<void>;
 }
 
-interface SharedTools extends Omit<ExchangeTools, 'tokenFor' | 'turns' | 'mayUse' | 'nextCorrelationId'> {
+interface SharedTools extends Omit<ExchangeTools, 'tokenFor' | 'turns' | 'mayUse' | 'nextCorrelationId' | 'ending'> {
   /** true for `once`: an earlier process's login doesn't count against the rate limit; false by default */
   readonly isOneShot?: boolean;
   /** the exchanges start after a random delay up to this; 0 by default */
@@ -53,9 +53,10 @@ export function openExchanges(
   const config = openConfigInForce(settings);
   const tokenFor = tokensIn(served, config);
   const nextCorrelationId = openCorrelationIds(shared.clock.random);
-  const tools: ExchangeTools = { ...shared, tokenFor, nextCorrelationId, mayUse: config.mayUse, turns: new Map() };
+  const ending = new AbortController();
+  const ofAll = { tokenFor, nextCorrelationId, mayUse: config.mayUse, turns: new Map(), ending: ending.signal };
+  const tools: ExchangeTools = { ...shared, ...ofAll };
   let lastStepAt = performance.now();
-  let isEnding = false;
   const open = (one: ExchangeSettings, beginning: ServedBeginning) => {
     const onStep = (state: State) => {
       lastStepAt = performance.now();
@@ -77,7 +78,7 @@ export function openExchanges(
     isStarted: firstDeliveries.isDone,
     lastStepAt: () => lastStepAt,
     async apply(next) {
-      if (isEnding) return;
+      if (ending.signal.aborted) return;
       const orphanedSinks = config.replace(next);
       const gone = [...served.values()].filter(({ name }) => !next.some((one) => one.name === name));
       for (const { name } of gone) {
@@ -90,7 +91,7 @@ export function openExchanges(
       const nextTime = startTimes(tools.clock.now());
       for (const one of next) {
         // stop() was called while another exchange was being changed: open nothing more
-        if (isEnding) break;
+        if (ending.signal.aborted) break;
         const known = served.get(one.name);
         if (known === undefined) open(one, { startsAt: nextTime() });
         else if (isDeepStrictEqual(known.settings(), one)) known.retry();
@@ -101,11 +102,11 @@ export function openExchanges(
       for (const { name, path } of orphanedSinks) tools.observer.left(name, path);
     },
     async stop() {
-      isEnding = true;
+      ending.abort();
       await stopAll([...served.values()]);
     },
     async close(keeps = 'delivered') {
-      isEnding = true;
+      ending.abort();
       const isKept = (one: ServedExchange) =>
         keeps === 'all' || (one.settings().sinks.length > 0 && one.status().started);
       const ends = [...served.values()].map((one) => (isKept(one) ? one.close() : one.stop(GRACE_MS)));

@@ -3,9 +3,9 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { isStopped } from '../core/decide.ts';
-import { ExchangeError, type Failure, isFailure } from '../core/errors.ts';
+import { type Failure, isFailure } from '../core/errors.ts';
 import { originOf, placeOf, type TokenOrigin } from '../core/origin.ts';
-import { type Secret, scrub } from '../core/secret.ts';
+import type { Secret } from '../core/secret.ts';
 import type { ExchangeSettings } from '../core/settings.ts';
 import type { Effect, ExchangeEvent, Moment, Policy, State, Trace } from '../core/state.ts';
 import { type Beginning, initialState, step } from '../core/step.ts';
@@ -26,6 +26,7 @@ import {
 import type { TokenDocument, TokenSink } from '../sinks/sink.ts';
 import type { JwtSource } from '../sources/source.ts';
 import type { VaultClient } from '../vault/client.ts';
+import { failureEvent, failureOf } from './effect-failures.ts';
 
 /** Time and randomness, injected so that tests control them. Instants are epoch milliseconds. */
 export interface Clock {
@@ -47,6 +48,16 @@ export interface RunnerObserver {
   left(exchange: string, sink: string): void;
   stepped(policy: Policy, before: State, after: State, event: ExchangeEvent, moment: Moment): void;
   called(policy: Policy, call: VaultCall): void;
+  hooked(policy: Policy, result: HookResult): void;
+}
+
+/** The end of a hook. */
+export interface HookResult {
+  readonly sink: string;
+  /** undefined if the hook succeeded */
+  readonly failure: Failure | undefined;
+  /** the beginning of what its command printed, as one safe line; empty if it printed nothing */
+  readonly output: string;
 }
 
 export interface VaultCall {
@@ -66,6 +77,8 @@ export interface RunnerParts {
   /** returns a new id for a call to Vault */
   readonly nextCorrelationId: () => string;
   readonly observer: RunnerObserver;
+  /** Runs the hook of a sink; undefined if it didn't run. By default, there are no hooks. */
+  readonly runHook?: (hook: { readonly sink: string; readonly token: Secret }) => Promise<HookResult | undefined>;
   readonly beginning?: Beginning | undefined;
   /** Opens the Vault of an earlier config, to revoke a token there; undefined if the address is unknown. */
   readonly earlierVault?: (address: string) => VaultClient | undefined;
@@ -190,32 +203,14 @@ async function perform(effect: Effect, parts: RunnerParts): Promise<ExchangeEven
       const { written = false } = (await sink?.deliver(documentOf(effect, parts.policy))) ?? {};
       return { type: 'delivered', sink: id, attempt, written };
     }
+    case 'run-hook': {
+      const result = await parts.runHook?.(effect);
+      // no decision depends on it, and a reload may have ended this runner
+      if (result !== undefined) parts.observer.hooked(parts.policy, result);
+      return { type: 'woke' };
+    }
     case 'withdraw':
       await Promise.allSettled(sinks.filter(({ id }) => effect.sinks.includes(id)).map((sink) => sink.remove()));
-      return { type: 'withdrawn' };
-  }
-}
-
-/** Returns the event for an effect that threw. */
-function failureEvent(effect: Effect, failure: Failure, { watched }: JwtSource): ExchangeEvent {
-  switch (effect.type) {
-    case 'find-last-login':
-      return { type: 'last-login-found', ageMs: Number.POSITIVE_INFINITY };
-    case 'read-jwt':
-      return { type: 'jwt-unreadable', attempt: effect.attempt, failure, watched };
-    case 'log-in':
-      return { type: 'login-failed', attempt: effect.attempt, failure };
-    case 'renew':
-      return { type: 'renewal-failed', attempt: effect.attempt, failure };
-    case 'find-token':
-      return { type: 'token-found', token: undefined };
-    case 'look-up':
-      return { type: 'lookup-failed', attempt: effect.attempt, failure };
-    case 'revoke':
-      return { type: 'revocation-failed', attempt: effect.attempt, failure };
-    case 'deliver':
-      return { type: 'delivery-failed', sink: effect.sink, attempt: effect.attempt, failure };
-    case 'withdraw':
       return { type: 'withdrawn' };
   }
 }
@@ -276,11 +271,4 @@ async function call<T>(
     clockSkewMs: Number.isNaN(date) ? undefined : parts.clock.wall() - date,
   });
   return { outcome, trace: { correlationId, requestId: isFailure(reply) ? undefined : requestIdOf(reply, request) } };
-}
-
-/** Turns an exception into a failure. Anything but an ExchangeError is a bug; its message is scrubbed. */
-function failureOf(error: unknown): Failure {
-  if (error instanceof ExchangeError) return error.failure;
-  const text = error instanceof Error ? scrub(`${error.name}: ${error.message}`).slice(0, 200) : 'not an error';
-  return { code: 'internal', facts: { kind: 'thrown', text } };
 }

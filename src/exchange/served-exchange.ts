@@ -11,6 +11,7 @@ import type { Beginning } from '../core/step.ts';
 import type { TokenSink } from '../sinks/sink.ts';
 import type { VaultClient } from '../vault/client.ts';
 import { within } from './clock.ts';
+import { openHooks } from './hooks.ts';
 import type { Ports } from './ports.ts';
 import { type Clock, momentOf, type RunnerObserver, type RunnerParts, startRunner } from './runner.ts';
 import { inTurn, type Turns } from './sink-turns.ts';
@@ -28,6 +29,8 @@ export interface ExchangeTools {
   /** whether no other exchange owns the sink under the latest config */
   readonly mayUse: (exchange: string, sink: string) => boolean;
   readonly ports: Ports;
+  /** aborts when the process stops */
+  readonly ending: AbortSignal;
 }
 
 export interface ServedExchange extends ExchangeView {
@@ -180,10 +183,11 @@ interface Hooks extends Pick<RunnerParts, 'onLateGrant' | 'earlierVault'> {
 
 function openParts(
   settings: ExchangeSettings,
-  { clock, observer, env, tokenFor, nextCorrelationId, turns, mayUse, ports }: ExchangeTools,
+  tools: ExchangeTools,
   beginning: Beginning,
   { onStepped, ...hooks }: Hooks,
 ) {
+  const { clock, observer, env, tokenFor, nextCorrelationId, turns, mayUse, ports } = tools;
   const sinks = settings.sinks.map((sink) =>
     inTurn(ports.openSink(sink), { turns, now: clock.now, isOurs: () => mayUse(settings.name, sink.path) }),
   );
@@ -212,7 +216,7 @@ function openParts(
   observer.added(policy);
   const runner = startRunner({
     ...hooks,
-    ...{ policy, source, vault, sinks, clock, nextCorrelationId, beginning },
+    ...{ policy, source, vault, sinks, clock, nextCorrelationId, beginning, runHook: openHooks(settings, tools) },
     observer: { ...observer, stepped },
   });
   const { namespace } = settings.login;

@@ -1,4 +1,4 @@
-// Serializes the work on each sink, also across reloads: a slow write can't overwrite a newer one, and an exchange that
+// Serializes the work on each sink, and its hooks, also across reloads: a slow write can't overwrite a newer one, and an exchange that
 // no longer owns the sink doesn't touch it. Of the requests that wait, only the newest runs.
 
 import type { TokenSink } from '../sinks/sink.ts';
@@ -18,7 +18,7 @@ interface Queue {
   newest: { readonly supersede: () => void } | undefined;
 }
 
-/** by the sink's id */
+/** by what the work is on, such as the sink's id */
 export type Turns = Map<string, Queue>;
 
 export interface TurnTools {
@@ -27,24 +27,28 @@ export interface TurnTools {
   readonly now: () => number;
   /** whether the exchange still owns the sink; checked again when its turn comes */
   readonly isOurs: () => boolean;
+  /** An operation in flight for longer counts as hung, and the next one doesn't wait for it; 45 s by default */
+  readonly hungMs?: number;
 }
 
-/** An operation in flight for longer counts as hung: the next one doesn't wait for it. */
 const HUNG_MS = 45_000;
 /** The limit of operations in flight per sink: each hung one blocks a thread. */
 const MOST_HUNG = 3;
 
-export function inTurn(sink: TokenSink, { turns, now, isOurs }: TurnTools): TokenSink {
-  /** @returns undefined if a newer request superseded this one, or the exchange no longer owns the sink */
-  async function after<T>(work: () => Promise<T>): Promise<T | undefined> {
+/**
+ * Returns a function that does work in turn. It returns undefined if a newer request superseded this one, or the exchange no longer
+ * owns the sink.
+ */
+export function openTurn(id: string, { turns, now, isOurs, hungMs = HUNG_MS }: TurnTools) {
+  return async <T>(work: () => Promise<T>): Promise<T | undefined> => {
     if (!isOurs()) return undefined;
-    const queue = turns.get(sink.id) ?? { current: undefined, inFlight: 0, newest: undefined };
-    turns.set(sink.id, queue);
+    const queue = turns.get(id) ?? { current: undefined, inFlight: 0, newest: undefined };
+    turns.set(id, queue);
     queue.newest?.supersede();
     const { promise: superseded, resolve: supersede } = Promise.withResolvers<void>();
     const request = { supersede };
     queue.newest = request;
-    const isHung = ({ startedAt }: Turn) => now() - startedAt >= HUNG_MS && queue.inFlight < MOST_HUNG;
+    const isHung = ({ startedAt }: Turn) => now() - startedAt >= hungMs && queue.inFlight < MOST_HUNG;
     if (queue.current !== undefined && !isHung(queue.current)) {
       await Promise.race([superseded, queue.current.settled]);
       if (queue.newest !== request || !isOurs()) return undefined;
@@ -58,7 +62,11 @@ export function inTurn(sink: TokenSink, { turns, now, isOurs }: TurnTools): Toke
       if (queue.current === turn) queue.current = undefined;
     });
     return done;
-  }
+  };
+}
+
+export function inTurn(sink: TokenSink, tools: TurnTools): TokenSink {
+  const after = openTurn(sink.id, tools);
   return {
     id: sink.id,
     deliver: async (token) => (await after(() => sink.deliver(token))) ?? { written: false },

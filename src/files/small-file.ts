@@ -14,6 +14,10 @@ export interface SmallFile {
   readonly modifiedAt: number;
   /** whether the file grew between stat and read */
   readonly grew: boolean;
+  /** the owner */
+  readonly uid: number;
+  /** type and permission bits */
+  readonly mode: number;
 }
 
 /** Why a file can't be read. `errno` is the system's error code, such as EACCES; undefined if no system call failed. */
@@ -54,7 +58,8 @@ async function read(path: string, mostBytes: number): Promise<SmallFile | FilePr
     const text = buffer.toString('utf8', 0, length);
     buffer.fill(0);
     if (length > mostBytes) return { problem: 'too-large' };
-    return { text, inode: stats.ino, modifiedAt: stats.mtimeMs, grew: size > 0 && length > size };
+    const { ino: inode, mtimeMs: modifiedAt, uid, mode } = stats;
+    return { text, inode, modifiedAt, grew: size > 0 && length > size, uid, mode };
   } finally {
     // a failed close doesn't invalidate the content
     await handle.close().catch(() => {});

@@ -21,6 +21,7 @@ export function openLateObserver(): LateObserver {
     left: (...sink) => report((observer) => observer.left(...sink)),
     stepped: (...step) => report((observer) => observer.stepped(...step)),
     called: (...call) => report((observer) => observer.called(...call)),
+    hooked: (...result) => report((observer) => observer.hooked(...result)),
     forwardTo(observer) {
       target = observer;
       for (const event of buffered.splice(0)) event(observer);

@@ -16,6 +16,7 @@ export function defineEventMetrics(registry: prometheus.Registry) {
     durations: histogram('vault_request_duration_seconds', 'Duration of calls to Vault.', ['operation']),
     jwtChanges: counter('jwt_changes_total', 'New workload JWTs seen.', EACH),
     sinkWrites: counter('sink_writes_total', 'Writes of the Vault token to a sink.', ['exchange', 'sink', 'result']),
+    hooks: counter('hooks_total', "Runs of a sink's on_change.", ['exchange', 'sink', 'result']),
     fallbackPolls: counter('watch_fallback_polls_total', "Reads of the JWT while its directory couldn't be watched."),
     clockSkew: gauge('vault_clock_skew_seconds', "The local clock minus Vault's clock, in whole seconds."),
     configReloaded: gauge('config_last_reload_successful', 'Whether the last reload of the config succeeded.'),

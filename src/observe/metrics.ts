@@ -4,6 +4,8 @@
 
 import prometheus from 'prom-client';
 import { ERRORS, type ErrorCode, type ErrorEntry } from '../core/errors.ts';
+import { hookOf } from '../core/settings.ts';
+import type { Policy } from '../core/state.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 import type { Operation } from '../core/vault-protocol.ts';
 import { defineEventMetrics, defineScrapeMetrics } from './metric-families.ts';
@@ -36,6 +38,9 @@ export type Metrics = ReturnType<typeof openMetrics>;
  * step: with its default steps of 12 s, that blocks the event loop for two seconds.
  */
 const EVENT_LOOP_UTILIZATION = { eventLoopUtilizationMaxAgeSeconds: 3600, eventLoopUtilizationTimeout: 1000 };
+
+/** The possible ends of a hook. */
+const HOOK_RESULTS = ['ok', 'error', 'skipped'];
 
 /** The number of exchanges per batch of a scrape; between batches, the event loop runs. */
 const BATCH_SIZE = 10;
@@ -75,10 +80,13 @@ export function openMetrics({ version, nodeVersion, nodeMetrics }: MetricsOption
     ...families,
 
     /** Starts the counters of an exchange at 0. */
-    addExchange(exchange: string, sinks: readonly string[]): void {
+    addExchange({ settings, sinks }: Policy): void {
+      const { name: exchange } = settings;
       families.jwtChanges.inc({ exchange }, 0);
       for (const sink of sinks) {
         for (const result of ['ok', 'error']) families.sinkWrites.inc({ exchange, sink, result }, 0);
+        if (hookOf(settings, sink) === undefined) continue;
+        for (const result of HOOK_RESULTS) families.hooks.inc({ exchange, sink, result }, 0);
       }
     },
 

@@ -6,6 +6,7 @@ import type { LogLevel } from '../core/settings.ts';
 import type { ExchangeEvent, HeldToken, Moment, SinkState, State } from '../core/state.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 import { shownClaims } from '../core/workload-jwt.ts';
+import type { HookResult } from '../exchange/runner.ts';
 import type { LogFields } from './log.ts';
 
 const SUMMARY_MS = 60_000;
@@ -93,6 +94,21 @@ export function logSink(
       hint: 'Find the process that deleted or altered the file; the sidecar has restored it.',
     });
   else write('debug', 'sink_written', { sink: sink.id });
+}
+
+/** @returns the result for the metrics */
+export function logHook(write: WriteLine, { sink, failure, output }: HookResult): 'ok' | 'error' | 'skipped' {
+  if (output !== '') write('debug', 'hook_output', { sink, output });
+  if (failure === undefined) {
+    write('info', 'hook_ran', { sink });
+    return 'ok';
+  }
+  if (failure.code === 'hook_pid_missing') {
+    write('info', 'hook_skipped', { sink }, failure);
+    return 'skipped';
+  }
+  write('warn', 'hook_failed', { sink }, failure);
+  return 'error';
 }
 
 export function logReadiness(write: WriteLine, last: ExchangeStatus | undefined, status: ExchangeStatus): void {

@@ -4,10 +4,10 @@ import type { Failure } from '../core/errors.ts';
 import type { LogLevel } from '../core/settings.ts';
 import type { ExchangeEvent, Moment, Policy, State } from '../core/state.ts';
 import { type ExchangeStatus, statusOf } from '../core/status.ts';
-import type { RunnerObserver, VaultCall } from '../exchange/runner.ts';
+import type { HookResult, RunnerObserver, VaultCall } from '../exchange/runner.ts';
 import { type LineFormat, type Log, type LogTarget, openLog } from './log.ts';
 import { type Metrics, type MetricsOptions, openMetrics } from './metrics.ts';
-import { failureFields, logJwt, logReadiness, logSink, openFailureLog, type WriteLine } from './news.ts';
+import { failureFields, logHook, logJwt, logReadiness, logSink, openFailureLog, type WriteLine } from './news.ts';
 import { logToken } from './token-news.ts';
 
 export interface Observer extends RunnerObserver {
@@ -44,12 +44,17 @@ export function openObserver(options: ObserverOptions): Observer {
   const seen = new Map<string, ExchangeStatus>();
   const logFailures = openFailureLog();
 
+  /** @param wall the time of the lines; by default, now */
+  const writer =
+    ({ settings }: Policy, wall?: number): WriteLine =>
+    (level, name, fields = {}, failure) => {
+      const inWords = failure === undefined ? {} : failureFields(failure, settings);
+      log.write(level, name, { exchange: settings.name, ...inWords, ...fields }, wall);
+    };
+
   function stepped(policy: Policy, before: State, after: State, event: ExchangeEvent, moment: Moment): void {
     const exchange = policy.settings.name;
-    const write: WriteLine = (level, name, fields = {}, failure) => {
-      const inWords = failure === undefined ? {} : failureFields(failure, policy.settings);
-      log.write(level, name, { exchange, ...inWords, ...fields }, moment.wall);
-    };
+    const write = writer(policy, moment.wall);
     const last = seen.get(exchange);
     const status = statusOf(policy, after, moment);
     seen.set(exchange, status);
@@ -77,7 +82,7 @@ export function openObserver(options: ObserverOptions): Observer {
   return {
     log,
     metrics,
-    added: ({ settings, sinks }) => metrics.addExchange(settings.name, sinks),
+    added: metrics.addExchange,
     removed: (exchange) => void seen.delete(exchange),
     left: (exchange, sink) => log.write('warn', 'sink_left', { exchange, sink, hint: LEFT_HINT }),
     stepped,
@@ -85,6 +90,10 @@ export function openObserver(options: ObserverOptions): Observer {
       metrics.called(policy.settings.name, operation, code);
       metrics.durations.observe({ operation }, durationMs / 1000);
       if (clockSkewMs !== undefined) metrics.clockSkew.set(Math.round(clockSkewMs / 1000));
+    },
+    hooked(policy: Policy, result: HookResult) {
+      const outcome = logHook(writer(policy), result);
+      metrics.hooks.inc({ exchange: policy.settings.name, sink: result.sink, result: outcome });
     },
     configRead(ok, wall) {
       metrics.configReloaded.set(ok ? 1 : 0);

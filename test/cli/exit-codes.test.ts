@@ -8,6 +8,7 @@ import { temporaryDirectory } from '../support/temporary.ts';
 const COMMANDS = [
   'run',
   'once',
+  'exec',
   'validate',
   'schema',
   'doctor',
@@ -16,6 +17,7 @@ const COMMANDS = [
   'status',
   'wait',
   'token',
+  'token-helper',
   'refresh',
   'dev',
   'version',
@@ -26,7 +28,7 @@ test('--help lists every command, and every command has its own help', async () 
     const { code, out, err } = await cli([flag]);
     assert.deepEqual([code, err], [0, '']);
     assert.deepEqual(
-      [...out.matchAll(/^ {2}(\w+) {2,}\S/gm)].map(([, command]) => command),
+      [...out.matchAll(/^ {2}([\w-]+) {2,}\S/gm)].map(([, command]) => command),
       COMMANDS,
     );
   }
@@ -57,6 +59,7 @@ const FAILURES: readonly (readonly [args: readonly string[], code: number, said:
   [['run', '--config', 'none.json'], 2, /^can't read none\.json: ENOENT/],
   [['run', 'more'], 2, /Unexpected argument 'more'/],
   [['once'], 2, /^VAULT_ADDR: is required without --config/],
+  [['exec'], 2, /^vault-token-sidecar: exec needs a command after --/],
   [['validate', '--config', 'none.json'], 2, /^can't read none\.json: ENOENT/],
   [['schema', '--config', 'x'], 2, /^vault-token-sidecar: Unknown option '--config'/],
   [['doctor', '--config', 'none.json'], 2, /config_invalid/],
@@ -65,6 +68,7 @@ const FAILURES: readonly (readonly [args: readonly string[], code: number, said:
   [['status', '--ops', `http://${NOBODY}`], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],
   [['wait', '--ops', `http://${NOBODY}`, '--timeout', '100ms'], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],
   [['token', '--api', `http://${NOBODY}`], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],
+  [['token-helper', 'get', '--api', `http://${NOBODY}`], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],
   [['refresh', '--api', `http://${NOBODY}`], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],
   [['dev', '--timeout', 'soon'], 2, /^vault-token-sidecar: --timeout must be a duration/],
   [['version', '--all'], 2, /^vault-token-sidecar: Unknown option '--all'/],

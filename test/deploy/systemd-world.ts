@@ -102,6 +102,14 @@ export async function openWorld(t: TestContext) {
       assert.equal(said, '');
       await run('systemctl', 'daemon-reload');
     },
+    /** Installs the example units that reload the consumer when its token changes. */
+    async installPath(): Promise<void> {
+      for (const name of ['my-app-token.path', 'my-app-token.service'])
+        await put(`/etc/systemd/system/${name}`, await example(name));
+      const said = await run('sh', '-c', 'systemd-analyze verify --man=no my-app-token.path my-app-token.service 2>&1');
+      assert.equal(said, '');
+      await run('systemctl', 'daemon-reload');
+    },
     async dropIn(unit: string, lines: string): Promise<void> {
       await put(`/run/systemd/system/${unit}.d/test.conf`, `[Service]\n${lines}\n`);
       await run('systemctl', 'daemon-reload');

@@ -119,6 +119,20 @@ test('the package works on a machine with systemd', async (t) => {
     assert.equal(await readFile(machine.at('/run/my-app.out'), 'utf8'), `${token}\n${token}\n`);
   });
 
+  await step('the path unit lets a running consumer reread each new token', async () => {
+    await world.installPath();
+    const [, enable = ''] = readmeCommands('systemctl').filter((command) => command.includes('enable'));
+    assert.match(enable, /my-app-token\.path$/);
+    await world.shell(enable);
+    const before = await tokenNow();
+    await world.writeJwt();
+    await until('the consumer has the new token', async () => {
+      const token = await tokenNow();
+      return token !== before && (await readFile(machine.at('/run/my-app.out'), 'utf8')) === `${token}\n${token}\n`;
+    });
+    await machine.run('systemctl', 'disable', '--now', 'my-app-token.path');
+  });
+
   await step("consumers use the token by the file and the sockets, but can't read a config or the JWT", async () => {
     const [, groups = ''] = /^SupplementaryGroups=(.*)$/m.exec(await world.example('consumer.conf')) ?? [];
     const nobody = ['setpriv', '--reuid=nobody', '--regid=nogroup'] as const;

@@ -27,6 +27,7 @@ function setUp(settings: readonly ExchangeSettings[], options: { readonly startJ
       close: async () => {},
     }),
     openSink: () => assert.fail('there is none'),
+    runHook: () => assert.fail('there is none'),
     openVault: () => ({
       async send({ correlationId }: VaultRequest) {
         ids.push(correlationId);

@@ -56,6 +56,7 @@ function setUp(
     stepped: (_policy: unknown, _before: unknown, _after: unknown, { type }: { readonly type: string }) =>
       void steps.push(type),
     called() {},
+    hooked() {},
   };
   const exchanges = openExchanges(settings, {
     clock: time.clock(() => 0.5),

@@ -12,6 +12,7 @@ test('buffers calls until the observer exists, replays them in order, and forwar
     removed: (exchange) => void told.push(`removed ${exchange}`),
     stepped: (_policy, _before, _after, event) => void told.push(`stepped ${event.type}`),
     called: (_policy, { operation, code }) => void told.push(`called ${operation} ${code}`),
+    hooked: (_policy, { sink }) => void told.push(`hooked ${sink}`),
   };
   const { policy, state, ...world } = new World();
   const moment = { now: world.now, wall: world.now, random: 0 };
@@ -22,7 +23,15 @@ test('buffers calls until the observer exists, replays them in order, and forwar
   late.forwardTo(observer);
   assert.deepEqual(told, ['added app', 'stepped woke']);
   late.called(policy, { operation: 'login', code: 'ok', durationMs: 1, clockSkewMs: 0 });
+  late.hooked(policy, { sink: '/vault/token', failure: undefined, output: '' });
   late.left('app', '/vault/token');
   late.removed('app');
-  assert.deepEqual(told, ['added app', 'stepped woke', 'called login ok', 'left app /vault/token', 'removed app']);
+  assert.deepEqual(told, [
+    'added app',
+    'stepped woke',
+    'called login ok',
+    'hooked /vault/token',
+    'left app /vault/token',
+    'removed app',
+  ]);
 });

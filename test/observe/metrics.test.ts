@@ -239,6 +239,7 @@ test('the names of the metric families are stable, since alerts use them', async
     'config_last_reload_success_timestamp_seconds gauge',
     'config_last_reload_successful gauge',
     'consecutive_failures gauge',
+    'hooks_total counter',
     'jwt_changes_total counter',
     'jwt_expiration_timestamp_seconds gauge',
     'last_success_timestamp_seconds gauge',

@@ -2,4 +2,11 @@
 
 import type { RunnerObserver } from '../../src/exchange/runner.ts';
 
-export const SILENT_OBSERVER: RunnerObserver = { added() {}, removed() {}, left() {}, stepped() {}, called() {} };
+export const SILENT_OBSERVER: RunnerObserver = {
+  added() {},
+  removed() {},
+  left() {},
+  stepped() {},
+  called() {},
+  hooked() {},
+};

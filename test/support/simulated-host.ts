@@ -83,6 +83,7 @@ export class SimulatedHost {
     return {
       openSource: (settings, tools) => this.#openSource(settings, tools),
       openSink: (settings) => this.#openSink(settings),
+      runHook: async () => ({ failure: undefined, output: '' }),
       openVault: (settings) => this.#openVault(settings),
       watchDirectoryOf: (path, onHint) => this.#openWatch(path, onHint),
     };

@@ -74,6 +74,7 @@ export const sink = (changes: Partial<SinkState> = {}): SinkState => ({
   writtenAt: undefined,
   failure: undefined,
   checkAt: NOW,
+  announced: undefined,
   ...changes,
 });
 export const holding = { generation: 1, revision: 1, expiresAt: NOW + HOUR };

@@ -193,6 +193,8 @@ export class World {
         this.file = effect.token.secret;
         return { type: 'delivered', sink, attempt, written };
       }
+      case 'run-hook':
+        return { type: 'woke' };
       case 'withdraw':
         this.file = undefined;
         return { type: 'withdrawn' };
