@@ -1,6 +1,7 @@
 // The facts of a failure, as data, and their rendering as one line of evidence.
 // Facts must not contain secrets. The output filters remove control characters.
 
+import { CERTIFICATE_PROBLEMS } from './certificate-problems.ts';
 import { type HookFacts, hookText } from './facts-hook.ts';
 import { LISTENER_PROBLEMS, type ListenerProblem } from './listener-problems.ts';
 import { printable } from './secret.ts';
@@ -151,26 +152,6 @@ const VARIABLE_PROBLEMS = {
   credentials: 'a URL with credentials',
   'not-https': 'not an https URL',
 } as const;
-
-/** Node's codes of certificate errors: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
-const CERTIFICATE_PROBLEMS = {
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'signed by an unknown CA',
-  UNABLE_TO_GET_ISSUER_CERT: 'signed by an unknown CA',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'signed by an unknown CA',
-  SELF_SIGNED_CERT_IN_CHAIN: 'signed by an unknown CA',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'self-signed',
-  CERT_SIGNATURE_FAILURE: 'not validly signed',
-  CERT_HAS_EXPIRED: 'expired',
-  CERT_NOT_YET_VALID: 'not yet valid',
-  CERT_REVOKED: 'revoked',
-  CERT_UNTRUSTED: 'not trusted',
-  INVALID_CA: 'signed by a certificate that is not a CA',
-  INVALID_PURPOSE: 'not valid for a server',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'issued for another name',
-} as const;
-
-export const isCertificateProblem = (code: string): code is keyof typeof CERTIFICATE_PROBLEMS =>
-  Object.hasOwn(CERTIFICATE_PROBLEMS, code);
 
 /** Returns the evidence as one line, without title and hint. */
 export function evidenceText(facts: Facts): string {

@@ -1,7 +1,8 @@
 // Maps errors of the network layer to failures by their codes. Their messages may quote secrets and are never shown.
 
+import { isCertificateProblem } from '../core/certificate-problems.ts';
 import { type ErrorCode, ExchangeError } from '../core/errors.ts';
-import { type Facts, isCertificateProblem } from '../core/facts.ts';
+import type { Facts } from '../core/facts.ts';
 
 const UNREACHABLE = new Set([
   'ECONNREFUSED',
