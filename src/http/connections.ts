@@ -113,6 +113,8 @@ function move(open: Connections, socket: Socket, response: ServerResponse | unde
 function evict(open: Connections, newcomer: Socket): void {
   const others = [...open].filter(([socket]) => socket !== newcomer && !socket.destroyed);
   const idle = others.find(([, response]) => response === undefined);
-  const [socket] = idle ?? others.find(([, response]) => response?.writableNeedDrain) ?? [newcomer];
+  // What is left of a response that has ended waits for the client, too.
+  const unread = others.find(([, response]) => response?.writableNeedDrain || response?.writableEnded);
+  const [socket] = idle ?? unread ?? [newcomer];
   socket.destroy();
 }

@@ -163,7 +163,11 @@ function sendOnce(
       },
       onResponseEnd() {
         end();
-        if (redirect === undefined) response.end();
+        if (redirect === undefined) {
+          // Node sets another timeout once the client has taken all.
+          response.socket?.setTimeout(STALLED_MS);
+          response.end();
+        }
         resolve(redirect ?? status);
       },
       onResponseError(_controller, error) {

@@ -27,9 +27,13 @@ export async function bodyOf(
   return Buffer.concat(chunks);
 }
 
-/** Disconnects a client that stops sending its body. */
+/** Disconnects a client that stops sending its body; not one whose body waits for Vault. */
 function disconnectIfStalled(request: IncomingMessage): void {
   const { socket } = request;
   socket.setTimeout(STALLED_MS);
-  request.once('end', () => socket.setTimeout(0));
+  request.on('timeout', () => {
+    if (request.readableLength === 0) socket.destroy();
+  });
+  // also if Vault answers without reading the body to its end
+  request.once('close', () => socket.setTimeout(0));
 }

@@ -5,9 +5,11 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { createLimitedServer } from '../../src/http/connections.ts';
 import { closeApp } from '../../src/http/limits.ts';
 import { buildOpsApi, type OpsApiOptions } from '../../src/http/ops-api.ts';
 import { buildTokenApi } from '../../src/http/token-api.ts';
+import { listen } from '../support/listening.ts';
 import { until } from '../support/settling.ts';
 import { fakeView } from './fake-view.ts';
 import { openSwarm, pipelined } from './pipelining.ts';
@@ -225,6 +227,20 @@ test('evicts the connection that has been idle for longest, not the new one', as
     sockets.map((socket) => socket.closed),
     sockets.map((_socket, index) => index === 1),
   );
+});
+
+test('evicts a client that leaves the end of its response unread', async (t) => {
+  const { server } = createLimitedServer({ most: 2 }, (asked, response) => {
+    response.end(asked.url === '/large' ? Buffer.alloc(20 * 1024 * 1024) : '{}');
+  });
+  const port = await listen(t, server);
+  const stuck = [openSocket(port).socket, openSocket(port).socket];
+  t.after(() => stuck.forEach((socket) => void socket.destroy()));
+  for (const socket of stuck) {
+    socket.pause().write(request(port, [], 'GET /large HTTP/1.1'));
+    await once(server, 'request');
+  }
+  for (let turn = 0; turn < 3; turn += 1) assert.deepEqual(statusesIn(await ask(port, request(port))), [200]);
 });
 
 test('closing the listener aborts requests in flight after two seconds, and idle connections at once', async (t) => {

@@ -1,8 +1,10 @@
 // Bodies of any size flow through the proxy, at the pace of the slower side; a side that stops or goes away frees its connections.
 
 import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { request as requestHttp } from 'node:http';
+import { type IncomingMessage, request as requestHttp } from 'node:http';
+import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { ask, closed, openSocket, request } from '../http/raw-socket.ts';
 import { until } from '../support/settling.ts';
@@ -84,6 +86,36 @@ test('takes no more of a request than Vault reads', async (t) => {
   read();
   assert.equal((await replying).status, 200);
   assert.equal(taken(), 100 * MIB);
+});
+
+test('disconnects a client that stops sending, but not one whose body Vault does not read', async (t) => {
+  const sockets: Socket[] = [];
+  const started = (message: unknown) => {
+    const { request: asked, socket } = message as { request: IncomingMessage; socket: Socket };
+    if (asked.headers['x-vault-token'] === undefined) sockets.push(socket);
+  };
+  subscribe('http.server.request.start', started);
+  t.after(() => unsubscribe('http.server.request.start', started));
+  const { promise: arrived, resolve } = Promise.withResolvers<() => void>();
+  const { url, port } = await openProxy(t, {
+    answer: (asked, response) => resolve(() => asked.resume().on('end', () => response.end('{}'))),
+  });
+  const { stream, taken } = source(100);
+  const replying = fetch(`${url}/v1/x`, { method: 'PUT', body: stream, duplex: 'half' } as RequestInit);
+  const read = await arrived;
+  await untilStill(taken);
+  // as after STALLED_MS
+  sockets.at(-1)?.emit('timeout');
+  read();
+  assert.equal((await replying).status, 200);
+  for (const length of [10, 100_000]) {
+    const { socket } = openSocket(port);
+    socket.write(`${request(port, [`Content-Length: ${length}`], 'PUT /v1/x HTTP/1.1')}x`);
+    const before = sockets.length;
+    await until('the request has begun', () => sockets.length > before);
+    sockets.at(-1)?.emit('timeout');
+    await closed(socket);
+  }
 });
 
 test('passes on the first bytes of an answer at once', async (t) => {
