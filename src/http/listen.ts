@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, lchown, link, lstat, rename, stat, unlink } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, isIPv6 } from 'node:net';
 import { dirname } from 'node:path';
 import { defined } from '../core/defined.ts';
 import { ExchangeError } from '../core/errors.ts';
@@ -19,13 +19,15 @@ export interface Listener {
 
 /**
  * Listens until the app is closed. Call it once for an app, before any other `listen` or `ready`.
- * @returns the URL of the listener; unix:/path for a socket
+ * @returns the URL of the bound address; unix:/path for a socket
  * @throws ExchangeError listen_failed; the caller then closes the app
  */
 export async function listen(app: Listener, address: ListenAddress): Promise<string> {
   if (isSocket(address)) return listenOnSocket(app, address);
   const { host, port } = address;
-  return app.listen({ host, port }).catch(failed(address, ADDRESS_PROBLEMS));
+  const url = await app.listen({ host, port }).catch(failed(address, ADDRESS_PROBLEMS));
+  // Fastify names a loopback address in place of 0.0.0.0 and ::.
+  return `http://${isIPv6(host) ? `[${host}]` : host}${/:\d+$/.exec(url)?.[0]}`;
 }
 
 async function listenOnSocket(app: Listener, address: SocketAddress): Promise<string> {

@@ -5,8 +5,8 @@ import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, cpSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import { type Scope, scopeOf } from '../support/scope.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { debian } from '../support/tools.ts';
 
@@ -17,7 +17,7 @@ export interface Engine {
   readonly environment: NodeJS.ProcessEnv;
 }
 
-export async function openEngine(t: TestContext): Promise<Engine> {
+export async function openEngine(t: Scope): Promise<Engine> {
   debian('podman', 'runc', 'ca-certificates');
   const corner = await temporaryDirectory(t);
   const at = (name: string) => join(corner, name);
@@ -37,7 +37,7 @@ export async function openEngine(t: TestContext): Promise<Engine> {
   };
   const podman = async (...args: readonly string[]) =>
     (await promisify(execFile)('podman', args, { env: environment, maxBuffer: 1 << 26 })).stdout;
-  t.after(async () => {
+  scopeOf(t).after(async () => {
     await podman('rm', '--all', '--force', '--time=0');
     // the storage driver leaves a bind mount of its directory
     spawnSync('umount', ['--quiet', join(graph, 'overlay')]);
@@ -66,7 +66,7 @@ const NODE = realpathSync(process.execPath);
 const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
 
 /** Imports an image for each FROM of the Dockerfile. @returns build options that replace the base images */
-export async function standIns({ podman }: Engine, t: TestContext, dockerfile: string): Promise<readonly string[]> {
+export async function standIns({ podman }: Engine, t: Scope, dockerfile: string): Promise<readonly string[]> {
   // the first one is also the base of the target "shell"
   const from = dockerfile.matchAll(/^FROM (?:--platform=\S+ )?(\S+@sha256:[0-9a-f]{64})/gm);
   const [build = '', base = ''] = new Set([...from].map(([, name]) => name));
@@ -112,7 +112,8 @@ function plantRest(root: string): void {
   chmodSync(join(root, 'tmp'), 0o1777);
 }
 
-function plantProgram(root: string, target: string, source: string): void {
+/** Copies a program with its shared libraries. */
+export function plantProgram(root: string, target: string, source: string): void {
   plantFile(root, target, source);
   const libraries = execFileSync('ldd', [source], { encoding: 'utf8' }).matchAll(/(\/\S+) \(0x/g);
   for (const [, library = ''] of libraries) plantFile(root, library);
@@ -123,7 +124,8 @@ function plantFile(root: string, target: string, source = target): void {
   copyFileSync(source, join(root, target));
 }
 
-const which = (program: string) => execFileSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).trim();
+export const which = (program: string) =>
+  execFileSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).trim();
 
 /** Writes an npm config with the registry that this machine uses. */
 export function npmrc(directory: string): string {

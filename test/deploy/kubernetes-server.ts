@@ -1,6 +1,6 @@
 // A real API server with its own etcd, and kubectl as its administrator. It issues service account tokens as
 // https://k8s-prod.oidc.pub, and serves that name through the publisher's proxy. There is no kubelet and no controller:
-// workloads and pods are only stored.
+// workloads and pods are only stored, unless a test starts those too.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
@@ -22,7 +22,7 @@ const ISSUER = 'https://k8s-prod.oidc.pub';
 const VERSION = 'k8s.io/component-base/version';
 const FLAGS = [`-ldflags=-s -w -X ${VERSION}.gitVersion=v1.37.2 -X ${VERSION}.gitMajor=1 -X ${VERSION}.gitMinor=37`];
 
-const program = (name: string): string => goBuild(MODULE, `k8s.io/kubernetes/cmd/${name}`, FLAGS);
+export const kubernetesProgram = (name: string): string => goBuild(MODULE, `k8s.io/kubernetes/cmd/${name}`, FLAGS);
 
 export const kustomizeProgram = (): string => goInstall('sigs.k8s.io/kustomize/kustomize/v5', 'v5.8.2');
 
@@ -39,6 +39,15 @@ export interface Kubernetes {
   podOf(workload: string): Pod;
   /** The service account token that kubelet would put into the pod's volume. */
   tokenFor(pod: Pod): string;
+  /** Writes a kubeconfig for one of the users, and returns its path. */
+  kubeconfigOf(user: string): string;
+}
+
+export interface ServerOptions {
+  /** further flags of the API server */
+  readonly flags?: readonly string[];
+  /** the groups of further users, by the user's name, which is also the user's token */
+  readonly users?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** The namespace of all test objects. */
@@ -56,14 +65,18 @@ export function templateOf({ kind, spec, metadata }: Workload): Pod {
   return { ...template, apiVersion: 'v1', kind: 'Pod', metadata: { ...template.metadata, name: metadata.name } };
 }
 
-export async function openKubernetes(t: TestContext, publisher: Publisher): Promise<Kubernetes> {
+export async function openKubernetes(
+  t: TestContext,
+  publisher: Publisher,
+  options: ServerOptions = {},
+): Promise<Kubernetes> {
   const directory = await temporaryDirectory(t);
-  const { server, kubeconfig } = await startServer(t, directory, publisher);
-  symlinkSync(program('kubectl'), join(directory, 'kubectl'));
+  const { server, kubeconfigOf } = await startServer(t, directory, { publisher, ...options });
+  symlinkSync(kubernetesProgram('kubectl'), join(directory, 'kubectl'));
   symlinkSync(kustomizeProgram(), join(directory, 'kustomize'));
   const PATH = `${directory}:${process.env['PATH']}`;
   // kubectl's caches are in HOME
-  const environment = { ...process.env, PATH, KUBECONFIG: kubeconfig, HOME: directory };
+  const environment = { ...process.env, PATH, KUBECONFIG: kubeconfigOf('admin'), HOME: directory };
   const ask = (args: readonly string[], manifest: unknown = '') => {
     const input = typeof manifest === 'string' ? manifest : JSON.stringify(manifest);
     return spawnSync('kubectl', args, { env: environment, encoding: 'utf8', input });
@@ -84,6 +97,7 @@ export async function openKubernetes(t: TestContext, publisher: Publisher): Prom
     environment,
     kubectl,
     json,
+    kubeconfigOf,
     dryRun: (pod) => json(['create', '--dry-run=server', '--filename', '-'], pod),
     podOf: (workload) => templateOf(json(['get', workload])),
     tokenFor({ spec }) {
@@ -95,8 +109,11 @@ export async function openKubernetes(t: TestContext, publisher: Publisher): Prom
   };
 }
 
-/** @returns the process, and the path of an administrator's kubeconfig */
-async function startServer(t: TestContext, directory: string, { ca, lead }: Publisher) {
+async function startServer(
+  t: TestContext,
+  directory: string,
+  { publisher: { ca, lead }, flags = [], users = {} }: ServerOptions & { publisher: Publisher },
+) {
   debian('etcd-server');
   const file = (name: string, content: string): string => {
     writeFileSync(join(directory, name), content, { mode: 0o600 });
@@ -115,7 +132,7 @@ async function startServer(t: TestContext, directory: string, { ca, lead }: Publ
   const serving = ca.issue({ name: hostname });
   const signing = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const key = file('signing.key', signing.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
-  const server = start(t, program('kube-apiserver'), [
+  const server = start(t, kubernetesProgram('kube-apiserver'), [
     `--etcd-servers=${storage}`,
     '--bind-address=127.0.0.1',
     '--advertise-address=127.0.0.1',
@@ -129,8 +146,9 @@ async function startServer(t: TestContext, directory: string, { ca, lead }: Publ
     `--service-account-key-file=${key}`,
     '--service-cluster-ip-range=10.96.0.0/16',
     '--authorization-mode=RBAC',
-    `--token-auth-file=${file('tokens.csv', 'admin-token,admin,1,system:masters\n')}`,
+    `--token-auth-file=${file('tokens.csv', tokenFile({ admin: ['system:masters'], ...users }))}`,
     `--cert-dir=${directory}`,
+    ...flags,
   ]);
   lead(hostname, port);
   const cluster = {
@@ -138,16 +156,25 @@ async function startServer(t: TestContext, directory: string, { ca, lead }: Publ
     'tls-server-name': hostname,
     'certificate-authority': file('ca.pem', ca.cert),
   };
-  const kubeconfig = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name: 'test', cluster }],
-    users: [{ name: 'admin', user: { token: 'admin-token' } }],
-    contexts: [{ name: 'test', context: { cluster: 'test', user: 'admin' } }],
-    'current-context': 'test',
+  const kubeconfigOf = (user: string) => {
+    const kubeconfig = {
+      apiVersion: 'v1',
+      kind: 'Config',
+      clusters: [{ name: 'test', cluster }],
+      users: [{ name: user, user: { token: user } }],
+      contexts: [{ name: 'test', context: { cluster: 'test', user } }],
+      'current-context': 'test',
+    };
+    return file(`${user.replaceAll(':', '-')}.kubeconfig`, JSON.stringify(kubeconfig));
   };
-  return { server, kubeconfig: file('kubeconfig', JSON.stringify(kubeconfig)) };
+  return { server, kubeconfigOf };
 }
+
+/** A line for each user: token, name, id, groups. */
+const tokenFile = (users: Readonly<Record<string, readonly string[]>>): string =>
+  Object.entries(users)
+    .map(([name, groups]) => `${name},${name},${name},"${groups.join()}"\n`)
+    .join('');
 
 function start(t: TestContext, command: string, args: readonly string[]): ChildProcess {
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', process.env['VERBOSE'] ? 'inherit' : 'ignore'] });

@@ -1,4 +1,4 @@
-// Listening on unix sockets: their mode and group, what may be replaced at their paths, and their removal.
+// Listening on addresses, and on unix sockets: their mode and group, what may be replaced at their paths, and their removal.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -255,4 +255,19 @@ test('on a socket, the ops API takes any single Host too, and refuses web pages'
     ['Sec-Fetch-Site: cross-site', 403],
   ] as const)
     assert.deepEqual(statusesIn(await ask(address.path, request(0, [line], 'GET /livez HTTP/1.1'))), [status], line);
+});
+
+test('returns the address that it is bound to, also for all addresses', async (t) => {
+  for (const [host, named] of [
+    ['0.0.0.0', '0.0.0.0'],
+    ['::', '[::]'],
+    ['127.0.0.1', '127.0.0.1'],
+  ] as const) {
+    const address = { host, port: 0 };
+    const app = buildTokenApi({ exchanges: () => [], listen: address, now: () => 0 });
+    t.after(() => closeApp(app));
+    const url = await listen(app, address);
+    assert.match(url, /:[1-9]\d+$/);
+    assert.equal(url.replace(/:\d+$/, ''), `http://${named}`);
+  }
 });
