@@ -85,7 +85,9 @@ function checkAfter(
   token: Pick<HeldToken, 'numUses'>,
   { now, random }: Moment,
 ): number {
-  return deniedChecks >= MOST_DENIED_CHECKS ? Number.POSITIVE_INFINITY : now + delay(settings, token, random);
+  if (deniedChecks >= MOST_DENIED_CHECKS) return Number.POSITIVE_INFINITY;
+  // Was the last token dead, or do the policies lack lookup-self? A check of the new token decides.
+  return now + (deniedChecks > 0 ? REPLICATION_MS : delay(settings, token, random));
 }
 
 export function withRenewal(policy: Policy, state: State, grant: Grant, moment: Moment): State {

@@ -75,8 +75,8 @@ spec:
       args: [run, --config, /etc/vault-token-sidecar/config.json]
       ports: [{ name: ops, containerPort: 8276 }]
       startupProbe: { httpGet: { path: /startupz, port: ops }, periodSeconds: 1, failureThreshold: 86400 }
-      livenessProbe: { httpGet: { path: /livez, port: ops } }
-      resources: { requests: { cpu: 10m, memory: 64Mi }, limits: { memory: 160Mi } }
+      livenessProbe: { httpGet: { path: /livez, port: ops }, periodSeconds: 5, timeoutSeconds: 5, terminationGracePeriodSeconds: 5 }
+      resources: { requests: { cpu: 10m, memory: 32Mi }, limits: { memory: 128Mi } }
       securityContext:
         runAsUser: 65532
         runAsGroup: 65532

@@ -15,7 +15,11 @@ import { temporaryDirectory } from '../support/temporary.ts';
 export interface Pod {
   readonly apiVersion?: string;
   readonly kind?: string;
-  readonly metadata: { readonly name?: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly metadata: {
+    readonly name?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly finalizers?: readonly string[];
+  };
   readonly spec: PodSpec;
 }
 
@@ -28,6 +32,8 @@ export interface PodSpec {
   readonly volumes?: readonly Volume[];
   readonly restartPolicy?: string;
   readonly hostNetwork?: boolean;
+  readonly hostAliases?: readonly object[];
+  readonly terminationGracePeriodSeconds?: number;
 }
 
 interface SecurityContext {
@@ -40,6 +46,7 @@ interface SecurityContext {
 export interface Container {
   readonly name: string;
   readonly image: string;
+  readonly command?: readonly string[];
   readonly args?: readonly string[];
   readonly env?: readonly { readonly name: string; readonly value: string }[];
   readonly restartPolicy?: string;

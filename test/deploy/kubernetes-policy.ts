@@ -123,7 +123,7 @@ export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Pro
     });
     const { ca_config_map: _, cpu_limit: cpu, ...variables } = set;
     assert.partialDeepStrictEqual(environmentOf(pod), { ...variables, VAULT_CACERT: '/var/run/secrets/oidc/ca.crt' });
-    assert.deepEqual(pod.spec.initContainers?.[0]?.resources?.limits, { cpu, memory: '160Mi' });
+    assert.deepEqual(pod.spec.initContainers?.[0]?.resources?.limits, { cpu, memory: '128Mi' });
     const own = inject(
       {},
       { 'vault-token-sidecar.oidc.pub/role': 'mine', 'vault-token-sidecar.oidc.pub/mount': 'jwt2' },

@@ -110,7 +110,6 @@ export function openCluster({ environment, podOf }: Kubernetes) {
     patch: (name: string, change: unknown): Promise<unknown> => ask('PATCH', `${PODS}/${name}`, change),
     exec: (name: string, container: string, ...command: readonly string[]): Promise<string> =>
       kubectl('exec', name, '--container', container, '--', ...command),
-    /** The log of a container, parsed if it is the sidecar's. */
     logs: (name: string, container: string): Promise<string> => kubectl('logs', name, '--container', container),
   };
 }

@@ -91,7 +91,7 @@ export async function example(t: TestContext, here: Here): Promise<void> {
 }
 
 /** The policies of a token. @throws Error if Vault doesn't know it */
-async function policiesOf({ vault }: Pick<Here, 'vault'>, token: string): Promise<readonly string[]> {
+export async function policiesOf({ vault }: Pick<Here, 'vault'>, token: string): Promise<readonly string[]> {
   const { status, body } = await vault.call('GET', 'auth/token/lookup-self', undefined, { 'x-vault-token': token });
   assert.equal(status, 200, JSON.stringify(body));
   return (body['data'] as { policies: readonly string[] }).policies;
@@ -100,5 +100,5 @@ async function policiesOf({ vault }: Pick<Here, 'vault'>, token: string): Promis
 const idsOf = ({ status }: StoredPod) =>
   [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].map(({ containerID }) => containerID);
 
-const hasEnded = ({ status }: StoredPod): boolean =>
+export const hasEnded = ({ status }: StoredPod): boolean =>
   [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].every(({ state }) => state.terminated);

@@ -14,10 +14,20 @@ import { ADDRESS } from './world.ts';
 const VAULT_NAME = 'vault.example.com';
 const PORT = 8200;
 
+interface Config extends Record<string, unknown> {
+  readonly vault: { address: string; tls?: object };
+  readonly exchanges: { readonly app: Record<string, unknown> };
+}
+
+type Change = (config: Config) => void;
+
 export interface Example {
   readonly vault: RealVault;
   /** Applies the example with changes of its config. */
-  apply(change?: (config: Record<string, unknown>) => void): Promise<void>;
+  apply(change?: Change): Promise<void>;
+  applyJobs(): Promise<void>;
+  /** The content of a ConfigMap with a changed config. */
+  config(change: Change): Readonly<Record<string, string>>;
   /** Makes Vault trust the cluster. */
   setup(): Promise<void>;
 }
@@ -41,28 +51,45 @@ export async function openExample(t: TestContext, { kubernetes, publisher }: Kub
   const discovery = ['--clusterrole=system:service-account-issuer-discovery', '--group=system:unauthenticated'];
   kubernetes.kubectl(['create', 'clusterrolebinding', 'issuer', ...discovery]);
   const base = 'deploy/kubernetes/base';
-  const read = () => JSON.parse(readFileSync(join(base, 'config.json'), 'utf8'));
-  file('ca.pem', ca.cert);
-  file('kustomization.yaml', {
-    namespace: 'my-app',
-    resources: [relative(directory, base)],
-    configMapGenerator: [{ name: 'vault-token-sidecar', behavior: 'merge', files: ['config.json', 'ca.pem'] }],
-    patches: [{ patch: JSON.stringify(PATCH) }],
-  });
+  const read = (): Config => JSON.parse(readFileSync(join(base, 'config.json'), 'utf8'));
+  const overlay = (resource: string, targets: readonly (readonly [kind: string, name: string])[], change: Change) => {
+    const patches = targets.map(([kind, name]) => ({
+      target: { kind, name },
+      patch: JSON.stringify(patchOf(kind, name)),
+    }));
+    const configMapGenerator = [{ name: 'vault-token-sidecar', behavior: 'merge', files: ['config.json', 'ca.pem'] }];
+    const { 'config.json': config = '', 'ca.pem': pem = '' } = configOf(change);
+    file('config.json', config);
+    file('ca.pem', pem);
+    file('kustomization.yaml', {
+      namespace: 'my-app',
+      resources: [relative(directory, resource)],
+      configMapGenerator,
+      patches,
+    });
+    kubernetes.kubectl(['apply', '-k', directory]);
+  };
+  const configOf = (change: Change) => {
+    const config = read();
+    config.vault.tls = { ca_file: '/etc/vault-token-sidecar/ca.pem' };
+    change(config);
+    return { 'config.json': JSON.stringify(config), 'ca.pem': ca.cert };
+  };
+  const deployment = ['Deployment', 'my-app'] as const;
   return {
     vault,
+    config: configOf,
     async apply(change = () => {}) {
-      const config = read();
-      config.vault.tls = { ca_file: '/etc/vault-token-sidecar/ca.pem' };
-      change(config);
-      file('config.json', config);
-      kubernetes.kubectl(['apply', '-k', directory]);
+      overlay(base, [deployment], change);
+    },
+    async applyJobs() {
+      overlay('deploy/kubernetes/jobs', [deployment, ['Job', 'migrate'], ['CronJob', 'rotate']], () => {});
     },
     async setup() {
       const config = read();
       config.vault.address = vault.url;
       config.vault.tls = { ca_file: ca.file, server_name: VAULT_NAME };
-      config.exchanges.app.setup.trust = { oidc_discovery_ca_pem: ca.cert };
+      Object.assign(config.exchanges.app['setup'] as object, { trust: { oidc_discovery_ca_pem: ca.cert } });
       const setup = [
         'dist/vault-token-sidecar.mjs',
         'setup',
@@ -77,23 +104,23 @@ export async function openExample(t: TestContext, { kubernetes, publisher }: Kub
   };
 }
 
-/** What a user adds where Vault has a private CA and no name in the cluster's DNS. */
-const PATCH = {
-  apiVersion: 'apps/v1',
-  kind: 'Deployment',
-  metadata: { name: 'my-app' },
-  spec: {
-    template: {
-      spec: {
-        hostAliases: [{ ip: ADDRESS, hostnames: [VAULT_NAME] }],
-        containers: [
-          {
-            name: 'app',
-            env: [{ name: 'VAULT_CACERT', value: '/etc/vault-token-sidecar/ca.pem' }],
-            volumeMounts: [{ name: 'vault-token-sidecar', mountPath: '/etc/vault-token-sidecar', readOnly: true }],
-          },
-        ],
+/** What a user adds where Vault has a private CA and a name that the cluster's DNS lacks. */
+function patchOf(kind: string, name: string) {
+  const pod = {
+    hostAliases: [{ ip: ADDRESS, hostnames: [VAULT_NAME] }],
+    containers: [
+      {
+        name: kind === 'Deployment' ? 'app' : name,
+        env: [{ name: 'VAULT_CACERT', value: '/etc/vault-token-sidecar/ca.pem' }],
+        volumeMounts: [{ name: 'vault-token-sidecar', mountPath: '/etc/vault-token-sidecar', readOnly: true }],
       },
-    },
-  },
-};
+    ],
+  };
+  const template = { spec: { template: { spec: pod } } };
+  return {
+    apiVersion: kind === 'Deployment' ? 'apps/v1' : 'batch/v1',
+    kind,
+    metadata: { name },
+    ...(kind === 'CronJob' ? { spec: { jobTemplate: template } } : template),
+  };
+}

@@ -6,7 +6,7 @@ import { type ContainerStatus, SIDECAR, type StoredPod, sidecarOf } from './clus
 const MEMORY = '/sys/fs/cgroup/memory/vault-token-sidecar-node';
 
 /** The directory of a container's memory cgroup. */
-function cgroupOf({ metadata: { uid } }: StoredPod, container: ContainerStatus | undefined): string {
+export function cgroupOf({ metadata: { uid } }: StoredPod, container: ContainerStatus | undefined): string {
   const id = container?.containerID?.replace('containerd://', '') ?? 'none';
   const [found] = globSync(`${MEMORY}/kubepods/**/pod${uid}/${id}`);
   if (found === undefined) throw new Error(`${container?.name} has no cgroup`);

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import { ask, closed, openSocket, request } from '../http/raw-socket.ts';
+import { ask, closed, openSocket, request, statusesIn } from '../http/raw-socket.ts';
 import { until } from '../support/settling.ts';
 import { openProxy } from './open-proxy.ts';
 
@@ -196,12 +196,21 @@ test('clients that do not read cannot lock out others', async (t) => {
 });
 
 test('passes on the answer to a body that Vault does not read to its end', async (t) => {
-  const { url } = await openProxy(t, {
+  const { url, port } = await openProxy(t, {
     answer: (_request, response) => response.writeHead(413).end('{"errors":["request body too large"]}'),
   });
   const { stream } = source(50);
   const reply = await fetch(`${url}/v1/x`, { method: 'PUT', body: stream, duplex: 'half' } as RequestInit);
   assert.equal(reply.status, 413);
+  // some clients send all of it before they read the answer, and keep the connection
+  const { socket, answer } = openSocket(port);
+  const lines = ['Connection: keep-alive', `Content-Length: ${20 * MIB}`];
+  socket.write(`${request(port, lines, 'PUT /v1/x HTTP/1.1')}x`);
+  await until('the answer', () => answer().includes('too large'));
+  socket.write(Buffer.alloc(20 * MIB - 1));
+  socket.write(request(port, [], 'GET /v1/x HTTP/1.1'));
+  await closed(socket);
+  assert.deepEqual(statusesIn(answer()), [413, 413]);
 });
 
 test('a full proxy evicts idle clients for a new one', async (t) => {

@@ -292,6 +292,18 @@ test('a suspicion leads to one lookup in ten seconds, and to a login if Vault ha
   assert.notEqual(heldBy(world), held);
 });
 
+test('each time that Vault forgets the token, a suspicion leads to a login', () => {
+  const world = begin({});
+  for (let turn = 0; turn < 5; turn += 1) {
+    world.pass(MINUTE);
+    const held = heldBy(world);
+    world.vault.forget();
+    world.post({ type: 'token-suspected', generation: world.state.token?.generation ?? 0 });
+    world.pass(MINUTE);
+    assert.notEqual(heldBy(world), held, `turn ${turn}`);
+  }
+});
+
 test('a suspicion against a replaced token, or where the policies lack lookup-self, leads to nothing', () => {
   const world = begin({});
   world.pass(MINUTE);

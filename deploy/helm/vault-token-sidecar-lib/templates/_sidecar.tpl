@@ -43,6 +43,9 @@ The pod's securityContext needs supplementalGroups: [65532] or fsGroup: 65532, t
     httpGet:
       path: /livez
       port: ops
+    periodSeconds: 5
+    timeoutSeconds: 5
+    terminationGracePeriodSeconds: 5
   {{- end }}
   resources:
     {{- toYaml .resources | nindent 4 }}
