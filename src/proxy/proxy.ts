@@ -20,7 +20,7 @@ export interface ProxyTools {
   /** returns the forwarder to the Vault of the settings in force */
   readonly forwarderTo: (vault: VaultSettings) => Forwarder;
   readonly nextCorrelationId: () => string;
-  /** called once per request. @param status of the reply; 499, as in the log of nginx, if the client left before its end */
+  /** called once per request. @param status of the reply; 499, as in the log of nginx, if it was cut off by either side */
   readonly onRequest: (method: string, status: number, durationMs: number) => void;
 }
 
