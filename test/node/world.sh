@@ -26,8 +26,12 @@ for file in cpuset.cpus cpuset.mems; do
   cat "/sys/fs/cgroup/cpuset/$file" > "/sys/fs/cgroup/cpuset/$cgroup/$file"
 done
 
-mkdir -p "$NODE_STATE/upper" "$NODE_STATE/work"
-mount -t overlay -o "lowerdir=/var/lib,upperdir=$NODE_STATE/upper,workdir=$NODE_STATE/work" overlay /var/lib
+# the programs create directories here
+for directory in /var/lib /usr/libexec; do
+  upper=$NODE_STATE/changes$directory
+  mkdir -p "$upper" "$upper.work"
+  mount -t overlay -o "lowerdir=$directory,upperdir=$upper,workdir=$upper.work" overlay "$directory"
+done
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/log
 # kubelet changes these settings, which every namespace shares
