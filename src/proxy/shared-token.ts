@@ -4,22 +4,22 @@
 import { posix } from 'node:path';
 import type { ServedToken } from '../exchange/view.ts';
 
-/**
- * What a request does to the token that it is sent with, or that its body names.
- * - `revokes`, `renews`: the token of the request
- * - `revokes-named`, `renews-named`: the token, or the accessor, in the body
- */
-export type TokenRequest = 'revokes' | 'renews' | 'revokes-named' | 'renews-named';
+/** A request that does something to a token. */
+export interface TokenRequest {
+  readonly effect: 'revokes' | 'renews';
+  /** the token that the request is sent with, or the one that its body names, itself or by its accessor */
+  readonly on: 'sent' | 'named';
+}
 
 const REQUESTS: Readonly<Record<string, TokenRequest>> = {
-  'revoke-self': 'revokes',
-  'renew-self': 'renews',
-  revoke: 'revokes-named',
-  'revoke-orphan': 'revokes-named',
-  'revoke-accessor': 'revokes-named',
-  renew: 'renews-named',
+  'revoke-self': { effect: 'revokes', on: 'sent' },
+  'renew-self': { effect: 'renews', on: 'sent' },
+  revoke: { effect: 'revokes', on: 'named' },
+  'revoke-orphan': { effect: 'revokes', on: 'named' },
+  'revoke-accessor': { effect: 'revokes', on: 'named' },
+  renew: { effect: 'renews', on: 'named' },
   // with an increment of a second, it ends the token
-  'renew-accessor': 'renews-named',
+  'renew-accessor': { effect: 'renews', on: 'named' },
 };
 
 /**
@@ -44,16 +44,17 @@ export interface TokenUse {
   readonly body: string;
 }
 
-export type Effect = 'revokes' | 'renews' | 'unclear';
-
 /** Returns what the request does to this token; undefined if it does nothing to it; `unclear` if Vaults read its body differently. */
-export function effectOn(token: ServedToken, asked: TokenRequest, { isSent, body }: TokenUse): Effect | undefined {
-  const names = asked.endsWith('-named') ? namesIn(body) : [];
+export function effectOn(
+  token: ServedToken,
+  { effect, on }: TokenRequest,
+  { isSent, body }: TokenUse,
+): TokenRequest['effect'] | 'unclear' | undefined {
+  if (on === 'sent') return isSent ? effect : undefined;
+  const names = namesIn(body);
   if (names === undefined) return 'unclear';
-  const named = names.some((name) => name === token.secret.reveal() || (name === token.accessor && name !== ''));
-  const concerns = asked.endsWith('-named') ? named : isSent;
-  if (!concerns) return undefined;
-  return asked.startsWith('revokes') ? 'revokes' : 'renews';
+  const isNamed = names.some((name) => name === token.secret.reveal() || (name === token.accessor && name !== ''));
+  return isNamed ? effect : undefined;
 }
 
 /**
