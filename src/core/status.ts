@@ -29,6 +29,10 @@ export interface ExchangeStatus {
   readonly nextAction: { readonly kind: 'login' | 'renew' | 'lookup'; readonly at: number } | undefined;
 }
 
+/** Returns why no token is served, for clients that ask for it. */
+export const whyUnserved = ({ failure, token }: Pick<ExchangeStatus, 'failure' | 'token'>): string =>
+  failure?.title ?? (token === undefined ? 'there is no Vault token yet' : 'the Vault token has expired');
+
 export interface JwtStatus {
   readonly issuer: string | undefined;
   readonly subject: string | undefined;

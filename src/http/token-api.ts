@@ -2,6 +2,7 @@
 // from memory and never calls Vault. Member names are those of RFC 8693, section 2.2.1.
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { whyUnserved } from '../core/status.ts';
 import type { ExchangeView, ServedToken } from '../exchange/view.ts';
 import { mostConnections } from './connections.ts';
 import { addGuard, type GuardOptions } from './guard.ts';
@@ -171,9 +172,7 @@ function metadataOf({ name }: ExchangeView, token: ServedToken) {
 }
 
 function sendUnavailable(view: ExchangeView, reply: FastifyReply): FastifyReply {
-  const { failure, token } = view.status();
-  const title = failure?.title ?? (token === undefined ? 'there is no Vault token yet' : 'the Vault token has expired');
-  return sendError(reply.header('retry-after', 5), 503, ['temporarily_unavailable', title]);
+  return sendError(reply.header('retry-after', 5), 503, ['temporarily_unavailable', whyUnserved(view.status())]);
 }
 
 /** Reports whether the client accepts plain text but not JSON. */

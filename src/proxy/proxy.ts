@@ -5,6 +5,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { ExchangeError, explain } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import type { ProxySettings, VaultSettings } from '../core/settings.ts';
+import { whyUnserved } from '../core/status.ts';
 import type { ExchangeView, ServedToken } from '../exchange/view.ts';
 import { proxyRefusal } from '../http/guard.ts';
 import type { Forwarder } from '../network/forward.ts';
@@ -97,12 +98,7 @@ function routeOf({ headers }: IncomingMessage, { settings, view: viewNow }: Prox
   const own = settings.token === 'if-absent' ? tokenOfClient(headers) : undefined;
   const isHeld = own === undefined || own === held?.secret.reveal();
   const secret = isHeld ? held?.secret : new Secret(own);
-  return secret === undefined ? [503, whyUnavailable(view)] : { view, vault, held, secret, isHeld };
-}
-
-function whyUnavailable(view: ExchangeView): string {
-  const { failure, token } = view.status();
-  return failure?.title ?? (token === undefined ? 'there is no Vault token yet' : 'the Vault token has expired');
+  return secret === undefined ? [503, whyUnserved(view.status())] : { view, vault, held, secret, isHeld };
 }
 
 const isRefusal = (route: Route | Refusal): route is Refusal => Array.isArray(route);
