@@ -2,6 +2,7 @@
 
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { parseDuration } from '../config/duration.ts';
+import { scrub } from '../core/secret.ts';
 import { type Io, UsageError } from '../host/io.ts';
 
 export interface Command {
@@ -31,6 +32,10 @@ export function parseTimeout(flags: Flags, fallbackMs: number): number {
   if (typeof timeout === 'object') throw new UsageError(`--timeout ${timeout.invalid}`);
   return timeout;
 }
+
+/** Returns the evidence for the log line `crashed`. */
+export const crashEvidence = (error: unknown): string =>
+  error instanceof Error ? scrub(String(error.stack)) : 'not an error';
 
 export function textFlag(flags: Flags, name: string): string | undefined {
   const value = flags[name];

@@ -1,6 +1,6 @@
 // Runs a command with a Vault token in its environment, and keeps the token alive until the command ends.
 
-import { scrub, withoutControls } from '../core/secret.ts';
+import { withoutControls } from '../core/secret.ts';
 import type { ExchangeSettings, LogLevel, Settings } from '../core/settings.ts';
 import { SIGNALS, signalOf } from '../core/signals.ts';
 import { openSystemClock } from '../exchange/clock.ts';
@@ -10,7 +10,7 @@ import { type CaughtSignal, type Io, UsageError } from '../host/io.ts';
 import { asText } from '../observe/log-text.ts';
 import { type Observer, openObserver } from '../observe/observe.ts';
 import { childEnvironment } from './child-env.ts';
-import { CONFIG_OPTION, type Command, type Flags, parseTimeout, textFlag } from './command.ts';
+import { CONFIG_OPTION, type Command, crashEvidence, type Flags, parseTimeout, textFlag } from './command.ts';
 import { chosenExchanges, loadSettings } from './load-settings.ts';
 import { openOneShot, reportUndelivered } from './one-shot.ts';
 import { type OnNewToken, type Supervised, supervise } from './supervise.ts';
@@ -57,7 +57,7 @@ started; if the login fails, as "once", and the command isn't started.
     const watched = { ...observer, stepped: tokens.stepped };
     const one = openOneShot([exchange, ...sourcesOf(exchange, settings)], { io, clock, observer: watched });
     const undelivered = await one.waitForDelivery(timeoutMs, signals.first);
-    const view = one.exchanges.views().find(({ name }) => name === exchange.name);
+    const view = one.exchanges.view(exchange.name);
     const first = undelivered.length === 0 ? view?.token() : undefined;
     if (view === undefined || first === undefined || signals.received() !== undefined) {
       const blocked = view === undefined || undelivered.length > 0 ? undelivered : [view.status()];
@@ -119,10 +119,7 @@ function adapted(exchange: ExchangeSettings, onNewToken: OnNewToken): ExchangeSe
 function openTextObserver({ version, nodeVersion, onCrash }: Io, configured: LogLevel): Observer {
   const level = configured === 'info' ? 'warn' : configured;
   const observer = openObserver({ version, nodeVersion, nodeMetrics: false, level, target: STDERR, format: asText });
-  onCrash((error) => {
-    const evidence = error instanceof Error ? scrub(String(error.stack)) : 'not an error';
-    observer.log.writeLast('error', 'crashed', { evidence });
-  });
+  onCrash((error) => observer.log.writeLast('error', 'crashed', { evidence: crashEvidence(error) }));
   return observer;
 }
 

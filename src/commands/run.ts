@@ -10,7 +10,7 @@ import type { Io } from '../host/io.ts';
 import type { Systemd } from '../host/systemd.ts';
 import type { Log } from '../observe/log.ts';
 import type { Observer } from '../observe/observe.ts';
-import { CONFIG_OPTION, type Command, type Flags } from './command.ts';
+import { CONFIG_OPTION, type Command, crashEvidence, type Flags } from './command.ts';
 import { loadSettings } from './load-settings.ts';
 
 const STDOUT = 1;
@@ -32,7 +32,7 @@ Signals: SIGTERM and SIGINT stop it; SIGHUP reloads the config; SIGUSR2 logs in 
     const startedAt = Date.now();
     let log: Log | undefined;
     io.onCrash((error) => {
-      const evidence = error instanceof Error ? scrub(String(error.stack)) : 'not an error';
+      const evidence = crashEvidence(error);
       if (log === undefined) return io.err(evidence);
       log.writeLast('error', 'crashed', { evidence });
     });
