@@ -43,7 +43,7 @@ const LIMITS = {
   maxHeaderSize: 64 * 1024,
 };
 
-/** Belongs to one connection, not to the message (RFC 9110, section 7.6.1), or is set anew for the other side. */
+/** Belongs to one connection, not to the message (RFC 9110, section 7.6.1), or is set again for the other side. */
 export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
@@ -80,9 +80,9 @@ export function openForwarder(vault: VaultSettings, connections: number): Forwar
   async function send(request: ForwardedRequest, response: ServerResponse): Promise<number | undefined> {
     try {
       const dispatcher = await currentAgent();
-      const first = new URL(request.path, vault.address);
-      const reply = await sendOnce(dispatcher, first.origin, request, response);
+      const reply = await sendOnce(dispatcher, vault.address, request, response);
       if (typeof reply !== 'object') return reply;
+      const first = new URL(request.path, vault.address);
       const { origin, pathname, search } = redirectTarget(first, reply.location, vault.redirectHosts);
       const later = await sendOnce(dispatcher, origin, { ...request, path: pathname + search }, response);
       if (typeof later !== 'object') return later;

@@ -5,7 +5,7 @@ import type { Secret } from '../core/secret.ts';
 import type { VaultSettings } from '../core/settings.ts';
 import { HOP_BY_HOP } from '../network/forward.ts';
 
-/** Not for Vault: the client's own credentials, what this proxy answered itself, and what is set anew. */
+/** Not for Vault: the client's own credentials, what this proxy answered itself, and what is set below. */
 const DROPPED: ReadonlySet<string> = new Set([
   ...HOP_BY_HOP,
   'host',
