@@ -12,7 +12,7 @@ import { openScope, type Scope } from '../support/scope.ts';
 import { until } from '../support/settling.ts';
 import { debian } from '../support/tools.ts';
 import { findVault } from '../vault/find-vault.ts';
-import { ownRow, quantile, type Row, type Target } from './figures.ts';
+import { atMost, ownRow, quantile, type Row, type Target } from './figures.ts';
 import { end, exchangeOf, type Peers, startSidecar } from './peers.ts';
 
 const CONNECTIONS = [1, 16, 64];
@@ -158,10 +158,8 @@ const atLeast = (value: number, unit: string): Target => ({
   text: `at least 1 ${unit}, is ${value.toFixed(2)}`,
   isMissed: !(value >= 1 - TOLERANCE),
 });
-const lower = (value: number, unit: string): Target => ({
-  text: `at most 1 ${unit}, is ${value.toFixed(2)}`,
-  isMissed: !(value <= 1 + TOLERANCE),
-});
+const lower = (value: number, unit: string): Target =>
+  atMost(value, { most: 1, unit, tolerance: TOLERANCE, digits: 2 });
 
 /** Runs wrk against one of them for a few seconds. */
 async function load({ name, url, child }: Contender, connections: number, root: string): Promise<Round> {
