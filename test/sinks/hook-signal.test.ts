@@ -1,4 +1,4 @@
-// A hook's signal: it reaches the process in the pid file, and no other process.
+// A hook's signal is for the process in the pid file only.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
