@@ -27,6 +27,8 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'apt-get': 'test/deploy/systemd.deploy.ts',
   cp: 'test/deploy/systemd.deploy.ts',
   rpm: 'test/deploy/systemd.deploy.ts',
+  tar: 'test/deploy/standalone.deploy.ts',
+  install: 'test/deploy/standalone.deploy.ts',
   systemctl: 'test/deploy/systemd.deploy.ts',
   journalctl: 'test/deploy/systemd.deploy.ts',
   runuser: 'test/deploy/systemd.deploy.ts',

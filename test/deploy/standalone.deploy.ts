@@ -4,12 +4,13 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import packageJson from '../../package.json' with { type: 'json' };
 import { opensNoDebugger } from '../host/sigusr1.ts';
 import { runToEnd } from '../support/program.ts';
+import { readmeCommands } from '../support/readme.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
@@ -19,9 +20,13 @@ const NAME = `vault-token-sidecar-${version}-linux-${process.arch}`;
 test('the standalone program', async (t) => {
   const directory = await temporaryDirectory(t);
   execFileSync('npm', ['run', '-s', 'build:standalone'], { stdio: ['ignore', 'ignore', 'inherit'] });
-  execFileSync('tar', ['-xzf', `dist/${NAME}.tar.gz`, '-C', directory]);
+  await mkdir(join(directory, 'usr/bin'), { recursive: true });
+  for (const command of readmeCommands('tar', 'install')) {
+    const here = command.replace('dist/', `${process.cwd()}/dist/`).replace(' /usr/', ` ${directory}/usr/`);
+    execFileSync('sh', ['-c', here.replace(/^sudo /, '')], { cwd: directory, stdio: ['ignore', 'ignore', 'inherit'] });
+  }
   const tree = join(directory, NAME);
-  const program = join(tree, 'vault-token-sidecar');
+  const program = join(directory, 'usr/bin/vault-token-sidecar');
   const env = { PATH: '/nowhere' };
 
   await t.test('comes with the licences of its parts and of Node, and the files for systemd', async () => {
