@@ -24,9 +24,10 @@ RUN npm run build -- --metafile=/tmp/bundle.json --log-level=warning \
 FROM docker.io/library/node:26.10.0-trixie-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1 AS shell
 ARG VERSION=0.1.0
 ARG REVISION=unknown
+ARG SOURCE
 LABEL org.opencontainers.image.title="vault-token-sidecar" \
       org.opencontainers.image.description="Exchanges a workload's JWT for a HashiCorp Vault token, and keeps that token alive in a file and on loopback" \
-      org.opencontainers.image.source="https://github.com/oidc-pub/vault-token-sidecar" \
+      org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
@@ -39,9 +40,10 @@ CMD ["sh"]
 FROM gcr.io/distroless/nodejs26-debian13:nonroot@sha256:2ee7b2c54a3e37dfc248af81c9f6bcdcaa50abe4af44aa47a3388431031b9283
 ARG VERSION=0.1.0
 ARG REVISION=unknown
+ARG SOURCE
 LABEL org.opencontainers.image.title="vault-token-sidecar" \
       org.opencontainers.image.description="Exchanges a workload's JWT for a HashiCorp Vault token, and keeps that token alive in a file and on loopback" \
-      org.opencontainers.image.source="https://github.com/oidc-pub/vault-token-sidecar" \
+      org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

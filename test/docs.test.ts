@@ -12,7 +12,7 @@ import { BLOCKS, PAGES, pageText, README_COMMANDS, readmeBlock } from './support
 import { openPeers, runDaemon } from './support/sidecar.ts';
 import { temporaryDirectory } from './support/temporary.ts';
 
-const REPOSITORY = 'https://github.com/oidc-pub/vault-token-sidecar';
+const REPOSITORY = 'https://git.example.com/vault-token-sidecar';
 
 /** Phrases to avoid, since each has a plain equivalent. */
 const HARD_WORDS = [

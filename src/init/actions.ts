@@ -2,7 +2,17 @@
 
 import { UsageError } from '../host/io.ts';
 import { quoted } from '../setup/text.ts';
-import { committed, configOf, type Given, issuerUrl, jobSteps, literal, type Scenario, yamlText } from './scenario.ts';
+import {
+  committed,
+  configOf,
+  type Given,
+  IMAGE,
+  issuerUrl,
+  jobSteps,
+  literal,
+  type Scenario,
+  yamlText,
+} from './scenario.ts';
 
 const GITHUB = 'https://token.actions.githubusercontent.com';
 
@@ -63,7 +73,7 @@ function job(issuer: string, environment: string, given: Given): string {
 #         mkdir -p -m 700 /tmp/vault
 #         docker run --rm --user "$(id -u)" --env ACTIONS_ID_TOKEN_REQUEST_URL --env ACTIONS_ID_TOKEN_REQUEST_TOKEN \\
 #           --volume "$PWD:/config:ro" --volume /tmp/vault:/tmp/vault \\
-#           ghcr.io/oidc-pub/vault-token-sidecar:${given.version} once --config ${quoted(`/config/${committed(given)}`)}
+#           ${IMAGE}:${given.version} once --config ${quoted(`/config/${committed(given)}`)}
 #         export VAULT_ADDR=${quoted(literal('vault-address', given.required('vault-address')))} VAULT_TOKEN="$(cat /tmp/vault/token)"
 #         echo "::add-mask::$VAULT_TOKEN"
 #         ./deploy.sh # your commands, with VAULT_ADDR and VAULT_TOKEN set`;

@@ -6,6 +6,7 @@ import {
   committed,
   configOf,
   type Given,
+  IMAGE,
   issuerUrl,
   jobSteps,
   literal,
@@ -54,7 +55,7 @@ ${verification(issuer)}`;
 const job = (audience: string, given: Given): string => `# the workload: a job for .gitlab-ci.yml
 #
 # deploy:
-#   image: ghcr.io/oidc-pub/vault-token-sidecar:${given.version}-shell
+#   image: ${IMAGE}:${given.version}-shell
 #   id_tokens:
 #     VAULT_ID_TOKEN: { aud: ${yamlText(audience)} }
 #   variables:

@@ -3,7 +3,7 @@
 import { isAtOidcPub } from '../core/hosts.ts';
 import { UsageError } from '../host/io.ts';
 import { quoted } from '../setup/text.ts';
-import { configOf, type Given, issuerUrl, type Scenario, verification, yamlText } from './scenario.ts';
+import { configOf, type Given, IMAGE, issuerUrl, type Scenario, verification, yamlText } from './scenario.ts';
 
 export const kubernetes: Scenario = {
   flags: ['namespace', 'service-account'],
@@ -70,7 +70,7 @@ spec:
   securityContext: { runAsNonRoot: true, fsGroup: 65532, seccompProfile: { type: RuntimeDefault } }
   initContainers:
     - name: vault-token-sidecar
-      image: ghcr.io/oidc-pub/vault-token-sidecar:${version}
+      image: ${IMAGE}:${version}
       restartPolicy: Always
       args: [run, --config, /etc/vault-token-sidecar/config.json]
       ports: [{ name: ops, containerPort: 8276 }]

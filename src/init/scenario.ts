@@ -5,6 +5,9 @@ import { defined } from '../core/defined.ts';
 import { UsageError } from '../host/io.ts';
 import { quoted } from '../setup/text.ts';
 
+/** The image's name without its tag. The registry is a stand-in, which a release replaces by its own. */
+export const IMAGE = 'registry.example.com/vault-token-sidecar';
+
 export interface Scenario {
   /** the flags that not all scenarios have */
   readonly flags: readonly string[];

@@ -118,7 +118,7 @@ while (words[0].startsWith('-')) {
     volumes.push({ from, to });
   } else if (option !== '--user' || value !== String(process.getuid())) throw new Error(option + ' ' + value);
 }
-if (!words.shift().startsWith('ghcr.io/oidc-pub/vault-token-sidecar:')) throw new Error('another image');
+if (!words.shift().startsWith('registry.example.com/vault-token-sidecar:')) throw new Error('another image');
 const args = words.map((word) => (word.startsWith('/') ? place(word) : word));
 const at = args.indexOf('--config') + 1;
 const config = JSON.parse(readFileSync(args[at], 'utf8'));

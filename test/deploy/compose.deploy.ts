@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { IMAGE as NAME } from '../../src/init/scenario.ts';
 import { readmeBlock, readmeCommands } from '../support/readme.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -15,7 +16,7 @@ import { loadSidecar, loadVault } from './compose-images.ts';
 
 const FILE = 'deploy/compose/compose.yaml';
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
-const IMAGE = `ghcr.io/oidc-pub/vault-token-sidecar:${version}`;
+const IMAGE = `${NAME}:${version}`;
 const ROOT_TOKEN = 'dev-root-token';
 
 interface Service {

@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 import { noticesOf } from '../../deploy/image/notices.ts';
 import { LOGIN_BUDGET } from '../../src/core/schedule.ts';
 import { type Issuer, openIssuer } from '../../src/dev/issuer.ts';
+import { IMAGE as NAME } from '../../src/init/scenario.ts';
 import { createProjectedVolume } from '../support/kubelet-volume.ts';
 import { NODE_FLAGS } from '../support/node-flags.ts';
 import { reservePort } from '../support/ports.ts';
@@ -24,13 +25,13 @@ import { runsJob } from './image-job.ts';
 
 const PACKAGE = JSON.parse(await readFile('package.json', 'utf8'));
 const { name: title, description, license: licenses, version, dependencies } = PACKAGE;
-const IMAGE = `ghcr.io/oidc-pub/vault-token-sidecar:${version}`;
+const IMAGE = `${NAME}:${version}`;
 const CONTEXT = (await readFile('.dockerignore', 'utf8')).match(/(?<=^!).+/gm) ?? [];
 const USER = 65532;
 
 test('the image', async (t) => {
   const engine = await openEngine(t);
-  const [run = '', show = '', showShell = '', build = '', buildShell = '', ...more] = readmeCommands('podman');
+  const [build = '', buildShell = '', run = '', show = '', showShell = '', ...more] = readmeCommands('podman');
   assert.deepEqual(more, [], 'this test runs every documented command');
   const options = [
     `--secret=id=npmrc,src=${npmrc(await temporaryDirectory(t))}`,
@@ -75,7 +76,7 @@ async function describesItself({ podman }: Engine): Promise<void> {
   const { Entrypoint: entryPoint, Cmd: command, User: user, Labels: labels } = variant.Config;
   assert.deepEqual([entryPoint ?? [], command, user, labels], [[], ['sh'], '1000:1000', config.Labels]);
   const label = (name: string) => config.Labels[`org.opencontainers.image.${name}`];
-  assert.equal(label('source'), 'https://github.com/oidc-pub/vault-token-sidecar');
+  assert.equal(label('source'), '', 'without SOURCE');
   for (const [name, value] of Object.entries({ title, description, licenses, version }))
     assert.equal(label(name), value);
 }
@@ -112,11 +113,16 @@ async function isReproducible(t: TestContext, { podman }: Engine, options: reado
   const checkout = await temporaryDirectory(t);
   for (const path of [...CONTEXT, '.dockerignore', 'Dockerfile'])
     await cp(path, join(checkout, path), { recursive: true });
-  await podman('build', '--no-cache', ...options, '--build-arg=REVISION=0123456', '--tag=again', checkout);
+  const source = 'https://git.example.com/sidecar';
+  const about = ['--build-arg=REVISION=0123456', `--build-arg=SOURCE=${source}`];
+  await podman('build', '--no-cache', ...options, ...about, '--tag=again', checkout);
   const inspect = async (name: string) => JSON.parse(await podman('image', 'inspect', name))[0];
   const [first, again] = [await inspect(IMAGE), await inspect('again')];
   assert.notEqual(again.Id, first.Id);
-  assert.equal(again.Config.Labels['org.opencontainers.image.revision'], '0123456');
+  assert.partialDeepStrictEqual(again.Config.Labels, {
+    'org.opencontainers.image.revision': '0123456',
+    'org.opencontainers.image.source': source,
+  });
   assert.equal(again.RootFS.Layers.length, 2);
   assert.deepEqual(again.RootFS.Layers, first.RootFS.Layers);
 }

@@ -54,6 +54,18 @@ test('each image has the version of the package', () => {
   }
 });
 
+test('one line of a kustomization names the image in all its pods', async (t) => {
+  const directory = await temporaryDirectory(t);
+  cpSync(HERE, directory, { recursive: true });
+  for (const part of ['base', 'jobs']) {
+    const file = join(directory, part, 'kustomization.yaml');
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/^ +newName: .*/m, '    newName: other.example/sidecar'));
+    const built = execFileSync(kustomizeProgram(), ['build', join(directory, part)], { encoding: 'utf8' });
+    assert.doesNotMatch(built, /registry\.example\.com/);
+    assert.ok(built.includes('image: other.example/sidecar:'), part);
+  }
+});
+
 test('the manifests work on a real API server', async (t) => {
   const publisher = await openPublisher(t);
   const kubernetes = await openKubernetes(t, publisher);

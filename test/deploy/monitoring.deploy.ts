@@ -65,7 +65,7 @@ test('each alert links to its runbook', () => {
     ALERTS.map((name) => name.toLowerCase()),
   );
   for (const { origin, pathname, hash } of links) {
-    assert.equal(origin + pathname, 'https://github.com/oidc-pub/vault-token-sidecar/blob/main/docs/runbooks.md');
+    assert.equal(origin + pathname, 'https://git.example.com/vault-token-sidecar/blob/main/docs/runbooks.md');
     assert.ok(anchors.includes(hash.slice(1)), hash);
   }
 });

@@ -13,7 +13,6 @@ import { debian, goInstall } from '../support/tools.ts';
 
 const { version, dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
 const FILES = globSync('.github/workflows/*.yaml').sort();
-const REPOSITORY = 'oidc-pub/vault-token-sidecar';
 
 /** Changes of yamllint's defaults. */
 const YAML_RULES = [
@@ -102,6 +101,29 @@ test("pin-charts.sh sets the image's digest in both charts", async (t) => {
   }
 });
 
+test('set-names.sh replaces the stand-ins in all that is released', async (t) => {
+  const checkout = await temporaryDirectory(t);
+  for (const part of ['.github', 'deploy', 'src'])
+    cpSync(part, join(checkout, part), { recursive: true, verbatimSymlinks: true });
+  const set = (...names: string[]) => spawnSync(join(checkout, '.github/set-names.sh'), names, { encoding: 'utf8' });
+  assert.deepEqual([set('https://github.com/a/b', 'ghcr.io').status, set('x/#', 'ghcr.io/some-owner').status], [2, 2]);
+  const { status, stdout, stderr } = set('https://github.com/Some-Owner/sidecar', 'GHCR.io/Some-Owner');
+  assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+  assert.equal(stdout, 'IMAGE=ghcr.io/some-owner/vault-token-sidecar\nCHARTS=ghcr.io/some-owner/charts\n');
+  const texts = globSync('{deploy,src}/**', { cwd: checkout })
+    .filter((path) => /\.(ts|yaml|json|tpl|txt)$/.test(path))
+    .map((path) => readFileSync(join(checkout, path), 'utf8'))
+    .join('\n');
+  assert.deepEqual(texts.match(/.*(git|registry)\.example\.com.*/g), null);
+  for (const named of [
+    "IMAGE = 'ghcr.io/some-owner/vault-token-sidecar';",
+    `image: ghcr.io/some-owner/vault-token-sidecar:${version}`,
+    'repository: ghcr.io/some-owner/vault-token-sidecar',
+    'runbook_url: https://github.com/Some-Owner/sidecar/blob/main/docs/runbooks.md#vaulttokenexpired',
+  ])
+    assert.ok(texts.includes(named), named);
+});
+
 test('each job has only the permissions that it needs', () => {
   const seen: Record<string, readonly string[]> = {};
   for (const [file, { permissions, concurrency, jobs }] of workflows()) {
@@ -173,14 +195,10 @@ async function runsFromArchive(t: TestContext, archive: string): Promise<void> {
 /** Checks the block in docs/verify.md: the file names, the identity of the workflow, and the checksums. */
 function verifies(release: string, files: readonly string[]): void {
   const block = readmeBlock('docs/verify.md', 'Verify a release', 'text');
-  const workflow = `https://github.com/${REPOSITORY}/.github/workflows/release.yaml@refs/tags/v${version}`;
+  const workflow = `https://github.com/$owner/vault-token-sidecar/.github/workflows/release.yaml@refs/tags/v${version}`;
   assert.ok(block.includes(`release=${workflow}\n`));
-  assert.ok(block.includes(` ghcr.io/${REPOSITORY}:${version}\n`));
+  assert.ok(block.includes(` ghcr.io/$owner/vault-token-sidecar:${version}\n`));
   assert.ok(block.includes(` ${files[1]} `));
-  assert.match(
-    readFileSync('.github/workflows/release.yaml', 'utf8'),
-    new RegExp(`IMAGE: ghcr\\.io/${REPOSITORY}$`, 'm'),
-  );
   const check = /^sha256sum .*$/m.exec(block)?.[0] ?? '';
   const said = execFileSync('sh', ['-c', check], { cwd: release, encoding: 'utf8' });
   for (const file of files) assert.ok(said.includes(`${file}: OK\n`), said);

@@ -42,7 +42,7 @@ export const containerd = (): string =>
 
 async function sidecarImage(archive: string): Promise<void> {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
-  const name = `ghcr.io/oidc-pub/vault-token-sidecar:${version}`;
+  const name = `registry.example.com/vault-token-sidecar:${version}`;
   const scope = openScope();
   try {
     const engine = await openEngine(scope);
