@@ -20,6 +20,7 @@ export interface PodSpec {
   readonly volumes?: readonly Volume[];
   readonly restartPolicy?: string;
   readonly hostNetwork?: boolean;
+  readonly hostUsers?: boolean;
   readonly hostAliases?: readonly object[];
   readonly terminationGracePeriodSeconds?: number;
 }

@@ -25,7 +25,8 @@ export async function openHere(t: TestContext): Promise<Here> {
   return here;
 }
 
-const LABEL = 'app.kubernetes.io/name=my-app';
+/** Selects the pods of the example's Deployment. */
+export const LABEL = 'app.kubernetes.io/name=my-app';
 
 export async function example(t: TestContext, here: Here): Promise<void> {
   const { cluster, node } = here;

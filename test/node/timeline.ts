@@ -30,7 +30,7 @@ export async function isTimed(t: TestContext, here: Here): Promise<void> {
   await cluster.remove(NAME);
   const ended = await cluster.untilPod(NAME, 'all containers have ended', hasEnded);
   assert.equal(appOf(ended)?.state.terminated?.exitCode, 0);
-  const [sidecar, app] = [await eventsOf(here), await linesOf(here, 'app')];
+  const [sidecar, app] = [await wholeLog(here, SIDECAR, '"stopping"'), await wholeLog(here, 'app', 'ends')];
   await cluster.patch(NAME, { metadata: { finalizers: null } });
 
   const time = (event: string, nth = 0) => sidecar.filter(isEvent(event))[nth]?.at ?? Number.NaN;
@@ -69,6 +69,7 @@ export async function isTimed(t: TestContext, here: Here): Promise<void> {
     const times = marks.map(({ lane, text, at }) => `${lane} ${text} ${at - from} ms`);
     t.diagnostic(`${title}: ${times.join(', ')}`);
     const sorted = marks.map(({ at }) => at);
+    assert.ok(sorted.every(Number.isFinite), title);
     assert.deepEqual(
       sorted,
       sorted.toSorted((a, b) => a - b),
@@ -92,6 +93,17 @@ async function linesOf({ cluster }: Here, container: string): Promise<readonly L
     text: line.slice(line.indexOf(' ') + 1),
   }));
 }
+
+/** Reads a log that has ended, of which kubelet shows the last lines with a delay. */
+const wholeLog = (here: Here, container: string, last: string): Promise<readonly Line[]> =>
+  until(
+    `the log of ${container}`,
+    async () => {
+      const lines = await linesOf(here, container);
+      return lines.some(({ text }) => text.includes(last)) && lines;
+    },
+    30_000,
+  );
 
 const eventsOf = (here: Here): Promise<readonly Line[]> => linesOf(here, SIDECAR);
 

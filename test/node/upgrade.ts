@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
+import { until } from '../support/settling.ts';
 import { appOf, isRunning, SIDECAR, sidecarOf } from './cluster.ts';
 import type { Change } from './example.ts';
 import { type Here, policiesOf } from './example-pod.ts';
@@ -31,7 +32,12 @@ export async function upgradesAlone(t: TestContext, here: Here): Promise<void> {
   assert.equal(sidecarOf(after)?.lastState.terminated?.exitCode, 0);
   assert.equal(appOf(after)?.containerID, appOf(before)?.containerID);
   assert.equal(await cluster.exec('upgrades', 'app', 'cat', '/vault/token'), token);
-  assert.match(await cluster.logs('upgrades', SIDECAR), /"event":"token_reused"/);
+  // kubelet shows a new log with a delay
+  await until(
+    'the log',
+    async () => (await cluster.logs('upgrades', SIDECAR)).includes('"event":"token_reused"'),
+    30_000,
+  );
   assert.deepEqual(await policiesOf(here, token), ['default', 'my-app']);
   await cluster.remove('upgrades');
 }
