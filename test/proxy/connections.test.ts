@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import nodeFs, { readdir, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { syncBuiltinESMExports } from 'node:module';
@@ -75,24 +75,45 @@ test('a rotated client certificate is in use five seconds later, and no request 
   };
   await rotate('first');
   const tls = { caFile: ca.file, clientCertFile, clientKeyFile };
-  const { url } = await openProxy(t, { vault: { address: `https://127.0.0.1:${await listen(t, server)}`, tls } });
-  const startedAt = performance.now();
+  const { url, close } = await openProxy(t, {
+    vault: { address: `https://127.0.0.1:${await listen(t, server)}`, tls },
+  });
+  let [opened, reading] = [0, Promise.resolve()];
+  const original = nodeFs.open;
+  const opening = t.mock.method(nodeFs, 'open', async (...file: Parameters<typeof original>) => {
+    opened += 1;
+    await reading;
+    return original(...file);
+  });
+  syncBuiltinESMExports();
+  t.after(() => {
+    opening.mock.restore();
+    syncBuiltinESMExports();
+  });
+  const startedAt = Math.ceil(performance.now());
   let now = startedAt;
   t.mock.method(performance, 'now', () => now);
   const peer = () => textOf(fetch(`${url}/v1/x`));
   assert.equal(await peer(), 'first');
   await rotate('second');
   now = startedAt + 4999;
-  for (const _request of [1, 2, 3]) assert.equal(await peer(), 'first');
+  for (const _request of [1, 2]) assert.equal(await peer(), 'first');
+  assert.equal(opened, 3, 'each file once');
+  const { promise: hung, resolve: goOn } = Promise.withResolvers<void>();
+  reading = hung;
   now = startedAt + 5000;
-  const seen = [await peer()];
-  now = startedAt + 5001;
-  await until(
-    'the new certificate is in use',
-    async () => seen.push(await peer()) > 0 && seen.at(-1) === 'second',
-    2000,
-  );
-  assert.equal(seen[0], 'first');
+  for (const _request of [1, 2]) assert.equal(await peer(), 'first');
+  goOn();
+  await until('the new certificate is in use', async () => (await peer()) === 'second');
+  assert.equal(opened, 6, 'each file once more');
+  // a stop while the files are being read
+  const { promise: hungAgain, resolve: end } = Promise.withResolvers<void>();
+  reading = hungAgain;
+  now = startedAt + 10_000;
+  assert.equal(await peer(), 'second');
+  await close();
+  end();
+  await new Promise(setImmediate);
 });
 
 test('takes 256 clients, or as many as half of its share of the open files', async (t) => {
