@@ -85,6 +85,18 @@ const EQUIVALENT: readonly Equivalent[] = [
     why: 'each token is of the Vault in force or of one that a change remembered',
   },
   {
+    file: 'src/exchange/served-exchange.ts',
+    before: 'waiting.delete(done);',
+    after: '',
+    why: 'it frees the memory of a client that waits no more',
+  },
+  {
+    file: 'src/exchange/served-exchange.ts',
+    before: 'clients.delete(client);',
+    after: '',
+    why: 'it frees the memory of a client that is closed',
+  },
+  {
     file: 'src/config/origins.ts',
     before: 'return [...given, ...defaults].sort((a, b) => (a.key < b.key ? -1 : 1));',
     after: 'return [...given, ...defaults].sort((a, b) => (a.key <= b.key ? -1 : 1));',
