@@ -72,9 +72,6 @@ const io: Io = {
     terminal.close();
     return answer;
   },
-  async skipInput() {
-    for await (const _ of process.stdin);
-  },
   out: (text, end: string = '\n') => print(process.stdout, text + end),
   err: (text) => print(process.stderr, `${text}\n`),
   onSignal: (signal, handler) => void process.on(signal, handler),

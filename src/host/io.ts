@@ -10,8 +10,6 @@ export interface Io {
   readonly nodeVersion: string;
   /** Asks a question at the terminal; resolves to undefined if there is none. */
   ask(question: string): Promise<string | undefined>;
-  /** Reads standard input to its end, and drops it. */
-  skipInput(): Promise<void>;
   /** Prints a text, then `end`: a newline by default. */
   out(text: string, end?: ''): void;
   err(text: string): void;

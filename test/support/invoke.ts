@@ -32,7 +32,6 @@ export async function invoke(
     version: '0',
     nodeVersion: '0',
     ask: async () => answer,
-    skipInput: async () => {},
     out: (text) => void out.push(text),
     err: (text) => void err.push(text),
     onSignal() {},
