@@ -6,8 +6,6 @@ import { UsageError } from '../host/io.ts';
 import { quoted } from '../setup/text.ts';
 
 export interface Scenario {
-  /** the flags that not all scenarios have */
-  readonly flags: readonly string[];
   write(given: Given): Written;
 }
 
