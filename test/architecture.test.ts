@@ -43,7 +43,7 @@ const ROOMS = [
   ['network'],
   ['vault', 'sources', 'sinks'],
   ['exchange'],
-  ['http', 'observe', 'config', 'host', 'dev'],
+  ['http', 'observe', 'config', 'host', 'dev', 'cli'],
   ['setup', 'proxy'],
   ['doctor', 'init'],
   ['commands'],

@@ -17,40 +17,31 @@ const ROTATE_MS = 10_000;
 const JWT_TTL_SECONDS = 60;
 const TOKEN_TTL_SECONDS = 12;
 
-export const command: Command = {
-  help: `vault-token-sidecar dev [--timeout 60s]
+export const command: Command = async (flags, io) => {
+  const lifeMs = parseTimeout(flags, Number.MAX_SAFE_INTEGER);
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) io.onSignal(signal, () => stop.abort());
+  if (lifeMs < Number.MAX_SAFE_INTEGER) AbortSignal.timeout(lifeMs).addEventListener('abort', () => stop.abort());
 
-Runs a demo: an OIDC issuer, a Vault and the sidecar, all in one process. Prints each login, renewal and file write, until Ctrl-C
-or the timeout.
-
---timeout DURATION   stops after this time`,
-  options: { timeout: { type: 'string' } },
-  async run(flags, io) {
-    const lifeMs = parseTimeout(flags, Number.MAX_SAFE_INTEGER);
-    const stop = new AbortController();
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) io.onSignal(signal, () => stop.abort());
-    if (lifeMs < Number.MAX_SAFE_INTEGER) AbortSignal.timeout(lifeMs).addEventListener('abort', () => stop.abort());
-
-    const directory = await mkdtemp(join(tmpdir(), 'vault-token-sidecar-'));
-    const issuer = await openIssuer();
-    const vault = await openDevVault();
-    vault.trust({
-      issuer: issuer.issuer,
-      role: 'app',
-      settings: { token_ttl: TOKEN_TTL_SECONDS, token_policies: ['app-read'] },
-    });
-    await writeJwt(issuer, directory);
-    const daemon = await startSidecar({ directory, issuer, vaultUrl: vault.url }, io);
-    io.out(whereToLook(directory, { issuer, vaultUrl: vault.url, daemon }));
-    while (!stop.signal.aborted) {
-      await sleep(ROTATE_MS, undefined, { signal: stop.signal }).catch(() => {});
-      if (!stop.signal.aborted) await writeJwt(issuer, directory);
-    }
-    await daemon.stop();
-    await Promise.all([issuer.close(), vault.close()]);
-    await rm(directory, { recursive: true });
-    return 0;
-  },
+  const directory = await mkdtemp(join(tmpdir(), 'vault-token-sidecar-'));
+  const issuer = await openIssuer();
+  const vault = await openDevVault();
+  vault.trust({
+    issuer: issuer.issuer,
+    role: 'app',
+    settings: { token_ttl: TOKEN_TTL_SECONDS, token_policies: ['app-read'] },
+  });
+  await writeJwt(issuer, directory);
+  const daemon = await startSidecar({ directory, issuer, vaultUrl: vault.url }, io);
+  io.out(whereToLook(directory, { issuer, vaultUrl: vault.url, daemon }));
+  while (!stop.signal.aborted) {
+    await sleep(ROTATE_MS, undefined, { signal: stop.signal }).catch(() => {});
+    if (!stop.signal.aborted) await writeJwt(issuer, directory);
+  }
+  await daemon.stop();
+  await Promise.all([issuer.close(), vault.close()]);
+  await rm(directory, { recursive: true });
+  return 0;
 };
 
 /** Replaces the JWT file as an issuer's agent does: writes a new file and renames it over the old one. */

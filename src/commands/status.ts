@@ -5,27 +5,15 @@ import { EXIT_CODES } from '../core/errors.ts';
 import { linesWithoutControls, withoutControls } from '../core/secret.ts';
 import type { ExchangeReply, StatusReply } from '../http/status-reply.ts';
 import { askStatus } from './ask-daemon.ts';
-import { CONFIG_OPTION, type Command } from './command.ts';
+import { asJson, type Command } from './command.ts';
 import { table } from './table.ts';
 
-export const command: Command = {
-  help: `vault-token-sidecar status [--config FILE] [--ops URL] [--json]
-
-Shows for each exchange of the running sidecar: phase, time left on the token, next action, plan, and the last failure with its
-hint.
-The exit code is 3 if an exchange isn't ready.
-
---config FILE   the config file, for ops.listen
---ops URL       the URL of the ops listener, or unix:/PATH
---json          prints the status as JSON`,
-  options: { ...CONFIG_OPTION, ops: { type: 'string' }, json: { type: 'boolean' } },
-  async run(flags, io) {
-    const { status, text } = await askStatus(flags, io);
-    const { api, exchanges } = status;
-    const shown = [tableOf(exchanges), ...apiTrouble(api).map(withoutControls)].join('\n');
-    io.out(flags['json'] === true ? linesWithoutControls(text) : shown);
-    return exchanges.every(({ ready }) => ready) ? 0 : EXIT_CODES.readiness;
-  },
+export const command: Command = async (flags, io) => {
+  const status = await askStatus(flags, io);
+  const { api, exchanges } = status;
+  const shown = [tableOf(exchanges), ...apiTrouble(api).map(withoutControls)].join('\n');
+  io.out(flags['json'] === true ? linesWithoutControls(asJson(status)) : shown);
+  return exchanges.every(({ ready }) => ready) ? 0 : EXIT_CODES.readiness;
 };
 
 function apiTrouble({ failure }: StatusReply['api']): readonly string[] {

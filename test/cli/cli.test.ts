@@ -45,9 +45,9 @@ async function setUp(t: TestContext, members: Record<string, unknown> = {}) {
 
 test('usage errors print one line and exit with 2', async () => {
   for (const [args, line] of [
-    [['rum'], /^vault-token-sidecar: unknown command "rum"; "vault-token-sidecar --help" lists them\n$/],
+    [['rum'], /^vault-token-sidecar: unknown command "rum"; did you mean "run"\?\n$/],
     [['constructor'], /^vault-token-sidecar: unknown command "constructor"/],
-    [['run', '--confg', 'x'], /^vault-token-sidecar: Unknown option '--confg'/],
+    [['run', '--confg', 'x'], /^vault-token-sidecar: unknown flag "--confg"; did you mean "--config"\?\n$/],
     [['once', '--timeout', 'soon'], /^vault-token-sidecar: --timeout must be a duration such as "90s"/],
     [['run', '--config', '/nowhere.json'], /^can't read \/nowhere.json: ENOENT; --config names the config file\n$/],
   ] as const) {

@@ -192,4 +192,7 @@ test('refuses a path for two listeners, or for a listener and a sink', () => {
   assert.deepEqual(problemsOf({ ...withApp({ sinks }), api: { listen } }), [
     'config.json: exchanges.app.sinks[0].file.path: is also the path of api.listen',
   ]);
+  assert.deepEqual(problemsOf(withApp({ sinks, proxy: { listen } })), [
+    'config.json: exchanges.app.sinks[0].file.path: is also the path of exchanges.app.proxy.listen',
+  ]);
 });

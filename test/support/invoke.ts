@@ -30,17 +30,19 @@ export async function invoke(
     inherited: () => ({ umask: 0o022, env }),
     isTty: false,
     version: '0',
+    commit: '0',
     nodeVersion: '0',
     ask: async () => answer,
-    skipInput: async () => {},
     out: (text) => void out.push(text),
     err: (text) => void err.push(text),
+    warn: (text) => void err.push(`warning: ${text}`),
+    progress() {},
     onSignal() {},
     onCrash() {},
     exit() {},
     endBySignal() {},
   };
-  const code = await command.run(flags, io).catch((error: Error) => {
+  const code = await command(flags, io).catch((error: Error) => {
     err.push(...(error instanceof ConfigError ? error.lines : [error.message]));
     return error instanceof ExchangeError ? exitCodeOf(error.failure) : EXIT_CODES.config;
   });
