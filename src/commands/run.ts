@@ -4,14 +4,18 @@
 import { ConfigError } from '../config/problem.ts';
 import { ExchangeError } from '../core/errors.ts';
 import { scrub } from '../core/secret.ts';
+import type { Settings } from '../core/settings.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
 import { openSystemClock } from '../exchange/clock.ts';
 import type { Io } from '../host/io.ts';
+import { isJournal } from '../host/journal.ts';
 import type { Systemd } from '../host/systemd.ts';
-import type { Log } from '../observe/log.ts';
+import type { LineFormat, Log } from '../observe/log.ts';
 import type { Observer } from '../observe/observe.ts';
 import { CONFIG_OPTION, type Command, crashEvidence, type Flags } from './command.ts';
 import { loadSettings } from './load-settings.ts';
+
+type LogFormat = Settings['log']['format'];
 
 const STDOUT = 1;
 
@@ -40,7 +44,8 @@ Signals: SIGTERM and SIGINT stop it; SIGHUP reloads the config; SIGUSR2 logs in 
       const observe = await import('../observe/observe.ts');
       const { nodeMetrics } = settings.ops;
       const { level } = settings.log;
-      const observer = observe.openObserver({ version, nodeVersion, nodeMetrics, level, target: STDOUT });
+      const format = await formatOf(settings.log.format, io);
+      const observer = observe.openObserver({ version, nodeVersion, nodeMetrics, level, target: STDOUT, format });
       log = observer.log;
       log.write('info', 'starting', { version, exchanges: settings.exchanges.map(({ name }) => name) }, startedAt);
       return observer;
@@ -59,6 +64,16 @@ Signals: SIGTERM and SIGINT stop it; SIGHUP reloads the config; SIGUSR2 logs in 
     return 0;
   },
 };
+
+/** The format of the log on stdout, which is JSON unless a person or the journal reads it. */
+async function formatOf(wish: LogFormat, { isTty, env }: Io): Promise<LineFormat> {
+  const isText = wish === 'text' || (wish === 'auto' && isTty);
+  const toJournal = env['JOURNAL_STREAM'] !== undefined && isJournal(env['JOURNAL_STREAM'], STDOUT);
+  if (!isText && !toJournal) return (line) => line;
+  const { forJournal, forTerminal } = await import('../observe/log-text.ts');
+  if (toJournal) return forJournal(isText);
+  return forTerminal(isTty && !env['NO_COLOR']);
+}
 
 /** Catches a signal during the start, where it would end the process, and delivers it once the handler is known. */
 function early(io: Io, signal: 'SIGUSR2' | 'SIGHUP'): (handler: () => void) => void {

@@ -32,6 +32,7 @@ const EXCHANGE_VARIABLES: Variables = {
   '/api/listen': 'VTS_API_LISTEN',
   '/ops/listen': 'VTS_OPS_LISTEN',
   '/log/level': 'VTS_LOG_LEVEL',
+  '/log/format': 'VTS_LOG_FORMAT',
 };
 
 const REQUIRED = {
