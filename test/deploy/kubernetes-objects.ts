@@ -20,7 +20,6 @@ export interface PodSpec {
   readonly volumes?: readonly Volume[];
   readonly restartPolicy?: string;
   readonly hostNetwork?: boolean;
-  readonly hostUsers?: boolean;
   readonly hostAliases?: readonly object[];
   readonly terminationGracePeriodSeconds?: number;
 }

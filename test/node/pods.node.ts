@@ -13,7 +13,6 @@ import { proxied } from './proxied.ts';
 import { isTimed } from './timeline.ts';
 import { twoExchanges } from './two-exchanges.ts';
 import { upgradesAlone } from './upgrade.ts';
-import { hasOwnUsers } from './user-namespace.ts';
 import { followsEmptyVault, outlivesSealedVault } from './vault-faults.ts';
 
 const SCENARIOS = {
@@ -31,7 +30,6 @@ const SCENARIOS = {
   'a pod that is drained': isDrained,
   'a pod that kubelet evicts': isEvicted,
   'a changed ConfigMap applies at SIGHUP': reloads,
-  'a pod with users of its own': hasOwnUsers,
   'a pod with two exchanges': twoExchanges,
 };
 
