@@ -5,7 +5,6 @@ import { type Description, EXIT_MEANINGS, type Flag, PROGRAM } from './descripti
 import { columns, wrap } from './text.ts';
 
 const WIDTH = 80;
-const DOCUMENTATION = 'https://github.com/oidc-pub/vault-token-sidecar';
 
 export function overview(): string {
   const groups = Object.entries(GROUPS).map(([title, names]) => ({
@@ -26,7 +25,7 @@ export function overview(): string {
       ),
     ),
     section('Flags', columns([HELP, ['-V, --version', 'print the version']], WIDTH)),
-    `"${PROGRAM} help COMMAND" explains a command.\nDocumentation: ${DOCUMENTATION}`,
+    `"${PROGRAM} help COMMAND" explains a command.`,
   ].join('\n\n');
 }
 

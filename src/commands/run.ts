@@ -8,11 +8,14 @@ import type { Settings } from '../core/settings.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
 import { openSystemClock } from '../exchange/clock.ts';
 import type { Io } from '../host/io.ts';
+import { isJournal } from '../host/journal.ts';
 import type { Systemd } from '../host/systemd.ts';
-import type { Log } from '../observe/log.ts';
+import type { LineFormat, Log } from '../observe/log.ts';
 import type { Observer } from '../observe/observe.ts';
 import { type Command, crashEvidence, type Flags } from './command.ts';
 import { loadSettings } from './load-settings.ts';
+
+type LogFormat = Settings['log']['format'];
 
 const STDOUT = 1;
 
@@ -32,7 +35,8 @@ export const command: Command = async (flags, io) => {
     const observe = await import('../observe/observe.ts');
     const { nodeMetrics } = settings.ops;
     const { level } = settings.log;
-    const observer = observe.openObserver({ version, nodeVersion, nodeMetrics, level, target: STDOUT });
+    const format = await formatOf(settings.log.format, io);
+    const observer = observe.openObserver({ version, nodeVersion, nodeMetrics, level, target: STDOUT, format });
     log = observer.log;
     log.write('info', 'starting', { version, exchanges: settings.exchanges.map(({ name }) => name) }, startedAt);
     for (const warning of warnings) log.write('warn', 'config_warning', { warning });
@@ -62,6 +66,16 @@ async function loadForLog(flags: Flags, io: Io): Promise<{ settings: Settings; w
     for (const warning of warnings) io.warn(warning);
     throw error;
   }
+}
+
+/** The format of the log on stdout, which is JSON unless a person or the journal reads it. */
+async function formatOf(wish: LogFormat, { isTty, env }: Io): Promise<LineFormat> {
+  const isText = wish === 'text' || (wish === 'auto' && isTty);
+  const toJournal = env['JOURNAL_STREAM'] !== undefined && isJournal(env['JOURNAL_STREAM'], STDOUT);
+  if (!isText && !toJournal) return (line) => line;
+  const { forJournal, forTerminal } = await import('../observe/log-text.ts');
+  if (toJournal) return forJournal(isText);
+  return forTerminal(isTty && !env['NO_COLOR']);
 }
 
 /** Catches a signal during the start, where it would end the process, and delivers it once the handler is known. */

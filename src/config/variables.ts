@@ -37,6 +37,7 @@ export const VTS_VARIABLES = {
   VTS_API_LISTEN: { pointer: '/api/listen', meaning: 'the address of the token API' },
   VTS_OPS_LISTEN: { pointer: '/ops/listen', meaning: 'the address of the ops API' },
   VTS_LOG_LEVEL: { pointer: '/log/level', meaning: 'trace, debug, info, warn or error' },
+  VTS_LOG_FORMAT: { pointer: '/log/format', meaning: 'auto, json or text' },
 } as const satisfies Readonly<Record<string, Variable>>;
 
 /** Names the config file. The flag --config takes precedence. */

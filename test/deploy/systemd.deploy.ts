@@ -212,10 +212,19 @@ test('the package works on a machine with systemd', async (t) => {
     assert.deepEqual(await readdir(machine.at('/run/vault-token-sidecar')), []);
   });
 
-  await step('the journal has JSON lines without secrets', async () => {
-    const own = await machine.run('journalctl', '--output=cat', '--unit', APP, '_TRANSPORT=stdout');
+  await step('the journal has JSON lines with priorities, without secrets', async () => {
+    const own = await machine.run('journalctl', '--output=cat', '--unit', APP, '_TRANSPORT=stdout', 'PRIORITY=6');
     const events = own.split('\n').map((line) => JSON.parse(line).event);
     for (const event of ['starting', 'config_reloaded', 'stopping']) assert.ok(events.includes(event), event);
+    const warnings = await machine.run(
+      'journalctl',
+      '--output=cat',
+      '--unit',
+      APP,
+      '_TRANSPORT=stdout',
+      '--priority=warning',
+    );
+    assert.doesNotMatch(warnings, /"level":"(info|debug)"/);
     assert.doesNotMatch(await machine.run('journalctl', '--output=json'), SECRET_TEXT);
   });
 
