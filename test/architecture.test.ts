@@ -166,7 +166,7 @@ test('only the entry files use the process, and no file imports them', () => {
 
 test('only the clock, deadlines of calls and file operations, HTTP timeouts and commands set timers', () => {
   const allowed =
-    /^src\/(main|exchange\/clock|healthcheck|files\/file-work|network\/(transport|forward)|proxy\/(server|body)|http\/(limits|token-api)|commands\/(wait|dev|ask-daemon|command)|observe\/log)\.ts$/;
+    /^src\/(main|exchange\/clock|healthcheck|files\/file-work|network\/(transport|forward)|proxy\/(server|body)|http\/(limits|token-api)|commands\/(wait|status|dev|ask-daemon|command)|observe\/log)\.ts$/;
   for (const file of FILES)
     assert.ok(
       allowed.test(file) || !/setTimeout|setInterval|AbortSignal\.timeout/.test(codeOf(file)),

@@ -70,6 +70,7 @@ function flagSpec(name: string, { short, value, meaning, isPath, choices }: Flag
 }
 
 function argumentSpec({ name, choices }: Argument): string {
+  if (choices === undefined) return `1::${name}: `;
   const values = Object.entries(choices).map(
     ([choice, meaning]) => `${choice}\\:"${meaning.replaceAll(/["$`\\:]/g, '\\$&')}"`,
   );

@@ -24,8 +24,10 @@ export type Flags = Readonly<Record<string, Flag>>;
 export interface Argument {
   /** its name in the help */
   readonly name: string;
-  /** its possible values and their meanings */
-  readonly choices: Readonly<Record<string, string>>;
+  /** its possible values and their meanings; anything, if absent */
+  readonly choices?: Readonly<Record<string, string>>;
+  /** for an argument without choices */
+  readonly meaning?: string;
   readonly isOptional?: true;
 }
 

@@ -44,7 +44,14 @@ export function helpOf(name: CommandName): string {
   return [
     `Usage: ${synopsis(name, description)}`,
     ...about.split('\n\n').map((paragraph) => wrap(paragraph, WIDTH).join('\n')),
-    ...(argument === undefined ? [] : [section(argument.name, columns(choices, WIDTH))]),
+    ...(argument === undefined
+      ? []
+      : [
+          section(
+            argument.name,
+            columns(argument.choices ? choices : [[argument.name, argument.meaning ?? '']], WIDTH),
+          ),
+        ]),
     section(
       'Examples',
       examples.flatMap(({ what, command }) => [`  # ${what}`, `  ${command}`]),

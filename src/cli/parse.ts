@@ -81,10 +81,10 @@ function valueFor(command: CommandName, { flags }: Description, { name, rawName,
 /** @throws UsageError */
 function argumentOf(command: CommandName, { argument }: Description, positionals: readonly string[]) {
   const [given, extra] = argument === undefined ? [undefined, ...positionals] : positionals;
-  const choices = Object.keys(argument?.choices ?? {});
+  const choices = argument?.choices && Object.keys(argument.choices);
   const isMissing = given === undefined && argument?.isOptional !== true;
   if (command === 'help' && given !== undefined && !isCommand(given)) throw new UsageError(unknownCommand(given));
-  if (argument !== undefined && (given === undefined ? isMissing : !choices.includes(given)))
+  if (choices !== undefined && (given === undefined ? isMissing : !choices.includes(given)))
     throw new UsageError(`"${command}" takes one of ${choices.join(', ')}`);
   if (extra !== undefined) throw new UsageError(`unexpected argument ${quoted(extra)} of "${command}"`);
   return given;

@@ -18,10 +18,16 @@ const OF_OPS = { flags: { ...configFor('ops.listen'), ...OPS }, environment: env
 export const QUERY_COMMANDS = {
   status: {
     summary: 'show what the running daemon holds',
-    about: `Shows for each exchange of the running sidecar: phase, time left on the token, next action, plan, and the last failure with its hint.`,
-    flags: { ...OF_OPS.flags, ...json('the status') },
+    about: `Shows for each exchange of the running sidecar: phase, time left on the token, next action, plan, and the last failure with its hint. For one exchange, shows Vault, JWT, token, sinks and failure in detail.`,
+    argument: { name: 'EXCHANGE', meaning: 'shows this exchange in detail', isOptional: true },
+    flags: {
+      watch: { short: 'w', meaning: 'shows it again each second, until Ctrl-C' },
+      ...OF_OPS.flags,
+      ...json('the status'),
+    },
     examples: [
       { what: 'Show the exchanges of the sidecar on this machine', command: 'vault-token-sidecar status' },
+      { what: 'Watch one of them', command: 'vault-token-sidecar status app --watch' },
       { what: 'Print what the ops API tells about them', command: 'vault-token-sidecar status --json' },
     ],
     environment: OF_OPS.environment,

@@ -16,19 +16,23 @@ export interface Surroundings {
   readonly env?: Readonly<Record<string, string>>;
   /** the answer typed at the terminal; there is no terminal if absent */
   readonly answer?: string;
+  /** whether standard output is a terminal; false if absent */
+  readonly isTty?: boolean;
+  /** receives the handlers of signals */
+  readonly onSignal?: Io['onSignal'];
 }
 
 export async function invoke(
   command: Command,
   flags: Flags,
-  { env = {}, answer }: Surroundings = {},
+  { env = {}, answer, isTty = false, onSignal = () => {} }: Surroundings = {},
 ): Promise<Outcome> {
   const out: string[] = [];
   const err: string[] = [];
   const io: Io = {
     env,
     inherited: () => ({ umask: 0o022, env }),
-    isTty: false,
+    isTty,
     version: '0',
     commit: '0',
     nodeVersion: '0',
@@ -37,7 +41,7 @@ export async function invoke(
     err: (text) => void err.push(text),
     warn: (text) => void err.push(`warning: ${text}`),
     progress() {},
-    onSignal() {},
+    onSignal,
     onCrash() {},
     exit() {},
     endBySignal() {},
