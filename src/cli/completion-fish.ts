@@ -1,7 +1,7 @@
 // The completion script for fish.
 
 import { COMMANDS } from './commands.ts';
-import { type Description, type Flag, PROGRAM } from './description.ts';
+import { type Description, type Flag, firstClause, PROGRAM } from './description.ts';
 
 const FIRST = "'test (count (commandline -opc)) -eq 1'";
 
@@ -47,7 +47,7 @@ function flagOptions(name: string, { short, value, meaning, isPath, choices }: F
     `-l ${name}`,
     ...kind,
     ...(choices === undefined ? [] : [`-a ${quoted(choices.join(' '))}`]),
-    `-d ${quoted(meaning)}`,
+    `-d ${quoted(firstClause(meaning))}`,
   ].join(' ');
 }
 

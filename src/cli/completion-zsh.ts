@@ -1,7 +1,7 @@
 // The completion script for zsh, for its completion system (compinit).
 
 import { COMMANDS } from './commands.ts';
-import { type Argument, type Description, type Flag, PROGRAM } from './description.ts';
+import { type Argument, type Description, type Flag, firstClause, PROGRAM } from './description.ts';
 
 export const zshScript = (): string => `#compdef ${PROGRAM}
 # zsh completion of ${PROGRAM}: source <(${PROGRAM} completion zsh), after compinit
@@ -16,12 +16,12 @@ _${PROGRAM}() {
     '*:: :->rest'
   case $state in
     command)
-      local -a commands=(
+      local -a subcommands=(
 ${Object.entries(COMMANDS)
   .map(([name, { summary }]) => `        ${quoted(`${name}:${summary.replaceAll(':', '\\:')}`)}`)
   .join('\n')}
       )
-      _describe command commands
+      _describe command subcommands
       ;;
     rest)
       case $words[1] in
@@ -44,14 +44,26 @@ function commandCase(command: string, { argument, flags, takesCommand }: Descrip
     ...Object.entries(flags).map(([name, flag]) => flagSpec(name, flag)),
     "'(- *)'{-h,--help}'[print this help]'",
     ...(argument === undefined ? [] : [quoted(argumentSpec(argument))]),
-    ...(takesCommand ? ["'*:: :_normal'"] : []),
   ];
-  return [`        ${command})`, `          _arguments -S : ${specs.join(' ')}`, '          ;;'].join('\n');
+  return [
+    `        ${command})`,
+    ...(takesCommand ? [COMMAND_AFTER_DASHES] : []),
+    `          _arguments -S : ${specs.join(' ')}`,
+    '          ;;',
+  ].join('\n');
 }
+
+const COMMAND_AFTER_DASHES = `          local -i dashes=\${words[(i)--]}
+          if (( dashes < CURRENT )); then
+            shift $dashes words
+            (( CURRENT -= dashes ))
+            _normal
+            return
+          fi`;
 
 function flagSpec(name: string, { short, value, meaning, isPath, choices }: Flag): string {
   const action = choices !== undefined ? `(${choices.join(' ')})` : isPath ? '_files' : ' ';
-  const rest = `[${meaning.replaceAll(/[[\]\\:]/g, '\\$&')}]${value === undefined ? '' : `:${value}:${action}`}`;
+  const rest = `[${firstClause(meaning).replaceAll(/[[\]\\:]/g, '\\$&')}]${value === undefined ? '' : `:${value}:${action}`}`;
   const [long, letter] = value === undefined ? [`--${name}`, `-${short}`] : [`--${name}=`, `-${short}+`];
   if (short === undefined) return quoted(`${long}${rest}`);
   return `'(-${short} --${name})'{${letter},${long}}${quoted(rest)}`;

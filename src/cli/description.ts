@@ -62,6 +62,9 @@ export const EXIT_MEANINGS: Readonly<Record<number, string>> = {
   8: "an address can't be used for listening",
 };
 
+/** Returns the beginning of a meaning, for the short lines of completion. */
+export const firstClause = (meaning: string): string => meaning.split(/[:;] /)[0] ?? '';
+
 /** The flags of several commands. */
 export const CONFIG = {
   config: { short: 'c', value: 'FILE', isPath: true, meaning: 'the config file; without one, the environment counts' },

@@ -16,12 +16,14 @@ export interface Surroundings {
   readonly env?: Readonly<Record<string, string>>;
   /** the answer typed at the terminal; there is no terminal if absent */
   readonly answer?: string;
+  /** gets the lines of progress, as on a terminal */
+  readonly progress?: (text: string) => void;
 }
 
 export async function invoke(
   command: Command,
   flags: Flags,
-  { env = {}, answer }: Surroundings = {},
+  { env = {}, answer, progress = () => {} }: Surroundings = {},
 ): Promise<Outcome> {
   const out: string[] = [];
   const err: string[] = [];
@@ -36,7 +38,7 @@ export async function invoke(
     out: (text) => void out.push(text),
     err: (text) => void err.push(text),
     warn: (text) => void err.push(`warning: ${text}`),
-    progress() {},
+    progress,
     onSignal() {},
     onCrash() {},
     exit() {},
