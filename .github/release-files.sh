@@ -1,6 +1,6 @@
 #!/bin/sh
 # release-files.sh DIRECTORY: builds the files of a release from a checkout with installed packages: the program as an
-# archive and as a .deb, its SBOM (CycloneDX), the config's schema, and checksums. Reproducible, except for the
+# archive, a .deb and an .rpm, its SBOM (CycloneDX), the config's schema, and checksums. Reproducible, except for the
 # .cdx.json, which contains the time of the build.
 set -eu
 umask 022
@@ -17,8 +17,10 @@ tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 
 npm run -s build -- --log-level=warning --metafile="$tree/bundle.json"
-sh deploy/debian/build.sh
-cp "dist/vault-token-sidecar_${version}_all.deb" "$target"
+sh deploy/packages/build.sh
+deb=vault-token-sidecar_$version-1_all.deb
+rpm=vault-token-sidecar-$version-1.noarch.rpm
+cp "dist/$deb" "dist/$rpm" "$target"
 
 mkdir "$tree/$name"
 cp dist/*.mjs LICENSE README.md CHANGELOG.md SECURITY.md config.example.json config.schema.json "$tree/$name"
@@ -36,4 +38,4 @@ cp package.json package-lock.json "$tree/vault-token-sidecar"
   > "$target/$name.cdx.json"
 
 cd "$target"
-sha256sum config.schema.json "$name.cdx.json" "$name.tar.gz" "vault-token-sidecar_${version}_all.deb" > SHA256SUMS
+sha256sum config.schema.json "$name.cdx.json" "$name.tar.gz" "$deb" "$rpm" > SHA256SUMS

@@ -147,10 +147,10 @@ const commands = (): string =>
       .map((name) => `### ${name}\n\n\`\`\`text\n${helpOf(name)}\n\`\`\``),
   ].join('\n\n');
 
-/** Returns the date of the release, which the changelog of the Debian package has. */
+/** Returns the date of the release, which the changelog of the packages has. */
 function releaseDate(): string {
-  const [, date = ''] = /^ -- .*> {2}(.*)$/m.exec(readFileSync(join(ROOT, 'deploy/debian/changelog'), 'utf8')) ?? [];
-  return new Date(date).toISOString().slice(0, 10);
+  const changelog = readFileSync(join(ROOT, 'deploy/packages/changelog.yaml'), 'utf8');
+  return /^ {2}date: (\S+)T/m.exec(changelog)?.[1] ?? '';
 }
 
 // the codes

@@ -45,6 +45,7 @@ const LOAD: Readonly<Record<CommandName, () => Promise<{ command: Command }>>> =
 declare const BUILD_COMMIT: string | undefined;
 
 const warned = new Set<string>();
+let hasProgress = false;
 
 const io: Io = {
   env: process.env,
@@ -70,8 +71,10 @@ const io: Io = {
     warned.add(text);
   },
   progress(text) {
-    // to the start of the line, and erase it
-    if (process.stderr.isTTY === true) print(process.stderr, `\r\u001b[K${text.slice(0, process.stderr.columns - 1)}`);
+    if (process.stderr.isTTY !== true || (text === '' && !hasProgress)) return;
+    hasProgress = text !== '';
+    // to the start of the line, and erase it; a terminal may not know its width
+    print(process.stderr, `\r\u001b[K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
   },
   onSignal: (signal, handler) => void process.on(signal, handler),
   onCrash(handler) {

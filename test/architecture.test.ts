@@ -87,6 +87,11 @@ const LAYERS: readonly { who: RegExp; may: RegExp; types?: RegExp; why: string }
     why: 'validation needs no IO',
   },
   {
+    who: /^src\/cli\//,
+    may: /^(src\/(core|cli)\/|src\/config\/variables\.ts|src\/host\/io\.ts|node:util$)/,
+    why: 'the daemon loads it, so it holds descriptions only',
+  },
+  {
     who: /^src\/dev\//,
     may: /^(src\/dev\/|jose$|node:)/,
     why: 'the development servers are independent of the daemon',

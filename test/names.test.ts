@@ -29,6 +29,6 @@ test('no file names a repository or a registry of an unknown owner', () => {
 
 test('each name stands in one place of the program and its packages', () => {
   assert.deepEqual(naming(/registry\.example\.com/, 'src/'), ['src/init/scenario.ts']);
-  assert.deepEqual(naming(/maintainers@/, 'deploy/'), ['deploy/debian/changelog', 'deploy/debian/control']);
+  assert.deepEqual(naming(/maintainers@/, 'deploy/'), ['deploy/packages/changelog.yaml', 'deploy/packages/nfpm.yaml']);
   assert.deepEqual(naming(/ghcr\.io\/\$/, '.github/'), ['.github/workflows/release.yaml']);
 });

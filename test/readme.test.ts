@@ -26,6 +26,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   docker: 'test/deploy/compose.deploy.ts',
   'apt-get': 'test/deploy/systemd.deploy.ts',
   cp: 'test/deploy/systemd.deploy.ts',
+  rpm: 'test/deploy/systemd.deploy.ts',
   systemctl: 'test/deploy/systemd.deploy.ts',
   journalctl: 'test/deploy/systemd.deploy.ts',
   runuser: 'test/deploy/systemd.deploy.ts',

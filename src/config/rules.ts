@@ -83,8 +83,8 @@ function listenRules(file: ConfigFile, { api }: Settings, listeners: readonly Li
 
 /** Reports whether two listeners conflict. */
 function isSamePlace(one: ListenAddress, other: ListenAddress): boolean {
-  if (isSocket(one) || isSocket(other)) return isSocket(one) && isSocket(other) && one.path === other.path;
-  return one.port === other.port && one.port !== 0 && isSameHost(one.host, other.host);
+  if (isSocket(one)) return isSocket(other) && one.path === other.path;
+  return !isSocket(other) && one.port === other.port && one.port !== 0 && isSameHost(one.host, other.host);
 }
 
 const ANY = ['0.0.0.0', '::'];

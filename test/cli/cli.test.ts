@@ -21,10 +21,11 @@ const CLEAN_ENV = { PATH: process.env['PATH'] ?? '' };
 function start(
   t: TestContext,
   configFile: string,
+  env: Readonly<Record<string, string>> = {},
 ): { child: ChildProcess; log: string[]; event(name: string): Promise<Record<string, unknown>> } {
   const [node = '', ...entry] = sidecarCommand();
   const child = spawn(node, [...entry, 'run', '--config', configFile], {
-    env: CLEAN_ENV,
+    env: { ...CLEAN_ENV, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const log: string[] = [];
@@ -259,6 +260,19 @@ test('SIGHUP refuses an invalid config and keeps the old one, and applies a vali
   assert.equal(vault.alive().length, 1, 'an unchanged exchange makes no login');
   child.kill('SIGUSR2');
   await until('a second login', () => log.filter((line) => line.includes('"logged_in"')).length === 2);
+});
+
+test("the daemon logs variables that don't count, at the start and at a reload", async (t) => {
+  const { configFile } = await setUp(t);
+  const { child, event, log } = start(t, configFile, { VTS_ROLE: 'app', VAULT_SKIP_VERIFY: 'true' });
+  await event('listening');
+  const warnings = () => log.map((line) => JSON.parse(line)).filter((line) => line.event === 'config_warning');
+  const [first, second] = warnings();
+  assert.equal(first.warning, `VTS_ROLE: ignored, since the config comes from the file ${configFile}`);
+  assert.match(second.warning, /^VAULT_SKIP_VERIFY is ignored; /);
+  child.kill('SIGHUP');
+  await event('config_reloaded');
+  assert.equal(warnings().length, 4);
 });
 
 test('reloads a config that kubelet swapped once, and applies it (B13)', async (t) => {

@@ -111,6 +111,11 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     'config.json: exchanges["My App"]: must be named with at most 63 lower-case letters, digits, "-" and "_"',
   ],
   [
+    'an exchange whose name a JSON Pointer escapes',
+    { ...BASE, exchanges: { 'a/b~c': APP } },
+    'config.json: exchanges["a/b~c"]: must be named with at most 63 lower-case letters, digits, "-" and "_"',
+  ],
+  [
     'no source',
     withApp({ source: {} }),
     'config.json: exchanges.app.source: must have exactly one of "file", "env", "vault_identity", "http"',

@@ -10,6 +10,7 @@ import { type TestContext, test } from 'node:test';
 import { readmeBlock } from '../support/readme.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { debian, goInstall } from '../support/tools.ts';
+import { nfpm } from './packages.ts';
 
 const { version, dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
 const FILES = globSync('.github/workflows/*.yaml').sort();
@@ -153,14 +154,18 @@ test('no script contains an expression, and no checkout stores credentials', () 
 test('release-files.sh builds the files of a release', async (t) => {
   const release = await temporaryDirectory(t);
   makeFiles(release);
-  const deb = `vault-token-sidecar_${version}_all.deb`;
+  const deb = `vault-token-sidecar_${version}-1_all.deb`;
+  const rpm = `vault-token-sidecar-${version}-1.noarch.rpm`;
   const archive = `vault-token-sidecar-${version}.tar.gz`;
   const contents = `vault-token-sidecar-${version}.cdx.json`;
-  assert.deepEqual(readdirSync(release).sort(), ['SHA256SUMS', contents, archive, deb, 'config.schema.json'].sort());
+  assert.deepEqual(
+    readdirSync(release).sort(),
+    ['SHA256SUMS', contents, archive, deb, rpm, 'config.schema.json'].sort(),
+  );
   await t.test('they are reproducible', async (t) => {
     const again = await temporaryDirectory(t);
     makeFiles(again);
-    for (const file of [archive, deb, 'config.schema.json'])
+    for (const file of [archive, deb, rpm, 'config.schema.json'])
       assert.equal(sum(join(again, file)), sum(join(release, file)), file);
   });
   await t.test('the archive contains a working program and its licences', (t) =>
@@ -176,7 +181,7 @@ test('release-files.sh builds the files of a release', async (t) => {
     }
     assert.ok(!names.some((name) => /esbuild|biome|typescript/.test(name)));
   });
-  await t.test('the commands of docs/verify.md match the release', () => verifies(release, [archive, deb]));
+  await t.test('the commands of docs/verify.md match the release', () => verifies(release, [archive, deb, rpm]));
 });
 
 async function runsFromArchive(t: TestContext, archive: string): Promise<void> {
@@ -206,7 +211,8 @@ function verifies(release: string, files: readonly string[]): void {
 
 /** Builds the files of a release. */
 function makeFiles(directory: string): void {
-  execFileSync('.github/release-files.sh', [directory], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const env = { ...process.env, NFPM: nfpm() };
+  execFileSync('.github/release-files.sh', [directory], { stdio: ['ignore', 'ignore', 'inherit'], env });
 }
 
 const sum = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');

@@ -23,7 +23,7 @@ export interface Machine {
 
 export async function openMachine(t: Scope): Promise<Machine> {
   debian('systemd-container', 'debootstrap');
-  const tree = made('debian-trixie-systemd-1', makeTree);
+  const tree = made('debian-trixie-systemd-2', makeTree);
   const options = ['--boot', '--register=no', '--keep-unit', '--console=pipe', '--quiet', '--volatile=overlay'];
   // end it with this process
   const container = spawn('setpriv', ['--pdeathsig', 'TERM', 'systemd-nspawn', ...options, `--directory=${tree}`], {
@@ -67,9 +67,9 @@ export async function openMachine(t: Scope): Promise<Machine> {
   };
 }
 
-/** Installs Debian with systemd and the libraries that Node needs, in about half a minute. */
+/** Installs Debian with systemd, rpm and the libraries that Node needs, in about half a minute. */
 function makeTree(unfinished: string): void {
-  const packages = '--include=systemd,systemd-sysv,libatomic1';
+  const packages = '--include=systemd,systemd-sysv,libatomic1,rpm';
   execFileSync('debootstrap', ['--variant=minbase', packages, 'trixie', unfinished], {
     stdio: ['ignore', 'ignore', 2],
   });

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { chmod, chown, copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { openIssuer } from '../../src/dev/issuer.ts';
@@ -10,7 +10,7 @@ import { reservePort } from '../support/ports.ts';
 import { readmeBlock } from '../support/readme.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { openRealVault } from '../vault/real-vault.ts';
-import { buildNodejs, PACKAGE } from './debian-package.ts';
+import { DEB, packNode, RPM } from './packages.ts';
 import { openMachine } from './systemd-machine.ts';
 
 const EXAMPLES = '/usr/share/doc/vault-token-sidecar/examples';
@@ -51,9 +51,13 @@ export async function openWorld(t: TestContext) {
     await mkdir(dirname(at(path)), { recursive: true });
     await writeFile(at(path), content);
   };
-  await mkdir(dirname(at(`/root/${PACKAGE}`)));
-  await copyFile(PACKAGE, at(`/root/${PACKAGE}`));
-  await copyFile(buildNodejs(await temporaryDirectory(t)), at('/root/nodejs.deb'));
+  await mkdir(at('/root/dist'));
+  for (const file of [DEB, RPM]) await copyFile(file, at(`/root/${file}`));
+  const work = await temporaryDirectory(t);
+  const node = `nodejs(engine) = ${process.versions.node}`;
+  // no package of this machine provides systemd for rpm
+  for (const file of [packNode(work, 'deb'), packNode(work, 'rpm', [node, '/usr/bin/node', 'systemd'])])
+    await copyFile(file, at(`/root/${basename(file)}`));
   await run('dpkg', '--install', '/root/nodejs.deb');
 
   const opsPorts = { app: await reservePort(), second: await reservePort() };

@@ -1,8 +1,9 @@
-// The unit and the .deb: checked by systemd's and Debian's tools, then installed by apt on a machine with systemd, and
+// The unit, the .deb and the .rpm: checked by their platforms' tools, then installed on a machine with systemd, and
 // started there with a real Vault.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { globSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
@@ -14,7 +15,7 @@ import { SECRET_TEXT } from '../support/secret-text.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { debian } from '../support/tools.ts';
-import { buildPackage, PACKAGE } from './debian-package.ts';
+import { buildPackages, DEB, RPM } from './packages.ts';
 import { openWorld } from './systemd-world.ts';
 
 const APP = 'vault-token-sidecar@app.service';
@@ -23,20 +24,19 @@ const TOKEN = '/run/vault-token-sidecar/app/token';
 /** The maximum backoff is a minute. */
 const SOON_MS = 75_000;
 
-test('the package is reproducible, passes lintian and shellcheck, and has a manual', async (t) => {
-  debian('lintian', 'shellcheck', 'dpkg-dev');
-  const first = buildPackage();
-  assert.ok(first.equals(buildPackage()), 'built twice, two packages');
-  const said = execFileSync('lintian', ['--allow-root', '--fail-on', 'error,warning,info', '--info', PACKAGE]);
+test('the packages are reproducible, pass lintian, rpmlint and shellcheck, and have a manual', async (t) => {
+  debian('lintian', 'shellcheck', 'dpkg-dev', 'rpm', 'rpmlint');
+  const first = buildPackages();
+  assert.deepEqual(first, buildPackages(), 'built twice, two packages');
+  const said = execFileSync('lintian', ['--allow-root', '--fail-on', 'error,warning,info', '--info', DEB]);
   assert.equal(said.toString(), '');
-  const scripts = ['build.sh', 'vault-token-sidecar.sh', 'postinst', 'prerm', 'postrm'];
-  execFileSync(
-    'shellcheck',
-    scripts.map((name) => `deploy/debian/${name}`),
-    { stdio: 'inherit' },
-  );
+  const lint = execFileSync('rpmlint', ['--config', 'test/deploy/rpmlint.toml', RPM], { encoding: 'utf8' });
+  assert.match(lint, / 0 errors, 0 warnings/);
+  const scripts = globSync('deploy/packages/{*.sh,deb/p*,rpm/*}');
+  assert.equal(scripts.length, 8);
+  execFileSync('shellcheck', ['--shell=sh', ...scripts], { stdio: 'inherit' });
   const directory = await temporaryDirectory(t);
-  execFileSync('dpkg-deb', ['--extract', PACKAGE, directory]);
+  execFileSync('dpkg-deb', ['--extract', DEB, directory]);
   const manual = gunzipSync(await readFile(`${directory}/usr/share/man/man1/vault-token-sidecar.1.gz`)).toString();
   const help = (await cli(['--help'])).out;
   const commands = [...help.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name = '']) => name.replaceAll('-', '\\\\-'));
@@ -46,7 +46,26 @@ test('the package is reproducible, passes lintian and shellcheck, and has a manu
   assert.match(manual, new RegExp(`"${packageJson.version.replaceAll('.', '\\.')}"`));
 });
 
-test('the package works on a machine with systemd', async (t) => {
+test('both packages have the same files', () => {
+  const deb = execFileSync('sh', ['-c', `dpkg-deb --fsys-tarfile ${DEB} | tar --list --verbose --numeric-owner`], {
+    encoding: 'utf8',
+  });
+  const rpm = execFileSync('rpm', ['--query', '--list', '--verbose', '--package', RPM], { encoding: 'utf8' });
+  const own = /copyright$|changelog|lintian|licenses/;
+  const inBoth = (list: string, size: number) =>
+    list
+      .split('\n')
+      .map((line) => line.split(/\s+/))
+      .filter(([mode]) => mode?.startsWith('-'))
+      .map((words) => `${words[0]} ${words[size]} ${words.at(-1)?.replace(/^\./, '')}`)
+      .filter((line) => !own.test(line))
+      .sort();
+  const files = inBoth(rpm, 4);
+  assert.ok(files.length > 20);
+  assert.deepEqual(inBoth(deb, 2), files);
+});
+
+test('the packages work on a machine with systemd', async (t) => {
   const world = await openWorld(t);
   const { machine, vault, showsAll, tokenNow } = world;
   let isBroken = false;
@@ -57,6 +76,9 @@ test('the package works on a machine with systemd', async (t) => {
       await work();
       isBroken = false;
     });
+
+  const places = ['/etc/systemd', '/usr', '/run'];
+  const leftovers = () => machine.run('find', ...places, '-name', '*vault-token-sidecar*', '-not', '-type', 'd');
 
   await step('apt installs the package without starting an instance', async () => {
     const said = [];
@@ -168,7 +190,7 @@ test('the package works on a machine with systemd', async (t) => {
     const seen = await world.readingAllTheTime(async () => {
       await machine.run('systemctl', 'restart', APP);
       const { MainPID } = await showsAll(APP);
-      await machine.run('apt-get', 'install', '--reinstall', '--yes', `/root/${PACKAGE}`);
+      await machine.run('apt-get', 'install', '--reinstall', '--yes', `/root/${DEB}`);
       await until('the new version runs', async () => {
         const now = await showsAll(APP);
         return now.ActiveState === 'active' && now.MainPID !== MainPID;
@@ -235,17 +257,41 @@ test('the package works on a machine with systemd', async (t) => {
     assert.equal((await showsAll(APP)).LoadState, 'not-found');
     await assert.rejects(stat(machine.at(`/proc/${MainPID}`)), { code: 'ENOENT' });
     assert.deepEqual(await readdir(machine.at('/etc/vault-token-sidecar')), ['app.json', 'second.json']);
-    const left = await machine.run(
-      'find',
-      '/etc/systemd',
-      '/usr',
-      '/run',
-      '-name',
-      '*vault-token-sidecar*',
-      '-not',
-      '-type',
-      'd',
-    );
-    assert.equal(left, '');
+    assert.equal(await leftovers(), '');
+  });
+
+  const rpm = async (...words: readonly string[]) => machine.run('rpm', ...words);
+
+  await step('rpm installs the package only with Node 24, without starting an instance', async () => {
+    await assert.rejects(rpm('--install', `/root/${RPM}`), /nodejs\(engine\) >= 24/);
+    await rpm('--install', '/root/nodejs.rpm');
+    for (const command of readmeCommands('rpm')) assert.equal(await world.shell(command), '');
+    assert.equal((await showsAll(APP)).ActiveState, 'inactive');
+    const { mode, gid } = await stat(machine.at('/etc/vault-token-sidecar'));
+    assert.deepEqual([mode & 0o7777, gid], [0o2750, await world.groupId()]);
+    await machine.run('rpm', '--verify', 'vault-token-sidecar');
+    assert.match(await machine.run('vault-token-sidecar', 'version'), /^vault-token-sidecar \d/);
+  });
+
+  await step('an upgrade of the rpm restarts the instance, which keeps its token file', async () => {
+    await world.writeJwt();
+    await machine.run('systemctl', 'enable', '--now', APP);
+    const { MainPID } = await showsAll(APP);
+    await world.readingAllTheTime(async () => {
+      await rpm('--upgrade', '--replacepkgs', `/root/${RPM}`);
+      await until('the new version runs', async () => {
+        const now = await showsAll(APP);
+        return now.ActiveState === 'active' && now.MainPID !== MainPID;
+      });
+    });
+  });
+
+  await step("an erased rpm leaves only the administrator's configs", async () => {
+    const { MainPID } = await showsAll(APP);
+    await rpm('--erase', 'vault-token-sidecar');
+    assert.equal((await showsAll(APP)).LoadState, 'not-found');
+    await assert.rejects(stat(machine.at(`/proc/${MainPID}`)), { code: 'ENOENT' });
+    assert.deepEqual(await readdir(machine.at('/etc/vault-token-sidecar')), ['app.json', 'second.json']);
+    assert.equal(await leftovers(), '');
   });
 });

@@ -17,7 +17,7 @@ export const HASHBANG = (): string => readFileSync(PROGRAM, 'utf8').split('\n', 
 export const IMAGE_LAUNCHER: string = text('deploy/image/vault-token-sidecar');
 
 /** `vault-token-sidecar` of the Debian package. */
-export const LAUNCHER: string = text('deploy/debian/vault-token-sidecar.sh');
+export const LAUNCHER: string = text('deploy/packages/vault-token-sidecar.sh');
 
 export const SCRIPTS: Readonly<Record<'dev' | 'start', string>> = packageJson.scripts;
 

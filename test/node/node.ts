@@ -180,6 +180,8 @@ const kubeletConfig = (state: string) => ({
   // its port is reachable in this world only
   authentication: { anonymous: { enabled: true }, webhook: { enabled: false } },
   authorization: { mode: 'AlwaysAllow' },
+  // how often kubelet looks at the size of volumes
+  volumeStatsAggPeriod: '5s',
   // the machine's disk may be nearly full
   imageGCHighThresholdPercent: 100,
   evictionHard: {

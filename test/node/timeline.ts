@@ -26,11 +26,13 @@ export async function isTimed(t: TestContext, here: Here): Promise<void> {
   // the log isn't readable without kubelet
   const written = async () => (await eventsOf(here).catch(() => [])).filter(isEvent('sink_written')).length;
   await until('another token', async () => (await written()) === 2, 60_000);
+  // to the end, since kubelet removes the logs soon after it
+  const logs = Promise.all([SIDECAR, 'app'].map((container) => linesOf(here, container, '--follow')));
   at.deleted = Date.now();
   await cluster.remove(NAME);
   const ended = await cluster.untilPod(NAME, 'all containers have ended', hasEnded);
   assert.equal(appOf(ended)?.state.terminated?.exitCode, 0);
-  const [sidecar, app] = [await wholeLog(here, SIDECAR, '"stopping"'), await wholeLog(here, 'app', 'ends')];
+  const [sidecar = [], app = []] = await logs;
   await cluster.patch(NAME, { metadata: { finalizers: null } });
 
   const time = (event: string, nth = 0) => sidecar.filter(isEvent(event))[nth]?.at ?? Number.NaN;
@@ -85,25 +87,14 @@ interface Line {
   readonly text: string;
 }
 
-async function linesOf({ cluster }: Here, container: string): Promise<readonly Line[]> {
-  const log = await cluster.kubectl('logs', NAME, '--container', container, '--timestamps');
+async function linesOf({ cluster }: Here, container: string, ...flags: readonly string[]): Promise<readonly Line[]> {
+  const log = await cluster.kubectl('logs', NAME, '--container', container, '--timestamps', ...flags);
   const lines = log.trim().split('\n');
   return lines.map((line) => ({
     at: Date.parse(line.slice(0, line.indexOf(' '))),
     text: line.slice(line.indexOf(' ') + 1),
   }));
 }
-
-/** Reads a log that has ended, of which kubelet shows the last lines with a delay. */
-const wholeLog = (here: Here, container: string, last: string): Promise<readonly Line[]> =>
-  until(
-    `the log of ${container}`,
-    async () => {
-      const lines = await linesOf(here, container);
-      return lines.some(({ text }) => text.includes(last)) && lines;
-    },
-    30_000,
-  );
 
 const eventsOf = (here: Here): Promise<readonly Line[]> => linesOf(here, SIDECAR);
 

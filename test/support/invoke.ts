@@ -20,12 +20,14 @@ export interface Surroundings {
   readonly isTty?: boolean;
   /** receives the handlers of signals */
   readonly onSignal?: Io['onSignal'];
+  /** gets the lines of progress, as on a terminal */
+  readonly progress?: (text: string) => void;
 }
 
 export async function invoke(
   command: Command,
   flags: Flags,
-  { env = {}, answer, isTty = false, onSignal = () => {} }: Surroundings = {},
+  { env = {}, answer, isTty = false, progress = () => {}, onSignal = () => {} }: Surroundings = {},
 ): Promise<Outcome> {
   const out: string[] = [];
   const err: string[] = [];
@@ -40,7 +42,7 @@ export async function invoke(
     out: (text) => void out.push(text),
     err: (text) => void err.push(text),
     warn: (text) => void err.push(`warning: ${text}`),
-    progress() {},
+    progress,
     onSignal,
     onCrash() {},
     exit() {},
