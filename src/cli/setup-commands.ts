@@ -11,8 +11,8 @@ const OPERATOR = [
 
 export const SETUP_COMMANDS = {
   init: {
-    summary: 'write a config for Kubernetes, CI jobs, VMs, or another Vault as the issuer',
-    about: `Writes a config for a common kind of workload. Prints the commands that set up Vault, and what the platform needs: the settings of the issuer, the commands that publish it at oidc.pub, and a pod manifest, a CI job or a systemd unit.`,
+    summary: 'write a config for a pod, a CI job, a VM or another Vault',
+    about: `Writes a config for a common kind of workload: a pod, a CI job, a VM, or a client of another Vault. Prints the commands that set up Vault, and what the platform needs: the settings of the issuer, the commands that publish it at oidc.pub, and a pod manifest, a CI job or a systemd unit.`,
     argument: {
       name: 'SCENARIO',
       choices: {
