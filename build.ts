@@ -39,8 +39,10 @@ function sourcesDigest(): string {
   return hash.digest('hex');
 }
 
-/** Bundles without writing anything. @param changes of the options, for benchmarks */
-export const bundle = (changes: Pick<BuildOptions, 'alias' | 'plugins'> = {}) =>
+type Changes = Pick<BuildOptions, 'alias' | 'plugins' | 'entryPoints' | 'splitting' | 'sourcemap'>;
+
+/** Bundles without writing anything. @param changes of the options, for benchmarks and the standalone program */
+export const bundle = (changes: Changes = {}) =>
   build({
     absWorkingDir: ROOT,
     entryPoints: { 'vault-token-sidecar': 'src/main.ts', healthcheck: 'src/healthcheck.ts' },

@@ -1,7 +1,7 @@
 #!/bin/sh
 # release-files.sh DIRECTORY: builds the files of a release from a checkout with installed packages: the program as an
-# archive, a .deb and an .rpm, its SBOM (CycloneDX), the config's schema, and checksums. Reproducible, except for the
-# .cdx.json, which contains the time of the build.
+# archive, a .deb, an .rpm and standalone, its SBOM (CycloneDX), the config's schema, and checksums. Reproducible, except
+# for the .cdx.json, which contains the time of the build, and the standalone program, which contains V8's code cache.
 set -eu
 umask 022
 mkdir -p "$1"
@@ -20,7 +20,9 @@ npm run -s build -- --log-level=warning --metafile="$tree/bundle.json"
 sh deploy/packages/build.sh
 deb=vault-token-sidecar_$version-1_all.deb
 rpm=vault-token-sidecar-$version-1.noarch.rpm
-cp "dist/$deb" "dist/$rpm" "$target"
+# STANDALONE names an archive that is already built
+standalone=${STANDALONE:-$(node deploy/standalone/build.ts)}
+cp "dist/$deb" "dist/$rpm" "$standalone" "$target"
 
 mkdir "$tree/$name"
 cp dist/*.mjs LICENSE README.md CHANGELOG.md SECURITY.md config.example.json config.schema.json "$tree/$name"
@@ -38,4 +40,4 @@ cp package.json package-lock.json "$tree/vault-token-sidecar"
   > "$target/$name.cdx.json"
 
 cd "$target"
-sha256sum config.schema.json "$name.cdx.json" "$name.tar.gz" "$deb" "$rpm" > SHA256SUMS
+sha256sum config.schema.json "$name.cdx.json" "$name.tar.gz" "$deb" "$rpm" "${standalone##*/}" > SHA256SUMS

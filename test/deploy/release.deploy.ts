@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, globSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, globSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { readmeBlock } from '../support/readme.ts';
@@ -153,18 +153,22 @@ test('no script contains an expression, and no checkout stores credentials', () 
 
 test('release-files.sh builds the files of a release', async (t) => {
   const release = await temporaryDirectory(t);
-  makeFiles(release);
+  // test/deploy/standalone.deploy.ts has the real one
+  const standalone = `vault-token-sidecar-${version}-linux-x64.tar.gz`;
+  const built = join(await temporaryDirectory(t), standalone);
+  writeFileSync(built, 'the standalone program');
+  makeFiles(release, built);
   const deb = `vault-token-sidecar_${version}-1_all.deb`;
   const rpm = `vault-token-sidecar-${version}-1.noarch.rpm`;
   const archive = `vault-token-sidecar-${version}.tar.gz`;
   const contents = `vault-token-sidecar-${version}.cdx.json`;
   assert.deepEqual(
     readdirSync(release).sort(),
-    ['SHA256SUMS', contents, archive, deb, rpm, 'config.schema.json'].sort(),
+    ['SHA256SUMS', contents, archive, deb, rpm, standalone, 'config.schema.json'].sort(),
   );
   await t.test('they are reproducible', async (t) => {
     const again = await temporaryDirectory(t);
-    makeFiles(again);
+    makeFiles(again, built);
     for (const file of [archive, deb, rpm, 'config.schema.json'])
       assert.equal(sum(join(again, file)), sum(join(release, file)), file);
   });
@@ -181,7 +185,9 @@ test('release-files.sh builds the files of a release', async (t) => {
     }
     assert.ok(!names.some((name) => /esbuild|biome|typescript/.test(name)));
   });
-  await t.test('the commands of docs/verify.md match the release', () => verifies(release, [archive, deb, rpm]));
+  await t.test('the commands of docs/verify.md match the release', () =>
+    verifies(release, [archive, deb, rpm, standalone]),
+  );
 });
 
 async function runsFromArchive(t: TestContext, archive: string): Promise<void> {
@@ -210,8 +216,8 @@ function verifies(release: string, files: readonly string[]): void {
 }
 
 /** Builds the files of a release. */
-function makeFiles(directory: string): void {
-  const env = { ...process.env, NFPM: nfpm() };
+function makeFiles(directory: string, standalone: string): void {
+  const env = { ...process.env, NFPM: nfpm(), STANDALONE: standalone };
   execFileSync('.github/release-files.sh', [directory], { stdio: ['ignore', 'ignore', 'inherit'], env });
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import sea from '../../deploy/standalone/sea.json' with { type: 'json' };
 import { NODE_FLAGS } from '../support/node-flags.ts';
 import { HASHBANG, IMAGE_LAUNCHER, LAUNCHER, SCRIPTS } from './start.ts';
 
@@ -12,6 +13,10 @@ test("the launchers and npm's scripts start node with the image's flags", () => 
   const [hashbang = '', ...script] = IMAGE_LAUNCHER.split('\n');
   assert.equal(hashbang, '#!/nodejs/bin/node --disable-sigusr1');
   assert.deepEqual(flagsIn(script.join('\n')), NODE_FLAGS);
+});
+
+test("the standalone program has the image's flags", () => {
+  assert.deepEqual(sea.execArgv, NODE_FLAGS);
 });
 
 test('the program that npm links disables SIGUSR1', () => {

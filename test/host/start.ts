@@ -16,7 +16,7 @@ export const HASHBANG = (): string => readFileSync(PROGRAM, 'utf8').split('\n', 
 /** `vault-token-sidecar` on the image's PATH. */
 export const IMAGE_LAUNCHER: string = text('deploy/image/vault-token-sidecar');
 
-/** `vault-token-sidecar` of the Debian package. */
+/** `vault-token-sidecar` of the packages. */
 export const LAUNCHER: string = text('deploy/packages/vault-token-sidecar.sh');
 
 export const SCRIPTS: Readonly<Record<'dev' | 'start', string>> = packageJson.scripts;
@@ -32,7 +32,7 @@ export function waysToStart(): Readonly<Record<string, string>> {
   return {
     'the image': `exec ${process.execPath} ${NODE_FLAGS.join(' ')} ${PROGRAM} run`,
     "the image's launcher": `exec ${process.execPath} --disable-sigusr1 -e '${inPlace(script).replaceAll("'", '"')}' - run`,
-    'the Debian launcher': inPlace(LAUNCHER).replace('"$@"', 'run'),
+    'the launcher of the packages': inPlace(LAUNCHER).replace('"$@"', 'run'),
     'the program that npm links': `exec ${PROGRAM} run`,
     'npm start': `cd '${ROOT}' && exec npm start`,
     'npm run dev': `cd '${ROOT}' && exec npm run dev`,
