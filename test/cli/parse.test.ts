@@ -55,7 +55,7 @@ test('names each mistake in one line, and what was meant', () => {
     ['run --config', '--config needs a value: --config FILE'],
     ['run -c --json', '-c needs a value; write one that begins with "-" as --config=VALUE'],
     ['status --json=yes', '--json takes no value'],
-    ['status more', 'unexpected argument "more" of "status"'],
+    ['wait more', 'unexpected argument "more" of "wait"'],
     ['help run more', 'unexpected argument "more" of "help"'],
     ['exec env', 'exec needs -- before the command, such as: exec -- env'],
     ['exec node --version', 'exec needs -- before the command, such as: exec -- env'],
