@@ -37,7 +37,6 @@ export function foreignFormat(text: string): string | undefined {
   visit(text, { onError }, { disallowComments: false, allowTrailingComma: true });
   if (isNearJson) return NEAR_JSON;
   const line = text
-    .replace(/^\uFEFF/, '')
     .split('\n')
     .map((one) => one.trim())
     .find((one) => one !== '' && !one.startsWith('#'));

@@ -11,6 +11,7 @@ const SECRET = 'hvs.CAESIsecret';
 const FILES: readonly (readonly [string, string, string])[] = [
   ['YAML', `vault:\n  address: ${SECRET}\n`, 'looks like YAML; the config is JSON: convert it'],
   ['YAML with a comment', `# ours\n\n---\nvault: {}\n`, 'looks like YAML'],
+  ['YAML with a byte order mark', '\uFEFFvault:\n  address: a\n', 'looks like YAML'],
   ['a YAML list', `- vault: ${SECRET}\n`, 'looks like YAML'],
   ['YAML with Windows line ends', `vault:\r\n  address: a\r\n`, 'looks like YAML'],
   ['HCL of Vault Agent', `pid_file = "/run/${SECRET}"\n\nvault {\n}\n`, 'looks like HCL; the config is JSON: '],

@@ -26,10 +26,17 @@ test('finds nothing for a word that is far from every name', () => {
   for (const given of ['', 'x', 'va', 'start', 'kubernetes', 'a'.repeat(100_000)])
     assert.equal(nearest(given, NAMES), undefined, given.slice(0, 20));
   assert.equal(nearest('run', []), undefined);
+  const long = 'a'.repeat(65);
+  assert.equal(nearest(long, [long]), undefined, 'a config may have keys of megabytes');
 });
 
 test('takes the nearest of several names', () => {
   assert.equal(nearest('ref-typ', ['ref', 'ref-type']), 'ref-type');
+  for (const names of [
+    ['status', 'statues'],
+    ['statues', 'status'],
+  ])
+    assert.equal(nearest('statu', names), 'status');
   assert.equal(suggestion('rol', ['mount', 'role']), '; did you mean "role"?');
   assert.equal(suggestion('colour', ['mount', 'role']), '');
 });
