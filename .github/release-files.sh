@@ -16,22 +16,14 @@ export SOURCE_DATE_EPOCH
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 
-npm run -s build -- --log-level=warning --metafile="$tree/bundle.json"
+sh deploy/archive/build.sh
 sh deploy/packages/build.sh
 deb=vault-token-sidecar_$version-1_all.deb
 rpm=vault-token-sidecar-$version-1.noarch.rpm
 # STANDALONE names an archive that is already built
 standalone=${STANDALONE:-$(node deploy/standalone/build.ts)}
-cp "dist/$deb" "dist/$rpm" "$standalone" "$target"
-
-mkdir "$tree/$name"
-cp dist/*.mjs LICENSE README.md CHANGELOG.md SECURITY.md config.example.json config.schema.json "$tree/$name"
-mkdir "$tree/$name/docs"
-cp docs/*.md "$tree/$name/docs"
+cp "dist/$name.tar.gz" "dist/$deb" "dist/$rpm" "$standalone" "$target"
 cp config.schema.json "$target"
-node deploy/image/notices.ts "$tree/bundle.json" > "$tree/$name/THIRD-PARTY-NOTICES.txt"
-tar -C "$tree" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX -cf "$tree/tar" "$name"
-gzip --no-name --best < "$tree/tar" > "$target/$name.tar.gz"
 
 # npm names the SBOM's component after the directory
 mkdir "$tree/vault-token-sidecar"

@@ -10,6 +10,7 @@ import { type TestContext, test } from 'node:test';
 import { readmeBlock } from '../support/readme.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { debian, goInstall } from '../support/tools.ts';
+import { installsByNpm } from './npm.ts';
 import { nfpm } from './packages.ts';
 
 const { version, dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -49,7 +50,7 @@ test('the workflows pass actionlint, shellcheck and yamllint', () => {
   const actionlint = goInstall('github.com/rhysd/actionlint/cmd/actionlint', 'v1.7.12');
   // actionlint silently skips the scripts if it doesn't find shellcheck
   says(actionlint, '-shellcheck=shellcheck', ...FILES);
-  says('shellcheck', ...globSync('.github/*.sh'));
+  says('shellcheck', ...globSync(['.github/*.sh', 'deploy/archive/*.sh']));
   says('yamllint', '--strict', '-d', `{extends: default, rules: {${YAML_RULES.join()}}}`, '.github');
 });
 
@@ -175,6 +176,7 @@ test('release-files.sh builds the files of a release', async (t) => {
   await t.test('the archive contains a working program and its licences', (t) =>
     runsFromArchive(t, join(release, archive)),
   );
+  await t.test('npm installs the archive', (t) => installsByNpm(t, join(release, archive)));
   await t.test('the SBOM lists the shipped packages, and no development tools', () => {
     const { metadata, components } = JSON.parse(readFileSync(join(release, contents), 'utf8'));
     assert.deepEqual([metadata.component.name, metadata.component.version], ['vault-token-sidecar', version]);
