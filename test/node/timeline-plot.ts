@@ -20,6 +20,8 @@ const WIDTH = 860;
 const LEFT = 110;
 const RIGHT = 150;
 const LANE = 34;
+/** more than the width of a text */
+const TEXT = 120;
 const PANEL = 40 + LANES.length * LANE + 34;
 
 const STYLE = `
@@ -60,13 +62,20 @@ function drawPhase({ title, from, marks }: Phase, top: number): string[] {
       `<line class="axis" x1="${round(x(ms))}" x2="${round(x(ms))}" y1="${bottom}" y2="${bottom + 4}"/>`,
       `<text class="small" x="${round(x(ms))}" y="${bottom + 18}" text-anchor="middle">${ms / 1000} s</text>`,
     ]),
-    ...marks.flatMap((mark) => drawMark(mark, x(mark.at - from), y(mark.lane))),
+    ...marks.flatMap((mark) => {
+      const isFollowed = marks.some(({ lane, at }) => lane === mark.lane && at > mark.at && x(at) - x(mark.at) < TEXT);
+      return drawMark(mark, { x: x(mark.at - from), y: y(mark.lane), isFollowed });
+    }),
   ];
 }
 
-const drawMark = ({ lane, text }: Mark, x: number, y: number): string[] => [
-  `<circle class="${lane}" cx="${round(x)}" cy="${y}" r="5"/>`,
-  `<text class="small" x="${round(x + 9)}" y="${y - 6}">${text}</text>`,
-];
+/** @param isFollowed whether the next mark is so near that this one's text must end before it */
+function drawMark({ lane, text }: Mark, { x, y, isFollowed }: { x: number; y: number; isFollowed: boolean }): string[] {
+  const where = isFollowed ? `x="${round(x - 9)}" text-anchor="end"` : `x="${round(x + 9)}"`;
+  return [
+    `<circle class="${lane}" cx="${round(x)}" cy="${y}" r="5"/>`,
+    `<text class="small" ${where} y="${y - 6}">${text}</text>`,
+  ];
+}
 
 const round = (coordinate: number): string => coordinate.toFixed(1);
