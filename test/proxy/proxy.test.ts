@@ -37,6 +37,7 @@ test('passes a request on with the token, and the answer back as it is', async (
     answer: (_request, response) =>
       response.writeHead(418, { 'x-vault-index': 'abc', 'retry-after': '7' }).end('{"errors":["teapot"]}'),
   });
+  const before = performance.now();
   const reply = await fetch(`${url}/v1/secret/data/app?version=2`, { headers: { 'X-Vault-Wrap-TTL': '60s' } });
   assert.deepEqual([reply.status, await reply.text()], [418, '{"errors":["teapot"]}']);
   assert.deepEqual([reply.headers.get('x-vault-index'), reply.headers.get('retry-after')], ['abc', '7']);
@@ -46,7 +47,7 @@ test('passes a request on with the token, and the answer back as it is', async (
   assert.match(String(headers['x-correlation-id']), /^00000000-\d+$/);
   await until('it is counted', () => counted.includes('app GET 418'));
   const [durationMs = -1] = durationsMs;
-  assert.ok(durationMs >= 0 && durationMs < 10_000, `${durationMs} ms`);
+  assert.ok(durationMs >= 0 && durationMs <= performance.now() - before, `${durationMs} ms`);
 });
 
 test('passes on every method of Vault, LIST too', async (t) => {
