@@ -138,8 +138,11 @@ If VAULT_ADDR is set, and the operator has a token, it also compares the mount, 
   },
   dev: {
     summary: 'run a demo: an issuer, a Vault and the sidecar in memory',
-    about: `Runs a demo: an OIDC issuer, a Vault and the sidecar, all in one process. Prints each login, renewal and file write, until Ctrl-C or the timeout.`,
-    flags: timeout('stops after this time'),
+    about: `Runs a demo: an OIDC issuer, a Vault and the sidecar, all in one process. Prints each login, renewal and file write, an outage of Vault and a wrong JWT, until Ctrl-C or the timeout.`,
+    flags: {
+      every: { value: 'DURATION', meaning: 'how often something happens', fallback: '10s' },
+      ...timeout('stops after this time'),
+    },
     examples: [{ what: 'Look at it for a minute', command: 'vault-token-sidecar dev --timeout 60s' }],
   },
 } as const satisfies Readonly<Record<string, Description>>;

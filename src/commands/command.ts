@@ -14,11 +14,11 @@ export type Command = (flags: Flags, io: Io, words?: readonly string[]) => Promi
 export type Flags = FlagValues;
 
 /** Parses `--timeout`, a duration as in the config, into milliseconds. @throws UsageError */
-export function parseTimeout(flags: Flags, fallbackMs: number): number {
-  const text = textFlag(flags, 'timeout');
+export function parseTimeout(flags: Flags, fallbackMs: number, name = 'timeout'): number {
+  const text = textFlag(flags, name);
   if (text === undefined) return fallbackMs;
   const timeout = parseDuration(/^\d+$/.test(text) ? Number(text) : text);
-  if (typeof timeout === 'object') throw new UsageError(`--timeout ${timeout.invalid}`);
+  if (typeof timeout === 'object') throw new UsageError(`--${name} ${timeout.invalid}`);
   return timeout;
 }
 

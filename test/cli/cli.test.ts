@@ -334,6 +334,30 @@ test('a port in use prints one line and exits with 8 (B9)', async (t) => {
   );
 });
 
+test('dev shows an outage, a wrong JWT and how both end', async () => {
+  const { code, out } = await cli(['dev', '--every', '2s', '--timeout', '14s']);
+  assert.equal(code, 0);
+  const order = [
+    /Vault is sealed, while/,
+    /login failed {8}Vault is sealed\n/,
+    /next try at \d\d:/,
+    /Vault is unsealed/,
+    /recovered {11}after \d+ failed tr/,
+    /for another audience/,
+    /jwt unusable {8}.*\n.*"another-service"/,
+    /The issuer writes the right one/,
+    /logged in/,
+    /The demo has ended/,
+  ];
+  let rest = out;
+  for (const one of order) {
+    const found = one.exec(rest);
+    assert.ok(found, `${one} is missing in: ${rest}`);
+    rest = rest.slice(found.index + found[0].length);
+  }
+  assert.doesNotMatch(out, SECRET_TEXT);
+});
+
 test('dev prints the JWT, the login, the file and the next commands', async () => {
   const { code, out } = await cli(['dev', '--timeout', '1s']);
   assert.equal(code, 0);

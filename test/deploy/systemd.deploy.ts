@@ -8,8 +8,6 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import packageJson from '../../package.json' with { type: 'json' };
-import { cli } from '../support/program.ts';
 import { readmeBlock, readmeCommands } from '../support/readme.ts';
 import { SECRET_TEXT } from '../support/secret-text.ts';
 import { until } from '../support/settling.ts';
@@ -38,12 +36,7 @@ test('the packages are reproducible, pass lintian, rpmlint and shellcheck, and h
   const directory = await temporaryDirectory(t);
   execFileSync('dpkg-deb', ['--extract', DEB, directory]);
   const manual = gunzipSync(await readFile(`${directory}/usr/share/man/man1/vault-token-sidecar.1.gz`)).toString();
-  const help = (await cli(['--help'])).out;
-  const commands = [...help.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name = '']) => name.replaceAll('-', '\\\\-'));
-  assert.ok(commands.length >= 12);
-  for (const name of commands)
-    assert.match(manual, new RegExp(`\\.SS ${name}\n\\.nf\nvault\\\\-token\\\\-sidecar ${name}`));
-  assert.match(manual, new RegExp(`"${packageJson.version.replaceAll('.', '\\.')}"`));
+  assert.equal(manual, await readFile('docs/vault-token-sidecar.1', 'utf8'));
 });
 
 test('both packages have the same files', () => {
