@@ -1,7 +1,7 @@
 // Renders the charts with helm, and a consumer's chart that uses the library.
 
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Scope } from '../support/scope.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
@@ -69,15 +69,23 @@ export async function openHelm(t: Scope, base: NodeJS.ProcessEnv = process.env):
   };
 }
 
-/** Copies the consumer's chart, and fetches its dependency. @returns the copy's directory */
-export async function consumerChart(t: Scope, helm: Helm): Promise<string> {
+/**
+ * Copies the consumer's chart, and fetches its dependency.
+ * @param repository of the dependency, instead of this checkout
+ * @returns the copy's directory
+ */
+export async function consumerChart(t: Scope, helm: Helm, repository?: string): Promise<string> {
   const directory = await temporaryDirectory(t);
   const chart = join(directory, CONSUMER);
   for (const part of [LIBRARY, CONSUMER]) {
     mkdirSync(join(directory, part), { recursive: true });
     cpSync(part, join(directory, part), { recursive: true });
   }
-  helm.run('dependency', 'update', chart);
+  if (repository !== undefined) {
+    const file = join(chart, 'Chart.yaml');
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/repository: .*/, `repository: ${repository}`));
+  }
+  helm.run('dependency', 'update', '--plain-http', chart);
   return chart;
 }
 

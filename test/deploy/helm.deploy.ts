@@ -14,6 +14,7 @@ import type { Container, Pod } from './kubernetes-objects.ts';
 import { type Kubernetes, openKubernetes } from './kubernetes-server.ts';
 import { INJECT, podOf, restricted } from './kubernetes-workloads.ts';
 import { decodeStrictly } from './monitoring-prometheus.ts';
+import { openRegistry } from './oci-registry.ts';
 
 const vault = { address: 'https://vault.example.com:8200' };
 const PARTS = {
@@ -218,7 +219,11 @@ test('the charts install on a real API server', async (t) => {
   const kubernetes = await openKubernetes(t, await openPublisher(t));
   const helm = await openHelm(t, kubernetes.environment);
   defineMonitoring(kubernetes);
-  const shell = (command: string) => spawnSync('sh', ['-c', command], { env: helm.environment, encoding: 'utf8' });
+  const registry = await openRegistry(t);
+  const shell = (command: string) => {
+    const here = command.replace('oci://registry.example.com', `--plain-http oci://${registry}`);
+    return spawnSync('sh', ['-c', here], { env: helm.environment, encoding: 'utf8' });
+  };
   for (const command of readmeCommands('helm')) {
     await t.test(command, () => {
       const { status, stdout, stderr } = shell(command);
@@ -239,6 +244,11 @@ test('the charts install on a real API server', async (t) => {
     const notes = helm.run('get', 'notes', 'vault-token-sidecar', '--namespace', 'vault-token-sidecar');
     assert.match(notes, /Installed: the dashboard, the PodMonitor, the policy, the alerts\./);
     assert.match(notes, /vault-token-sidecar\.oidc\.pub\/inject: "true"/);
+  });
+  await t.test('a chart takes the library from the registry', async (t) => {
+    const consumer = await consumerChart(t, helm, `oci://${registry}/charts`);
+    assert.match(contentOf(`${consumer}/Chart.lock`), new RegExp(`repository: oci://${registry}/charts`));
+    assert.deepEqual(helm.template(consumer), helm.template(await consumerChart(t, helm)));
   });
   await t.test(
     'a chart with the library passes restricted Pod Security, and has the same sidecar as an injected pod',
