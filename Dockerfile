@@ -12,7 +12,9 @@ COPY deploy/image deploy/image
 COPY src src
 # the timestamp of all files in the image; releases use the commit's
 ARG SOURCE_DATE_EPOCH=0
-RUN npm run build -- --metafile=/tmp/bundle.json --log-level=warning \
+# the commit, which `version` prints
+ARG REVISION=unknown
+RUN SOURCE_COMMIT=$REVISION npm run build -- --metafile=/tmp/bundle.json --log-level=warning \
  && install -D -m 644 -t /out/app dist/*.mjs LICENSE \
  && install -D -m 755 -t /out/usr/local/bin deploy/image/vault-token-sidecar \
  && install -d /shell/nodejs/bin \

@@ -1,9 +1,10 @@
 // npm run build: bundles src/ into dist/ and prints the sizes. It may run while tests use dist/, as it replaces files atomically and
 // the names of chunks contain a hash. --metafile=PATH writes esbuild's metafile; --log-level=warning prints no sizes.
 
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, globSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { type BuildOptions, build, type Metafile, type OutputFile } from 'esbuild';
@@ -54,6 +55,7 @@ export const bundle = (changes: Changes = {}) =>
     format: 'esm',
     mainFields: ['module', 'main'],
     alias: { 'node:http2': './src/host/absent-http2.ts' },
+    define: { BUILD_COMMIT: JSON.stringify(commit()) },
     // The CommonJS dependencies call require.
     banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
     minify: true,
@@ -64,6 +66,19 @@ export const bundle = (changes: Changes = {}) =>
     logLevel: 'warning',
     ...changes,
   });
+
+/** Returns SOURCE_COMMIT, or the commit of the checkout, with "-dirty" if it has changes. Archives of the source have none. */
+function commit(): string {
+  const { SOURCE_COMMIT } = process.env;
+  if (SOURCE_COMMIT) return SOURCE_COMMIT;
+  const { status, stdout } = spawnSync('git', ['describe', '--always', '--dirty', '--abbrev=40', '--exclude=*'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+    // not the commit of a repository around an unpacked archive
+    env: { ...process.env, GIT_CEILING_DIRECTORIES: dirname(ROOT) },
+  });
+  return status === 0 ? stdout.trim() : 'unknown';
+}
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { metafile: { type: 'string' }, 'log-level': { type: 'string' } } });

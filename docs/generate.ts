@@ -1,28 +1,32 @@
-// npm run docs: generates config.schema.json, and the parts of pages between the markers <!-- generated: NAME --> and
+// npm run docs: generates config.schema.json, docs/vault-token-sidecar.1, and the parts of pages between the markers <!-- generated: NAME --> and
 // <!-- end of NAME -->. test/docs.test.ts fails if they are out of date.
 
-import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { GROUPS } from '../src/cli/commands.ts';
+import { helpOf, overview } from '../src/cli/help.ts';
+import { wrap } from '../src/cli/text.ts';
+import { asJson } from '../src/commands/command.ts';
+import { configJsonSchema } from '../src/config/schema.ts';
 import { type Area, ERRORS, EXIT_CODES } from '../src/core/errors.ts';
 import { DIAGNOSES } from '../src/doctor/diagnose/codes.ts';
+import { manPage } from './man-page.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const PROGRAM = join(ROOT, 'dist/vault-token-sidecar.mjs');
 const WIDTH = 100;
-
-const program = (...args: readonly string[]): string =>
-  execFileSync(process.execPath, ['--disable-sigusr1', PROGRAM, ...args], { encoding: 'utf8' });
 
 /** Returns the current content of each file with generated text. */
 export function generated(): ReadonlyMap<string, string> {
-  const schema = program('schema');
+  const schema = configJsonSchema();
   const parts: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
-    'docs/configuration.md': { configuration: () => configuration(JSON.parse(schema)) },
+    'docs/configuration.md': { configuration: () => configuration(schema as Schema) },
     'docs/cli.md': { commands },
     'docs/errors.md': { errors: () => byExitCode(ERRORS), findings: () => codes(DIAGNOSES) },
   };
-  const files = new Map([['config.schema.json', schema]]);
+  const files = new Map([
+    ['config.schema.json', `${asJson(schema)}\n`],
+    ['docs/vault-token-sidecar.1', manPage(releaseDate())],
+  ]);
   for (const [file, generators] of Object.entries(parts)) {
     let page = readFileSync(join(ROOT, file), 'utf8');
     for (const [name, generate] of Object.entries(generators)) page = filled(page, name, generate());
@@ -135,11 +139,18 @@ const KEY = /\b(?:[a-z]+(?:[._][a-z]+)+|[A-Z]+(?:_[A-Z]+)+)\b(?![/:])/g;
 
 // the commands
 
-function commands(): string {
-  const overview = program('--help').trim();
-  const names = [...overview.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name = '']) => name);
-  const help = names.map((name) => `### ${name}\n\n\`\`\`text\n${program(name, '--help').trim()}\n\`\`\``);
-  return [`\`\`\`text\n${overview}\n\`\`\``, ...help].join('\n\n');
+const commands = (): string =>
+  [
+    `\`\`\`text\n${overview()}\n\`\`\``,
+    ...Object.values(GROUPS)
+      .flat()
+      .map((name) => `### ${name}\n\n\`\`\`text\n${helpOf(name)}\n\`\`\``),
+  ].join('\n\n');
+
+/** Returns the date of the release, which the changelog of the packages has. */
+function releaseDate(): string {
+  const changelog = readFileSync(join(ROOT, 'deploy/packages/changelog.yaml'), 'utf8');
+  return /^ {2}date: (\S+)T/m.exec(changelog)?.[1] ?? '';
 }
 
 // the codes
@@ -187,17 +198,7 @@ const entries = (rows: readonly (readonly [string, Entry])[], note: (entry: Entr
 const escaped = (text: string): string => text.replaceAll('<', '&lt;');
 
 /** Wraps text at the line width; continuation lines align with the text after the bullet. */
-function wrapped(text: string, bullet: string): string {
-  const lines: string[] = [];
-  let line = bullet;
-  for (const word of text.split(' ')) {
-    if (line.length + word.length > WIDTH && line.trim() !== bullet.trim()) {
-      lines.push(line.trimEnd());
-      line = ' '.repeat(bullet.length);
-    }
-    line += `${word} `;
-  }
-  return [...lines, line.trimEnd()].join('\n');
-}
+const wrapped = (text: string, bullet: string): string =>
+  bullet + wrap(text, WIDTH - bullet.length).join(`\n${' '.repeat(bullet.length)}`);
 
 if (import.meta.main) for (const [file, text] of generated()) writeFileSync(join(ROOT, file), text);

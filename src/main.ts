@@ -11,50 +11,41 @@ process.env['UV_THREADPOOL_SIZE'] = '16';
 // stdout is for the log and for the output of commands; library output goes to stderr.
 for (const print of ['log', 'info', 'debug', 'dir'] as const) console[print] = console.error;
 
-import { parseArgs } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
-import type { Command, Flags } from './commands/command.ts';
+import type { CommandName } from './cli/commands.ts';
+import { parse } from './cli/parse.ts';
+import type { Command } from './commands/command.ts';
 import { ConfigError } from './config/problem.ts';
 import { EXIT_CODES, ExchangeError, exitCodeOf } from './core/errors.ts';
 import { scrub } from './core/secret.ts';
 import { type Io, UsageError } from './host/io.ts';
 import { unsafeStart } from './host/unsafe-start.ts';
 
-const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{ command: Command }> }>> = {
-  run: { summary: 'run the daemon', load: () => import('./commands/run.ts') },
-  once: { summary: 'log in, write every sink once and exit', load: () => import('./commands/once.ts') },
-  exec: { summary: 'run a command with a Vault token in its environment', load: () => import('./commands/exec.ts') },
-  validate: {
-    summary: 'validate the config and show where each value comes from',
-    load: () => import('./commands/validate.ts'),
-  },
-  schema: { summary: "print the config's JSON Schema", load: () => import('./commands/schema.ts') },
-  doctor: {
-    summary: 'explain why a login fails',
-    load: () => import('./commands/doctor.ts'),
-  },
-  setup: {
-    summary: 'print or apply the Vault setup of the exchanges',
-    load: () => import('./commands/setup.ts'),
-  },
-  init: {
-    summary: 'write a config for Kubernetes, CI jobs, VMs, or another Vault as the issuer',
-    load: () => import('./commands/init.ts'),
-  },
-  status: { summary: 'show what the running daemon holds', load: () => import('./commands/status.ts') },
-  wait: { summary: 'wait until the running daemon is ready', load: () => import('./commands/wait.ts') },
-  token: { summary: 'print the Vault token of the running daemon', load: () => import('./commands/token.ts') },
-  'token-helper': {
-    summary: 'the same for the Vault CLI, as its token helper',
-    load: () => import('./commands/vault-cli.ts'),
-  },
-  refresh: {
-    summary: 'ask the running daemon for a new login',
-    load: () => import('./commands/refresh.ts'),
-  },
-  dev: { summary: 'run a demo: an issuer, a Vault and the sidecar in memory', load: () => import('./commands/dev.ts') },
-  version: { summary: 'print the version', load: () => import('./commands/version.ts') },
+const LOAD: Readonly<Record<CommandName, () => Promise<{ command: Command }>>> = {
+  run: () => import('./commands/run.ts'),
+  once: () => import('./commands/once.ts'),
+  exec: () => import('./commands/exec.ts'),
+  status: () => import('./commands/status.ts'),
+  wait: () => import('./commands/wait.ts'),
+  token: () => import('./commands/token.ts'),
+  'token-helper': () => import('./commands/vault-cli.ts'),
+  refresh: () => import('./commands/refresh.ts'),
+  init: () => import('./commands/init.ts'),
+  setup: () => import('./commands/setup.ts'),
+  validate: () => import('./commands/validate.ts'),
+  doctor: () => import('./commands/doctor.ts'),
+  schema: () => import('./commands/schema.ts'),
+  dev: () => import('./commands/dev.ts'),
+  completion: () => import('./commands/completion.ts'),
+  help: () => import('./commands/help.ts'),
+  version: () => import('./commands/version.ts'),
 };
+
+/** Set by build.ts; it doesn't exist if the source is run. */
+declare const BUILD_COMMIT: string | undefined;
+
+const warned = new Set<string>();
+let hasProgress = false;
 
 const io: Io = {
   env: process.env,
@@ -62,6 +53,7 @@ const io: Io = {
   // Reading isTTY opens the stream, which makes writes to a full pipe asynchronous: the log must not block.
   isTty: process.stdout.isTTY === true,
   version: packageJson.version,
+  commit: typeof BUILD_COMMIT === 'string' ? BUILD_COMMIT : 'unknown',
   nodeVersion: process.versions.node,
   async ask(question) {
     if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) return undefined;
@@ -72,11 +64,18 @@ const io: Io = {
     terminal.close();
     return answer;
   },
-  async skipInput() {
-    for await (const _ of process.stdin);
-  },
   out: (text, end: string = '\n') => print(process.stdout, text + end),
   err: (text) => print(process.stderr, `${text}\n`),
+  warn(text) {
+    if (!warned.has(text)) io.err(`warning: ${text}`);
+    warned.add(text);
+  },
+  progress(text) {
+    if (process.stderr.isTTY !== true || (text === '' && !hasProgress)) return;
+    hasProgress = text !== '';
+    // to the start of the line, and erase it; a terminal may not know its width
+    print(process.stderr, `\r\u001b[K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
+  },
   onSignal: (signal, handler) => void process.on(signal, handler),
   onCrash(handler) {
     for (const kind of ['uncaughtException', 'unhandledRejection'] as const) {
@@ -123,48 +122,16 @@ function outputFailed(stream: NodeJS.WriteStream, code: string | undefined): voi
 }
 
 async function main(argv: readonly string[]): Promise<number> {
-  const [name, ...rest] = argv;
-  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    io.out(overview());
-    return name === undefined ? EXIT_CODES.config : 0;
-  }
-  const known = name === '--version' ? 'version' : name;
-  // Plain objects inherit members such as "constructor".
-  const entry = Object.hasOwn(COMMANDS, known) ? COMMANDS[known] : undefined;
-  if (entry === undefined)
-    throw new UsageError(
-      `unknown command ${JSON.stringify(name.slice(0, 40))}; "vault-token-sidecar --help" lists them`,
-    );
-  const unsafe = unsafeStart({ env: process.env, execArgv: process.execArgv, debuggerUrl });
+  const { name, flags, words } = parse(argv);
+  const unsafe =
+    name === 'help' ? undefined : unsafeStart({ env: process.env, execArgv: process.execArgv, debuggerUrl });
   if (unsafe !== undefined) throw new UsageError(unsafe);
-  const { command } = await entry.load();
-  const options = { ...command.options, help: { type: 'boolean', short: 'h' } } as const;
-  const allowPositionals = command.argument !== undefined;
-  const end = command.takesCommand === true ? rest.indexOf('--') : -1;
-  const args = end < 0 ? rest : rest.slice(0, end);
-  const { values, positionals } = parseArgs({ args, options, strict: true, allowPositionals });
-  if (values['help'] === true) {
-    io.out(command.help);
-    return 0;
-  }
-  const [argument, ...more] = positionals;
-  if (command.argument !== undefined && (!command.argument.includes(argument ?? '') || more.length > 0))
-    throw new UsageError(`"${name}" takes one of ${command.argument.join(', ')}`);
-  return command.run({ ...(values as Flags), argument }, io, rest.slice(args.length + 1));
+  const { command } = await LOAD[name]();
+  const code = await command(flags, io, words);
+  return argv.length === 0 ? EXIT_CODES.config : code;
 }
 
 const debuggerUrl = () => (process.features.inspector ? process.getBuiltinModule('node:inspector').url() : undefined);
-
-function overview(): string {
-  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(14)}${summary}`);
-  return [
-    'usage: vault-token-sidecar <command> [flags]',
-    '',
-    ...lines,
-    '',
-    'Run "vault-token-sidecar <command> --help" for the flags of a command.',
-  ].join('\n');
-}
 
 /** Prints one line per problem to stderr, and returns the exit code. */
 function report(error: unknown): number {
@@ -176,9 +143,7 @@ function report(error: unknown): number {
     io.err(error.message);
     return exitCodeOf(error.failure);
   }
-  const isUsage =
-    error instanceof UsageError ||
-    (error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
+  const isUsage = error instanceof UsageError;
   const words = error instanceof Error ? error.message.split('\n')[0] : 'unknown error';
   io.err(isUsage ? `vault-token-sidecar: ${words}` : `vault-token-sidecar: internal error: ${scrub(words ?? '')}`);
   return isUsage ? EXIT_CODES.config : EXIT_CODES.program;

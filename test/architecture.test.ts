@@ -43,7 +43,7 @@ const ROOMS = [
   ['network'],
   ['vault', 'sources', 'sinks'],
   ['exchange'],
-  ['http', 'observe', 'config', 'host', 'dev'],
+  ['http', 'observe', 'config', 'host', 'dev', 'cli'],
   ['setup', 'proxy'],
   ['doctor', 'init'],
   ['commands'],
@@ -85,6 +85,11 @@ const LAYERS: readonly { who: RegExp; may: RegExp; types?: RegExp; why: string }
     who: /^src\/config\//,
     may: /^(src\/(core|config)\/|typebox(\/|$)|jsonc-parser$|node:path)/,
     why: 'validation needs no IO',
+  },
+  {
+    who: /^src\/cli\//,
+    may: /^(src\/(core|cli)\/|src\/config\/variables\.ts|src\/host\/io\.ts|node:util$)/,
+    why: 'the daemon loads it, so it holds descriptions only',
   },
   {
     who: /^src\/dev\//,
@@ -166,7 +171,7 @@ test('only the entry files use the process, and no file imports them', () => {
 
 test('only the clock, deadlines of calls and file operations, HTTP timeouts and commands set timers', () => {
   const allowed =
-    /^src\/(main|exchange\/clock|healthcheck|files\/file-work|network\/(transport|forward)|proxy\/(server|body)|http\/(limits|token-api)|commands\/(wait|dev|ask-daemon|command)|observe\/log)\.ts$/;
+    /^src\/(main|exchange\/clock|healthcheck|files\/file-work|network\/(transport|forward)|proxy\/(server|body)|http\/(limits|token-api)|commands\/(wait|status|dev|ask-daemon|command)|observe\/log)\.ts$/;
   for (const file of FILES)
     assert.ok(
       allowed.test(file) || !/setTimeout|setInterval|AbortSignal\.timeout/.test(codeOf(file)),

@@ -14,7 +14,7 @@ import { type Io, UsageError } from '../host/io.ts';
 import { readCallerToken } from '../http/caller-token.ts';
 import { StatusReply } from '../http/status-reply.ts';
 import { type Flags, textFlag } from './command.ts';
-import { loadSettings } from './load-settings.ts';
+import { configPath, loadSettings, warnOfVariables } from './load-settings.ts';
 
 export interface Answer {
   readonly status: number;
@@ -34,14 +34,11 @@ export async function askOps(path: string, flags: Flags, io: Io, withinMs?: numb
 }
 
 /** Requests /status from the ops listener. @throws ExchangeError not_ready, also if another server answers */
-export async function askStatus(
-  flags: Flags,
-  io: Io,
-): Promise<{ readonly status: StatusReply; readonly text: string }> {
+export async function askStatus(flags: Flags, io: Io): Promise<StatusReply> {
   const { status, text } = await askOps('/status', flags, io);
   const body = status === 200 ? jsonIn(text) : undefined;
   if (!Check(StatusReply, body)) throw new ExchangeError('not_ready', { kind: 'other-server' });
-  return { status: body, text };
+  return body;
 }
 
 /** Parses a response as a JSON object; undefined if it isn't one. */
@@ -70,13 +67,15 @@ interface Listeners {
   readonly callerTokenFile?: string | undefined;
 }
 
-/** Returns the listeners of the config. Without --config, reads only their variables, so that the rest may be unset. */
+/** Returns the listeners of the config. Without a file, reads only their variables, so that the rest may be unset. */
 async function listenersOf(flags: Flags, io: Io): Promise<Listeners> {
-  if (textFlag(flags, 'config') === undefined)
+  if (configPath(flags, io) === undefined) {
+    warnOfVariables(flags, io);
     return {
       api: listenFrom(io, 'VTS_API_LISTEN', '/api/listen'),
       ops: listenFrom(io, 'VTS_OPS_LISTEN', '/ops/listen'),
     };
+  }
   const { settings } = await loadSettings(flags, io);
   return { api: settings.api.listen, ops: settings.ops.listen, callerTokenFile: settings.api.callerTokenFile };
 }

@@ -12,50 +12,50 @@ import { openDevVault } from '../dev/vault.ts';
 import type { Io } from '../host/io.ts';
 import { openObserver } from '../observe/observe.ts';
 import { type Command, parseTimeout } from './command.ts';
+import { scenes } from './dev-scenes.ts';
 
-const ROTATE_MS = 10_000;
+const EVERY_MS = 10_000;
 const JWT_TTL_SECONDS = 60;
 const TOKEN_TTL_SECONDS = 12;
 
-export const command: Command = {
-  help: `vault-token-sidecar dev [--timeout 60s]
+export const command: Command = async (flags, io) => {
+  const lifeMs = parseTimeout(flags, Number.MAX_SAFE_INTEGER);
+  const everyMs = parseTimeout(flags, EVERY_MS, 'every');
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) io.onSignal(signal, () => stop.abort());
+  if (lifeMs < Number.MAX_SAFE_INTEGER) AbortSignal.timeout(lifeMs).addEventListener('abort', () => stop.abort());
 
-Runs a demo: an OIDC issuer, a Vault and the sidecar, all in one process. Prints each login, renewal and file write, until Ctrl-C
-or the timeout.
-
---timeout DURATION   stops after this time`,
-  options: { timeout: { type: 'string' } },
-  async run(flags, io) {
-    const lifeMs = parseTimeout(flags, Number.MAX_SAFE_INTEGER);
-    const stop = new AbortController();
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) io.onSignal(signal, () => stop.abort());
-    if (lifeMs < Number.MAX_SAFE_INTEGER) AbortSignal.timeout(lifeMs).addEventListener('abort', () => stop.abort());
-
-    const directory = await mkdtemp(join(tmpdir(), 'vault-token-sidecar-'));
-    const issuer = await openIssuer();
-    const vault = await openDevVault();
-    vault.trust({
-      issuer: issuer.issuer,
-      role: 'app',
-      settings: { token_ttl: TOKEN_TTL_SECONDS, token_policies: ['app-read'] },
-    });
-    await writeJwt(issuer, directory);
-    const daemon = await startSidecar({ directory, issuer, vaultUrl: vault.url }, io);
-    io.out(whereToLook(directory, { issuer, vaultUrl: vault.url, daemon }));
-    while (!stop.signal.aborted) {
-      await sleep(ROTATE_MS, undefined, { signal: stop.signal }).catch(() => {});
-      if (!stop.signal.aborted) await writeJwt(issuer, directory);
-    }
-    await daemon.stop();
-    await Promise.all([issuer.close(), vault.close()]);
-    await rm(directory, { recursive: true });
-    return 0;
-  },
+  const directory = await mkdtemp(join(tmpdir(), 'vault-token-sidecar-'));
+  const issuer = await openIssuer();
+  const vault = await openDevVault();
+  vault.trust({
+    issuer: issuer.issuer,
+    role: 'app',
+    settings: { token_ttl: TOKEN_TTL_SECONDS, token_policies: ['app-read'] },
+  });
+  await writeJwt(issuer, directory);
+  const daemon = await startSidecar({ directory, issuer, vaultUrl: vault.url }, io);
+  io.out(whereToLook({ directory, issuer, vaultUrl: vault.url }, daemon, everyMs));
+  for (const { says, act } of scenes()) {
+    await sleep(everyMs, undefined, { signal: stop.signal }).catch(() => {});
+    if (stop.signal.aborted) break;
+    if (says !== undefined) io.out(`\n  ${says}\n`);
+    await act({ vault, writeJwt: (claims) => writeJwt(issuer, directory, claims) });
+  }
+  await daemon.stop();
+  await Promise.all([issuer.close(), vault.close()]);
+  await rm(directory, { recursive: true });
+  io.out('\nThe demo has ended, and its files are removed. For your own Vault: vault-token-sidecar help init');
+  return 0;
 };
 
 /** Replaces the JWT file as an issuer's agent does: writes a new file and renames it over the old one. */
-async function writeJwt(issuer: Issuer, directory: string): Promise<void> {
-  const jwt = await issuer.mint({ sub: 'system:serviceaccount:default:app', ttlSeconds: JWT_TTL_SECONDS });
+async function writeJwt(
+  issuer: Issuer,
+  directory: string,
+  claims: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
+  const jwt = await issuer.mint({ sub: 'system:serviceaccount:default:app', ttlSeconds: JWT_TTL_SECONDS, ...claims });
   await writeFile(join(directory, 'jwt.new'), jwt, { mode: 0o600 });
   await rename(join(directory, 'jwt.new'), join(directory, 'jwt'));
 }
@@ -107,26 +107,31 @@ const WORDS: Readonly<Record<string, (line: LogLine) => string>> = {
     `token    -> Vault    renewed: accessor ${shorten(accessor)}, valid until ${clock(expires_at)}`,
   sink_written: ({ sink }) => `token    -> file     ${sink}`,
   ready: () => 'ready               every file holds a valid token',
+  not_ready: ({ reasons }) => `not ready           ${[reasons].flat().join('; ')}`,
+  recovered: ({ attempts }) => `recovered           after ${attempts} failed ${attempts === 1 ? 'try' : 'tries'}`,
 };
 
 /** Renders a log line for the demo; undefined for events that the demo leaves out. */
 function asText(line: LogLine): string | undefined {
   const { event, time, level } = line;
-  const words =
-    WORDS[String(event)]?.(line) ??
-    (level === 'warn' || level === 'error' ? `${level}: ${event} ${line['title'] ?? ''}` : undefined);
+  const words = WORDS[String(event)]?.(line) ?? (level === 'warn' || level === 'error' ? troubleOf(line) : undefined);
   return words === undefined ? undefined : `${clock(time)}  ${words}`;
 }
+
+function troubleOf({ event, title, evidence, hint, retry_at: retryAt }: LogLine): string {
+  const next = retryAt === undefined ? '' : `\n${INDENT}next try at ${clock(retryAt)}`;
+  const why = [evidence, hint].filter((text) => text !== undefined).map((text) => `\n${INDENT}${text}`);
+  return `${String(event).replaceAll('_', ' ').padEnd(20)}${title ?? ''}${why.join('')}${next}`;
+}
+
+const INDENT = ' '.repeat(30);
 
 const clock = (instant: unknown): string => String(instant).slice(11, 19);
 const shorten = (accessor: unknown): string => `${String(accessor).slice(0, 8)}...`;
 
-function whereToLook(
-  directory: string,
-  { issuer, vaultUrl, daemon }: { issuer: Issuer; vaultUrl: string; daemon: Daemon },
-): string {
+function whereToLook({ directory, issuer, vaultUrl }: Peers, daemon: Daemon, everyMs: number): string {
   return `
-  issuer  ${issuer.url}   writes a JWT to ${join(directory, 'jwt')} every ${ROTATE_MS / 1000} s
+  issuer  ${issuer.url}   writes a JWT to ${join(directory, 'jwt')} every ${everyMs / 1000} s
   Vault   ${vaultUrl}   trusts the issuer, grants tokens of ${TOKEN_TTL_SECONDS} s
   sidecar keeps a Vault token for the exchange "app". Inspect it from another terminal:
 
@@ -134,7 +139,7 @@ function whereToLook(
     cat ${join(directory, 'token.json')}
     curl -s -H 'X-Vault-Request: true' ${daemon.api}/v1/token
     curl -s -H 'X-Vault-Request: true' '${daemon.api}/v1/token?wait_for_change=true'
-    curl -s ${daemon.ops}/status
+    vault-token-sidecar status app --watch --ops ${daemon.ops}
     curl -s ${daemon.ops}/metrics
 
   Press Ctrl-C to stop. Times are UTC.

@@ -13,46 +13,27 @@ import type { Io } from '../host/io.ts';
 import { readCaFiles } from '../setup/ca-file.ts';
 import { findOperatorToken } from '../setup/operator-token.ts';
 import { askApi, askStatus, jsonIn } from './ask-daemon.ts';
-import { CONFIG_OPTION, type Command, type Flags } from './command.ts';
+import { asJson, type Command, type Flags } from './command.ts';
 import { chosenExchanges, loadSettings } from './load-settings.ts';
 
 /** Checks that are still running after this long are reported as unfinished; loading and revocation fit into the rest of 20 s. */
 const GATHERING_MS = 11_000;
 const CLOSING_MS = 4500;
 
-export const command: Command = {
-  help: `vault-token-sidecar doctor [--config FILE] [--exchange E] [--fetch-issuer] [--json]
-
-Explains why a login fails, root cause first. Checks the config, the JWT, its issuer, Vault, the mount, the role, the sinks and
-the listeners. Logs in once and revokes that token. If VAULT_ADDR is set, and a token is in VAULT_TOKEN or ~/.vault-token, it
-also compares the mount, the role and the policies in that Vault with the config. Ends within 20 s. The exit code is that of
-the first error, or 0 if there are only warnings.
-
---config FILE    the config file (by default, the environment)
---exchange E     checks only this exchange
---fetch-issuer   allows fetching the issuer's documents from hosts that the config doesn't name
---json           prints the findings as JSON`,
-  options: {
-    ...CONFIG_OPTION,
-    exchange: { type: 'string' },
-    'fetch-issuer': { type: 'boolean' },
-    json: { type: 'boolean' },
-  },
-  async run(flags, io) {
-    const deadline = openDeadline(openSystemClock(), GATHERING_MS);
-    const { reports, close } = await openReports(flags, io, deadline.reached);
-    deadline.cancel();
-    const text = flags['json'] === true ? JSON.stringify({ reports }, undefined, 2) : renderReports(reports, io.isTty);
-    // A misplaced secret in the config or in a message from Vault must not be printed.
-    io.out(scrub(text));
-    const code = exitCode(reports.flatMap(({ findings }) => findings));
-    await within(
-      openSystemClock(),
-      CLOSING_MS,
-      close().catch(() => {}),
-    );
-    return code;
-  },
+export const command: Command = async (flags, io) => {
+  const deadline = openDeadline(openSystemClock(), GATHERING_MS);
+  const { reports, close } = await openReports(flags, io, deadline.reached);
+  deadline.cancel();
+  const text = flags['json'] === true ? asJson({ reports }) : renderReports(reports, io.isTty);
+  // A misplaced secret in the config or in a message from Vault must not be printed.
+  io.out(scrub(text));
+  const code = exitCode(reports.flatMap(({ findings }) => findings));
+  await within(
+    openSystemClock(),
+    CLOSING_MS,
+    close().catch(() => {}),
+  );
+  return code;
 };
 
 const exitCode = (findings: readonly Finding[]): number =>
@@ -68,7 +49,7 @@ async function openReports(flags: Flags, io: Io, deadline: Promise<void>): Promi
   if (isLoaded(loaded)) {
     const chosen = chosenExchanges(loaded.settings, flags);
     const { settings, problems } = await readCaFiles(loaded.settings, chosen);
-    for (const line of new ConfigError(problems).lines) io.err(`warning: ${line}`);
+    for (const line of new ConfigError(problems).lines) io.warn(line);
     const ours = isOurs(settings, flags, io);
     return examine(settings, {
       chosen,
@@ -87,9 +68,7 @@ async function openReports(flags: Flags, io: Io, deadline: Promise<void>): Promi
 /** Reports whether a sidecar with these exchanges listens at ops.listen. */
 async function isOurs({ exchanges }: Settings, flags: Flags, io: Io): Promise<boolean> {
   const held = await askStatus(flags, io).catch(() => undefined);
-  return (
-    held !== undefined && exchanges.every(({ name }) => held.status.exchanges.some(({ exchange }) => exchange === name))
-  );
+  return held !== undefined && exchanges.every(({ name }) => held.exchanges.some(({ exchange }) => exchange === name));
 }
 
 /** Requests the token of an exchange from the running sidecar. */

@@ -10,7 +10,7 @@ import { type CaughtSignal, type Io, UsageError } from '../host/io.ts';
 import { asText } from '../observe/log-text.ts';
 import { type Observer, openObserver } from '../observe/observe.ts';
 import { childEnvironment } from './child-env.ts';
-import { CONFIG_OPTION, type Command, crashEvidence, type Flags, parseTimeout, textFlag } from './command.ts';
+import { type Command, crashEvidence, type Flags, parseTimeout, textFlag } from './command.ts';
 import { chosenExchanges, loadSettings } from './load-settings.ts';
 import { openOneShot, reportUndelivered } from './one-shot.ts';
 import { type OnNewToken, type Supervised, supervise } from './supervise.ts';
@@ -20,71 +20,44 @@ const CAUGHT = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGWINCH']
 /** The signals that end the command line before the command has started. */
 const ENDING: ReadonlySet<CaughtSignal> = new Set(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT']);
 
-export const command: Command = {
-  help: `vault-token-sidecar exec [flags] -- COMMAND [ARGUMENT...]
-
-Logs in, and runs the command with VAULT_TOKEN, VAULT_ADDR and, if configured, VAULT_NAMESPACE, VAULT_CACERT, VAULT_CLIENT_CERT,
-VAULT_CLIENT_KEY and VAULT_TLS_SERVER_NAME. Keeps the token alive while the command runs, passes signals on, and revokes the token
-when the command ends. Writes the sinks of the exchange as "run" does, and removes their files at the end. Logs warnings and errors
-to stderr, as text. Without --config, VTS_TOKEN_FILE is optional.
-Exit codes: that of the command, or 128 and the number of the signal that ended it; 127 no such command; 126 the command can't be
-started; if the login fails, as "once", and the command isn't started.
-
---config FILE           the config file (by default, the environment)
---exchange NAME         the exchange; required if there are several
---timeout DURATION      gives up the first login after this time (60s)
---on-new-token ACTION   what to do when the token is replaced, but not when it is renewed: nothing (the default); restart, which
-                        sends SIGTERM, and SIGKILL after 10 s; or the name of a signal, such as SIGHUP, to send
---keep                  leaves the token and the files of the sinks in place`,
-  options: {
-    ...CONFIG_OPTION,
-    exchange: { type: 'string' },
-    timeout: { type: 'string' },
-    'on-new-token': { type: 'string' },
-    keep: { type: 'boolean' },
-  },
-  takesCommand: true,
-  async run(flags, io, words = []) {
-    const signals = catchSignals(io);
-    const timeoutMs = parseTimeout(flags, 60_000);
-    const onNewToken = parseOnNewToken(flags);
-    if (words.length === 0) throw new UsageError('exec needs a command after --, such as: exec -- env');
-    const { settings } = await loadSettings(flags, io, { needsSink: false });
-    const exchange = adapted(chosenExchange(settings, flags), onNewToken);
-    const observer = openTextObserver(io, settings.log.level);
-    const clock = openSystemClock();
-    const tokens = openNewTokens(exchange.name, observer);
-    const watched = { ...observer, stepped: tokens.stepped };
-    const one = openOneShot([exchange, ...sourcesOf(exchange, settings)], { io, clock, observer: watched });
-    const undelivered = await one.waitForDelivery(timeoutMs, signals.first);
-    const view = one.exchanges.view(exchange.name);
-    const first = undelivered.length === 0 ? view?.token() : undefined;
-    if (view === undefined || first === undefined || signals.received() !== undefined) {
-      const blocked = view === undefined || undelivered.length > 0 ? undelivered : [view.status()];
-      await one.end((exchanges) => exchanges.stop());
-      const signal = signals.received();
-      return signal === undefined ? reportUndelivered(blocked, io) : endAs({ signal }, io);
-    }
-    let { secret } = first;
-    const surroundings = () => {
-      secret = view.token()?.secret ?? secret;
-      const { umask, env } = io.inherited();
-      return { umask, env: childEnvironment(env, exchange, secret) };
-    };
-    const child = supervise({ words, clock, onNewToken, surroundings });
-    signals.passTo(child);
-    tokens.passTo(child, { onNewToken, generation: first.generation });
-    const end = await child.ended;
-    tokens.passTo(undefined);
-    await one.end((exchanges) => (flags['keep'] === true ? exchanges.close('all') : exchanges.stop()));
-    if ('errno' in end)
-      io.err(
-        withoutControls(
-          `vault-token-sidecar: can't start ${words[0]}: ${end.errno}. Check its path, its mode and PATH.`,
-        ),
-      );
-    return endAs(end, io);
-  },
+export const command: Command = async (flags, io, words = []) => {
+  const signals = catchSignals(io);
+  const timeoutMs = parseTimeout(flags, 60_000);
+  const onNewToken = parseOnNewToken(flags);
+  if (words.length === 0) throw new UsageError('exec needs a command after --, such as: exec -- env');
+  const { settings } = await loadSettings(flags, io, { needsSink: false });
+  const exchange = adapted(chosenExchange(settings, flags), onNewToken);
+  const observer = openTextObserver(io, settings.log.level);
+  const clock = openSystemClock();
+  const tokens = openNewTokens(exchange.name, observer);
+  const watched = { ...observer, stepped: tokens.stepped };
+  const one = openOneShot([exchange, ...sourcesOf(exchange, settings)], { io, clock, observer: watched });
+  const undelivered = await one.waitForDelivery(timeoutMs, signals.first);
+  const view = one.exchanges.view(exchange.name);
+  const first = undelivered.length === 0 ? view?.token() : undefined;
+  if (view === undefined || first === undefined || signals.received() !== undefined) {
+    const blocked = view === undefined || undelivered.length > 0 ? undelivered : [view.status()];
+    await one.end((exchanges) => exchanges.stop());
+    const signal = signals.received();
+    return signal === undefined ? reportUndelivered(blocked, io) : endAs({ signal }, io);
+  }
+  let { secret } = first;
+  const surroundings = () => {
+    secret = view.token()?.secret ?? secret;
+    const { umask, env } = io.inherited();
+    return { umask, env: childEnvironment(env, exchange, secret) };
+  };
+  const child = supervise({ words, clock, onNewToken, surroundings });
+  signals.passTo(child);
+  tokens.passTo(child, { onNewToken, generation: first.generation });
+  const end = await child.ended;
+  tokens.passTo(undefined);
+  await one.end((exchanges) => (flags['keep'] === true ? exchanges.close('all') : exchanges.stop()));
+  if ('errno' in end)
+    io.err(
+      withoutControls(`vault-token-sidecar: can't start ${words[0]}: ${end.errno}. Check its path, its mode and PATH.`),
+    );
+  return endAs(end, io);
 };
 
 function parseOnNewToken(flags: Flags): OnNewToken {

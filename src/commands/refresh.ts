@@ -3,31 +3,20 @@
 import { EXIT_CODES, ExchangeError } from '../core/errors.ts';
 import { withoutControls } from '../core/secret.ts';
 import { askApi, jsonIn } from './ask-daemon.ts';
-import { CONFIG_OPTION, type Command, textFlag } from './command.ts';
+import { type Command, textFlag } from './command.ts';
 
-export const command: Command = {
-  help: `vault-token-sidecar refresh [--exchange NAME] [--config FILE] [--api URL]
-
-Asks the running sidecar to read the JWT and log in again, at once. Doesn't wait for the login: "status" shows its result. An
-exchange accepts one request in ten seconds. Exit codes: 0 asked; 3 asked again too soon.
-
---exchange NAME   the exchange; required if there are several
---config FILE     the config file, for api.listen and api.caller_token_file
---api URL         the URL of the token API, or unix:/PATH`,
-  options: { ...CONFIG_OPTION, exchange: { type: 'string' }, api: { type: 'string' } },
-  async run(flags, io) {
-    const exchange = textFlag(flags, 'exchange');
-    const path = exchange === undefined ? '/v1/token/refresh' : `/v1/token/${encodeURIComponent(exchange)}/refresh`;
-    const { status, text, retryAfter } = await askApi(path, flags, io, 'POST');
-    const { exchange: name, error_description: words } = jsonIn(text) ?? {};
-    if (status === 202 && typeof name === 'string') {
-      io.out(withoutControls(`asked for a new login of exchange ${name}`));
-      return 0;
-    }
-    if (typeof words !== 'string') throw new ExchangeError('not_ready', { kind: 'other-server' });
-    const isTooSoon = status === 429;
-    const when = isTooSoon && /^\d{1,4}$/.test(retryAfter ?? '') ? ` Try again in ${retryAfter} s.` : '';
-    io.err(withoutControls(`${words}${when}`));
-    return isTooSoon || status === 503 ? EXIT_CODES.readiness : EXIT_CODES.config;
-  },
+export const command: Command = async (flags, io) => {
+  const exchange = textFlag(flags, 'exchange');
+  const path = exchange === undefined ? '/v1/token/refresh' : `/v1/token/${encodeURIComponent(exchange)}/refresh`;
+  const { status, text, retryAfter } = await askApi(path, flags, io, 'POST');
+  const { exchange: name, error_description: words } = jsonIn(text) ?? {};
+  if (status === 202 && typeof name === 'string') {
+    io.out(withoutControls(`asked for a new login of exchange ${name}`));
+    return 0;
+  }
+  if (typeof words !== 'string') throw new ExchangeError('not_ready', { kind: 'other-server' });
+  const isTooSoon = status === 429;
+  const when = isTooSoon && /^\d{1,4}$/.test(retryAfter ?? '') ? ` Try again in ${retryAfter} s.` : '';
+  io.err(withoutControls(`${words}${when}`));
+  return isTooSoon || status === 503 ? EXIT_CODES.readiness : EXIT_CODES.config;
 };

@@ -4,61 +4,79 @@
 import { ConfigError } from '../config/problem.ts';
 import { ExchangeError } from '../core/errors.ts';
 import { scrub } from '../core/secret.ts';
+import type { Settings } from '../core/settings.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
 import { openSystemClock } from '../exchange/clock.ts';
 import type { Io } from '../host/io.ts';
+import { isJournal } from '../host/journal.ts';
 import type { Systemd } from '../host/systemd.ts';
-import type { Log } from '../observe/log.ts';
+import type { LineFormat, Log } from '../observe/log.ts';
 import type { Observer } from '../observe/observe.ts';
-import { CONFIG_OPTION, type Command, crashEvidence, type Flags } from './command.ts';
+import { type Command, crashEvidence, type Flags } from './command.ts';
 import { loadSettings } from './load-settings.ts';
+
+type LogFormat = Settings['log']['format'];
 
 const STDOUT = 1;
 
-export const command: Command = {
-  help: `vault-token-sidecar run [--config FILE]
-
-Runs the daemon. Keeps a Vault token for each exchange of the config, in its sinks and on the token API, until it is stopped.
-Without --config, configures one exchange named "default" from the environment (VAULT_ADDR, VTS_JWT_FILE, VTS_ROLE, ...).
-Signals: SIGTERM and SIGINT stop it; SIGHUP reloads the config; SIGUSR2 logs in again.
-
---config FILE   the config file`,
-  options: CONFIG_OPTION,
-  async run(flags, io) {
-    const stopRequested = onStopSignal(io);
-    const [onRefresh, onReload] = [early(io, 'SIGUSR2'), early(io, 'SIGHUP')];
-    const { settings } = await loadSettings(flags, io);
-    const { version, nodeVersion, env } = io;
-    const startedAt = Date.now();
-    let log: Log | undefined;
-    io.onCrash((error) => {
-      const evidence = crashEvidence(error);
-      if (log === undefined) return io.err(evidence);
-      log.writeLast('error', 'crashed', { evidence });
-    });
-    const openObserver = async () => {
-      const observe = await import('../observe/observe.ts');
-      const { nodeMetrics } = settings.ops;
-      const { level } = settings.log;
-      const observer = observe.openObserver({ version, nodeVersion, nodeMetrics, level, target: STDOUT });
-      log = observer.log;
-      log.write('info', 'starting', { version, exchanges: settings.exchanges.map(({ name }) => name) }, startedAt);
-      return observer;
-    };
-    const daemon = await startDaemon({ settings, openObserver, env, version });
-    const { observer } = daemon;
-    onRefresh(daemon.refresh);
-    onReload(coalesced(() => reload(daemon, observer, { flags, io })));
-    const systemd = env['NOTIFY_SOCKET'] ? await reportToSystemd(daemon, observer, env) : undefined;
-    await stopRequested;
-    observer.log.write('info', 'stopping');
-    systemd?.stopping();
-    await daemon.stop();
-    // Open handles must not delay the exit.
-    io.exit(0);
-    return 0;
-  },
+export const command: Command = async (flags, io) => {
+  const stopRequested = onStopSignal(io);
+  const [onRefresh, onReload] = [early(io, 'SIGUSR2'), early(io, 'SIGHUP')];
+  const { settings, warnings } = await loadForLog(flags, io);
+  const { version, nodeVersion, env } = io;
+  const startedAt = Date.now();
+  let log: Log | undefined;
+  io.onCrash((error) => {
+    const evidence = crashEvidence(error);
+    if (log === undefined) return io.err(evidence);
+    log.writeLast('error', 'crashed', { evidence });
+  });
+  const openObserver = async () => {
+    const observe = await import('../observe/observe.ts');
+    const { nodeMetrics } = settings.ops;
+    const { level } = settings.log;
+    const format = await formatOf(settings.log.format, io);
+    const observer = observe.openObserver({ version, nodeVersion, nodeMetrics, level, target: STDOUT, format });
+    log = observer.log;
+    log.write('info', 'starting', { version, exchanges: settings.exchanges.map(({ name }) => name) }, startedAt);
+    for (const warning of warnings) log.write('warn', 'config_warning', { warning });
+    return observer;
+  };
+  const daemon = await startDaemon({ settings, openObserver, env, version });
+  const { observer } = daemon;
+  onRefresh(daemon.refresh);
+  onReload(coalesced(() => reload(daemon, observer, { flags, io })));
+  const systemd = env['NOTIFY_SOCKET'] ? await reportToSystemd(daemon, observer, env) : undefined;
+  await stopRequested;
+  observer.log.write('info', 'stopping');
+  systemd?.stopping();
+  await daemon.stop();
+  // Open handles must not delay the exit.
+  io.exit(0);
+  return 0;
 };
+
+/** Loads the settings, with the warnings for the log. Before an error they go to stderr. */
+async function loadForLog(flags: Flags, io: Io): Promise<{ settings: Settings; warnings: readonly string[] }> {
+  const warnings: string[] = [];
+  try {
+    const { settings } = await loadSettings(flags, { ...io, warn: (text) => void warnings.push(text) });
+    return { settings, warnings };
+  } catch (error) {
+    for (const warning of warnings) io.warn(warning);
+    throw error;
+  }
+}
+
+/** The format of the log on stdout, which is JSON unless a person or the journal reads it. */
+async function formatOf(wish: LogFormat, { isTty, env }: Io): Promise<LineFormat> {
+  const isText = wish === 'text' || (wish === 'auto' && isTty);
+  const toJournal = env['JOURNAL_STREAM'] !== undefined && isJournal(env['JOURNAL_STREAM'], STDOUT);
+  if (!isText && !toJournal) return (line) => line;
+  const { forJournal, forTerminal } = await import('../observe/log-text.ts');
+  if (toJournal) return forJournal(isText);
+  return forTerminal(isTty && !env['NO_COLOR']);
+}
 
 /** Catches a signal during the start, where it would end the process, and delivers it once the handler is known. */
 function early(io: Io, signal: 'SIGUSR2' | 'SIGHUP'): (handler: () => void) => void {
@@ -106,7 +124,9 @@ async function reportToSystemd(daemon: Daemon, { log }: Observer, env: Io['env']
 
 async function reload(daemon: Daemon, observer: Observer, { flags, io }: { flags: Flags; io: Io }): Promise<void> {
   try {
-    await daemon.reload((await loadSettings(flags, io)).settings);
+    const { settings, warnings } = await loadForLog(flags, io);
+    for (const warning of warnings) observer.log.write('warn', 'config_warning', { warning });
+    await daemon.reload(settings);
     observer.log.write('info', 'config_reloaded');
   } catch (error) {
     observer.configRead(false, Date.now());

@@ -12,49 +12,25 @@ import { plannedExchanges, planProvision } from '../setup/plan.ts';
 import { asHcl, asScript } from '../setup/text.ts';
 import { openEnvSource } from '../sources/env.ts';
 import { readJwtFile } from '../sources/file.ts';
-import { CONFIG_OPTION, type Command } from './command.ts';
+import { asJson, type Command } from './command.ts';
 import { chosenExchanges, loadSettings } from './load-settings.ts';
 
-export const command: Command = {
-  help: `vault-token-sidecar setup [--config FILE] [--exchange E] [--json | --hcl | --apply [--yes] [--replace]]
-
-Prints the vault commands that create the mount, the trust config, the policies and the role of each exchange. With --apply,
-shows the changes, asks for confirmation and writes them to Vault, with the token in VAULT_TOKEN or ~/.vault-token. It deletes
-nothing.
-
---config FILE   the config file (by default, the environment)
---exchange E    only this exchange
---json          prints the setup as JSON
---hcl           prints the setup for Terraform's vault provider
---apply         writes the setup to Vault
---yes           applies without confirmation
---replace       allows --apply to change the issuer that a mount trusts`,
-  options: {
-    ...CONFIG_OPTION,
-    exchange: { type: 'string' },
-    json: { type: 'boolean' },
-    hcl: { type: 'boolean' },
-    apply: { type: 'boolean' },
-    yes: { type: 'boolean', short: 'y' },
-    replace: { type: 'boolean' },
-  },
-  async run(flags, io) {
-    const loaded = await loadSettings(flags, io);
-    const chosen = chosenExchanges(loaded.settings, flags);
-    const { settings, problems: unread } = await readCaFiles(loaded.settings, chosen);
-    if (unread.length > 0) throw new ConfigError(unread);
-    const exchanges = plannedExchanges(chosen, settings, await jwtLives(chosen, io));
-    const { steps, warnings, problems } = planProvision(exchanges);
-    if (problems.length > 0) throw new ConfigError(problems.map((message) => ({ message })));
-    for (const warning of warnings) io.err(`warning: ${withoutControls(warning)}`);
-    if (flags['apply'] === true) {
-      const [mayReplace, isAgreed] = [flags['replace'] === true, flags['yes'] === true];
-      return applySetup(steps, exchanges, { mayReplace, isAgreed, io });
-    }
-    if (flags['json'] === true) io.out(JSON.stringify({ steps, warnings }, undefined, 2));
-    else io.out(flags['hcl'] === true ? asHcl(steps) : asScript(steps));
-    return 0;
-  },
+export const command: Command = async (flags, io) => {
+  const loaded = await loadSettings(flags, io);
+  const chosen = chosenExchanges(loaded.settings, flags);
+  const { settings, problems: unread } = await readCaFiles(loaded.settings, chosen);
+  if (unread.length > 0) throw new ConfigError(unread);
+  const exchanges = plannedExchanges(chosen, settings, await jwtLives(chosen, io));
+  const { steps, warnings, problems } = planProvision(exchanges);
+  if (problems.length > 0) throw new ConfigError(problems.map((message) => ({ message })));
+  for (const warning of warnings) io.warn(withoutControls(warning));
+  if (flags['apply'] === true) {
+    const [mayReplace, isAgreed] = [flags['replace'] === true, flags['yes'] === true];
+    return applySetup(steps, exchanges, { mayReplace, isAgreed, io });
+  }
+  if (flags['json'] === true) io.out(asJson({ steps, warnings }));
+  else io.out(flags['hcl'] === true ? asHcl(steps) : asScript(steps));
+  return 0;
 };
 
 /** Returns the lifetimes, in milliseconds, of the JWTs that the sources hold now. */

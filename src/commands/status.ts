@@ -1,82 +1,59 @@
-// Shows the exchanges of the running daemon as a table: phase, time left, next action. Below it, the plan of each exchange, and the
-// last failure with its hint.
+// Shows what the running daemon holds: all exchanges as a table, or one in detail; once, or again and again.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT_CODES } from '../core/errors.ts';
-import { linesWithoutControls, withoutControls } from '../core/secret.ts';
-import type { ExchangeReply, StatusReply } from '../http/status-reply.ts';
+import { linesWithoutControls } from '../core/secret.ts';
+import { type Io, UsageError } from '../host/io.ts';
+import type { StatusReply } from '../http/status-reply.ts';
 import { askStatus } from './ask-daemon.ts';
-import { CONFIG_OPTION, type Command } from './command.ts';
-import { table } from './table.ts';
+import { asJson, type Command, type Flags, textFlag } from './command.ts';
+import { painter } from './paint.ts';
+import { describeExchange } from './status-detail.ts';
+import { describeAll } from './status-table.ts';
 
-export const command: Command = {
-  help: `vault-token-sidecar status [--config FILE] [--ops URL] [--json]
+const WATCH_MS = 1000;
+/** Moves the cursor to the top, and erases what is below it. */
+const HOME = '\x1b[H\x1b[J';
 
-Shows for each exchange of the running sidecar: phase, time left on the token, next action, plan, and the last failure with its
-hint.
-The exit code is 3 if an exchange isn't ready.
-
---config FILE   the config file, for ops.listen
---ops URL       the URL of the ops listener, or unix:/PATH
---json          prints the status as JSON`,
-  options: { ...CONFIG_OPTION, ops: { type: 'string' }, json: { type: 'boolean' } },
-  async run(flags, io) {
-    const { status, text } = await askStatus(flags, io);
-    const { api, exchanges } = status;
-    const shown = [tableOf(exchanges), ...apiTrouble(api).map(withoutControls)].join('\n');
-    io.out(flags['json'] === true ? linesWithoutControls(text) : shown);
-    return exchanges.every(({ ready }) => ready) ? 0 : EXIT_CODES.readiness;
-  },
+export const command: Command = async (flags, io) => {
+  if (flags['watch'] === true && !io.isTty) throw new UsageError('--watch needs a terminal');
+  const { text, isReady } = await look(flags, io);
+  if (flags['watch'] !== true) {
+    io.out(text);
+    return isReady ? 0 : EXIT_CODES.readiness;
+  }
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) io.onSignal(signal, () => stop.abort());
+  for (let shown = text; !stop.signal.aborted; ) {
+    io.out(`${HOME}${shown}`);
+    await sleep(WATCH_MS, undefined, { signal: stop.signal }).catch(() => {});
+    // a sidecar that restarts is shown again
+    shown = await look(flags, io).then(
+      (seen) => seen.text,
+      (error: unknown) => (error instanceof Error ? error.message : 'unknown error'),
+    );
+  }
+  return 0;
 };
 
-function apiTrouble({ failure }: StatusReply['api']): readonly string[] {
-  return failure
-    ? [`token API: ${failure.title}${failure.evidence ? ` (${failure.evidence})` : ''}`, `  ${failure.hint}`]
-    : [];
+async function look(flags: Flags, io: Io): Promise<{ text: string; isReady: boolean }> {
+  const status = await askStatus(flags, io);
+  const name = textFlag(flags, 'argument');
+  const exchanges = name === undefined ? status.exchanges : [exchangeOf(status, name)];
+  const isReady = exchanges.every(({ ready }) => ready);
+  if (flags['json'] === true) {
+    const [one] = exchanges;
+    return { text: linesWithoutControls(asJson(name === undefined ? status : one)), isReady };
+  }
+  const view = { now: Date.now(), paint: painter(io) };
+  const text =
+    name === undefined ? describeAll(status, view) : exchanges.map((one) => describeExchange(one, view)).join('\n');
+  return { text, isReady };
 }
 
-function tableOf(exchanges: readonly ExchangeReply[]): string {
-  const now = Date.now();
-  const rows = exchanges.map(({ exchange, phase, ready, token, next_action: next }) => [
-    exchange,
-    phase,
-    ready ? 'yes' : 'no',
-    token ? timeUntil(token.expires_at, now) : '-',
-    next ? `${next.kind} in ${timeUntil(next.at, now)}` : '-',
-  ]);
-  const plans = exchanges.flatMap((one) => planOf(one, now));
-  const troubles = exchanges.flatMap(({ exchange, failure, sinks }) => [
-    ...(failure
-      ? [
-          `${exchange}: ${failure.title}${failure.evidence ? ` (${failure.evidence})` : ''}, ${failure.attempts}x`,
-          `  ${failure.hint}`,
-        ]
-      : []),
-    ...sinks.flatMap((sink) =>
-      sink.failure ? [`${exchange}, ${sink.id}: ${sink.failure.title}`, `  ${sink.failure.hint}`] : [],
-    ),
-  ]);
-  const header = ['EXCHANGE', 'PHASE', 'READY', 'TIME LEFT', 'NEXT'];
-  return [table([header, ...rows]), ...[...plans, ...troubles].map(withoutControls)].join('\n');
-}
-
-/** Returns the line about what happens to the token, as far as it is known. */
-function planOf({ exchange, token, next_action: next }: ExchangeReply, now: number): readonly string[] {
-  const isRenewed = next?.kind === 'renew';
-  const parts = [
-    ...(isRenewed ? [`renews in ${timeUntil(next.at, now)}`] : []),
-    ...(token?.login_at ? [`${isRenewed ? 'if renewals fail, ' : ''}logs in at ${utc(token.login_at)}`] : []),
-    ...(token?.ends_at ? [`the token can't be renewed and ends at ${utc(token.ends_at)}`] : []),
-  ];
-  return parts.length === 0 ? [] : [`${exchange}: ${parts.join('; ')}`];
-}
-
-/** Formats an RFC 3339 instant: 2026-03-01 12:40:12 UTC. */
-const utc = (instant: string): string => `${instant.slice(0, 19).replace('T', ' ')} UTC`;
-
-/** Formats the time until an instant in its two largest units: 1h 12m, 45s; 0s if it is past. */
-function timeUntil(instant: string, now: number): string {
-  const seconds = Math.max(0, Math.round((Date.parse(instant) - now) / 1000));
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
-  if (hours > 0) return `${hours}h ${minutes}m`;
-  return minutes > 0 ? `${minutes}m ${seconds % 60}s` : `${seconds}s`;
+function exchangeOf({ exchanges }: StatusReply, name: string) {
+  const found = exchanges.find(({ exchange }) => exchange === name);
+  if (found !== undefined) return found;
+  const names = exchanges.map(({ exchange }) => exchange).join(', ');
+  throw new UsageError(`there is no exchange ${JSON.stringify(name)}; the sidecar has ${names}`);
 }

@@ -1,14 +1,10 @@
 // Prints the versions of the sidecar and of Node.
 
-import type { Command } from './command.ts';
+import { asJson, type Command } from './command.ts';
 
-export const command: Command = {
-  help: `vault-token-sidecar version
-
-Prints the versions of the sidecar and of Node.`,
-  options: {},
-  async run(_flags, io) {
-    io.out(`vault-token-sidecar ${io.version} (node ${io.nodeVersion})`);
-    return 0;
-  },
+export const command: Command = async (flags, io) => {
+  const { version, commit, nodeVersion } = io;
+  const text = `vault-token-sidecar ${version} (commit ${commit}, node ${nodeVersion})`;
+  io.out(flags['json'] === true ? asJson({ version, commit, node_version: nodeVersion }) : text);
+  return 0;
 };

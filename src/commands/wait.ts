@@ -2,26 +2,19 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ERRORS, EXIT_CODES, ExchangeError, explain } from '../core/errors.ts';
+import { withoutControls } from '../core/secret.ts';
 import { UsageError } from '../host/io.ts';
 import { askOps, jsonIn, NOT_OURS } from './ask-daemon.ts';
-import { CONFIG_OPTION, type Command, parseTimeout, textFlag } from './command.ts';
+import { type Command, parseTimeout, textFlag } from './command.ts';
 
 const INTERVAL_MS = 200;
 
-export const command: Command = {
-  help: `vault-token-sidecar wait [--exchange NAME] [--timeout 60s] [--config FILE] [--ops URL]
-
-Waits until the running sidecar is ready. Exit codes: 0 ready; 3 not ready within the timeout.
-
---exchange NAME      waits only for this exchange
---timeout DURATION   gives up after this time (60s)
---config FILE        the config file, for ops.listen
---ops URL            the URL of the ops listener, or unix:/PATH`,
-  options: { ...CONFIG_OPTION, exchange: { type: 'string' }, timeout: { type: 'string' }, ops: { type: 'string' } },
-  async run(flags, io) {
-    const deadline = performance.now() + parseTimeout(flags, 60_000);
-    const exchange = textFlag(flags, 'exchange');
-    const path = exchange === undefined ? '/readyz' : `/readyz/${encodeURIComponent(exchange)}`;
+export const command: Command = async (flags, io) => {
+  const startedAt = performance.now();
+  const deadline = startedAt + parseTimeout(flags, 60_000);
+  const exchange = textFlag(flags, 'exchange');
+  const path = exchange === undefined ? '/readyz' : `/readyz/${encodeURIComponent(exchange)}`;
+  try {
     for (;;) {
       const left = Math.max(INTERVAL_MS, deadline - performance.now());
       const reason = await askOps(path, flags, io, left).then(
@@ -33,12 +26,17 @@ Waits until the running sidecar is ready. Exit codes: 0 ready; 3 not ready withi
       );
       if (reason === undefined) return 0;
       if (performance.now() + INTERVAL_MS > deadline) {
+        io.progress('');
         io.err(`${ERRORS.not_ready.title}: ${reason}`);
         return EXIT_CODES.readiness;
       }
+      const seconds = Math.floor((performance.now() - startedAt) / 1000);
+      io.progress(withoutControls(`waiting for ${seconds} s: ${reason}`));
       await sleep(INTERVAL_MS);
     }
-  },
+  } finally {
+    io.progress('');
+  }
 };
 
 /** @returns why the sidecar isn't ready; undefined if it is. @throws UsageError if waiting can't help */

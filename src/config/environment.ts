@@ -3,42 +3,18 @@
 
 import type { ConfigProblem } from './problem.ts';
 import type { ConfigFile, VaultFile } from './schema.ts';
+import { VAULT_VARIABLES, VTS_VARIABLES } from './variables.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Maps JSON Pointers into the config to the variables that set them. */
 export type Variables = Readonly<Record<string, string>>;
 
-const VAULT_VARIABLES = {
-  address: 'ADDR',
-  namespace: 'NAMESPACE',
-  'tls/ca_file': 'CACERT',
-  'tls/server_name': 'TLS_SERVER_NAME',
-  'tls/client_cert_file': 'CLIENT_CERT',
-  'tls/client_key_file': 'CLIENT_KEY',
-} as const;
-
-const EXCHANGE_VARIABLES: Variables = {
-  '/exchanges/default/source/file/path': 'VTS_JWT_FILE',
-  '/exchanges/default/login/role': 'VTS_ROLE',
-  '/exchanges/default/login/mount': 'VTS_MOUNT',
-  '/exchanges/default/expect/issuer': 'VTS_ISSUER',
-  '/exchanges/default/expect/audience': 'VTS_AUDIENCE',
-  '/exchanges/default/expect/subject': 'VTS_SUBJECT',
-  '/exchanges/default/sinks/0/file/path': 'VTS_TOKEN_FILE',
-  '/exchanges/default/sinks/0/file/mode': 'VTS_TOKEN_MODE',
-  '/exchanges/default/proxy/listen': 'VTS_PROXY_LISTEN',
-  '/start_jitter': 'VTS_START_JITTER',
-  '/api/listen': 'VTS_API_LISTEN',
-  '/ops/listen': 'VTS_OPS_LISTEN',
-  '/log/level': 'VTS_LOG_LEVEL',
-};
-
 const REQUIRED = {
-  VAULT_ADDR: "Vault's address",
-  VTS_JWT_FILE: 'the file with the workload JWT',
-  VTS_ROLE: 'the Vault role',
-  VTS_TOKEN_FILE: 'the file for the Vault token',
+  VAULT_ADDR: VAULT_VARIABLES.ADDR,
+  VTS_JWT_FILE: VTS_VARIABLES.VTS_JWT_FILE,
+  VTS_ROLE: VTS_VARIABLES.VTS_ROLE,
+  VTS_TOKEN_FILE: VTS_VARIABLES.VTS_TOKEN_FILE,
 };
 
 /** Sets members that the shared `vault` leaves out to values from the environment. */
@@ -51,12 +27,13 @@ export function withVaultVariables(
   const tls: Record<string, unknown> = { ...file.vault?.tls };
   const vault: Record<string, unknown> = { ...file.vault, tls };
   const variables: Record<string, string> = {};
-  for (const [path, variable] of Object.entries(VAULT_VARIABLES)) {
-    const [part, member] = path.startsWith('tls/') ? [tls, path.slice(4)] : [vault, path];
+  for (const [variable, { pointer }] of Object.entries(VAULT_VARIABLES)) {
+    const [member = '', parent] = pointer.split('/').reverse();
+    const part = parent === 'tls' ? tls : vault;
     const name = env[`BAO_${variable}`] === undefined ? `VAULT_${variable}` : `BAO_${variable}`;
     if (part[member] !== undefined || !env[name]) continue;
     part[member] = env[name];
-    variables[`/vault/${path}`] = name;
+    variables[pointer] = name;
   }
   return { file: { ...file, vault: vault as VaultFile }, variables };
 }
@@ -79,9 +56,9 @@ export function environmentConfig(
   const config = {
     exchanges: { default: { source: { file: {} }, login: {}, sinks: hasSink ? [{ file: {} }] : [] } },
   };
-  for (const [path, name] of Object.entries(EXCHANGE_VARIABLES)) {
+  for (const [name, { pointer }] of Object.entries(VTS_VARIABLES)) {
     if (!env[name]) continue;
-    const members = path.split('/').slice(1);
+    const members = pointer.split('/').slice(1);
     const last = members.pop() ?? '';
     const part = members.reduce<Record<string, unknown>>((one, member) => {
       one[member] ??= {};
@@ -90,8 +67,11 @@ export function environmentConfig(
     part[last] = env[name];
   }
   return {
-    missing: absent.map(([name, what]) => ({ origin: name, message: `is required without --config (${what})` })),
+    missing: absent.map(([name, { meaning }]) => ({
+      origin: name,
+      message: `is required without --config (${meaning})`,
+    })),
     text: JSON.stringify(config),
-    variables: EXCHANGE_VARIABLES,
+    variables: Object.fromEntries(Object.entries(VTS_VARIABLES).map(([name, { pointer }]) => [pointer, name])),
   };
 }

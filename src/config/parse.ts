@@ -6,6 +6,7 @@ import { Check, Errors } from 'typebox/schema';
 import { Settings as Validation } from 'typebox/system';
 import type { Settings } from '../core/settings.ts';
 import { type Environment, environmentConfig, type Variables, withVaultVariables } from './environment.ts';
+import { foreignFormat } from './foreign.ts';
 import type { Notes } from './notes.ts';
 import { type Origin, originsOf } from './origins.ts';
 import { ConfigError, type ConfigProblem } from './problem.ts';
@@ -35,6 +36,8 @@ export function parseConfig(text: string, { fileName, env, variables = {} }: Sur
   const errorOf = (problems: readonly ConfigProblem[], given: Variables = variables) =>
     new ConfigError(problems.map((problem) => withOrigin(problem, fileName, given)));
   const syntax = findSyntaxProblems(text);
+  const foreign = syntax.some(({ message }) => message.startsWith(NO_JSON)) ? foreignFormat(text) : undefined;
+  if (foreign !== undefined) throw errorOf([{ message: foreign }]);
   if (syntax.length > 0) throw errorOf(syntax);
   const value: unknown = JSON.parse(text);
   if (!isConfigFile(value)) {
@@ -73,6 +76,8 @@ export function configFromEnvironment(env: Environment, { needsSink = true } = {
   return parseConfig(text, { fileName: 'environment', env, variables });
 }
 
+const NO_JSON = 'not valid JSON';
+
 /** Finds syntax errors and duplicate keys, which JSON.parse silently accepts. */
 function findSyntaxProblems(text: string): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
@@ -87,7 +92,7 @@ function findSyntaxProblems(text: string): ConfigProblem[] {
       keys.at(-1)?.add(name);
     },
     onError(error, _offset, _length, line, column) {
-      add(line, column, `not valid JSON (${printParseErrorCode(error)})`);
+      add(line, column, `${NO_JSON} (${printParseErrorCode(error)})`);
     },
   };
   try {

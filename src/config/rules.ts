@@ -24,17 +24,30 @@ export function unprintableValues(config: object): ConfigProblem[] {
 
 /** @returns one problem per violated rule */
 export function crossRules(file: ConfigFile, settings: Settings): ConfigProblem[] {
-  return [...pathRules(settings), ...listenRules(file, settings)];
+  const listeners = listenersOf(settings);
+  return [...pathRules(settings, listeners), ...listenRules(file, settings, listeners)];
 }
 
-function pathRules({ exchanges, api, ops }: Settings): ConfigProblem[] {
+interface Listener {
+  readonly pointer: string;
+  readonly address: ListenAddress;
+}
+
+const listenersOf = ({ exchanges, api, ops }: Settings): readonly Listener[] => [
+  { pointer: '/api/listen', address: api.listen },
+  { pointer: '/ops/listen', address: ops.listen },
+  ...exchanges.flatMap(({ name, proxy }) =>
+    proxy === undefined ? [] : [{ pointer: `/exchanges/${name}/proxy/listen`, address: proxy.listen }],
+  ),
+];
+
+function pathRules({ exchanges }: Settings, listeners: readonly Listener[]): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const sources = new Map(
     exchanges.flatMap(({ name, source }) => (source.kind === 'file' ? [[normalize(source.path), name]] : [])),
   );
   const taken = new Map<string, string>();
-  for (const [key, { listen }] of Object.entries({ 'api.listen': api, 'ops.listen': ops }))
-    if (isSocket(listen)) taken.set(listen.path, key);
+  for (const { pointer, address } of listeners) if (isSocket(address)) taken.set(address.path, keyOf(pointer));
   for (const { name, sinks } of exchanges) {
     for (const [index, sink] of sinks.entries()) {
       const pointer = `/exchanges/${name}/sinks/${index}/file/path`;
@@ -50,7 +63,7 @@ function pathRules({ exchanges, api, ops }: Settings): ConfigProblem[] {
   return problems;
 }
 
-function listenRules(file: ConfigFile, { api, ops, exchanges }: Settings): ConfigProblem[] {
+function listenRules(file: ConfigFile, { api }: Settings, listeners: readonly Listener[]): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const isLocal = (address: ListenAddress) => isSocket(address) || isLoopback(address.host);
   const guarded = file.api?.allow_non_loopback === true && api.callerTokenFile !== undefined;
@@ -59,19 +72,9 @@ function listenRules(file: ConfigFile, { api, ops, exchanges }: Settings): Confi
       'serves tokens beyond loopback: set allow_non_loopback and caller_token_file, or listen on 127.0.0.1';
     problems.push({ pointer: '/api/listen', message });
   }
-  const proxies = exchanges.flatMap(({ name, proxy }) =>
-    proxy === undefined ? [] : [{ pointer: `/exchanges/${name}/proxy/listen`, address: proxy.listen }],
-  );
-  for (const { pointer, address } of proxies) {
-    if (!isLocal(address))
-      problems.push({ pointer, message: 'lets others use the token: listen on 127.0.0.1, [::1] or a unix socket' });
-  }
-  const listeners = [
-    { pointer: '/api/listen', address: api.listen },
-    { pointer: '/ops/listen', address: ops.listen },
-    ...proxies,
-  ];
   for (const [index, { pointer, address }] of listeners.entries()) {
+    if (pointer.endsWith('/proxy/listen') && !isLocal(address))
+      problems.push({ pointer, message: 'lets others use the token: listen on 127.0.0.1, [::1] or a unix socket' });
     const other = listeners.slice(0, index).find((one) => isSamePlace(one.address, address));
     if (other !== undefined) problems.push({ pointer, message: `must differ from ${keyOf(other.pointer)}` });
   }
@@ -80,8 +83,8 @@ function listenRules(file: ConfigFile, { api, ops, exchanges }: Settings): Confi
 
 /** Reports whether two listeners conflict. */
 function isSamePlace(one: ListenAddress, other: ListenAddress): boolean {
-  if (isSocket(one) || isSocket(other)) return isSocket(one) && isSocket(other) && one.path === other.path;
-  return one.port === other.port && one.port !== 0 && isSameHost(one.host, other.host);
+  if (isSocket(one)) return isSocket(other) && one.path === other.path;
+  return !isSocket(other) && one.port === other.port && one.port !== 0 && isSameHost(one.host, other.host);
 }
 
 const ANY = ['0.0.0.0', '::'];

@@ -214,6 +214,12 @@ export const ConfigSchema = Type.Object(
               default: 'info',
             }),
           ),
+          format: Type.Optional(
+            Type.Enum(['auto', 'json', 'text'], {
+              description: 'with auto, text on a terminal and JSON elsewhere',
+              default: 'auto',
+            }),
+          ),
         },
         strict,
       ),

@@ -27,7 +27,10 @@ export function buildSettings(file: ConfigFile, notes: Notes): Settings {
       listen: listenerAddress('/ops', file.ops, notes),
       nodeMetrics: take('/ops/node_metrics', file.ops?.node_metrics, notes),
     },
-    log: { level: take('/log/level', file.log?.level, notes) },
+    log: {
+      level: take('/log/level', file.log?.level, notes),
+      format: take('/log/format', file.log?.format, notes),
+    },
     setup: Object.fromEntries(
       Object.entries(file.exchanges).map(([name, one]) => [name, buildSetup(`/exchanges/${name}/setup`, one, notes)]),
     ),

@@ -1,6 +1,7 @@
 // Translates schema violations into config problems with readable messages.
 
 import type { TLocalizedValidationError } from 'typebox/error';
+import { suggestion } from '../core/nearest.ts';
 import { type ConfigProblem, escaped } from './problem.ts';
 
 /** Returns one problem per member: the first of its violated rules. */
@@ -24,11 +25,12 @@ function problemsOfOne(
     case 'boolean':
       return [];
     case 'additionalProperties': {
-      const isNamed = 'patternProperties' in subschemaAt(schema, schemaPath);
-      const rule = isNamed ? ruleOfName(instancePath) : 'unknown key';
+      const { patternProperties, properties = {} } = subschemaAt(schema, schemaPath);
       return violation.params.additionalProperties.map((key) => ({
         pointer: `${instancePath}/${escaped(key)}`,
-        message: rule,
+        message: patternProperties
+          ? ruleOfName(instancePath)
+          : `unknown key${suggestion(key, Object.keys(properties))}`,
       }));
     }
     case 'required':
@@ -44,7 +46,7 @@ function problemsOfOne(
       return here(`must be one of ${violation.params.allowedValues.map((one) => JSON.stringify(one)).join(', ')}`);
     case 'minProperties':
     case 'maxProperties': {
-      const { properties = {} } = subschemaAt(schema, schemaPath) as { properties?: object };
+      const { properties = {} } = subschemaAt(schema, schemaPath);
       const kinds = Object.keys(properties).map((kind) => JSON.stringify(kind));
       return here(
         kinds.length === 0 ? 'must name at least one exchange' : `must have exactly one of ${kinds.join(', ')}`,
@@ -79,7 +81,7 @@ function ruleOfPattern(instancePath: string): string {
 }
 
 /** Returns the subschema at a path such as "#/properties/vault". */
-function subschemaAt(schema: object, path: string): object {
+function subschemaAt(schema: object, path: string): { properties?: object; patternProperties?: object } {
   const names = path.split('/').slice(1);
   return names.reduce<Record<string, unknown>>((part, name) => part[name] as typeof part, { ...schema });
 }

@@ -56,7 +56,7 @@ function takenOver(policy: Policy, state: State, { grant, leftMs, issuedWall }: 
     ...grant,
     grantedRenewable: grant.renewable,
     generation: state.generation + 1,
-    revision: (state.token?.revision ?? 0) + 1,
+    revision: 1,
     jwtSerial: 0,
     origin: originOf(policy.settings),
     place: placeOf(policy.settings),

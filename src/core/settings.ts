@@ -9,7 +9,7 @@ export interface Settings {
   readonly startJitterMs: number;
   readonly api: ApiSettings;
   readonly ops: OpsSettings;
-  readonly log: { readonly level: LogLevel };
+  readonly log: { readonly level: LogLevel; readonly format: 'auto' | 'json' | 'text' };
   /** by exchange name; kept out of `exchanges` so that a change here doesn't reopen a running exchange */
   readonly setup: Readonly<Record<string, SetupSettings>>;
 }

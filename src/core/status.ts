@@ -19,6 +19,8 @@ export interface ExchangeStatus {
   readonly ready: boolean;
   /** why the exchange isn't ready, one line each; empty if it is ready */
   readonly reasons: readonly string[];
+  /** the address of Vault */
+  readonly vault: string;
   /** true once every sink holds a token; stays true until a reload changes the exchange */
   readonly started: boolean;
   readonly jwt: JwtStatus | undefined;
@@ -90,6 +92,7 @@ export function statusOf(policy: Policy, state: State, moment: Moment): Exchange
     authenticated: servedToken(state, moment.now) !== undefined,
     ready: reasons.length === 0,
     reasons,
+    vault: policy.settings.vault.address,
     started: state.started,
     jwt: jwt && {
       ...shownClaims(jwt.claims),

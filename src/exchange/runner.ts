@@ -106,7 +106,7 @@ export function startRunner(parts: RunnerParts): Runner {
   let cancelTimer = () => {};
   let closed = false;
   let onStopped = () => {};
-  const inFlight = new Set<Promise<void>>();
+  let calls: Promise<unknown> = Promise.resolve();
 
   function post(event: ExchangeEvent): void {
     if (closed) {
@@ -129,9 +129,7 @@ export function startRunner(parts: RunnerParts): Runner {
       .catch((error: unknown) => failureEvent(effect, failureOf(error), parts.source))
       .then(post);
     // A delivery may hang with its disk, and must not keep the Vault client open.
-    if (!VAULT_EFFECTS.has(effect.type)) return;
-    inFlight.add(done);
-    void done.finally(() => inFlight.delete(done));
+    if (VAULT_EFFECTS.has(effect.type)) calls = Promise.all([calls, done]).then(() => {});
   }
 
   post({ type: 'woke' });
@@ -149,7 +147,7 @@ export function startRunner(parts: RunnerParts): Runner {
     async close() {
       closed = true;
       cancelTimer();
-      await Promise.all(inFlight);
+      await calls;
     },
   };
 }

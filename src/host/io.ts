@@ -7,14 +7,18 @@ export interface Io {
   /** standard output is a terminal */
   readonly isTty: boolean;
   readonly version: string;
+  /** the commit that the program was built from, or "unknown" */
+  readonly commit: string;
   readonly nodeVersion: string;
   /** Asks a question at the terminal; resolves to undefined if there is none. */
   ask(question: string): Promise<string | undefined>;
-  /** Reads standard input to its end, and drops it. */
-  skipInput(): Promise<void>;
   /** Prints a text, then `end`: a newline by default. */
   out(text: string, end?: ''): void;
   err(text: string): void;
+  /** Prints a warning to stderr, unless it has been printed before. */
+  warn(text: string): void;
+  /** Shows a line on stderr in place of the previous one, if stderr is a terminal. An empty text removes the line. */
+  progress(text: string): void;
   onSignal(signal: CaughtSignal, handler: () => void): void;
   /** Registers a handler for uncaught errors; the process ends after it. */
   onCrash(handler: (error: unknown) => void): void;

@@ -23,6 +23,8 @@ const ExchangeReply = Type.Object({
   phase: Type.String(),
   ready: Type.Boolean(),
   reasons: Type.Array(Type.String()),
+  // optional for readers of the reply of an earlier version
+  vault: Type.Optional(Type.String()),
   jwt: nullable(
     Type.Object({
       issuer: optionalText,
@@ -86,12 +88,13 @@ const failureReply = ({ code, title, evidence, hint }: Explanation) => ({
 });
 
 function exchangeReply(status: ExchangeStatus): ExchangeReply {
-  const { exchange, phase, ready, reasons, jwt, token, failure, sinks, nextAction } = status;
+  const { exchange, phase, ready, reasons, vault, jwt, token, failure, sinks, nextAction } = status;
   return {
     exchange,
     phase,
     ready,
     reasons: [...reasons],
+    vault,
     jwt: jwt === undefined ? null : jwtReply(jwt),
     token: token === undefined ? null : tokenReply(token),
     failure:

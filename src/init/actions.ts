@@ -18,7 +18,6 @@ const GITHUB = 'https://token.actions.githubusercontent.com';
 
 /** https://docs.github.com/actions/reference/security/oidc */
 export const github: Scenario = {
-  flags: ['repository', 'ref', 'environment', 'audience'],
   write(given) {
     const issuer = issuerUrl(given, GITHUB);
     const audience = given.optional('audience', 'vault');

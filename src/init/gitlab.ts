@@ -16,7 +16,6 @@ import {
 } from './scenario.ts';
 
 export const gitlab: Scenario = {
-  flags: ['project', 'ref', 'ref-type'],
   write(given) {
     const issuer = issuerUrl(given);
     const [project, ref, refType] = [

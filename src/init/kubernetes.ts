@@ -6,7 +6,6 @@ import { quoted } from '../setup/text.ts';
 import { configOf, type Given, IMAGE, issuerUrl, type Scenario, verification, yamlText } from './scenario.ts';
 
 export const kubernetes: Scenario = {
-  flags: ['namespace', 'service-account'],
   write(given) {
     const [issuer, namespace] = [issuerUrl(given), dnsLabel(given.optional('namespace', 'default'), 'namespace')];
     const account = dnsLabel(given.required('service-account'), 'service-account');

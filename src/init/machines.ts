@@ -7,7 +7,6 @@ import { configOf, type Given, issuerUrl, type Scenario } from './scenario.ts';
 
 /** https://cloud.google.com/compute/docs/instances/verifying-instance-identity */
 export const gce: Scenario = {
-  flags: ['service-account-id', 'audience'],
   write(given) {
     const audience = given.optional('audience', 'vault');
     const account = given.required('service-account-id');
@@ -32,7 +31,6 @@ export const gce: Scenario = {
 
 /** https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token */
 export const azure: Scenario = {
-  flags: ['tenant-id', 'principal-id', 'audience'],
   write(given) {
     const audience = given.required('audience');
     const config = machineConfig(given, {

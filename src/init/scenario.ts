@@ -9,8 +9,6 @@ import { quoted } from '../setup/text.ts';
 export const IMAGE = 'registry.example.com/vault-token-sidecar';
 
 export interface Scenario {
-  /** the flags that not all scenarios have */
-  readonly flags: readonly string[];
   write(given: Given): Written;
 }
 

@@ -5,7 +5,6 @@ import { quoted } from '../setup/text.ts';
 import { configOf, issuerUrl, type Scenario, verification } from './scenario.ts';
 
 export const vault: Scenario = {
-  flags: ['entity-id', 'source-address', 'source-namespace'],
   write(given) {
     const [, published = '', ofIssuer = ''] =
       /^(.*?)(?:\/v1\/(.*?)\/?identity\/oidc)?\/?$/.exec(issuerUrl(given)) ?? [];

@@ -130,11 +130,6 @@ function sendOnce(
     response.socket?.setTimeout(0);
     controller?.resume();
   };
-  const end = () => {
-    response.off('close', onGone);
-    response.off('drain', onDrain);
-  };
-  if (response.destroyed) return Promise.resolve(undefined);
   response.on('close', onGone);
   response.on('drain', onDrain);
   dispatcher.dispatch(
@@ -162,7 +157,6 @@ function sendOnce(
         response.socket?.setTimeout(STALLED_MS);
       },
       onResponseEnd() {
-        end();
         if (redirect === undefined) {
           // Node sets another timeout once the client has taken all.
           response.socket?.setTimeout(STALLED_MS);
@@ -171,7 +165,6 @@ function sendOnce(
         resolve(redirect ?? status);
       },
       onResponseError(_controller, error) {
-        end();
         reject(error);
       },
     },

@@ -3,27 +3,63 @@
 import { lineOf } from '../core/errors.ts';
 import type { LineFormat } from './log.ts';
 
-/** Renders a line of the log as one line of text, without its time and level. */
-export const asText: LineFormat = (line) => {
-  const {
-    time: _,
-    level: __,
-    event,
-    exchange,
-    code: ___,
-    title,
-    evidence,
-    hint,
-    reasons,
-    ...others
-  } = JSON.parse(line);
+interface Line {
+  readonly time: string;
+  readonly level: string;
+  readonly event: string;
+  readonly exchange?: string;
+  readonly code?: string;
+  readonly title?: string;
+  readonly evidence?: string;
+  readonly hint?: string;
+  readonly reasons?: readonly string[];
+  readonly [other: string]: unknown;
+}
+
+/** Renders a line of the log as the command line's messages are: without time and level. */
+export const asText: LineFormat = (json) => {
+  const { exchange, words } = inWords(JSON.parse(json));
+  return `vault-token-sidecar: ${exchange === undefined ? '' : `exchange ${exchange}: `}${words}\n`;
+};
+
+/** Renders a line with its time in UTC and its level. @param hasColours whether ANSI colours show the level */
+export function forTerminal(hasColours: boolean): LineFormat {
+  return (json) => {
+    const line: Line = JSON.parse(json);
+    const level = line.level.padEnd(5);
+    const [start, end] = hasColours ? [COLOURS[line.level] ?? '', '\x1b[0m'] : ['', ''];
+    return `${line.time.slice(11, 19)}Z  ${start}${level}${end}  ${sentence(line)}\n`;
+  };
+}
+
+/**
+ * Puts a priority before each line, which systemd takes off and stores (see sd-daemon(3), SD_INFO).
+ * @param isText whether the rest is text instead of JSON; the journal itself knows the time
+ */
+export function forJournal(isText: boolean): LineFormat {
+  return (json) => {
+    const line: Line = JSON.parse(json);
+    return `<${PRIORITIES[line.level] ?? 6}>${isText ? `${sentence(line)}\n` : json}`;
+  };
+}
+
+const COLOURS: Readonly<Record<string, string>> = { error: '\x1b[31m', warn: '\x1b[33m', info: '\x1b[32m' };
+
+/** The priorities of syslog, RFC 5424, 6.2.1. */
+const PRIORITIES: Readonly<Record<string, number>> = { error: 3, warn: 4, info: 6, debug: 7, trace: 7 };
+
+function sentence(line: Line): string {
+  const { exchange, words } = inWords(line);
+  return exchange === undefined ? words : `${exchange}: ${words}`;
+}
+
+function inWords(line: Line) {
+  const { time: _, level: __, event, exchange, code: ___, title, evidence, hint, reasons, ...others } = line;
   const more = Object.entries(others).map(([name, value]) => `${name}=${value}`);
   const words = [
-    'vault-token-sidecar',
-    ...(exchange === undefined ? [] : [`exchange ${exchange}`]),
-    String(event).replaceAll('_', ' '),
-    ...(title === undefined ? [evidence, hint] : [lineOf({ title, evidence, hint })]),
+    event.replaceAll('_', ' '),
+    ...(title === undefined || hint === undefined ? [evidence, hint] : [lineOf({ title, evidence, hint })]),
     reasons?.join('; '),
   ].filter((one) => one !== undefined);
-  return `${words.join(': ')}${more.length === 0 ? '' : ` (${more.join(', ')})`}\n`;
-};
+  return { exchange, words: `${words.join(': ')}${more.length === 0 ? '' : ` (${more.join(', ')})`}` };
+}

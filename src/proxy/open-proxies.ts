@@ -75,12 +75,11 @@ function openForwarders(most: number) {
   let open: { readonly vault: VaultSettings; readonly forwarder: Forwarder } | undefined;
   return {
     to(vault: VaultSettings): Forwarder {
-      if (open?.vault === vault) return open.forwarder;
-      const isSame = open !== undefined && isDeepStrictEqual(open.vault, vault);
-      if (!isSame) void open?.forwarder.close();
-      const forwarder = open !== undefined && isSame ? open.forwarder : openForwarder(vault, most);
-      open = { vault, forwarder };
-      return forwarder;
+      if (open === undefined || !isDeepStrictEqual(open.vault, vault)) {
+        void open?.forwarder.close();
+        open = { vault, forwarder: openForwarder(vault, most) };
+      }
+      return open.forwarder;
     },
     close: async () => open?.forwarder.close(),
   };

@@ -41,13 +41,11 @@ export function openProxyServer(handle: RequestListener, most: number): ProxySer
     addHook: (_name, hook) => void hooks.push(hook),
     async close() {
       await Promise.all(hooks.map((hook) => hook()));
-      if (!server.listening) return;
       const closed = once(server, 'close');
       server.close();
       drain();
-      const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+      setTimeout(() => server.closeAllConnections(), DRAIN_MS).unref();
       await closed;
-      clearTimeout(cut);
     },
   };
 }

@@ -82,7 +82,7 @@ async function apply(
     ...differences.flatMap(({ step, current }) => remarksOn(step, current)),
     ...(await missingPolicies(exchanges, client, token)),
   ])
-    io.err(`warning: ${withoutControls(remark)}`);
+    io.warn(withoutControls(remark));
   const address = exchanges[0]?.vault.address;
   io.out(linesWithoutControls(`Vault at ${address}\n${differences.map(describeDifference).join('\n')}`));
   const refusals = differences.flatMap(
@@ -101,7 +101,7 @@ async function apply(
     progress.written = [...progress.written, difference.step];
   }
   progress.due = [];
-  for (const loss of await losses(due, client, token)) io.err(`warning: ${withoutControls(loss)}`);
+  for (const loss of await losses(due, client, token)) io.warn(withoutControls(loss));
   io.out(`${due.length} of ${steps.length} changed`);
   return 0;
 }

@@ -26,7 +26,7 @@ export async function runCommand(
       // also beyond the limit: a full pipe would block the command
       for (const stream of [child.stdout, child.stderr])
         stream.on('data', (chunk: Buffer) => {
-          if (output.length < MOST_OUTPUT) output += chunk.toString('utf8', 0, MOST_OUTPUT - output.length);
+          output = (output + chunk.toString()).slice(0, MOST_OUTPUT);
         });
       child.on('exit', (code, endedBy) => {
         signal.removeEventListener('abort', kill);

@@ -46,6 +46,24 @@ test("each dynamic import finds its names in the exports of the bundle's part (K
   }
 });
 
+test('a start loads only the command that it runs, and no help or completion', async () => {
+  const { outputs } = (await bundle()).metafile;
+  const reached = new Set<string>();
+  const reach = (path: string): void => {
+    if (reached.has(path)) return;
+    reached.add(path);
+    for (const { path: next, kind } of outputs[path]?.imports ?? []) if (kind === 'import-statement') reach(next);
+  };
+  reach('dist/vault-token-sidecar.mjs');
+  const files = [...reached].flatMap((path) => Object.keys(outputs[path]?.inputs ?? {}));
+  assert.ok(files.includes('src/cli/parse.ts'));
+  const stray = /^src\/commands\/|^src\/cli\/(help|completion)|typebox/;
+  assert.deepEqual(
+    files.filter((file) => stray.test(file)),
+    [],
+  );
+});
+
 test("the bundle imports only Node's own modules", async () => {
   const { metafile } = await bundle();
   const external = Object.values(metafile.outputs).flatMap(({ imports }) => imports.filter((one) => one.external));

@@ -21,10 +21,11 @@ const CLEAN_ENV = { PATH: process.env['PATH'] ?? '' };
 function start(
   t: TestContext,
   configFile: string,
+  env: Readonly<Record<string, string>> = {},
 ): { child: ChildProcess; log: string[]; event(name: string): Promise<Record<string, unknown>> } {
   const [node = '', ...entry] = sidecarCommand();
   const child = spawn(node, [...entry, 'run', '--config', configFile], {
-    env: CLEAN_ENV,
+    env: { ...CLEAN_ENV, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const log: string[] = [];
@@ -45,9 +46,9 @@ async function setUp(t: TestContext, members: Record<string, unknown> = {}) {
 
 test('usage errors print one line and exit with 2', async () => {
   for (const [args, line] of [
-    [['rum'], /^vault-token-sidecar: unknown command "rum"; "vault-token-sidecar --help" lists them\n$/],
+    [['rum'], /^vault-token-sidecar: unknown command "rum"; did you mean "run"\?\n$/],
     [['constructor'], /^vault-token-sidecar: unknown command "constructor"/],
-    [['run', '--confg', 'x'], /^vault-token-sidecar: Unknown option '--confg'/],
+    [['run', '--confg', 'x'], /^vault-token-sidecar: unknown flag "--confg"; did you mean "--config"\?\n$/],
     [['once', '--timeout', 'soon'], /^vault-token-sidecar: --timeout must be a duration such as "90s"/],
     [['run', '--config', '/nowhere.json'], /^can't read \/nowhere.json: ENOENT; --config names the config file\n$/],
   ] as const) {
@@ -261,6 +262,19 @@ test('SIGHUP refuses an invalid config and keeps the old one, and applies a vali
   await until('a second login', () => log.filter((line) => line.includes('"logged_in"')).length === 2);
 });
 
+test("the daemon logs variables that don't count, at the start and at a reload", async (t) => {
+  const { configFile } = await setUp(t);
+  const { child, event, log } = start(t, configFile, { VTS_ROLE: 'app', VAULT_SKIP_VERIFY: 'true' });
+  await event('listening');
+  const warnings = () => log.map((line) => JSON.parse(line)).filter((line) => line.event === 'config_warning');
+  const [first, second] = warnings();
+  assert.equal(first.warning, `VTS_ROLE: ignored, since the config comes from the file ${configFile}`);
+  assert.match(second.warning, /^VAULT_SKIP_VERIFY is ignored; /);
+  child.kill('SIGHUP');
+  await event('config_reloaded');
+  assert.equal(warnings().length, 4);
+});
+
 test('reloads a config that kubelet swapped once, and applies it (B13)', async (t) => {
   const { directory, writeJwt, config, vault } = await setUp(t);
   await writeJwt();
@@ -318,6 +332,41 @@ test('a port in use prints one line and exits with 8 (B9)', async (t) => {
     err,
     `the sidecar can't listen on an address: ${host}, another process listens on it, EADDRINUSE. Stop that process, or change the address in "listen".\n`,
   );
+});
+
+test('dev shows an outage, a wrong JWT and how both end', async (t) => {
+  const [node = '', ...entry] = sidecarCommand();
+  const child = spawn(node, [...entry, 'dev', '--every', '3s'], {
+    env: CLEAN_ENV,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  let out = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    out += chunk.toString();
+  });
+  await until('the right JWT is in use', () => /writes the right one[\s\S]*logged in/.test(out), 60_000);
+  child.kill('SIGINT');
+  assert.deepEqual(await once(child, 'close'), [0, null]);
+  const order = [
+    /Vault is sealed, while/,
+    /login failed {8}Vault is sealed\n/,
+    /next try at \d\d:/,
+    /Vault is unsealed/,
+    /logged in/,
+    /for another audience/,
+    /jwt unusable {8}.*\n.*"another-service"/,
+    /The issuer writes the right one/,
+    /logged in/,
+    /The demo has ended/,
+  ];
+  let rest = out;
+  for (const one of order) {
+    const found = one.exec(rest);
+    assert.ok(found, `${one} is missing in: ${rest}`);
+    rest = rest.slice(found.index + found[0].length);
+  }
+  assert.doesNotMatch(out, SECRET_TEXT);
 });
 
 test('dev prints the JWT, the login, the file and the next commands', async () => {

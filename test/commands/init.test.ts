@@ -286,7 +286,6 @@ const MISTAKES: readonly (readonly [Flags, RegExp])[] = [
     /^--ref and --environment exclude each other: the subject names only the environment$/,
   ],
   [{ argument: 'gitlab', issuer: 'i', project: 'g/p' }, /^init gitlab needs --vault-address$/],
-  [{ argument: 'gitlab', issuer: 'i', project: 'g/p', namespace: 'n', ...VAULT }, /^init gitlab has no --namespace$/],
   [
     { argument: 'gitlab', issuer: 'i', project: 'g/p', 'vault-address': 'vault' },
     /vault\.address: must be a URL such as/,

@@ -1,4 +1,4 @@
-// The output of status: one line below the table for the plan of each exchange, with what is known.
+// The output of status: the table with the plan of each exchange, one exchange in detail, colours, and --watch.
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -6,28 +6,34 @@ import { command as status } from '../../src/commands/status.ts';
 import { listenOn } from '../../src/dev/listen.ts';
 import type { ExchangeReply, StatusReply } from '../../src/http/status-reply.ts';
 import { invoke } from '../support/invoke.ts';
+import { until } from '../support/settling.ts';
 
 const AT = '2026-11-26T10:20:30.400Z';
 const TOKEN = { accessor: 'a', expires_at: AT, renew_at: AT, policies: [], type: 'service', ttl_seconds: 60 };
 
-/** The lines below the table for an exchange that is over its plan, so that each time left is 0s. */
-async function below(t: TestContext, changes: Partial<ExchangeReply>): Promise<readonly string[]> {
-  const exchange: ExchangeReply = {
-    exchange: 'app',
-    phase: 'active',
-    ready: true,
-    reasons: [],
-    jwt: null,
-    token: null,
-    next_action: null,
-    failure: null,
-    sinks: [],
-    ...changes,
-  };
-  const body: StatusReply = { version: '1', api: { failure: null }, exchanges: [exchange] };
+const EXCHANGE: ExchangeReply = {
+  exchange: 'app',
+  phase: 'active',
+  ready: true,
+  reasons: [],
+  jwt: null,
+  token: null,
+  next_action: null,
+  failure: null,
+  sinks: [],
+};
+
+/** Serves /status. @returns its URL */
+async function serve(t: TestContext, ...exchanges: readonly ExchangeReply[]): Promise<string> {
+  const body: StatusReply = { version: '1', api: { failure: null }, exchanges: [...exchanges] };
   const server = await listenOn({}, () => ({ status: 200, body }));
   t.after(() => server.close());
-  const { out } = await invoke(status, { ops: server.url });
+  return server.url;
+}
+
+/** The lines below the table for an exchange that is over its plan, so that each time left is 0s. */
+async function below(t: TestContext, changes: Partial<ExchangeReply>): Promise<readonly string[]> {
+  const { out } = await invoke(status, { ops: await serve(t, { ...EXCHANGE, ...changes }) });
   return out.split('\n').slice(2);
 }
 
@@ -53,4 +59,100 @@ test('without a token, or with the reply of an earlier version, there is no more
   const token = { ...TOKEN, renewable: true };
   assert.deepEqual(await below(t, { token }), []);
   assert.deepEqual(await below(t, { token, next_action: { kind: 'renew', at: AT } }), ['app: renews in 0s']);
+});
+
+const later = (seconds: number): string => new Date(Date.now() + seconds * 1000 + 500).toISOString();
+
+const FAILING: ExchangeReply = {
+  ...EXCHANGE,
+  phase: 'overdue',
+  ready: false,
+  reasons: ['sink file:/a: there is no space left'],
+  vault: 'https://vault.example.com:8200',
+  jwt: { issuer: 'https://issuer.example', subject: 'sub\u001b[31m', audience: ['vault'], expires_at: later(-90) },
+  failure: {
+    code: 'vault_sealed',
+    title: 'Vault is sealed',
+    evidence: 'status 503',
+    hint: 'Unseal it.',
+    since: later(-61),
+    attempts: 3,
+    retry_at: later(9),
+  },
+  sinks: [
+    { id: 'file:/a', current: false, written_at: null, failure: { code: 'x', title: 'No space.', hint: 'Free some.' } },
+  ],
+};
+
+test('one exchange is shown in detail', async (t) => {
+  const token = { ...TOKEN, renewable: true, policies: ['default', 'app'], expires_at: later(45) };
+  const sinks = [{ id: 'file:/run/token', current: true, written_at: later(-15), failure: null }];
+  const ops = await serve(t, { ...EXCHANGE, token, sinks }, { ...FAILING, exchange: 'other' });
+  const app = await invoke(status, { ops, argument: 'app' });
+  assert.equal(app.code, 0);
+  assert.match(app.out, /^app: active, ready\n/);
+  assert.match(
+    app.out,
+    /^ {2}token {5}\[#{15}\.{5}\] 4[56]s of 1m 0s left, until \d{4}-.* UTC\n {12}accessor a, service, renewable\n {12}policies default, app$/m,
+  );
+  assert.match(app.out, /^ {2}sink {6}file:\/run\/token {2}current, written 1[45]s ago$/m);
+  const other = await invoke(status, { ops, argument: 'other' });
+  assert.equal(other.code, 3);
+  for (const line of [
+    /^other: overdue, not ready\n {2}sink file:\/a: there is no space left$/m,
+    /^ {2}Vault {5}https:\/\/vault\.example\.com:8200$/m,
+    /^ {2}JWT {7}issuer https:\/\/issuer\.example\n {12}subject sub.{0,4}\[31m\n {12}audience vault\n {12}expires in 0s/m,
+    /^ {2}sink {6}file:\/a {2}failed, not written yet\n {12}No space\.\n {12}Free some\.$/m,
+    /^ {2}failure {3}Vault is sealed\n {12}status 503\n {12}Unseal it\.\n {12}3 in 1m 1s, next try in (9|10)s$/m,
+  ])
+    assert.match(other.out, line);
+  assert.ok(!other.out.includes('\x1b'));
+});
+
+test('an unknown exchange is an error that names the known ones', async (t) => {
+  const ops = await serve(t, EXCHANGE, { ...EXCHANGE, exchange: 'other' });
+  const { code, err } = await invoke(status, { ops, argument: 'ap' });
+  assert.deepEqual({ code, err }, { code: 2, err: 'there is no exchange "ap"; the sidecar has app, other' });
+});
+
+test('JSON of one exchange is that exchange', async (t) => {
+  const { out } = await invoke(status, { ops: await serve(t, EXCHANGE), argument: 'app', json: true });
+  assert.equal(JSON.parse(out).exchange, 'app');
+});
+
+test('a terminal shows colours, unless NO_COLOR is set', async (t) => {
+  const ops = await serve(t, EXCHANGE, FAILING);
+  const { out } = await invoke(status, { ops }, { isTty: true });
+  assert.ok(out.includes('\x1b[32mapp'), 'the ready one is green');
+  assert.ok(out.includes('\x1b[31mapp'), 'the other one is red');
+  const plain = await invoke(status, { ops }, { isTty: true, env: { NO_COLOR: '1' } });
+  assert.equal(plain.out, (await invoke(status, { ops })).out);
+});
+
+test('--watch shows it until a signal, also while no sidecar answers', async (t) => {
+  const seen: string[] = [];
+  const body: StatusReply = { version: '1', api: { failure: null }, exchanges: [EXCHANGE] };
+  const server = await listenOn({}, () => ({ status: seen.push('asked') === 1 ? 200 : 500, body }));
+  t.after(() => server.close());
+  let stop = () => {};
+  const watched = invoke(
+    status,
+    { ops: server.url, watch: true },
+    {
+      isTty: true,
+      onSignal: (_, handler) => {
+        stop = handler;
+      },
+    },
+  );
+  await until('it asks again', () => seen.length >= 2);
+  stop();
+  const { code, out } = await watched;
+  assert.equal(code, 0);
+  assert.ok(out.startsWith('\x1b[H\x1b[J'));
+  assert.match(out, /EXCHANGE/);
+  assert.deepEqual(
+    (await invoke(status, { ops: await serve(t, EXCHANGE), watch: true })).err,
+    '--watch needs a terminal',
+  );
 });

@@ -113,6 +113,30 @@ test('a port is at most 65535', () => {
     assert.equal(problemsOf({ ...BASE, ops: { listen: `127.0.0.1:${port}` } }).length, 1, port);
 });
 
+test('an address or range that a token is bound to is spelled as Vault spells it', () => {
+  const bound = (cidr: string) => withApp({ setup: { role: { token_bound_cidrs: [cidr] } } });
+  for (const [cidr, spelled] of [
+    ['10.0.0.0/8', '10.0.0.0/8'],
+    ['10.0.0.1', '10.0.0.1'],
+    ['10.0.0.1/32', '10.0.0.1'],
+    ['10.0.0.0/31', '10.0.0.0/31'],
+    ['0.0.0.0/0', '0.0.0.0/0'],
+    ['::1', '::1'],
+    ['FD00:0::/8', 'fd00::/8'],
+    ['fd00::1/128', 'fd00::1'],
+  ] as const)
+    assert.deepEqual(parse(bound(cidr)).settings.setup['app']?.role.boundCidrs, [spelled], cidr);
+  const refused = ['10.0.0.0/33', 'fd00::/129', '10.0.0.0/8/8', '010.0.0.1', '10.1', 'host', '::ffff:1.2.3.4', '/8'];
+  for (const cidr of refused)
+    assert.deepEqual(
+      problemsOf(bound(cidr)),
+      [
+        'config.json: exchanges.app.setup.role.token_bound_cidrs[0]: must be an IP address or a range, such as 10.0.0.0/8',
+      ],
+      cidr,
+    );
+});
+
 test('refuses two listeners on one port if their addresses overlap', () => {
   const token = { allow_non_loopback: true, caller_token_file: '/caller' };
   const count = (api: string, ops: string) =>
@@ -191,5 +215,8 @@ test('refuses a path for two listeners, or for a listener and a sink', () => {
   const sinks = [{ file: { path: '/run/app/api.sock' } }];
   assert.deepEqual(problemsOf({ ...withApp({ sinks }), api: { listen } }), [
     'config.json: exchanges.app.sinks[0].file.path: is also the path of api.listen',
+  ]);
+  assert.deepEqual(problemsOf(withApp({ sinks, proxy: { listen } })), [
+    'config.json: exchanges.app.sinks[0].file.path: is also the path of exchanges.app.proxy.listen',
   ]);
 });

@@ -15,7 +15,7 @@ const DURATION = 'must be a duration such as "90s" or "1h30m", or whole seconds'
 /** [what is wrong, the config, the exact line] */
 const CASES: readonly (readonly [string, unknown, string])[] = [
   ['bad syntax (B1)', '{\n  "vault": }', 'config.json:2:12: not valid JSON (ValueExpected)'],
-  ['an unknown key (B2)', { ...BASE, vautl: {} }, 'config.json: vautl: unknown key'],
+  ['an unknown key (B2)', { ...BASE, vautl: {} }, 'config.json: vautl: unknown key; did you mean "vault"?'],
   [
     'more unknown keys than are listed (B2)',
     { ...BASE, ...Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`key${index}`, 1])) },
@@ -24,7 +24,7 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
   [
     'a nested unknown key (B2)',
     withApp({ login: { role: 'app', rol: 'x' } }),
-    'config.json: exchanges.app.login.rol: unknown key',
+    'config.json: exchanges.app.login.rol: unknown key; did you mean "role"?',
   ],
   ['a wrong type (B2)', withApp({ login: { role: 7 } }), 'config.json: exchanges.app.login.role: must be a string'],
   ['a duplicate key (B2)', '{"exchanges": {},\n "exchanges": {}}', 'config.json:2:2: duplicate key "exchanges"'],
@@ -109,6 +109,11 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     'an exchange with a bad name',
     { ...BASE, exchanges: { 'My App': APP } },
     'config.json: exchanges["My App"]: must be named with at most 63 lower-case letters, digits, "-" and "_"',
+  ],
+  [
+    'an exchange whose name a JSON Pointer escapes',
+    { ...BASE, exchanges: { 'a/b~c': APP } },
+    'config.json: exchanges["a/b~c"]: must be named with at most 63 lower-case letters, digits, "-" and "_"',
   ],
   [
     'no source',

@@ -11,6 +11,7 @@ test('a hook is a command or a signal', () => {
   const command = ['/usr/local/bin/reload-app', '--now'];
   assert.deepEqual(hookOf({ command }), { kind: 'command', command, timeoutMs: 10_000 });
   assert.deepEqual(hookOf({ command, timeout: '1m' }), { kind: 'command', command, timeoutMs: 60_000 });
+  assert.deepEqual(hookOf({ command, timeout: '10m' }), { kind: 'command', command, timeoutMs: 600_000 });
   const pidFile = '/run/app.pid';
   assert.deepEqual(hookOf({ signal: 'SIGHUP', pid_file: pidFile }), { kind: 'signal', signal: 'SIGHUP', pidFile });
   assert.equal(hookOf(undefined), undefined);
@@ -28,7 +29,7 @@ test('refuses a hook that is incomplete, ambiguous or unsafe', () => {
     [{ command: [] }, '.command: must begin with the absolute path of a program, followed by its arguments'],
     [{ command: ['reload'] }, '.command: must begin with the absolute path of a program, followed by its arguments'],
     [{ command: '/bin/true' }, '.command: must be an array'],
-    [{ command, timeout: '11m' }, '.timeout: must be at most 10m'],
+    [{ command, timeout: '601s' }, '.timeout: must be at most 10m'],
     [{ command, timeout: 0 }, '.timeout: must be longer than zero'],
     [{ signal: 'SIGHUP', pid_file: 'app.pid' }, '.pid_file: must be an absolute path'],
     [{ command, shell: true }, '.shell: unknown key'],

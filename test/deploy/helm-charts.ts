@@ -6,13 +6,15 @@ import { join } from 'node:path';
 import type { Scope } from '../support/scope.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { goInstall } from '../support/tools.ts';
-import type { Pod } from './kubernetes-pod.ts';
+import type { Pod } from './kubernetes-objects.ts';
 import { kubeconform } from './kubernetes-schemas.ts';
 import { decodeStrictly } from './monitoring-prometheus.ts';
 
 export const CHART = 'deploy/helm/vault-token-sidecar';
 export const LIBRARY = 'deploy/helm/vault-token-sidecar-lib';
 const CONSUMER = 'test/deploy/helm-consumer';
+
+export const helmProgram = (): string => goInstall('helm.sh/helm/v4/cmd/helm', 'v4.3.1');
 
 export interface Manifest {
   readonly apiVersion: string;
@@ -41,7 +43,7 @@ export interface Helm {
 /** @param base further environment variables, such as KUBECONFIG */
 export async function openHelm(t: Scope, base: NodeJS.ProcessEnv = process.env): Promise<Helm> {
   const directory = await temporaryDirectory(t);
-  symlinkSync(goInstall('helm.sh/helm/v4/cmd/helm', 'v4.3.1'), join(directory, 'helm'));
+  symlinkSync(helmProgram(), join(directory, 'helm'));
   const own = { HELM_CACHE_HOME: directory, HELM_CONFIG_HOME: directory, HELM_DATA_HOME: directory };
   const environment = { ...base, ...own, PATH: `${directory}:${base['PATH']}` };
   const run = (...args: readonly string[]): string => {

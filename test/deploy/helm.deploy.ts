@@ -10,7 +10,7 @@ import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { openPublisher } from '../vault/publisher.ts';
 import { CHART, consumerChart, LIBRARY, type Manifest, openHelm, podIn, type Values } from './helm-charts.ts';
-import type { Container, Pod } from './kubernetes-pod.ts';
+import type { Container, Pod } from './kubernetes-objects.ts';
 import { type Kubernetes, openKubernetes } from './kubernetes-server.ts';
 import { INJECT, podOf, restricted } from './kubernetes-workloads.ts';
 import { decodeStrictly } from './monitoring-prometheus.ts';

@@ -88,7 +88,8 @@ function buildTree(root: string): void {
     plantProgram(root, `/usr/bin/${program}`, which(program));
   plantProgram(root, '/usr/local/bin/node', NODE);
   symlinkSync('usr/bin', join(root, 'bin'));
-  const npm = join(execFileSync('npm', ['root', '--global'], { encoding: 'utf8' }).trim(), 'npm');
+  // npm/bin/npm-cli.js
+  const npm = join(realpathSync(which('npm')), '../..');
   cpSync(npm, join(root, 'usr/local/lib/node_modules/npm'), { recursive: true, dereference: true });
   symlinkSync('../lib/node_modules/npm/bin/npm-cli.js', join(root, 'usr/local/bin/npm'));
   plantRest(root);

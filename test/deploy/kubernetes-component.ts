@@ -5,7 +5,7 @@ import { cpSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { TestContext } from 'node:test';
 import { temporaryDirectory } from '../support/temporary.ts';
-import type { PodSpec } from './kubernetes-pod.ts';
+import type { PodSpec } from './kubernetes-objects.ts';
 import { type Kubernetes, templateOf, type Workload } from './kubernetes-server.ts';
 import { container, INJECT, namesOf, restricted } from './kubernetes-workloads.ts';
 

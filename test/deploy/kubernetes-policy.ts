@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { until } from '../support/settling.ts';
-import type { Pod, PodSpec } from './kubernetes-pod.ts';
+import type { Pod, PodSpec } from './kubernetes-objects.ts';
 import type { Kubernetes } from './kubernetes-server.ts';
 import { container, INJECT, namesOf, podOf, RESTRICTED, restricted } from './kubernetes-workloads.ts';
 
@@ -14,7 +14,7 @@ export function changeSettings(kubernetes: Kubernetes, data: Readonly<Record<str
 }
 
 /** The environment of the pod's sidecar. */
-export const environmentOf = ({ spec }: Pod): Readonly<Record<string, string>> =>
+const environmentOf = ({ spec }: Pod): Readonly<Record<string, string>> =>
   Object.fromEntries(spec.initContainers?.[0]?.env?.map(({ name, value }) => [name, value]) ?? []);
 
 export async function policyInjects(t: TestContext, kubernetes: Kubernetes): Promise<void> {

@@ -13,7 +13,7 @@ import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { debian, goBuild, goInstall } from '../support/tools.ts';
 import type { Publisher } from '../vault/publisher.ts';
-import type { Pod } from './kubernetes-pod.ts';
+import type { Pod } from './kubernetes-objects.ts';
 import { MODULE } from './kubernetes-schemas.ts';
 
 const ISSUER = 'https://k8s-prod.oidc.pub';

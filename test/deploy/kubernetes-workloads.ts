@@ -1,6 +1,6 @@
 // Workloads for tests: a pod that passes restricted Pod Security, with a test's changes.
 
-import type { Container, Pod, PodSpec } from './kubernetes-pod.ts';
+import type { Container, Pod, PodSpec } from './kubernetes-objects.ts';
 
 /** The label that requests the sidecar. */
 export const INJECT = { 'vault-token-sidecar.oidc.pub/inject': 'true' };

@@ -1,24 +1,21 @@
-// deploy/kubernetes: built by kustomize, validated against Kubernetes' schemas, then applied to a real API server,
-// whose service account tokens log in to a real Vault, in the example's pod and in an injected pod.
+// deploy/kubernetes: built by kustomize, validated against Kubernetes' schemas, then applied to a real API server.
+// test/node runs the pods.
 
 import assert from 'node:assert/strict';
-import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { promisify } from 'node:util';
-import { readmeBlock, readmeCommands } from '../support/readme.ts';
-import { until } from '../support/settling.ts';
+import { readmeCommands } from '../support/readme.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { debian } from '../support/tools.ts';
 import { openPublisher } from '../vault/publisher.ts';
-import { openRealVault, type RealVault } from '../vault/real-vault.ts';
 import { componentPatches } from './kubernetes-component.ts';
-import { type Pod, type RunningPod, startPod } from './kubernetes-pod.ts';
-import { changeSettings, environmentOf, policyInjects } from './kubernetes-policy.ts';
+import type { Pod } from './kubernetes-objects.ts';
+import { policyInjects } from './kubernetes-policy.ts';
 import { kubeconform } from './kubernetes-schemas.ts';
 import { type Kubernetes, kustomizeProgram, openKubernetes } from './kubernetes-server.ts';
-import { INJECT, podOf, restricted } from './kubernetes-workloads.ts';
+import { podOf } from './kubernetes-workloads.ts';
 
 const HERE = 'deploy/kubernetes';
 
@@ -83,16 +80,6 @@ test('the manifests work on a real API server', async (t) => {
   await t.test('init kubernetes prints the same pod and config as the example', (t) => sameByInit(t, kubernetes));
   await t.test('the component patches labelled workloads', (t) => componentPatches(t, kubernetes));
   await t.test('the policy injects labelled pods', (t) => policyInjects(t, kubernetes));
-  await t.test('service account tokens log in to a real Vault', async (t) => {
-    const vault = await openRealVault(t, { environment: publisher.environment });
-    // let everyone read the API server's discovery document
-    const discovery = ['--clusterrole=system:service-account-issuer-discovery', '--group=system:unauthenticated'];
-    kubernetes.kubectl(['create', 'clusterrolebinding', 'issuer', ...discovery]);
-    await t.test('in the example, with Vault set up from its config', (t) =>
-      example(t, { kubernetes, vault, ca: publisher.ca.cert }),
-    );
-    await t.test('in an injected pod', (t) => injected(t, { kubernetes, vault }));
-  });
 });
 
 function takesAllPods(kubernetes: Kubernetes): void {
@@ -131,75 +118,4 @@ async function sameByInit(t: TestContext, kubernetes: Kubernetes): Promise<void>
   );
   delete exchanges.app.setup.policies;
   assert.deepEqual(config.exchanges, exchanges);
-}
-
-interface Peers {
-  readonly kubernetes: Kubernetes;
-  readonly vault: RealVault;
-}
-
-/** Follows the README: edits the config, sets up Vault from it, and applies the directory. */
-async function example(t: TestContext, { kubernetes, vault, ca }: Peers & { ca: string }): Promise<void> {
-  const directory = await temporaryDirectory(t);
-  cpSync(join(HERE, 'base'), directory, { recursive: true });
-  const file = join(directory, 'config.json');
-  const config = JSON.parse(readFileSync(file, 'utf8'));
-  config.vault.address = vault.url;
-  // Vault must trust the test's CA
-  config.exchanges.app.setup.trust = { oidc_discovery_ca_pem: ca };
-  const [proxy, env] = ['json', 'yaml'].map((it) =>
-    readmeBlock(`${HERE}/README.md`, 'An application without a token', it),
-  );
-  Object.assign(config.exchanges.app, JSON.parse(`{${proxy}}`));
-  writeFileSync(file, JSON.stringify(config));
-  const setup = ['dist/vault-token-sidecar.mjs', 'setup', '--config', file, '--apply', '--yes'];
-  // asynchronously, since Vault fetches from the issuer through a proxy in this process
-  await promisify(execFile)(process.execPath, setup, { env: { VAULT_ADDR: vault.url, VAULT_TOKEN: vault.root } });
-  await vault.write('sys/mounts/secret', { type: 'kv', options: { version: '2' } });
-  await vault.write('secret/data/my-app', { data: { greeting: 'hello' } });
-  kubernetes.kubectl(['apply', '-k', directory]);
-
-  const pod = kubernetes.dryRun(kubernetes.podOf('deployment/my-app'));
-  const map = pod.spec.volumes?.find(({ configMap }) => configMap !== undefined)?.configMap?.name ?? '';
-  const { data } = kubernetes.json<{ data: Record<string, string> }>(['get', 'configmap', map]);
-  const foreign = kubernetes.kubectl(['create', 'token', 'my-app', '--audience', 'other']).trim();
-  const running = await startPod(t, pod, { jwt: foreign, config: data });
-  await until('the startup probe fails', async () => (await running.startup()) === 503);
-  assert.throws(() => running.exec('app', 'cat', '/vault/token'), /No such file/);
-  await running.rotate(kubernetes.tokenFor(pod));
-  const token = await tokenOf(running, vault);
-  const headers = ['X-Vault-Request: true', 'Accept: text/plain'].flatMap((header) => ['-H', header]);
-  const ask = ['curl', '-sS', '--unix-socket', '/vault/api.sock', ...headers, 'http://localhost/v1/token'];
-  assert.equal(running.exec('app', ...ask), token);
-  assert.equal(running.exec('app', 'stat', '--format', '%a %u %g', '/vault/api.sock'), '660 65532 65532\n');
-  const [, socket = ''] = /"unix:\/\/(.+)"/.exec(env ?? '') ?? [];
-  const read = ['curl', '-sS', '--unix-socket', socket, 'http://localhost/v1/secret/data/my-app'];
-  assert.equal(JSON.parse(running.exec('app', ...read)).data.data.greeting, 'hello');
-  await running.rotate(kubernetes.tokenFor(pod));
-  await until('another token', () => running.exec('app', 'cat', '/vault/token') !== token);
-  await tokenOf(running, vault);
-  assert.throws(() => running.exec('app', 'touch', '/vault/another'), /Read-only file system/);
-  assert.equal(await running.stop(), 0);
-}
-
-async function injected(t: TestContext, { kubernetes, vault }: Peers): Promise<void> {
-  changeSettings(kubernetes, { VAULT_ADDR: vault.url, VTS_ISSUER: 'https://k8s-prod.oidc.pub' });
-  const pod = await until('the policy has the new address', () => {
-    const seen = kubernetes.dryRun(podOf(restricted(), INJECT));
-    return environmentOf(seen)['VAULT_ADDR'] === vault.url && seen;
-  });
-  const running = await startPod(t, pod, { jwt: kubernetes.tokenFor(pod) });
-  await tokenOf(running, vault);
-  assert.equal(await running.stop(), 0);
-}
-
-/** Checks and returns the token that the application finds when it starts. */
-async function tokenOf(running: RunningPod, vault: RealVault): Promise<string> {
-  await until('the startup probe succeeds', async () => (await running.startup()) === 200);
-  assert.equal(running.exec('app', 'stat', '--format', '%a %u %g', '/vault/token'), '640 65532 65532\n');
-  const token = running.exec('app', 'cat', '/vault/token');
-  const { body } = await vault.call('GET', 'auth/token/lookup-self', undefined, { 'x-vault-token': token });
-  const { path, policies } = body['data'] as { path: string; policies: readonly string[] };
-  assert.deepEqual([path, policies], ['auth/jwt/login', ['default', 'my-app']]);
-  return token;
 }

@@ -19,8 +19,9 @@ export async function installsByNpm(t: TestContext, archive: string): Promise<vo
     readdirSync(join(cwd, 'node_modules')).filter((name) => !name.startsWith('.')),
     ['vault-token-sidecar'],
   );
-  const shown = execFileSync('npx', ['vault-token-sidecar', 'version'], { ...options, encoding: 'utf8' });
-  assert.equal(shown, `vault-token-sidecar ${packageJson.version} (node ${process.versions.node})\n`);
+  const version = ['vault-token-sidecar', 'version', '--json'];
+  const shown = JSON.parse(execFileSync('npx', version, { ...options, encoding: 'utf8' }));
+  assert.partialDeepStrictEqual(shown, { version: packageJson.version, node_version: process.versions.node });
 
   const child = spawn('npx', ['vault-token-sidecar', 'dev'], {
     ...options,

@@ -43,8 +43,9 @@ test('the standalone program', async (t) => {
   });
 
   await t.test('prints its version and nothing else, and takes arguments', async () => {
-    const out = `vault-token-sidecar ${version} (node ${process.versions.node})\n`;
-    assert.deepEqual(await runToEnd([program, 'version'], { env }), { code: 0, out, err: '' });
+    const shown = await runToEnd([program, 'version', '--json'], { env });
+    assert.deepEqual([shown.code, shown.err], [0, '']);
+    assert.partialDeepStrictEqual(JSON.parse(shown.out), { version, node_version: process.versions.node });
     const { code, err } = await runToEnd([program, 'run', '--config', '/nowhere/config.json'], { env });
     assert.deepEqual([code, /\/nowhere\/config\.json/.test(err)], [2, true], err);
   });

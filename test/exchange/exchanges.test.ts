@@ -4,6 +4,7 @@ import { Secret } from '../../src/core/secret.ts';
 import type { ExchangeSettings, SourceSettings } from '../../src/core/settings.ts';
 import type { VaultRequest } from '../../src/core/vault-protocol.ts';
 import { openExchanges } from '../../src/exchange/exchanges.ts';
+import type { SourceTools } from '../../src/sources/open-source.ts';
 import { jwtText } from '../support/jwt-text.ts';
 import { SILENT_OBSERVER } from '../support/silent-observer.ts';
 import { SimulatedTime, T0 } from '../support/simulated-time.ts';
@@ -17,15 +18,19 @@ function setUp(settings: readonly ExchangeSettings[], options: { readonly startJ
   const [reads, logins]: [string[], number[]] = [[], []];
   const ids: (string | undefined)[] = [];
   const observer = SILENT_OBSERVER;
+  const tokensFor: ((exchange: string) => Secret | undefined)[] = [];
   const ports = {
-    openSource: (source: SourceSettings) => ({
-      watched: true,
-      async read() {
-        reads.push(source.kind === 'file' ? source.path : '');
-        return new Secret(jwtText({ iat: T0 / 1000 }));
-      },
-      close: async () => {},
-    }),
+    openSource: (source: SourceSettings, { tokenOf }: SourceTools) => {
+      tokensFor.push(tokenOf);
+      return {
+        watched: true,
+        async read() {
+          reads.push(source.kind === 'file' ? source.path : '');
+          return new Secret(jwtText({ iat: T0 / 1000 }));
+        },
+        close: async () => {},
+      };
+    },
     openSink: () => assert.fail('there is none'),
     runHook: () => assert.fail('there is none'),
     openVault: () => ({
@@ -39,7 +44,7 @@ function setUp(settings: readonly ExchangeSettings[], options: { readonly startJ
     watchDirectoryOf: () => assert.fail('there is none'),
   };
   const exchanges = openExchanges(settings, { clock: time.clock(() => 0.5), observer, env: {}, ports, ...options });
-  return { exchanges, time, reads, logins, ids };
+  return { exchanges, time, reads, logins, ids, tokensFor };
 }
 
 const settingsFor = (index: number): ExchangeSettings => ({
@@ -109,6 +114,21 @@ test('no two calls of a process have the same correlation id, also after a reloa
   await exchanges.apply(two.map((one) => ({ ...one, login: { ...one.login, role: 'other' } })));
   await time.pass(T0 + 20_000, () => false);
   assert.deepEqual(ids, ['80000000-1', '80000000-2', '80000000-3', '80000000-4']);
+  await exchanges.close();
+});
+
+test('a source of an earlier config that is still at work gets no token', async () => {
+  const [first, second] = [settingsFor(0), settingsFor(1)];
+  const { exchanges, time, tokensFor } = setUp([first, second]);
+  await time.pass(T0 + 5000, () => false);
+  const tokenOf = tokensFor[1] ?? assert.fail('no source');
+  assert.equal(tokenOf('e0')?.reveal(), exchanges.view('e0')?.token()?.secret.reveal());
+  assert.equal(tokenOf('none'), undefined);
+  await exchanges.apply([first, { ...second, source: { kind: 'env', name: 'JWT' } }]);
+  assert.equal(tokenOf('e0'), undefined);
+  assert.ok(tokensFor.at(-1)?.('e0') !== undefined);
+  await exchanges.apply([first]);
+  assert.equal(tokensFor.at(-1)?.('e0'), undefined);
   await exchanges.close();
 });
 

@@ -14,7 +14,7 @@ const TOKEN = new Secret('a-token-without-a-prefix');
 const onChange: HookSettings = { kind: 'command', command: ['/bin/reload'], timeoutMs: 60_000 };
 
 /** Hooks whose runs end when the test says so, on a clock that the test moves. */
-function setUp() {
+function setUp(hook: HookSettings = onChange) {
   const runs: { readonly call: HookCall; end(report?: Partial<HookReport>): Promise<void> }[] = [];
   const world = { now: 0, owner: 'app', wake: () => {} };
   const ending = new AbortController();
@@ -47,7 +47,7 @@ function setUp() {
   };
   const settings = {
     ...settingsOf(),
-    sinks: [{ kind: 'file', path: SINK, mode: 0o600, format: 'raw', onChange }],
+    sinks: [{ kind: 'file', path: SINK, mode: 0o600, format: 'raw', onChange: hook }],
   } as const;
   const open = () => openHooks(settings, tools);
   const run = (hooks = open()) => hooks({ sink: SINK, token: TOKEN });
@@ -79,6 +79,58 @@ test('a hook is killed at its deadline', async () => {
   world.wake();
   const failure = { code: 'hook_timeout', facts: { kind: 'hook-timeout', limitMs: 60_000 } };
   assert.deepEqual(await result, { sink: SINK, failure, output: '' });
+});
+
+test('a signal is given up after twenty seconds', async () => {
+  const { runs, run, world } = setUp({ kind: 'signal', signal: 'SIGHUP', pidFile: '/run/nginx.pid' });
+  const result = run();
+  world.now = 19_999;
+  world.wake();
+  await nextTurn();
+  assert.equal(runs[0]?.call.signal.aborted, false);
+  world.now = 20_000;
+  world.wake();
+  assert.deepEqual((await result)?.failure, {
+    code: 'hook_timeout',
+    facts: { kind: 'hook-timeout', limitMs: 20_000 },
+  });
+});
+
+test('a hook that fails by itself is reported with its own failure', async () => {
+  const { runs, run } = setUp();
+  const result = run();
+  const failure = { code: 'hook_failed' } as const;
+  await runs[0]?.end({ failure, output: 'no such file' });
+  assert.deepEqual(await result, { sink: SINK, failure, output: 'no such file' });
+});
+
+test('nothing is killed at the deadline of a hook that has ended', async () => {
+  const { runs, run, world } = setUp();
+  const result = run();
+  await runs[0]?.end();
+  await result;
+  world.now = 60_000;
+  world.wake();
+  await nextTurn();
+  assert.equal(runs[0]?.call.signal.aborted, false);
+});
+
+test('a hook that cannot be killed holds up the next one for five seconds', async () => {
+  const { runs, run, world } = setUp();
+  void run();
+  world.now = 64_999;
+  void run();
+  await nextTurn();
+  assert.equal(runs.length, 1);
+  world.now = 65_000;
+  void run();
+  await nextTurn();
+  assert.equal(runs.length, 2);
+});
+
+test('a sink without a hook runs none', async () => {
+  const { runs, open } = setUp();
+  assert.deepEqual([await open()({ sink: '/vault/other', token: TOKEN }), runs.length], [undefined, 0]);
 });
 
 test('a long hook is not taken for a hung one before its deadline', async () => {

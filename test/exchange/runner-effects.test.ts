@@ -146,6 +146,27 @@ test('each sink gets the token with its instants on the wall clock, and each res
   await runner.close();
 });
 
+test('the end of a hook is reported, unless the hook did not run', async () => {
+  for (const result of [{ sink: '/one', failure: undefined, output: 'done' }, undefined]) {
+    const { sink } = fakeSink('/one');
+    const onChange = { kind: 'command', command: ['/bin/reload'], timeoutMs: 1000 } as const;
+    const sinks = [{ kind: 'file', path: '/one', mode: 0o600, format: 'raw', onChange }] as const;
+    const [asked, reported]: unknown[][] = [[], []];
+    const { runner } = setUp({
+      settings: { sinks },
+      sinks: [sink],
+      runHook: async (hook) => {
+        asked?.push(hook.sink);
+        return result;
+      },
+      observer: { ...SILENT_OBSERVER, hooked: (_policy, one) => void reported?.push(one) },
+    });
+    await settle();
+    assert.deepEqual([asked, reported], [['/one'], result === undefined ? [] : [result]]);
+    await runner.close();
+  }
+});
+
 test('a sink that is not there has nothing written', async () => {
   const { runner, events } = setUp({ sinkIds: ['/none'] });
   await settle();

@@ -375,10 +375,72 @@ test("the Vault of an exchange has the login's namespace, and follows a reload b
   assert.deepEqual([vault().address, token()?.origin.address], [ELSEWHERE.address, HERE.address]);
 });
 
-test('a suspicion against the token leads to a lookup', async () => {
-  const { view, pass, calls } = setUp([settingsFor()]);
+test('a suspicion against the token leads to a lookup, and to a login if Vault has forgotten the token', async () => {
+  const { view, pass, calls, steps, vault } = setUp([settingsFor()]);
   await pass(MINUTE);
-  view().suspect(view().generation() ?? 0);
-  await pass(SECOND);
-  assert.deepEqual(calls, ['login', 'lookup']);
+  const suspect = async () => {
+    view().suspect(view().generation() ?? 0);
+    await pass(10 * SECOND);
+  };
+  await suspect();
+  assert.deepEqual([calls, steps.includes('looked-up')], [['login', 'lookup'], true]);
+  vault.forget();
+  await suspect();
+  assert.deepEqual(calls, ['login', 'lookup', 'lookup', 'login']);
+  assert.equal(view().status().ready, true);
+});
+
+test('a new exchange that reuses tokens waits until a removed one has revoked its token, and no other does', async () => {
+  const gone = settingsFor({ name: 'gone', onStop: 'revoke', sinks: [{ ...sinkAt('/vault/token'), format: 'json' }] });
+  const next = (onStart: ExchangeSettings['onStart']) => ({ ...gone, name: 'next', onStart });
+  for (const [onStart, meanwhile, after] of [
+    ['reuse', [], ['lookup', 'login']],
+    ['login', ['login'], []],
+  ] as const) {
+    const { calls, vault, view, ledger, time, pass, during, exchanges } = setUp([gone]);
+    await pass(MINUTE);
+    vault.troubles.push({ operations: ['revoke'], latencyMs: 600 });
+    const applying = exchanges.apply([next(onStart)]);
+    await pass(500);
+    assert.deepEqual(calls, ['login', 'revoke', ...meanwhile], onStart);
+    await during(applying);
+    await pass(10 * SECOND);
+    assert.deepEqual(calls, ['login', 'revoke', ...meanwhile, ...after], onStart);
+    const token = ledger.tokens.get(view('next').token()?.secret.reveal() ?? '');
+    assert.ok(token !== undefined && token.expiresAt > time.now, onStart);
+  }
+});
+
+test('the end of a one-shot run keeps the tokens that are in their sinks, and stops the other exchanges', async () => {
+  const onStop = 'revoke';
+  const kept = settingsFor({ name: 'kept', onStop });
+  const stuck = settingsFor({ name: 'stuck', onStop, sinks: [sinkAt('/vault/stuck')] });
+  const bare = settingsFor({ name: 'bare', onStop, sinks: [] });
+  for (const [keeps, revoked] of [
+    ['delivered', ['bare', 'stuck']],
+    ['all', []],
+  ] as const) {
+    const { host, view, ledger, time, pass, during, exchanges } = setUp([kept, stuck, bare]);
+    host.troubles.set('/vault/stuck', { code: 'sink_no_space' });
+    await pass(MINUTE);
+    const tokens = ['bare', 'kept', 'stuck'].map((name) => [name, view(name).token()?.secret.reveal() ?? ''] as const);
+    await during(exchanges.close(keeps));
+    const isOver = (text: string) => (ledger.tokens.get(text)?.expiresAt ?? 0) <= time.now;
+    assert.deepEqual(
+      tokens.filter(([, text]) => isOver(text)).map(([name]) => name),
+      revoked,
+      keeps,
+    );
+    assert.deepEqual([host.opened, time.timers], [0, 0], keeps);
+  }
+});
+
+test('a stop leaves nothing open while the Vault of an earlier config hangs', async () => {
+  const { host, vault, pass, during, exchanges } = setUp([settingsFor({ onStop: 'revoke' })]);
+  await pass(MINUTE);
+  await during(exchanges.apply([settingsFor({ onStop: 'revoke', vault: ELSEWHERE })]));
+  await pass(MINUTE);
+  vault.troubles.push({ network: 'silent' });
+  await during(exchanges.stop());
+  assert.equal(host.opened, 0);
 });

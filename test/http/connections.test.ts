@@ -76,6 +76,18 @@ test('closes clients that pipeline requests which Node itself refuses (K4)', asy
   assert.deepEqual(statusesIn(await ask(port, request(port, ['Connection: keep-alive', 'Expect: nothing']))), [417]);
 });
 
+test('of requests that are pipelined, only the first one is handled (K4)', async (t) => {
+  let handled = 0;
+  const { server } = createLimitedServer({ most: 4 }, () => {
+    handled += 1;
+  });
+  const port = await listen(t, server);
+  const { socket } = openSocket(port);
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(3));
+  await closed(socket);
+  assert.equal(handled, 1);
+});
+
 test('parses next to nothing of requests that are pipelined in one chunk (K4)', async (t) => {
   const { app, port } = await openApi(t);
   let parsed = 0;

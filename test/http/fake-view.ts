@@ -12,6 +12,7 @@ const STATUS: ExchangeStatus = {
   ready: true,
   reasons: [],
   started: true,
+  vault: 'https://vault.example.com:8200',
   jwt: undefined,
   token: undefined,
   failure: undefined,

@@ -5,16 +5,17 @@ import { once } from 'node:events';
 import { lstatSync, readdirSync } from 'node:fs';
 import nodeFs, { lstat, mkdir, readdir, rename, symlink, unlink, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
-import { createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ExchangeError, explain } from '../../src/core/errors.ts';
 import { closeApp } from '../../src/http/limits.ts';
-import { listen } from '../../src/http/listen.ts';
+import { listen, occupantOf } from '../../src/http/listen.ts';
 import { buildOpsApi } from '../../src/http/ops-api.ts';
 import { buildTokenApi } from '../../src/http/token-api.ts';
 import { runUnprivileged } from '../support/confined.ts';
 import { until } from '../support/settling.ts';
+import { startProgram } from '../support/started.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { fakeView } from './fake-view.ts';
 import { ask, request, statusesIn, without } from './raw-socket.ts';
@@ -109,6 +110,39 @@ test('refuses a socket at which another process listens, and leaves it alone (G1
   );
   assert.match(await answer(), /hvs\.first/);
   assert.equal((await files()).length, 2, 'with the one of the second app, until it is closed');
+});
+
+test('refuses a socket whose process is too busy to take connections (G15)', async (t) => {
+  const { path, open } = await setUp(t);
+  const busy = `require('node:net').createServer().listen({ path: process.argv[1], backlog: 1 }, () => {
+    require('node:fs').writeSync(1, 'up');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  });`;
+  await startProgram(t, [process.execPath, '-e', busy, path]).says(/up/);
+  const sockets: Socket[] = [];
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  await until('its queue is full', async () => {
+    const socket = connect(path);
+    sockets.push(socket);
+    return once(socket, 'connect').then(
+      () => false,
+      ({ code }) => code === 'EAGAIN',
+    );
+  });
+  assert.match(await refusalOf(open('hvs.second')), /another process listens on it/);
+});
+
+test('a look at a socket leaves no connection to its process', async (t) => {
+  const { path } = await setUp(t);
+  const server = createServer().listen(path);
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const connected = once(server, 'connection');
+  assert.equal(await occupantOf(path), 'taken');
+  const [socket] = await connected;
+  await until('it is closed', () => socket.resume().closed);
 });
 
 test('of two instances that start at once over a stale socket, one listens and the other one fails', async (t) => {

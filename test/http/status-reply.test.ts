@@ -19,6 +19,7 @@ test('an exchange that has nothing yet shows nulls', () => {
     phase: 'waiting-for-jwt',
     ready: false,
     reasons: ['no Vault token yet'],
+    vault: 'https://vault.example.com:8200',
     jwt: null,
     token: null,
     failure: null,

@@ -85,6 +85,18 @@ const EQUIVALENT: readonly Equivalent[] = [
     why: 'each token is of the Vault in force or of one that a change remembered',
   },
   {
+    file: 'src/exchange/served-exchange.ts',
+    before: 'waiting.delete(done);',
+    after: '',
+    why: 'it frees the memory of a client that waits no more',
+  },
+  {
+    file: 'src/exchange/served-exchange.ts',
+    before: 'clients.delete(client);',
+    after: '',
+    why: 'it frees the memory of a client that is closed',
+  },
+  {
     file: 'src/config/origins.ts',
     before: 'return [...given, ...defaults].sort((a, b) => (a.key < b.key ? -1 : 1));',
     after: 'return [...given, ...defaults].sort((a, b) => (a.key <= b.key ? -1 : 1));',
@@ -232,6 +244,36 @@ const EQUIVALENT: readonly Equivalent[] = [
     before: 'const BATCH_SIZE = 10;',
     after: 'const BATCH_SIZE = 20;',
     why: 'any small number lets the event loop turn',
+  },
+  {
+    file: 'src/http/connections.ts',
+    before: 'const SLICE_BYTES = 512;',
+    after: 'const SLICE_BYTES = 1024;',
+    why: 'no promise: how much is parsed before a client that pipelines is noticed',
+  },
+  {
+    file: 'src/http/connections.ts',
+    before: 'const BODY_SLICE_BYTES = 16 * 1024;',
+    after: 'const BODY_SLICE_BYTES = 32 * 1024;',
+    why: 'no promise: how much of a body is parsed at once',
+  },
+  {
+    file: 'src/http/connections.ts',
+    before: 'const BODY_SLICE_BYTES = 16 * 1024;',
+    after: 'const BODY_SLICE_BYTES = 16 * 2048;',
+    why: 'no promise: how much of a body is parsed at once',
+  },
+  {
+    file: 'src/sinks/hook-signal.ts',
+    before: 'if (seen.startedAt > file.modifiedAt + TOLERANCE_MS)',
+    after: 'if (seen.startedAt >= file.modifiedAt + TOLERANCE_MS)',
+    why: 'they differ for an instant',
+  },
+  {
+    file: 'src/observe/news.ts',
+    before: 'if (streak.count > 1 && logged?.code === streak.failure.code && now - logged.at < SUMMARY_MS) continue;',
+    after: 'if (streak.count > 1 && logged?.code === streak.failure.code && now - logged.at <= SUMMARY_MS) continue;',
+    why: 'they differ for an instant',
   },
   {
     file: 'src/core/vault-protocol.ts',

@@ -74,7 +74,8 @@ async function measureAll(rooms: ReadonlySet<Room>): Promise<Map<string, TestFil
 }
 
 async function tryAll(candidates: readonly Candidate[], measured: ReadonlyMap<string, TestFile>): Promise<Trial[]> {
-  const until = values.sample === undefined ? Number.POSITIVE_INFINITY : Number(values.sample) * 60_000;
+  const until =
+    values.sample === undefined ? Number.POSITIVE_INFINITY : performance.now() + Number(values.sample) * 60_000;
   const left = [...candidates];
   const trials: Trial[] = [];
   const work = async (tree: string) => {

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { Agent, request } from 'undici';
-import type { Pod } from '../deploy/kubernetes-pod.ts';
+import type { Pod } from '../deploy/kubernetes-objects.ts';
 import type { Kubernetes } from '../deploy/kubernetes-server.ts';
 import { until } from '../support/settling.ts';
 
@@ -35,6 +35,8 @@ export interface StoredPod extends Pod {
   readonly metadata: Pod['metadata'] & { readonly name: string; readonly uid: string };
   readonly status: {
     readonly phase: string;
+    /** why the whole pod failed */
+    readonly reason?: string;
     readonly podIP?: string;
     readonly conditions?: readonly { type: string; status: string; lastTransitionTime: string }[];
     readonly initContainerStatuses?: readonly ContainerStatus[];
@@ -65,7 +67,6 @@ export function openCluster({ environment, podOf }: Kubernetes) {
     if (statusCode >= 300) throw new Error(`${method} ${path}: ${statusCode} ${text}`);
     return JSON.parse(text) as T;
   };
-  const PODS = '/api/v1/namespaces/my-app/pods';
   const pod = (name: string) => ask<StoredPod>('GET', `${PODS}/${name}`);
   const kubectl = async (...args: readonly string[]): Promise<string> => {
     const options = { env: environment, maxBuffer: 1 << 26 };
@@ -106,6 +107,12 @@ export function openCluster({ environment, podOf }: Kubernetes) {
       const bare = { ...like, metadata: { name, labels: { test: name } } };
       return ask<StoredPod>('POST', PODS, change(bare));
     },
+    /** A token of a service account for an hour. */
+    async serviceAccountToken(name: string, audience: string): Promise<string> {
+      const spec = { audiences: [audience], expirationSeconds: 3600 };
+      const path = `/api/v1/namespaces/my-app/serviceaccounts/${name}/token`;
+      return (await ask<{ status: { token: string } }>('POST', path, { spec })).status.token;
+    },
     remove: (name: string): Promise<unknown> => ask('DELETE', `${PODS}/${name}`),
     patch: (name: string, change: unknown): Promise<unknown> => ask('PATCH', `${PODS}/${name}`, change),
     exec: (name: string, container: string, ...command: readonly string[]): Promise<string> =>
@@ -113,6 +120,8 @@ export function openCluster({ environment, podOf }: Kubernetes) {
     logs: (name: string, container: string): Promise<string> => kubectl('logs', name, '--container', container),
   };
 }
+
+export const PODS = '/api/v1/namespaces/my-app/pods';
 
 export const SIDECAR = 'vault-token-sidecar';
 

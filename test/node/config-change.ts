@@ -5,26 +5,17 @@ import type { TestContext } from 'node:test';
 import { until } from '../support/settling.ts';
 import { isRunning, SIDECAR, sidecarOf } from './cluster.ts';
 import type { Here } from './example-pod.ts';
-
-const MAP = '/api/v1/namespaces/my-app/configmaps/settings';
+import { CONFIG_MAPS, createConfigured } from './pod-changes.ts';
 
 /** Kubelet writes the new file into the volume; the sidecar rereads it at SIGHUP, without a restart. */
 export async function reloads(_t: TestContext, here: Here): Promise<void> {
   const { cluster } = here;
-  const data = here.config(() => {});
-  await cluster.ask('POST', MAP.replace('/settings', ''), { metadata: { name: 'settings' }, data });
-  await cluster.create('reloads', ({ metadata, spec: { volumes = [], ...spec } }) => ({
-    metadata,
-    spec: {
-      ...spec,
-      volumes: volumes.map((one) => (one.configMap === undefined ? one : { ...one, configMap: { name: 'settings' } })),
-    },
-  }));
+  await createConfigured(here, 'reloads', () => {});
   const before = await cluster.untilPod('reloads', 'the application runs', isRunning);
   const changed = here.config((config) => {
     config['log'] = { level: 'debug' };
   });
-  await cluster.ask('PATCH', MAP, { data: changed });
+  await cluster.ask('PATCH', `${CONFIG_MAPS}/reloads`, { data: changed });
   // kubelet looks within about a minute; a change of the pod makes it look at once
   await cluster.patch('reloads', { metadata: { annotations: { look: 'now' } } });
   const config = () => cluster.exec('reloads', SIDECAR, '/nodejs/bin/node', '-p', READ);

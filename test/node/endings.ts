@@ -7,8 +7,10 @@ import { connect, createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { scopeOf } from '../support/scope.ts';
 import { until } from '../support/settling.ts';
-import { isRunning, type StoredPod, sidecarOf } from './cluster.ts';
+import { isRunning, PODS, type StoredPod, sidecarOf } from './cluster.ts';
+import type { Config } from './example.ts';
 import { type Here, hasEnded } from './example-pod.ts';
+import { createConfigured, kept, type PodChange, withApp } from './pod-changes.ts';
 import { ADDRESS } from './world.ts';
 
 /** The pod of a Job, after all its containers have ended. */
@@ -57,35 +59,65 @@ export async function jobFails(_t: TestContext, here: Here): Promise<void> {
 export async function graceIsUsedUp(t: TestContext, here: Here): Promise<void> {
   const { cluster } = here;
   const { port, hang } = await openHangingRoad(t, 8200);
-  const like = here.config((config) => {
+  const revokes = (config: Config) => {
     config.vault.address = `https://vault.example.com:${port}`;
     config.exchanges.app['on_stop'] = 'revoke';
-  });
-  await cluster.ask('POST', '/api/v1/namespaces/my-app/configmaps', { metadata: { name: 'revokes' }, data: like });
-  await cluster.create('ignores', ({ metadata, spec: { volumes = [], containers, ...spec } }) => ({
-    metadata: { ...metadata, finalizers: ['test/look'] },
-    spec: {
-      ...spec,
-      terminationGracePeriodSeconds: 5,
-      containers: containers.map((one) => ({
-        ...one,
-        command: ['sh', '-c', "trap '' TERM; while :; do sleep 1; done"],
-      })),
-      volumes: volumes.map((one) => (one.configMap === undefined ? one : { ...one, configMap: { name: 'revokes' } })),
-    },
-  }));
+  };
+  const ignoring = withApp({ command: ['sh', '-c', "trap '' TERM; while :; do sleep 1; done"] });
+  const impatient: PodChange = ({ spec, ...pod }) => ({ ...pod, spec: { ...spec, terminationGracePeriodSeconds: 5 } });
+  await createConfigured(here, 'ignores', revokes, ignoring, impatient, kept);
   await cluster.untilPod('ignores', 'the application runs', isRunning);
   hang();
   const at = performance.now();
   await cluster.remove('ignores');
-  const { status } = await cluster.untilPod('ignores', 'all containers have ended', hasEnded);
+  assert.deepEqual(await codesOf(here, 'ignores'), [137, 0], 'the application is killed, the sidecar ends in time');
   t.diagnostic(`ended after ${((performance.now() - at) / 1000).toFixed(1)} s, 5 of them the grace period`);
-  const codes = [status.containerStatuses, status.initContainerStatuses].map(
-    (list) => list?.[0]?.state.terminated?.exitCode,
-  );
-  assert.deepEqual(codes, [137, 0], 'the application is killed, the sidecar ends in time');
-  await cluster.patch('ignores', { metadata: { finalizers: null } });
 }
+
+/** Eviction by the API, as `kubectl drain` does it. */
+export async function isDrained(_t: TestContext, here: Here): Promise<void> {
+  const { cluster, vault } = here;
+  await createConfigured(here, 'drained', ({ exchanges }) => Object.assign(exchanges.app, { on_stop: 'revoke' }), kept);
+  await cluster.untilPod('drained', 'the application runs', isRunning);
+  const token = await cluster.exec('drained', 'app', 'cat', '/vault/token');
+  const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'drained' } };
+  await cluster.ask('POST', `${PODS}/drained/eviction`, eviction);
+  assert.deepEqual(await codesOf(here, 'drained'), [0, 0]);
+  const look = await vault.call('GET', 'auth/token/lookup-self', undefined, { 'x-vault-token': token });
+  assert.equal(look.status, 403, 'the token is revoked');
+}
+
+/** Eviction by kubelet, which allows a second: the pod uses more of the node's disk than it may. */
+export async function isEvicted(t: TestContext, { cluster }: Here): Promise<void> {
+  const { name, volume } = { name: 'evicted', volume: 'scratch' };
+  await cluster.create(name, ({ spec, ...pod }) => {
+    const [app] = spec.containers;
+    const volumeMounts = [...(app?.volumeMounts ?? []), { name: volume, mountPath: '/scratch' }];
+    const volumes = [...(spec.volumes ?? []), { name: volume, emptyDir: { sizeLimit: '1Mi' } }];
+    return withApp({ volumeMounts })({ ...pod, spec: { ...spec, volumes } });
+  });
+  await cluster.untilPod(name, 'the application runs', isRunning);
+  const at = performance.now();
+  await cluster.exec(name, 'app', 'sh', '-c', 'cat /usr/bin/curl /usr/bin/vault > /scratch/large');
+  const { status } = await cluster.untilPod(
+    name,
+    'kubelet evicts it',
+    (pod) => pod.status.phase === 'Failed' && hasEnded(pod),
+  );
+  t.diagnostic(`evicted after ${((performance.now() - at) / 1000).toFixed(1)} s, codes ${codes(status)}`);
+  assert.equal(status.reason, 'Evicted');
+  await cluster.remove(name);
+}
+
+/** Waits for the end of a deleted pod. @returns the exit codes of its application and its sidecar */
+async function codesOf({ cluster }: Here, name: string): Promise<readonly (number | undefined)[]> {
+  const { status } = await cluster.untilPod(name, 'all containers have ended', hasEnded);
+  await cluster.patch(name, { metadata: { finalizers: null } });
+  return codes(status);
+}
+
+const codes = ({ containerStatuses, initContainerStatuses }: StoredPod['status']) =>
+  [containerStatuses, initContainerStatuses].map((list) => list?.[0]?.state.terminated?.exitCode);
 
 /** A port that leads to another port of this world, until it hangs. */
 async function openHangingRoad(t: TestContext, to: number): Promise<{ port: number; hang: () => void }> {

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { until } from '../support/settling.ts';
-import { appOf, type Cluster, isRunning, type StoredPod, sidecarOf } from './cluster.ts';
-import type { Example } from './example.ts';
-import type { KubernetesNode } from './node.ts';
+import { appOf, type Cluster, isRunning, openCluster, type StoredPod, sidecarOf } from './cluster.ts';
+import { type Example, openExample } from './example.ts';
+import { type KubernetesNode, openNode } from './node.ts';
 import { signalSidecar } from './processes.ts';
 
 export interface Here extends Example {
@@ -13,7 +13,20 @@ export interface Here extends Example {
   readonly cluster: Cluster;
 }
 
-const LABEL = 'app.kubernetes.io/name=my-app';
+/** Starts a node and Vault. */
+export async function openHere(t: TestContext): Promise<Here> {
+  const seconds = (since: number) => ((performance.now() - since) / 1000).toFixed(1);
+  const startedAt = performance.now();
+  const node = await openNode(t);
+  t.diagnostic(`the node is ready after ${seconds(startedAt)} s`);
+  const vaultAt = performance.now();
+  const here = { node, cluster: openCluster(node.kubernetes), ...(await openExample(t, node)) };
+  t.diagnostic(`Vault is ready after ${seconds(vaultAt)} s`);
+  return here;
+}
+
+/** Selects the pods of the example's Deployment. */
+export const LABEL = 'app.kubernetes.io/name=my-app';
 
 export async function example(t: TestContext, here: Here): Promise<void> {
   const { cluster, node } = here;

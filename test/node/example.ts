@@ -11,15 +11,15 @@ import { openRealVault, type RealVault } from '../vault/real-vault.ts';
 import type { KubernetesNode } from './node.ts';
 import { ADDRESS } from './world.ts';
 
-const VAULT_NAME = 'vault.example.com';
-const PORT = 8200;
+export const VAULT_NAME = 'vault.example.com';
+export const VAULT_PORT = 8200;
 
-interface Config extends Record<string, unknown> {
+export interface Config extends Record<string, unknown> {
   readonly vault: { address: string; tls?: object };
   readonly exchanges: { readonly app: Record<string, unknown> };
 }
 
-type Change = (config: Config) => void;
+export type Change = (config: Config) => void;
 
 export interface Example {
   readonly vault: RealVault;
@@ -28,6 +28,10 @@ export interface Example {
   applyJobs(): Promise<void>;
   /** The content of a ConfigMap with a changed config. */
   config(change: Change): Readonly<Record<string, string>>;
+  /** The config of the example. */
+  readConfig(): Config;
+  /** Creates a ConfigMap with Vault's CA as ca.crt. */
+  createCaMap(name: string): Promise<void>;
   /** Makes Vault trust the cluster. */
   setup(): Promise<void>;
 }
@@ -41,10 +45,10 @@ export async function openExample(t: TestContext, { kubernetes, publisher }: Kub
   const { ca } = publisher;
   const { cert, key } = ca.issue({ name: VAULT_NAME });
   const [certFile, keyFile] = [file('vault.pem', cert), file('vault.key', key)];
-  const tcp = { address: `0.0.0.0:${PORT}`, tls_cert_file: certFile, tls_key_file: keyFile };
+  const tcp = { address: `0.0.0.0:${VAULT_PORT}`, tls_cert_file: certFile, tls_key_file: keyFile };
   const vault = await openRealVault(t, {
     environment: publisher.environment,
-    port: PORT,
+    port: VAULT_PORT,
     tls: { certFile, keyFile, caFile: ca.file, name: VAULT_NAME },
     config: { listener: [{ tcp }] },
   });
@@ -79,6 +83,10 @@ export async function openExample(t: TestContext, { kubernetes, publisher }: Kub
   return {
     vault,
     config: configOf,
+    readConfig: read,
+    async createCaMap(name) {
+      kubernetes.kubectl(['create', 'configmap', name, `--from-literal=ca.crt=${ca.cert}`]);
+    },
     async apply(change = () => {}) {
       overlay(base, [deployment], change);
     },

@@ -3,18 +3,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import type { TestContext } from 'node:test';
-import type { Container, Pod } from '../deploy/kubernetes-pod.ts';
 import { appOf, isRunning, SIDECAR, sidecarOf } from './cluster.ts';
 import type { Here } from './example-pod.ts';
+import { withSidecar } from './pod-changes.ts';
 import { cgroupOf, signalSidecar } from './processes.ts';
-
-/** Changes the pod's sidecar. */
-const withSidecar =
-  (change: Partial<Container>) =>
-  (pod: Pod): Pod => {
-    const [sidecar, ...others] = pod.spec.initContainers ?? [];
-    return { ...pod, spec: { ...pod.spec, initContainers: [{ ...(sidecar as Container), ...change }, ...others] } };
-  };
 
 export async function hangs(t: TestContext, { cluster }: Here): Promise<void> {
   await cluster.create('hangs', (pod) => pod);

@@ -18,6 +18,10 @@ import { ADDRESS } from './world.ts';
 export interface KubernetesNode {
   readonly kubernetes: Kubernetes;
   readonly publisher: Publisher;
+  /** Gives a container image another name. */
+  tagImage(image: string, name: string): Promise<void>;
+  stopKubelet(): Promise<void>;
+  startKubelet(): void;
   /** Replaces kubelet, which then renews the service account tokens of all pods. */
   restartKubelet(): Promise<void>;
 }
@@ -62,17 +66,26 @@ export async function openNode(t: TestContext): Promise<KubernetesNode> {
     '--hostname-override=node1',
     `--node-ip=${ADDRESS}`,
   ];
-  const startKubelet = () => program(kubernetesProgram('kubelet'), kubeletFlags);
-  let kubelet = startKubelet();
+  const runKubelet = () => program(kubernetesProgram('kubelet'), kubeletFlags);
+  let kubelet = runKubelet();
+  const startKubelet = () => {
+    kubelet = runKubelet();
+  };
+  const stopKubelet = async () => {
+    const gone = once(kubelet, 'exit');
+    kubelet.kill('SIGTERM');
+    await gone;
+  };
   await until('the node is ready', () => isReady(kubernetes), 120_000);
   return {
     kubernetes,
     publisher,
+    tagImage: (image, name) => ctr('images', 'tag', image, name),
+    stopKubelet,
+    startKubelet,
     async restartKubelet() {
-      const gone = once(kubelet, 'exit');
-      kubelet.kill('SIGTERM');
-      await gone;
-      kubelet = startKubelet();
+      await stopKubelet();
+      startKubelet();
     },
   };
 }
@@ -96,9 +109,11 @@ function startProgram(t: TestContext, state: string, command: string, args: read
   return child;
 }
 
+/** Runs containerd's client on the images of Kubernetes. */
+const ctr = async (...args: readonly string[]): Promise<void> =>
+  void (await promisify(execFile)(join(containerd(), 'ctr'), ['--namespace', 'k8s.io', ...args]));
+
 async function importImages(archives: readonly string[]): Promise<void> {
-  const ctr = (...args: readonly string[]) =>
-    promisify(execFile)(join(containerd(), 'ctr'), ['--namespace', 'k8s.io', ...args]);
   const answers = () =>
     ctr('version').then(
       () => true,
@@ -165,6 +180,8 @@ const kubeletConfig = (state: string) => ({
   // its port is reachable in this world only
   authentication: { anonymous: { enabled: true }, webhook: { enabled: false } },
   authorization: { mode: 'AlwaysAllow' },
+  // how often kubelet looks at the size of volumes
+  volumeStatsAggPeriod: '5s',
   // the machine's disk may be nearly full
   imageGCHighThresholdPercent: 100,
   evictionHard: {

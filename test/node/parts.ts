@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { helmProgram } from '../deploy/helm-charts.ts';
 import { npmrc, openEngine, standIns } from '../deploy/image-engine.ts';
 import { kubernetesProgram, kustomizeProgram } from '../deploy/kubernetes-server.ts';
 import { openScope } from '../support/scope.ts';
@@ -17,6 +18,7 @@ export async function makeParts(archive: string): Promise<void> {
   debian('iproute2', 'runc', 'containernetworking-plugins', 'etcd-server');
   for (const name of PROGRAMS) kubernetesProgram(name);
   kustomizeProgram();
+  helmProgram();
   containerd();
   appImage();
   await sidecarImage(archive);

@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { isRunning } from './cluster.ts';
+import type { Config } from './example.ts';
 import { type Here, policiesOf } from './example-pod.ts';
+import { createConfigured, withJwts } from './pod-changes.ts';
 
 export async function twoExchanges(_t: TestContext, here: Here): Promise<void> {
   const { cluster, vault } = here;
@@ -14,7 +16,7 @@ export async function twoExchanges(_t: TestContext, here: Here): Promise<void> {
     bound_audiences: ['other'],
     bound_subject: subject,
   });
-  const data = here.config(({ exchanges }) => {
+  const both = ({ exchanges }: Config) => {
     const expect = { issuer: 'https://k8s-prod.oidc.pub', audience: 'other', subject };
     Object.assign(exchanges, {
       other: {
@@ -24,21 +26,12 @@ export async function twoExchanges(_t: TestContext, here: Here): Promise<void> {
         sinks: [{ file: { path: '/vault/other', mode: '0640' } }],
       },
     });
-  });
-  await cluster.ask('POST', '/api/v1/namespaces/my-app/configmaps', { metadata: { name: 'two' }, data });
-  const sources = ['vault', 'other'].map((audience) => ({
-    serviceAccountToken: { path: audience === 'vault' ? 'token' : audience, audience, expirationSeconds: 3600 },
-  }));
-  await cluster.create('two', ({ metadata, spec: { volumes = [], ...spec } }) => ({
-    metadata,
-    spec: {
-      ...spec,
-      volumes: volumes.map((one) => {
-        if (one.configMap !== undefined) return { ...one, configMap: { name: 'two' } };
-        return one.projected === undefined ? one : { ...one, projected: { sources } };
-      }),
-    },
-  }));
+  };
+  const jwts = withJwts(
+    { path: 'token', audience: 'vault', expirationSeconds: 3600 },
+    { path: 'other', audience: 'other', expirationSeconds: 3600 },
+  );
+  await createConfigured(here, 'two', both, jwts);
   await cluster.untilPod('two', 'the application runs', isRunning);
   const token = (file: string) => cluster.exec('two', 'app', 'cat', `/vault/${file}`);
   assert.deepEqual(await policiesOf(here, await token('token')), ['default', 'my-app']);

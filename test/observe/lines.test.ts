@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ErrorCode } from '../../src/core/errors.ts';
+import { record } from '../../src/core/record.ts';
 import { jwtText } from '../support/jwt-text.ts';
 import { type Line, type ObservedWorld, observedWorld } from '../support/observed-world.ts';
+import { MOMENT, POLICY, sink, stateOf, token } from '../support/states.ts';
 import { settingsOf, T0, type World } from '../support/world.ts';
 
 const SECOND = 1000;
@@ -22,6 +24,20 @@ function ready(options: Parameters<typeof observedWorld>[0] = {}) {
   const before = observed.lines.length;
   return { ...observed, news: () => observed.lines.slice(before) };
 }
+
+test('a delivery is a line of its own sink alone', () => {
+  const { lines, observer } = observedWorld();
+  const writing = { generation: 1, revision: 1, expiresAt: T0 + HOUR, attempt: 7, startedAt: T0 };
+  const sinks = ['/one', '/two'].map((id) => sink({ id, writing }));
+  const policy = { ...POLICY, sinks: ['/one', '/two'] };
+  const before = stateOf({ token: token(), sinks });
+  const event = { type: 'delivered', sink: '/one', attempt: 7, written: true } as const;
+  observer.stepped(policy, before, record(policy, before, event, MOMENT), event, MOMENT);
+  assert.deepEqual(
+    lines.filter(({ sink: of }) => of !== undefined).map(({ event: name, sink: of }) => [name, of]),
+    [['sink_written', '/one']],
+  );
+});
 
 test('the lines of a login have the exchange, the JWT, the token and wall-clock times', () => {
   const { world, lines } = observedWorld();

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { asText } from '../../src/observe/log-text.ts';
+import { asText, forJournal, forTerminal } from '../../src/observe/log-text.ts';
 
 test('a line of text says what happened, why, and what to do', () => {
   const at = { level: 'warn', time: '2026-03-01T12:00:03.120Z', exchange: 'app' };
@@ -23,4 +23,24 @@ test('a line of text says what happened, why, and what to do', () => {
     [{ ...at, event: 'ready' }, 'vault-token-sidecar: exchange app: ready\n'],
   ] as const)
     assert.equal(asText(`${JSON.stringify(line)}\n`), text);
+});
+
+test('a terminal shows the time and the level too, in colours if it may', () => {
+  const at = { level: 'warn', time: '2026-03-01T12:00:03.120Z' };
+  const line = `${JSON.stringify({ ...at, event: 'not_ready', exchange: 'app', reasons: ['one'] })}\n`;
+  assert.equal(forTerminal(false)(line), '12:00:03Z  warn   app: not ready: one\n');
+  assert.equal(forTerminal(true)(line), '12:00:03Z  \x1b[33mwarn \x1b[0m  app: not ready: one\n');
+  assert.equal(
+    forTerminal(false)(`${JSON.stringify({ ...at, event: 'crashed', evidence: 'x' })}\n`),
+    '12:00:03Z  warn   crashed: x\n',
+  );
+});
+
+test('the journal gets a priority for each level', () => {
+  const priorities = ['error', 'warn', 'info', 'debug', 'trace'].map((level) => {
+    const json = `${JSON.stringify({ level, time: '2026-03-01T12:00:03.120Z', event: 'ready' })}\n`;
+    assert.equal(forJournal(false)(json).slice(3), json);
+    return forJournal(true)(json);
+  });
+  assert.deepEqual(priorities, ['<3>ready\n', '<4>ready\n', '<6>ready\n', '<7>ready\n', '<7>ready\n']);
 });

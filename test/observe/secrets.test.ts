@@ -86,11 +86,13 @@ test('a crash before the log is open is printed on stderr, without secrets (I10,
     inherited: () => ({ umask: 0, env: {} }),
     isTty: false,
     version: '0',
+    commit: '0',
     nodeVersion: '0',
     ask: async () => undefined,
-    skipInput: async () => {},
     out: (text) => void printed.push(text),
     err: (text) => void printed.push(text),
+    warn() {},
+    progress() {},
     onSignal() {},
     onCrash(handler) {
       handler(thrown());
@@ -100,7 +102,7 @@ test('a crash before the log is open is printed on stderr, without secrets (I10,
     exit() {},
     endBySignal() {},
   };
-  await assert.rejects(command.run({ config }, io), enough);
+  await assert.rejects(command({ config }, io), enough);
   assert.equal(printed.length, 2);
   assert.match(printed[0] ?? '', /^TypeError: can't read \[redacted\] of \[redacted\]\n {4}at /);
   assert.equal(printed[1], 'not an error');

@@ -134,6 +134,17 @@ test('a check that finds the token dead is a line, and a login follows', () => {
   assert.deepEqual([loggedIn?.['event'], loggedIn?.['accessor']], ['logged_in', 'accessor-00000002']);
 });
 
+test('the end of the checks is a line with the missing policy', () => {
+  const { world, told } = holding({ settings: { checkIntervalMs: MINUTE } });
+  world.vault.lookup = () => ({ code: 'token_rejected' });
+  while (told('token_rejected').length === 0) world.pass(100);
+  assert.deepEqual([told('token_rejected').length, told('checks_ended').length], [1, 0]);
+  world.pass(10 * MINUTE);
+  const [{ hint, ...ended } = {}, ...others] = told('checks_ended').map(said);
+  assert.match(String(hint), /lookup-self/);
+  assert.deepEqual([ended['level'], others], ['warn', []]);
+});
+
 test('a check that fails for another reason is no line', () => {
   const { world, news } = holding({ settings: { checkIntervalMs: MINUTE } });
   world.vault.outage = { code: 'vault_sealed' };
@@ -219,6 +230,19 @@ test('a refused revocation is one line; one that is retried is summed up once a 
     correlation_id: refused['correlation_id'],
   });
   assert.equal(failures().length, 2);
+});
+
+test('a failed revocation is dated on the wall clock', () => {
+  const { world, fail, failures } = revoking({ onReplace: 'revoke' });
+  const hour = 60 * MINUTE;
+  world.wallOffsetMs = hour;
+  world.writeJwt(jwtOf(25));
+  while (world.state.call?.operation !== 'revoke') world.pass(100);
+  fail({ code: 'vault_sealed' });
+  const [{ since, retry_at } = {}] = failures();
+  assert.equal(since, iso(world.now + hour));
+  const waitMs = Date.parse(String(retry_at)) - (world.now + hour);
+  assert.ok(waitMs > 0 && waitMs < MINUTE, `${waitMs} ms`);
 });
 
 test('a revocation that fails during a stop is a line with the accessor of the token that lives on', () => {

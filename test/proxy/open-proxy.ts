@@ -49,6 +49,7 @@ export async function openProxy(t: Scope, { answer, proxy = {}, vault = {}, most
   const view = fakeView('app', settings.vault);
   view.set(TOKEN);
   const counted: string[] = [];
+  const durationsMs: number[] = [];
   let calls = 0;
   const proxies = openProxies([settings], {
     ...defined({ most }),
@@ -57,7 +58,10 @@ export async function openProxy(t: Scope, { answer, proxy = {}, vault = {}, most
       calls += 1;
       return `00000000-${calls}`;
     },
-    onRequest: (exchange, method, status) => void counted.push(`${exchange} ${method} ${status}`),
+    onRequest: (exchange, method, status, durationMs) => {
+      counted.push(`${exchange} ${method} ${status}`);
+      durationsMs.push(durationMs);
+    },
   });
   scopeOf(t).after(() => proxies.close());
   const [listening = ''] = await proxies.listen(listenAt);
@@ -69,6 +73,7 @@ export async function openProxy(t: Scope, { answer, proxy = {}, vault = {}, most
     view,
     received,
     counted,
+    durationsMs,
     close: proxies.close,
   };
 }

@@ -49,6 +49,14 @@ test('streams a large body in both directions', async (t) => {
   assert.equal(await sizeOf(await fetch(`${url}/v1/sys/storage/raft/snapshot`, init)), 40 * MIB);
 });
 
+test('a large body goes to Vault with the length that the client states', async (t) => {
+  const { url, received } = await openProxy(t);
+  const init = { method: 'PUT', body: Buffer.alloc(MIB) };
+  assert.equal((await fetch(`${url}/v1/x`, init)).status, 200);
+  const [{ headers } = assert.fail()] = received;
+  assert.deepEqual([headers['content-length'], headers['transfer-encoding']], [String(MIB), undefined]);
+});
+
 test('takes no more of an answer than the client reads', async (t) => {
   let written = 0;
   const { url } = await openProxy(t, {

@@ -1,6 +1,7 @@
 // A hook's command: its environment, its end, its output, and its processes.
 
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -75,11 +76,21 @@ test('an abort kills the command and its children', async (t) => {
   assert.equal((await run(script('sleep 1000'), { ...CALL, signal: late.signal })).failure?.code, 'hook_failed');
 });
 
+test('an abort after the end of a command kills nothing', async () => {
+  const { signal } = new AbortController();
+  assert.equal((await run(script('exit 0'), { ...CALL, signal })).failure, undefined);
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
+});
+
+const pipes = () => process.getActiveResourcesInfo().filter((one) => one === 'PipeWrap').length;
+
 test('a process that a command leaves behind keeps nothing waiting', async (t) => {
   const pidFile = join(await temporaryDirectory(t), 'pid');
+  const before = pipes();
   const { failure, output } = await run(script('sleep 1000 & echo $! > "$1"; echo done', pidFile));
   const pid = Number(await readFile(pidFile, 'utf8'));
   t.after(() => process.kill(pid, 'SIGKILL'));
   assert.deepEqual([failure, output], [undefined, 'done\n']);
   process.kill(pid, 0);
+  await until('its pipes are closed', () => pipes() === before);
 });

@@ -3,14 +3,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, mkdir, utimes, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { signalProcess } from '../../src/sinks/hook-signal.ts';
 import { runUnprivileged } from '../support/confined.ts';
+import { until } from '../support/settling.ts';
 import { startProgram } from '../support/started.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
+const HOUR = 3_600_000;
 const LISTENER = "process.on('SIGHUP', () => console.log('reread')); console.log('up'); setInterval(() => {}, 1000)";
 
 async function setUp(t: TestContext) {
@@ -67,6 +69,58 @@ test('refuses a stale file: its process has ended, or its number belongs to a yo
   await once(child, 'exit');
   await writeFile(pidFile, String(child.pid));
   assert.deepEqual(await send(), about('ended', child.pid));
+});
+
+test('the file may be two seconds older than the process', async (t) => {
+  const pidFile = join(await temporaryDirectory(t), 'app.pid');
+  const startedAfter = Date.now();
+  const program = startProgram(t, [process.execPath, '-e', LISTENER]);
+  const startedBefore = Date.now();
+  await program.says(/up/);
+  const problemAt = async (ms: number) => {
+    await writeFile(pidFile, String(program.child.pid));
+    await utimes(pidFile, ms / 1000, ms / 1000);
+    const facts = (await signalProcess({ kind: 'signal', signal: 'SIGHUP', pidFile }))?.facts;
+    return facts !== undefined && 'problem' in facts ? facts.problem : undefined;
+  };
+  assert.equal(await problemAt(startedBefore - 1900), undefined);
+  assert.equal(await problemAt(startedAfter - 2100), 'younger');
+  // the wall clock was set back by an hour, and the file was written after that
+  const { now } = Date;
+  t.mock.method(Date, 'now', () => now() - HOUR);
+  assert.equal(await problemAt(startedBefore - HOUR), undefined);
+});
+
+test('a process that has ended and is not collected yet counts as ended', async (t) => {
+  const { pidFile, send } = await setUp(t);
+  const parent = startProgram(t, [
+    'sh',
+    '-c',
+    // it ends when its parent is a program that collects no children
+    '(until grep -q sleep /proc/$$/comm; do :; done) & echo $!; exec sleep 1000',
+  ]);
+  const [pid] = (await parent.says(/\d+\n/)).map(Number);
+  await until('it is a zombie', async () => / Z /.test(await readFile(`/proc/${pid}/stat`, 'utf8')));
+  await writeFile(pidFile, String(pid));
+  assert.deepEqual(await send(), {
+    code: 'hook_pid_unusable',
+    facts: { kind: 'process', path: pidFile, pid, problem: 'ended' },
+  });
+});
+
+test('says why the system refuses the signal', async (t) => {
+  const { send } = await setUp(t);
+  for (const [code, problem] of [
+    ['ESRCH', 'ended'],
+    ['EPERM', 'denied'],
+  ] as const) {
+    const mock = t.mock.method(process, 'kill', () => {
+      throw Object.assign(new Error(code), { code });
+    });
+    const facts = (await send())?.facts;
+    mock.mock.restore();
+    assert.equal(facts !== undefined && 'problem' in facts && facts.problem, problem);
+  }
 });
 
 test('refuses a file that everybody may write', async (t) => {

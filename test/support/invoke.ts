@@ -16,31 +16,39 @@ export interface Surroundings {
   readonly env?: Readonly<Record<string, string>>;
   /** the answer typed at the terminal; there is no terminal if absent */
   readonly answer?: string;
+  /** whether standard output is a terminal; false if absent */
+  readonly isTty?: boolean;
+  /** receives the handlers of signals */
+  readonly onSignal?: Io['onSignal'];
+  /** gets the lines of progress, as on a terminal */
+  readonly progress?: (text: string) => void;
 }
 
 export async function invoke(
   command: Command,
   flags: Flags,
-  { env = {}, answer }: Surroundings = {},
+  { env = {}, answer, isTty = false, progress = () => {}, onSignal = () => {} }: Surroundings = {},
 ): Promise<Outcome> {
   const out: string[] = [];
   const err: string[] = [];
   const io: Io = {
     env,
     inherited: () => ({ umask: 0o022, env }),
-    isTty: false,
+    isTty,
     version: '0',
+    commit: '0',
     nodeVersion: '0',
     ask: async () => answer,
-    skipInput: async () => {},
     out: (text) => void out.push(text),
     err: (text) => void err.push(text),
-    onSignal() {},
+    warn: (text) => void err.push(`warning: ${text}`),
+    progress,
+    onSignal,
     onCrash() {},
     exit() {},
     endBySignal() {},
   };
-  const code = await command.run(flags, io).catch((error: Error) => {
+  const code = await command(flags, io).catch((error: Error) => {
     err.push(...(error instanceof ConfigError ? error.lines : [error.message]));
     return error instanceof ExchangeError ? exitCodeOf(error.failure) : EXIT_CODES.config;
   });

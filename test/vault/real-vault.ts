@@ -47,6 +47,8 @@ export interface RealVault extends AdminVault {
 
 export interface AuditEntry {
   readonly type: 'request' | 'response';
+  /** RFC 3339 */
+  readonly time: string;
   readonly request: {
     readonly id: string;
     readonly operation: string;

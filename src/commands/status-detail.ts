@@ -1,0 +1,81 @@
+// One exchange in detail: Vault, the JWT, the token with a bar of its time left, the plan, each sink, and the last failure.
+
+import { withoutControls } from '../core/secret.ts';
+import type { ExchangeReply } from '../http/status-reply.ts';
+import type { View } from './status-table.ts';
+import { duration, planOf, timeSince, timeUntil, utc } from './status-time.ts';
+
+const LABEL = 10;
+const BAR = 20;
+
+type Token = NonNullable<ExchangeReply['token']>;
+type Sink = ExchangeReply['sinks'][number];
+
+export function describeExchange(exchange: ExchangeReply, view: View): string {
+  const { phase, ready, reasons, vault, token, sinks } = exchange;
+  const { paint } = view;
+  const plan = planOf(exchange, view.now);
+  const state = ready ? paint('green', `${phase}, ready`) : paint('red', `${phase}, not ready`);
+  return [
+    `${withoutControls(exchange.exchange)}: ${state}`,
+    ...reasons.map((reason) => paint('red', `  ${withoutControls(reason)}`)),
+    ...part('Vault', vault === undefined ? [] : [vault]),
+    ...part('JWT', jwtLines(exchange, view)),
+    ...part('token', token === null ? ['none'] : tokenLines(token, view)),
+    ...part('plan', plan === undefined ? [] : [plan]),
+    ...sinks.flatMap((sink) => part('sink', sinkLines(sink, view))),
+    ...part('failure', failureLines(exchange, view)),
+  ].join('\n');
+}
+
+/** A label before the first of its lines. The lines may quote untrusted text, except for their colours. */
+const part = (label: string, lines: readonly string[]): readonly string[] =>
+  lines.map((line, index) => `  ${(index === 0 ? label : '').padEnd(LABEL)}${line}`);
+
+function jwtLines({ jwt }: ExchangeReply, { now }: View): readonly string[] {
+  if (jwt === null) return ['none'];
+  const { issuer, subject, audience, expires_at: expiresAt } = jwt;
+  return [
+    ...(issuer === null ? [] : [`issuer ${issuer}`]),
+    ...(subject === null ? [] : [`subject ${subject}`]),
+    ...(audience.length === 0 ? [] : [`audience ${audience.join(', ')}`]),
+    ...(expiresAt === null ? [] : [`expires in ${timeUntil(expiresAt, now)}, at ${utc(expiresAt)}`]),
+  ].map(withoutControls);
+}
+
+function tokenLines(token: Token, { now, paint }: View): readonly string[] {
+  const { accessor, type, renewable, policies, expires_at: expiresAt, ttl_seconds: ttlSeconds } = token;
+  const share = Math.min(1, Math.max(0, (Date.parse(expiresAt) - now) / (ttlSeconds * 1000)));
+  const full = Math.round(share * BAR);
+  const bar = `${paint(share > 0.25 ? 'green' : 'yellow', '#'.repeat(full))}${'.'.repeat(BAR - full)}`;
+  return [
+    `[${bar}] ${timeUntil(expiresAt, now)} of ${duration(ttlSeconds * 1000)} left, until ${utc(expiresAt)}`,
+    withoutControls(`accessor ${accessor}, ${type}, ${renewable ? 'renewable' : 'not renewable'}`),
+    withoutControls(`policies ${policies.join(', ') || 'none'}`),
+  ];
+}
+
+function sinkLines({ id, current, written_at: writtenAt, failure }: Sink, { now, paint }: View): readonly string[] {
+  const age = writtenAt === null ? 'not written yet' : `written ${timeSince(writtenAt, now)} ago`;
+  const state =
+    failure === null
+      ? paint(current ? 'green' : 'yellow', current ? 'current' : 'not current')
+      : paint('red', 'failed');
+  return [
+    `${withoutControls(id)}  ${state}, ${age}`,
+    ...(failure === null ? [] : [failure.title, failure.evidence, failure.hint].flatMap(shown)),
+  ];
+}
+
+function failureLines({ failure }: ExchangeReply, { now, paint }: View): readonly string[] {
+  if (failure === null) return [];
+  const { title, evidence, hint, attempts, since, retry_at: retryAt } = failure;
+  const next = retryAt === null ? '' : `, next try in ${timeUntil(retryAt, now)}`;
+  return [
+    paint('red', withoutControls(title)),
+    ...[evidence, hint].flatMap(shown),
+    `${attempts} in ${timeSince(since, now)}${next}`,
+  ];
+}
+
+const shown = (text: string | null | undefined): readonly string[] => (text ? [withoutControls(text)] : []);

@@ -1,0 +1,50 @@
+// All exchanges: a row for each, the plan of each, and the last failures with their hints.
+
+import { withoutControls } from '../core/secret.ts';
+import type { ExchangeReply, StatusReply } from '../http/status-reply.ts';
+import type { Paint } from './paint.ts';
+import { planOf, timeUntil } from './status-time.ts';
+import { table } from './table.ts';
+
+export interface View {
+  /** epoch milliseconds */
+  readonly now: number;
+  readonly paint: Paint;
+}
+
+export function describeAll({ api, exchanges }: StatusReply, { now, paint }: View): string {
+  const rows = exchanges.map(({ exchange, phase, ready, token, next_action: next }) => [
+    exchange,
+    phase,
+    ready ? 'yes' : 'no',
+    token ? timeUntil(token.expires_at, now) : '-',
+    next ? `${next.kind} in ${timeUntil(next.at, now)}` : '-',
+  ]);
+  const header = ['EXCHANGE', 'PHASE', 'READY', 'TIME LEFT', 'NEXT'];
+  const [titles = '', ...lines] = table([header, ...rows]).split('\n');
+  const coloured = lines.map((line, index) => paint(exchanges[index]?.ready === true ? 'green' : 'red', line));
+  const below = [...exchanges.flatMap((one) => planLine(one, now)), ...exchanges.flatMap(troubles), ...apiTrouble(api)];
+  return [paint('dim', titles), ...coloured, ...below.map(withoutControls)].join('\n');
+}
+
+function planLine(exchange: ExchangeReply, now: number): readonly string[] {
+  const plan = planOf(exchange, now);
+  return plan === undefined ? [] : [`${exchange.exchange}: ${plan}`];
+}
+
+const troubles = ({ exchange, failure, sinks }: ExchangeReply): readonly string[] => [
+  ...(failure
+    ? [
+        `${exchange}: ${failure.title}${failure.evidence ? ` (${failure.evidence})` : ''}, ${failure.attempts}x`,
+        `  ${failure.hint}`,
+      ]
+    : []),
+  ...sinks.flatMap((sink) =>
+    sink.failure ? [`${exchange}, ${sink.id}: ${sink.failure.title}`, `  ${sink.failure.hint}`] : [],
+  ),
+];
+
+const apiTrouble = ({ failure }: StatusReply['api']): readonly string[] =>
+  failure
+    ? [`token API: ${failure.title}${failure.evidence ? ` (${failure.evidence})` : ''}`, `  ${failure.hint}`]
+    : [];
