@@ -180,7 +180,7 @@ test("the library renders the sidecar in a consumer's pod", async (t) => {
   });
   await t.test('with an image by its digest', () => {
     assert.equal(
-      sidecar({ image: { tag: '9', digest: DIGEST } })?.image.split('/')[2],
+      sidecar({ image: { tag: '9', digest: DIGEST } })?.image.split('/')[1],
       `vault-token-sidecar:9@${DIGEST}`,
     );
   });
