@@ -1,6 +1,5 @@
-// One exchange in detail: Vault, the JWT, the token with a bar of its time left, the plan, each sink, and the last failure.
+// One exchange in detail, from a reply whose texts are printable: Vault, the JWT, the token with a bar of its time left, the plan, each sink, and the last failure.
 
-import { withoutControls } from '../core/secret.ts';
 import type { ExchangeReply } from '../http/status-reply.ts';
 import type { View } from './status-table.ts';
 import { duration, planOf, timeSince, timeUntil, utc } from './status-time.ts';
@@ -17,8 +16,8 @@ export function describeExchange(exchange: ExchangeReply, view: View): string {
   const plan = planOf(exchange, view.now);
   const state = ready ? paint('green', `${phase}, ready`) : paint('red', `${phase}, not ready`);
   return [
-    `${withoutControls(exchange.exchange)}: ${state}`,
-    ...reasons.map((reason) => paint('red', `  ${withoutControls(reason)}`)),
+    `${exchange.exchange}: ${state}`,
+    ...reasons.map((reason) => paint('red', `  ${reason}`)),
     ...part('Vault', vault === undefined ? [] : [vault]),
     ...part('JWT', jwtLines(exchange, view)),
     ...part('token', token === null ? ['none'] : tokenLines(token, view)),
@@ -28,7 +27,7 @@ export function describeExchange(exchange: ExchangeReply, view: View): string {
   ].join('\n');
 }
 
-/** A label before the first of its lines. The lines may quote untrusted text, except for their colours. */
+/** A label before the first of its lines. */
 const part = (label: string, lines: readonly string[]): readonly string[] =>
   lines.map((line, index) => `  ${(index === 0 ? label : '').padEnd(LABEL)}${line}`);
 
@@ -40,7 +39,7 @@ function jwtLines({ jwt }: ExchangeReply, { now }: View): readonly string[] {
     ...(subject === null ? [] : [`subject ${subject}`]),
     ...(audience.length === 0 ? [] : [`audience ${audience.join(', ')}`]),
     ...(expiresAt === null ? [] : [`expires in ${timeUntil(expiresAt, now)}, at ${utc(expiresAt)}`]),
-  ].map(withoutControls);
+  ];
 }
 
 function tokenLines(token: Token, { now, paint }: View): readonly string[] {
@@ -50,8 +49,8 @@ function tokenLines(token: Token, { now, paint }: View): readonly string[] {
   const bar = `${paint(share > 0.25 ? 'green' : 'yellow', '#'.repeat(full))}${'.'.repeat(BAR - full)}`;
   return [
     `[${bar}] ${timeUntil(expiresAt, now)} of ${duration(ttlSeconds * 1000)} left, until ${utc(expiresAt)}`,
-    withoutControls(`accessor ${accessor}, ${type}, ${renewable ? 'renewable' : 'not renewable'}`),
-    withoutControls(`policies ${policies.join(', ') || 'none'}`),
+    `accessor ${accessor}, ${type}, ${renewable ? 'renewable' : 'not renewable'}`,
+    `policies ${policies.join(', ') || 'none'}`,
   ];
 }
 
@@ -62,8 +61,8 @@ function sinkLines({ id, current, written_at: writtenAt, failure }: Sink, { now,
       ? paint(current ? 'green' : 'yellow', current ? 'current' : 'not current')
       : paint('red', 'failed');
   return [
-    `${withoutControls(id)}  ${state}, ${age}`,
-    ...(failure === null ? [] : [failure.title, failure.evidence, failure.hint].flatMap(shown)),
+    `${id}  ${state}, ${age}`,
+    ...(failure === null ? [] : [failure.title, failure.evidence, failure.hint].filter(isText)),
   ];
 }
 
@@ -71,11 +70,7 @@ function failureLines({ failure }: ExchangeReply, { now, paint }: View): readonl
   if (failure === null) return [];
   const { title, evidence, hint, attempts, since, retry_at: retryAt } = failure;
   const next = retryAt === null ? '' : `, next try in ${timeUntil(retryAt, now)}`;
-  return [
-    paint('red', withoutControls(title)),
-    ...[evidence, hint].flatMap(shown),
-    `${attempts} in ${timeSince(since, now)}${next}`,
-  ];
+  return [paint('red', title), ...[evidence, hint].filter(isText), `${attempts} in ${timeSince(since, now)}${next}`];
 }
 
-const shown = (text: string | null | undefined): readonly string[] => (text ? [withoutControls(text)] : []);
+const isText = (text: string | null | undefined): text is string => Boolean(text);

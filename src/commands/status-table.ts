@@ -1,6 +1,5 @@
-// All exchanges: a row for each, the plan of each, and the last failures with their hints.
+// All exchanges, from a reply whose texts are printable: a row for each, the plan of each, and the last failures with their hints.
 
-import { withoutControls } from '../core/secret.ts';
 import type { ExchangeReply, StatusReply } from '../http/status-reply.ts';
 import type { Paint } from './paint.ts';
 import { planOf, timeUntil } from './status-time.ts';
@@ -24,7 +23,7 @@ export function describeAll({ api, exchanges }: StatusReply, { now, paint }: Vie
   const [titles = '', ...lines] = table([header, ...rows]).split('\n');
   const coloured = lines.map((line, index) => paint(exchanges[index]?.ready === true ? 'green' : 'red', line));
   const below = [...exchanges.flatMap((one) => planLine(one, now)), ...exchanges.flatMap(troubles), ...apiTrouble(api)];
-  return [paint('dim', titles), ...coloured, ...below.map(withoutControls)].join('\n');
+  return [paint('dim', titles), ...coloured, ...below].join('\n');
 }
 
 function planLine(exchange: ExchangeReply, now: number): readonly string[] {
@@ -33,18 +32,14 @@ function planLine(exchange: ExchangeReply, now: number): readonly string[] {
 }
 
 const troubles = ({ exchange, failure, sinks }: ExchangeReply): readonly string[] => [
-  ...(failure
-    ? [
-        `${exchange}: ${failure.title}${failure.evidence ? ` (${failure.evidence})` : ''}, ${failure.attempts}x`,
-        `  ${failure.hint}`,
-      ]
-    : []),
+  ...(failure ? [`${exchange}: ${titleOf(failure)}, ${failure.attempts}x`, `  ${failure.hint}`] : []),
   ...sinks.flatMap((sink) =>
     sink.failure ? [`${exchange}, ${sink.id}: ${sink.failure.title}`, `  ${sink.failure.hint}`] : [],
   ),
 ];
 
 const apiTrouble = ({ failure }: StatusReply['api']): readonly string[] =>
-  failure
-    ? [`token API: ${failure.title}${failure.evidence ? ` (${failure.evidence})` : ''}`, `  ${failure.hint}`]
-    : [];
+  failure ? [`token API: ${titleOf(failure)}`, `  ${failure.hint}`] : [];
+
+const titleOf = ({ title, evidence }: { title: string; evidence: string | null }): string =>
+  `${title}${evidence ? ` (${evidence})` : ''}`;

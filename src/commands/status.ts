@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT_CODES } from '../core/errors.ts';
-import { linesWithoutControls } from '../core/secret.ts';
+import { linesWithoutControls, withoutControls } from '../core/secret.ts';
 import { type Io, UsageError } from '../host/io.ts';
 import type { StatusReply } from '../http/status-reply.ts';
 import { askStatus } from './ask-daemon.ts';
@@ -24,32 +24,33 @@ export const command: Command = async (flags, io) => {
   }
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) io.onSignal(signal, () => stop.abort());
-  for (let shown = text; !stop.signal.aborted; ) {
-    io.out(`${HOME}${shown}`);
+  io.out(`${HOME}${text}`);
+  for (;;) {
     await sleep(WATCH_MS, undefined, { signal: stop.signal }).catch(() => {});
+    if (stop.signal.aborted) return 0;
     // a sidecar that restarts is shown again
-    shown = await look(flags, io).then(
+    const shown = await look(flags, io).then(
       (seen) => seen.text,
       (error: unknown) => (error instanceof Error ? error.message : 'unknown error'),
     );
+    io.out(`${HOME}${shown}`);
   }
-  return 0;
 };
 
 async function look(flags: Flags, io: Io): Promise<{ text: string; isReady: boolean }> {
   const status = await askStatus(flags, io);
   const name = textFlag(flags, 'argument');
-  const exchanges = name === undefined ? status.exchanges : [exchangeOf(status, name)];
-  const isReady = exchanges.every(({ ready }) => ready);
-  if (flags['json'] === true) {
-    const [one] = exchanges;
-    return { text: linesWithoutControls(asJson(name === undefined ? status : one)), isReady };
-  }
+  const one = name === undefined ? undefined : exchangeOf(status, name);
+  const isReady = one === undefined ? status.exchanges.every(({ ready }) => ready) : one.ready;
+  if (flags['json'] === true) return { text: linesWithoutControls(asJson(one ?? status)), isReady };
   const view = { now: Date.now(), paint: painter(io) };
-  const text =
-    name === undefined ? describeAll(status, view) : exchanges.map((one) => describeExchange(one, view)).join('\n');
+  const text = one === undefined ? describeAll(printable(status), view) : describeExchange(printable(one), view);
   return { text, isReady };
 }
+
+/** Replaces the unprintable characters in all texts of a reply, which another server may have written. */
+const printable = <T>(reply: T): T =>
+  JSON.parse(JSON.stringify(reply), (_name, value) => (typeof value === 'string' ? withoutControls(value) : value));
 
 function exchangeOf({ exchanges }: StatusReply, name: string) {
   const found = exchanges.find(({ exchange }) => exchange === name);

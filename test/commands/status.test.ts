@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { command as status } from '../../src/commands/status.ts';
+import { linesWithoutControls } from '../../src/core/secret.ts';
 import { listenOn } from '../../src/dev/listen.ts';
 import type { ExchangeReply, StatusReply } from '../../src/http/status-reply.ts';
 import { invoke } from '../support/invoke.ts';
@@ -107,6 +108,17 @@ test('one exchange is shown in detail', async (t) => {
   ])
     assert.match(other.out, line);
   assert.ok(!other.out.includes('\x1b'));
+});
+
+test('what the server that answers wrote never controls the terminal', async (t) => {
+  const text = 'a\u001b[2Jb\u009b2Jc';
+  const token = { ...TOKEN, renewable: false, accessor: text, expires_at: text, login_at: text, ends_at: text };
+  const hostile = { ...FAILING, exchange: 'app', phase: text, reasons: [text], vault: text, token };
+  const ops = await serve(t, { ...hostile, jwt: { issuer: text, subject: text, audience: [text], expires_at: text } });
+  for (const argument of ['app', undefined]) {
+    const { out } = await invoke(status, { ops, argument });
+    assert.equal(linesWithoutControls(out), out);
+  }
 });
 
 test('an unknown exchange is an error that names the known ones', async (t) => {
