@@ -2,6 +2,7 @@
 
 import type { ParsedConfig } from '../config/parse.ts';
 import { ConfigError } from '../config/problem.ts';
+import { painter } from '../core/paint.ts';
 import { isTokenText, Secret, scrub } from '../core/secret.ts';
 import type { Settings } from '../core/settings.ts';
 import { diagnoseConfig } from '../doctor/diagnose/diagnose.ts';
@@ -24,7 +25,7 @@ export const command: Command = async (flags, io) => {
   const deadline = openDeadline(openSystemClock(), GATHERING_MS);
   const { reports, close } = await openReports(flags, io, deadline.reached);
   deadline.cancel();
-  const text = flags['json'] === true ? asJson({ reports }) : renderReports(reports, io.isTty);
+  const text = flags['json'] === true ? asJson({ reports }) : renderReports(reports, painter(io));
   // A misplaced secret in the config or in a message from Vault must not be printed.
   io.out(scrub(text));
   const code = exitCode(reports.flatMap(({ findings }) => findings));

@@ -75,7 +75,7 @@ async function formatOf(wish: LogFormat, { isTty, env }: Io): Promise<LineFormat
   if (!isText && !toJournal) return (line) => line;
   const { forJournal, forTerminal } = await import('../observe/log-text.ts');
   if (toJournal) return forJournal(isText);
-  return forTerminal(isTty && !env['NO_COLOR']);
+  return forTerminal({ isTty, env });
 }
 
 /** Catches a signal during the start, where it would end the process, and delivers it once the handler is known. */

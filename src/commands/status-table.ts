@@ -1,7 +1,7 @@
 // All exchanges, from a reply whose texts are printable: a row for each, the plan of each, and the last failures with their hints.
 
+import type { Paint } from '../core/paint.ts';
 import type { ExchangeReply, StatusReply } from '../http/status-reply.ts';
-import type { Paint } from './paint.ts';
 import { planOf, timeUntil } from './status-time.ts';
 import { table } from './table.ts';
 

@@ -2,12 +2,12 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT_CODES } from '../core/errors.ts';
+import { painter } from '../core/paint.ts';
 import { linesWithoutControls, withoutControls } from '../core/secret.ts';
 import { type Io, UsageError } from '../host/io.ts';
 import type { StatusReply } from '../http/status-reply.ts';
 import { askStatus } from './ask-daemon.ts';
 import { asJson, type Command, type Flags, textFlag } from './command.ts';
-import { painter } from './paint.ts';
 import { describeExchange } from './status-detail.ts';
 import { describeAll } from './status-table.ts';
 

@@ -1,5 +1,6 @@
 // Renders the findings as text: title, evidence, remedy and command, then the titles of the consequences.
 
+import type { Paint } from '../core/paint.ts';
 import type { Finding } from './diagnose/finding.ts';
 
 export interface Report {
@@ -12,22 +13,20 @@ export interface Report {
   readonly notes: readonly string[];
 }
 
-const COLOURS = { error: 31, warning: 33, ok: 32, note: 34, command: 36 } as const;
+const COLOURS = { error: 'red', warning: 'yellow', ok: 'green', note: 'blue' } as const;
 const INDENT = ' '.repeat(11);
 
 const flattened = (finding: Finding): Finding[] => [finding, ...finding.consequences.flatMap(flattened)];
 
-export function renderReports(reports: readonly Report[], isColoured: boolean): string {
-  const paint = (kind: keyof typeof COLOURS, text: string) =>
-    isColoured ? `\u001b[${COLOURS[kind]}m${text}\u001b[0m` : text;
-  const label = (kind: 'error' | 'warning' | 'ok' | 'note') => `  ${paint(kind, kind.padEnd(7))}  `;
+export function renderReports(reports: readonly Report[], paint: Paint): string {
+  const label = (kind: keyof typeof COLOURS) => `  ${paint(COLOURS[kind], kind.padEnd(7))}  `;
 
   function lines({ severity, title, code, evidence, remedy, command, consequences }: Finding): string[] {
     return [
       `${label(severity)}${title} (${code})`,
       ...(evidence === undefined ? [] : evidence.split('\n').map((line) => `${INDENT}${line}`)),
       `${INDENT}${remedy}`,
-      ...(command === undefined ? [] : command.split('\n').map((line) => `${INDENT}  ${paint('command', line)}`)),
+      ...(command === undefined ? [] : command.split('\n').map((line) => `${INDENT}  ${paint('cyan', line)}`)),
       ...consequences.flatMap(flattened).map((one) => `${INDENT}leads to: ${one.title} (${one.code})`),
     ];
   }

@@ -1,6 +1,7 @@
 // Renders log lines for people: what happened, to which exchange, why, and what to do.
 
 import { lineOf } from '../core/errors.ts';
+import { painter, type Terminal } from '../core/paint.ts';
 import type { LineFormat } from './log.ts';
 
 interface Line {
@@ -22,13 +23,14 @@ export const asText: LineFormat = (json) => {
   return `vault-token-sidecar: ${exchange === undefined ? '' : `exchange ${exchange}: `}${words}\n`;
 };
 
-/** Renders a line with its time in UTC and its level. @param hasColours whether ANSI colours show the level */
-export function forTerminal(hasColours: boolean): LineFormat {
+/** Renders a line with its time in UTC and its level. */
+export function forTerminal(terminal: Terminal): LineFormat {
+  const paint = painter(terminal);
   return (json) => {
     const line: Line = JSON.parse(json);
     const level = line.level.padEnd(5);
-    const [start, end] = hasColours ? [COLOURS[line.level] ?? '', '\x1b[0m'] : ['', ''];
-    return `${line.time.slice(11, 19)}Z  ${start}${level}${end}  ${sentence(line)}\n`;
+    const colour = COLOURS[line.level];
+    return `${line.time.slice(11, 19)}Z  ${colour === undefined ? level : paint(colour, level)}  ${sentence(line)}\n`;
   };
 }
 
@@ -43,7 +45,7 @@ export function forJournal(isText: boolean): LineFormat {
   };
 }
 
-const COLOURS: Readonly<Record<string, string>> = { error: '\x1b[31m', warn: '\x1b[33m', info: '\x1b[32m' };
+const COLOURS: Readonly<Record<string, 'red' | 'yellow' | 'green'>> = { error: 'red', warn: 'yellow', info: 'green' };
 
 /** The priorities of syslog, RFC 5424, 6.2.1. */
 const PRIORITIES: Readonly<Record<string, number>> = { error: 3, warn: 4, info: 6, debug: 7, trace: 7 };

@@ -133,7 +133,11 @@ function examinationOf({ code, out, err }: Outcome): Examination {
   assert.doesNotMatch(out + err, SECRET_TEXT);
   assert.equal(err, '');
   const { reports } = JSON.parse(out) as { reports: Report[] };
-  return { code, text: renderReports(reports, false), findings: reports.flatMap(({ findings }) => findings) };
+  return {
+    code,
+    text: renderReports(reports, (_colour, text) => text),
+    findings: reports.flatMap(({ findings }) => findings),
+  };
 }
 
 export const closePeers = ({ peers }: Clinic) => Promise.all(peers.splice(0).map((one) => one.close()));

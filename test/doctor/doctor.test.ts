@@ -157,3 +157,11 @@ test('--exchange selects one of several exchanges, and refuses an unknown name',
   assert.match(other.out, /^exchange other\n {2}error {4}the role doesn't exist \(role_missing\)$/m);
   assert.equal((await invoke(doctor, { ...flags, exchange: 'x' })).err, '--exchange must be one of app, other');
 });
+
+test('shows colours on a terminal, unless NO_COLOR is set', async () => {
+  const flags = { config: '/nowhere/config.json' };
+  const { out } = await invoke(doctor, flags, { isTty: true });
+  assert.ok(out.includes('\x1b[31merror'));
+  const plain = await invoke(doctor, flags, { isTty: true, env: { NO_COLOR: '1' } });
+  assert.equal(plain.out, (await invoke(doctor, flags)).out);
+});

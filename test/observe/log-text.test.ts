@@ -28,10 +28,10 @@ test('a line of text says what happened, why, and what to do', () => {
 test('a terminal shows the time and the level too, in colours if it may', () => {
   const at = { level: 'warn', time: '2026-03-01T12:00:03.120Z' };
   const line = `${JSON.stringify({ ...at, event: 'not_ready', exchange: 'app', reasons: ['one'] })}\n`;
-  assert.equal(forTerminal(false)(line), '12:00:03Z  warn   app: not ready: one\n');
-  assert.equal(forTerminal(true)(line), '12:00:03Z  \x1b[33mwarn \x1b[0m  app: not ready: one\n');
+  assert.equal(forTerminal({ isTty: false, env: {} })(line), '12:00:03Z  warn   app: not ready: one\n');
+  assert.equal(forTerminal({ isTty: true, env: {} })(line), '12:00:03Z  \x1b[33mwarn \x1b[0m  app: not ready: one\n');
   assert.equal(
-    forTerminal(false)(`${JSON.stringify({ ...at, event: 'crashed', evidence: 'x' })}\n`),
+    forTerminal({ isTty: false, env: {} })(`${JSON.stringify({ ...at, event: 'crashed', evidence: 'x' })}\n`),
     '12:00:03Z  warn   crashed: x\n',
   );
 });
