@@ -51,6 +51,9 @@ export interface Description {
 
 export const PROGRAM = 'vault-token-sidecar';
 
+/** The config file in examples. */
+export const CONFIG_FILE = '/etc/vault-token-sidecar/config.json';
+
 /** The exit codes that all commands share. */
 export const EXIT_MEANINGS: Readonly<Record<number, string>> = {
   0: 'success; also after SIGTERM',
@@ -88,8 +91,10 @@ export const timeout = (meaning: string, fallback?: string): Flags => ({
 });
 export const json = (what: string): Flags => ({ json: { meaning: `prints ${what} as JSON` } });
 
+export const CONFIG_FILE_VARIABLE: Row = [CONFIG_VARIABLE, 'the config file; --config takes precedence'];
+
 /** The variables of commands that read the config. */
 export const CONFIG_ENVIRONMENT: readonly Row[] = [
-  [CONFIG_VARIABLE, 'the config file; --config takes precedence'],
+  CONFIG_FILE_VARIABLE,
   ['VAULT_ADDR, ...', `what the config leaves out: "${PROGRAM} help run" lists the variables`],
 ];

@@ -1,13 +1,9 @@
 // The commands that ask the running sidecar.
 
-import { CONFIG_VARIABLE } from '../config/variables.ts';
-import { API, configFor, type Description, EXCHANGE, json, OPS, timeout } from './description.ts';
+import { API, CONFIG_FILE_VARIABLE, configFor, type Description, EXCHANGE, json, OPS, timeout } from './description.ts';
 
 const environment = (listener: string, name: string) =>
-  [
-    [CONFIG_VARIABLE, 'the config file; --config takes precedence'],
-    [listener, `the address of the ${name}; only without a config file`],
-  ] as const;
+  [CONFIG_FILE_VARIABLE, [listener, `the address of the ${name}; only without a config file`]] as const;
 
 const OF_API = {
   flags: { ...EXCHANGE, ...configFor('api.listen and api.caller_token_file'), ...API },

@@ -1,9 +1,8 @@
 // The commands that prepare, check and explain.
 
-import { CONFIG, CONFIG_ENVIRONMENT, type Description, json, timeout } from './description.ts';
+import { CONFIG, CONFIG_ENVIRONMENT, CONFIG_FILE, type Description, json, timeout } from './description.ts';
 
 const ONLY = { exchange: { value: 'NAME', meaning: 'only this exchange' } } as const;
-const CONFIG_FILE = '/etc/vault-token-sidecar/config.json';
 const OPERATOR = [
   ...CONFIG_ENVIRONMENT,
   ['VAULT_TOKEN', "the operator's token for the Vault at VAULT_ADDR; else ~/.vault-token"],

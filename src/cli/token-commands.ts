@@ -1,10 +1,16 @@
 // The commands that get a token.
 
-import { CONFIG_VARIABLE, VAULT_VARIABLES, VTS_VARIABLES } from '../config/variables.ts';
+import { VAULT_VARIABLES, VTS_VARIABLES } from '../config/variables.ts';
 import { SIGNALS } from '../core/signals.ts';
-import { CONFIG, CONFIG_ENVIRONMENT, type Description, EXCHANGE, timeout } from './description.ts';
-
-const CONFIG_FILE = '/etc/vault-token-sidecar/config.json';
+import {
+  CONFIG,
+  CONFIG_ENVIRONMENT,
+  CONFIG_FILE,
+  CONFIG_FILE_VARIABLE,
+  type Description,
+  EXCHANGE,
+  timeout,
+} from './description.ts';
 
 export const TOKEN_COMMANDS = {
   run: {
@@ -24,7 +30,7 @@ Without a config file, the environment configures one exchange named "default".`
       },
     ],
     environment: [
-      [CONFIG_VARIABLE, 'the config file; --config takes precedence'],
+      CONFIG_FILE_VARIABLE,
       ...Object.entries(VAULT_VARIABLES).map(
         ([name, { meaning }]) => [`VAULT_${name}`, `${meaning}; also BAO_${name}`] as const,
       ),
