@@ -13,13 +13,13 @@ export type Command = (flags: Flags, io: Io, words?: readonly string[]) => Promi
 
 export type Flags = FlagValues;
 
-/** Parses `--timeout`, a duration as in the config, into milliseconds. @throws UsageError */
-export function parseTimeout(flags: Flags, fallbackMs: number, name = 'timeout'): number {
+/** Parses a flag, by default `--timeout`: a duration as in the config, into milliseconds. @throws UsageError */
+export function durationFlag(flags: Flags, fallbackMs: number, name = 'timeout'): number {
   const text = textFlag(flags, name);
   if (text === undefined) return fallbackMs;
-  const timeout = parseDuration(/^\d+$/.test(text) ? Number(text) : text);
-  if (typeof timeout === 'object') throw new UsageError(`--${name} ${timeout.invalid}`);
-  return timeout;
+  const duration = parseDuration(/^\d+$/.test(text) ? Number(text) : text);
+  if (typeof duration === 'object') throw new UsageError(`--${name} ${duration.invalid}`);
+  return duration;
 }
 
 /** Returns the evidence for the log line `crashed`. */

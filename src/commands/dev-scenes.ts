@@ -31,6 +31,6 @@ export function* scenes(): Generator<Scene> {
     says: 'The issuer writes a JWT for another audience. The sidecar keeps the token:',
     act: ({ writeJwt }) => writeJwt({ aud: 'another-service' }),
   };
-  yield { says: 'The issuer writes the right one:', act: ({ writeJwt }) => writeJwt() };
+  yield { ...rotation, says: 'The issuer writes the right one:' };
   for (;;) yield rotation;
 }

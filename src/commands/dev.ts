@@ -11,7 +11,7 @@ import { type Issuer, openIssuer } from '../dev/issuer.ts';
 import { openDevVault } from '../dev/vault.ts';
 import type { Io } from '../host/io.ts';
 import { openObserver } from '../observe/observe.ts';
-import { type Command, parseTimeout } from './command.ts';
+import { type Command, durationFlag } from './command.ts';
 import { scenes } from './dev-scenes.ts';
 
 const EVERY_MS = 10_000;
@@ -19,8 +19,8 @@ const JWT_TTL_SECONDS = 60;
 const TOKEN_TTL_SECONDS = 12;
 
 export const command: Command = async (flags, io) => {
-  const lifeMs = parseTimeout(flags, Number.MAX_SAFE_INTEGER);
-  const everyMs = parseTimeout(flags, EVERY_MS, 'every');
+  const lifeMs = durationFlag(flags, Number.MAX_SAFE_INTEGER);
+  const everyMs = durationFlag(flags, EVERY_MS, 'every');
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) io.onSignal(signal, () => stop.abort());
   if (lifeMs < Number.MAX_SAFE_INTEGER) AbortSignal.timeout(lifeMs).addEventListener('abort', () => stop.abort());

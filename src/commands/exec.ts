@@ -10,7 +10,7 @@ import { type CaughtSignal, type Io, UsageError } from '../host/io.ts';
 import { asText } from '../observe/log-text.ts';
 import { type Observer, openObserver } from '../observe/observe.ts';
 import { childEnvironment } from './child-env.ts';
-import { type Command, crashEvidence, type Flags, parseTimeout, textFlag } from './command.ts';
+import { type Command, crashEvidence, durationFlag, type Flags, textFlag } from './command.ts';
 import { chosenExchanges, loadSettings } from './load-settings.ts';
 import { openOneShot, reportUndelivered } from './one-shot.ts';
 import { type OnNewToken, type Supervised, supervise } from './supervise.ts';
@@ -22,7 +22,7 @@ const ENDING: ReadonlySet<CaughtSignal> = new Set(['SIGTERM', 'SIGINT', 'SIGHUP'
 
 export const command: Command = async (flags, io, words = []) => {
   const signals = catchSignals(io);
-  const timeoutMs = parseTimeout(flags, 60_000);
+  const timeoutMs = durationFlag(flags, 60_000);
   const onNewToken = parseOnNewToken(flags);
   if (words.length === 0) throw new UsageError('exec needs a command after --, such as: exec -- env');
   const { settings } = await loadSettings(flags, io, { needsSink: false });

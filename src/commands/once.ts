@@ -3,14 +3,14 @@
 import type { ExchangeSettings } from '../core/settings.ts';
 import { openSystemClock } from '../exchange/clock.ts';
 import { openObserver } from '../observe/observe.ts';
-import { type Command, parseTimeout } from './command.ts';
+import { type Command, durationFlag } from './command.ts';
 import { loadSettings } from './load-settings.ts';
 import { openOneShot, reportUndelivered } from './one-shot.ts';
 
 const STDERR = 2;
 
 export const command: Command = async (flags, io) => {
-  const timeoutMs = parseTimeout(flags, 60_000);
+  const timeoutMs = durationFlag(flags, 60_000);
   const { settings } = await loadSettings(flags, io);
   const { version, nodeVersion } = io;
   const observer = openObserver({

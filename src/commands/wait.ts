@@ -5,13 +5,13 @@ import { ERRORS, EXIT_CODES, ExchangeError, explain } from '../core/errors.ts';
 import { withoutControls } from '../core/secret.ts';
 import { UsageError } from '../host/io.ts';
 import { askOps, jsonIn, NOT_OURS } from './ask-daemon.ts';
-import { type Command, parseTimeout, textFlag } from './command.ts';
+import { type Command, durationFlag, textFlag } from './command.ts';
 
 const INTERVAL_MS = 200;
 
 export const command: Command = async (flags, io) => {
   const startedAt = performance.now();
-  const deadline = startedAt + parseTimeout(flags, 60_000);
+  const deadline = startedAt + durationFlag(flags, 60_000);
   const exchange = textFlag(flags, 'exchange');
   const path = exchange === undefined ? '/readyz' : `/readyz/${encodeURIComponent(exchange)}`;
   try {
