@@ -10,25 +10,10 @@ import { listenOn } from '../../src/dev/listen.ts';
 import type { StatusReply } from '../../src/http/status-reply.ts';
 import { listen } from '../support/listening.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
+import { EXCHANGE } from './exchange-reply.ts';
 
 const CALLER = 'correct-horse';
-const STATUS: StatusReply = {
-  version: '0',
-  api: { failure: null },
-  exchanges: [
-    {
-      exchange: 'app',
-      phase: 'active',
-      ready: true,
-      reasons: [],
-      jwt: null,
-      token: null,
-      failure: null,
-      sinks: [],
-      next_action: null,
-    },
-  ],
-};
+const STATUS: StatusReply = { version: '0', api: { failure: null }, exchanges: [EXCHANGE] };
 const REPLIES: Readonly<Record<string, unknown>> = {
   '/v1/token': { access_token: 'hvs.CAESIexample' },
   '/v1/token/refresh': { exchange: 'app' },

@@ -8,21 +8,10 @@ import { listenOn } from '../../src/dev/listen.ts';
 import type { ExchangeReply, StatusReply } from '../../src/http/status-reply.ts';
 import { invoke } from '../support/invoke.ts';
 import { until } from '../support/settling.ts';
+import { EXCHANGE } from './exchange-reply.ts';
 
 const AT = '2026-11-26T10:20:30.400Z';
 const TOKEN = { accessor: 'a', expires_at: AT, renew_at: AT, policies: [], type: 'service', ttl_seconds: 60 };
-
-const EXCHANGE: ExchangeReply = {
-  exchange: 'app',
-  phase: 'active',
-  ready: true,
-  reasons: [],
-  jwt: null,
-  token: null,
-  next_action: null,
-  failure: null,
-  sinks: [],
-};
 
 /** Serves /status. @returns its URL */
 async function serve(t: TestContext, ...exchanges: readonly ExchangeReply[]): Promise<string> {

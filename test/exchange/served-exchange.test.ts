@@ -390,7 +390,7 @@ test('a suspicion against the token leads to a lookup, and to a login if Vault h
   assert.equal(view().status().ready, true);
 });
 
-test('a new exchange that reuses tokens waits until a removed one has revoked its token, and no other does', async () => {
+test('a new exchange that reuses tokens waits until a removed one has revoked its token; one that logs in starts at once', async () => {
   const gone = settingsFor({ name: 'gone', onStop: 'revoke', sinks: [{ ...sinkAt('/vault/token'), format: 'json' }] });
   const next = (onStart: ExchangeSettings['onStart']) => ({ ...gone, name: 'next', onStart });
   for (const [onStart, meanwhile, after] of [

@@ -1,6 +1,9 @@
 // A proxy on a real socket, between a test's requests and a Vault that the test answers for.
 
-import type { IncomingHttpHeaders, RequestListener } from 'node:http';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { IncomingHttpHeaders, IncomingMessage, RequestListener } from 'node:http';
+import type { Socket } from 'node:net';
+import type { TestContext } from 'node:test';
 import { defined } from '../../src/core/defined.ts';
 import type { ExchangeSettings, ProxySettings, VaultSettings } from '../../src/core/settings.ts';
 import { createLimitedServer } from '../../src/http/connections.ts';
@@ -81,3 +84,15 @@ export async function openProxy(t: Scope, { answer, proxy = {}, vault = {}, most
 /** The texts of a refusal, in Vault's shape. */
 export const errorsIn = async (reply: Response): Promise<string> =>
   ((await reply.json()) as { errors: string[] }).errors.join();
+
+/** The connections of clients that have begun a request. */
+export function clientSockets(t: TestContext): readonly Socket[] {
+  const sockets: Socket[] = [];
+  const started = (message: unknown) => {
+    const { request: asked, socket } = message as { request: IncomingMessage; socket: Socket };
+    if (asked.headers['x-vault-token'] === undefined) sockets.push(socket);
+  };
+  subscribe('http.server.request.start', started);
+  t.after(() => unsubscribe('http.server.request.start', started));
+  return sockets;
+}

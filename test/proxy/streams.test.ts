@@ -1,14 +1,12 @@
 // Bodies of any size flow through the proxy, at the pace of the slower side; a side that stops or goes away frees its connections.
 
 import assert from 'node:assert/strict';
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { type IncomingMessage, request as requestHttp } from 'node:http';
-import type { Socket } from 'node:net';
+import { request as requestHttp } from 'node:http';
 import { test } from 'node:test';
 import { ask, closed, openSocket, request, statusesIn } from '../http/raw-socket.ts';
 import { until } from '../support/settling.ts';
-import { openProxy } from './open-proxy.ts';
+import { clientSockets, openProxy } from './open-proxy.ts';
 
 const MIB = 1024 * 1024;
 const CHUNK = Buffer.alloc(64 * 1024, 'x');
@@ -97,13 +95,7 @@ test('takes no more of a request than Vault reads', async (t) => {
 });
 
 test('disconnects a client that stops sending, but not one whose body Vault does not read', async (t) => {
-  const sockets: Socket[] = [];
-  const started = (message: unknown) => {
-    const { request: asked, socket } = message as { request: IncomingMessage; socket: Socket };
-    if (asked.headers['x-vault-token'] === undefined) sockets.push(socket);
-  };
-  subscribe('http.server.request.start', started);
-  t.after(() => unsubscribe('http.server.request.start', started));
+  const sockets = clientSockets(t);
   const { promise: arrived, resolve } = Promise.withResolvers<() => void>();
   const { url, port } = await openProxy(t, {
     answer: (asked, response) => resolve(() => asked.resume().on('end', () => response.end('{}'))),

@@ -1,29 +1,16 @@
 // How long a client, Vault and a stop may take.
 
 import assert from 'node:assert/strict';
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import fastTimers from 'undici/lib/util/timers.js';
 import { closed, openSocket, request } from '../http/raw-socket.ts';
 import { until } from '../support/settling.ts';
-import { errorsIn, openProxy } from './open-proxy.ts';
+import { clientSockets, errorsIn, openProxy } from './open-proxy.ts';
 
 const MINUTE = 60_000;
 const CHUNK = Buffer.alloc(256 * 1024, 'x');
-
-/** The connections of clients that have begun a request. */
-function clientSockets(t: TestContext): readonly Socket[] {
-  const sockets: Socket[] = [];
-  const started = (message: unknown) => {
-    const { request: asked, socket } = message as { request: IncomingMessage; socket: Socket };
-    if (asked.headers['x-vault-token'] === undefined) sockets.push(socket);
-  };
-  subscribe('http.server.request.start', started);
-  t.after(() => unsubscribe('http.server.request.start', started));
-  return sockets;
-}
 
 const turn = () => new Promise(setImmediate);
 
