@@ -72,6 +72,8 @@ export function openCluster({ environment, podOf }: Kubernetes) {
     const options = { env: environment, maxBuffer: 1 << 26 };
     return (await promisify(execFile)('kubectl', ['--namespace', 'my-app', ...args], options)).stdout;
   };
+  const exec = (name: string, container: string, ...command: readonly string[]): Promise<string> =>
+    kubectl('exec', name, '--container', container, '--', ...command);
   return {
     ask,
     kubectl,
@@ -115,8 +117,12 @@ export function openCluster({ environment, podOf }: Kubernetes) {
     },
     remove: (name: string): Promise<unknown> => ask('DELETE', `${PODS}/${name}`),
     patch: (name: string, change: unknown): Promise<unknown> => ask('PATCH', `${PODS}/${name}`, change),
-    exec: (name: string, container: string, ...command: readonly string[]): Promise<string> =>
-      kubectl('exec', name, '--container', container, '--', ...command),
+    exec,
+    /** The content of the token's file, as the pod's application reads it. */
+    token: (name: string, file = 'token'): Promise<string> => exec(name, 'app', 'cat', `/vault/${file}`),
+    /** Runs a command of the sidecar in its container. */
+    command: (name: string, command: string): Promise<string> =>
+      exec(name, SIDECAR, 'vault-token-sidecar', command, '--config', '/etc/vault-token-sidecar/config.json'),
     logs: (name: string, container: string): Promise<string> => kubectl('logs', name, '--container', container),
   };
 }

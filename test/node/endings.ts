@@ -79,7 +79,7 @@ export async function isDrained(_t: TestContext, here: Here): Promise<void> {
   const { cluster, vault } = here;
   await createConfigured(here, 'drained', ({ exchanges }) => Object.assign(exchanges.app, { on_stop: 'revoke' }), kept);
   await cluster.untilPod('drained', 'the application runs', isRunning);
-  const token = await cluster.exec('drained', 'app', 'cat', '/vault/token');
+  const token = await cluster.token('drained');
   const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'drained' } };
   await cluster.ask('POST', `${PODS}/drained/eviction`, eviction);
   assert.deepEqual(await codesOf(here, 'drained'), [0, 0]);

@@ -33,7 +33,7 @@ export async function example(t: TestContext, here: Here): Promise<void> {
   await here.apply();
   let name = '';
   const pod = () => cluster.pod(name);
-  const token = () => cluster.exec(name, 'app', 'cat', '/vault/token');
+  const token = () => cluster.token(name);
 
   await t.test('waits in a pod that was admitted before Vault trusts the cluster', async () => {
     const [first] = await until(

@@ -32,6 +32,8 @@ export interface Example {
   readConfig(): Config;
   /** Creates a ConfigMap with Vault's CA as ca.crt. */
   createCaMap(name: string): Promise<void>;
+  /** Creates a role for the example's service account. */
+  writeRole(name: string, changes?: object): Promise<unknown>;
   /** Makes Vault trust the cluster. */
   setup(): Promise<void>;
 }
@@ -93,6 +95,14 @@ export async function openExample(t: TestContext, { kubernetes, publisher }: Kub
     async applyJobs() {
       overlay('deploy/kubernetes/jobs', [deployment, ['Job', 'migrate'], ['CronJob', 'rotate']], () => {});
     },
+    writeRole: (name, changes = {}) =>
+      vault.write(`auth/jwt/role/${name}`, {
+        role_type: 'jwt',
+        user_claim: 'sub',
+        bound_audiences: ['vault'],
+        bound_subject: 'system:serviceaccount:my-app:my-app',
+        ...changes,
+      }),
     async setup() {
       const config = read();
       config.vault.address = vault.url;

@@ -6,8 +6,6 @@ import { until } from '../support/settling.ts';
 import { isRunning, SIDECAR, sidecarOf } from './cluster.ts';
 import { type Here, policiesOf } from './example-pod.ts';
 
-const FILE = '/etc/vault-token-sidecar/config.json';
-
 /** Fills a file system, a page at a time. */
 const FILL = `
 const { appendFileSync } = require('node:fs');
@@ -17,11 +15,11 @@ export async function outlivesFullVolume(_t: TestContext, here: Here): Promise<v
   const { cluster } = here;
   await cluster.create('full', (pod) => pod);
   const before = await cluster.untilPod('full', 'the application runs', isRunning);
-  const token = () => cluster.exec('full', 'app', 'cat', '/vault/token');
+  const token = () => cluster.token('full');
   const old = await token();
   const node = (script: string) => cluster.exec('full', SIDECAR, '/nodejs/bin/node', '-e', script);
   assert.equal(await node(FILL), 'ENOSPC\n');
-  await cluster.exec('full', SIDECAR, 'vault-token-sidecar', 'refresh', '--config', FILE);
+  await cluster.command('full', 'refresh');
   const log = () => cluster.logs('full', SIDECAR);
   await until('the write fails', async () => /sink_no_space.*no space left/.test(await log()), 60_000);
   assert.equal(await token(), old, 'the old file is whole');

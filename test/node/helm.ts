@@ -13,11 +13,8 @@ import { ADDRESS } from './world.ts';
 const RELEASE = 'helm-app';
 
 export async function installsByHelm(t: TestContext, here: Here): Promise<void> {
-  const { cluster, node, vault } = here;
-  await vault.write(`auth/jwt/role/${RELEASE}`, {
-    role_type: 'jwt',
-    user_claim: 'sub',
-    bound_audiences: ['vault'],
+  const { cluster, node } = here;
+  await here.writeRole(RELEASE, {
     bound_subject: `system:serviceaccount:my-app:${RELEASE}`,
     token_policies: ['my-app'],
   });
@@ -34,7 +31,7 @@ export async function installsByHelm(t: TestContext, here: Here): Promise<void> 
   helm.run('install', RELEASE, await consumerChart(t, helm), '--namespace', 'my-app', ...flags);
   const pods = () => cluster.pods(`app.kubernetes.io/name=${RELEASE}`);
   const pod = await until('the application runs', async () => (await pods()).find(isRunning), 90_000);
-  const token = await cluster.exec(pod.metadata.name, 'app', 'cat', '/vault/token');
+  const token = await cluster.token(pod.metadata.name);
   assert.equal(await cluster.logs(pod.metadata.name, 'migrate'), token);
   assert.deepEqual(await policiesOf(here, token), ['default', 'my-app']);
   helm.run('uninstall', RELEASE, '--namespace', 'my-app');

@@ -14,16 +14,10 @@ const LIFE_SECONDS = 600;
 
 test('a pod keeps its token while kubelet is away for the whole life of the JWT', async (t) => {
   const here = await openHere(t);
-  const { cluster, node, vault } = here;
+  const { cluster, node } = here;
   await here.apply();
   await here.setup();
-  await vault.write('auth/jwt/role/short', {
-    role_type: 'jwt',
-    user_claim: 'sub',
-    bound_audiences: ['vault'],
-    bound_subject: 'system:serviceaccount:my-app:my-app',
-    token_ttl: '60s',
-  });
+  await here.writeRole('short', { token_ttl: '60s' });
   const short = withJwts({ path: 'token', audience: 'vault', expirationSeconds: LIFE_SECONDS });
   await createConfigured(
     here,

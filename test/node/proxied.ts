@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { readmeBlock } from '../support/readme.ts';
 import { isRunning } from './cluster.ts';
+import type { Change } from './example.ts';
 import type { Here } from './example-pod.ts';
 import { createConfigured, withApp } from './pod-changes.ts';
 
@@ -15,8 +16,7 @@ export async function proxied(_t: TestContext, here: Here): Promise<void> {
   const [, name = '', value = ''] = /name: (\w+), value: "(.+)"/.exec(variables) ?? [];
   await vault.write('sys/mounts/secret', { type: 'kv', options: { version: '2' } });
   await vault.write('secret/data/my-app', { data: { greeting: 'hello' } });
-  const change = ({ exchanges }: { exchanges: { app: Record<string, unknown> } }) =>
-    Object.assign(exchanges.app, JSON.parse(`{${proxy}}`));
+  const change: Change = ({ exchanges }) => Object.assign(exchanges.app, JSON.parse(`{${proxy}}`));
   await createConfigured(here, 'proxied', change, withApp({ env: [{ name, value }] }));
   await cluster.untilPod('proxied', 'the application runs', isRunning);
   assert.equal(

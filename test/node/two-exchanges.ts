@@ -8,14 +8,9 @@ import { type Here, policiesOf } from './example-pod.ts';
 import { createConfigured, withJwts } from './pod-changes.ts';
 
 export async function twoExchanges(_t: TestContext, here: Here): Promise<void> {
-  const { cluster, vault } = here;
+  const { cluster } = here;
   const subject = 'system:serviceaccount:my-app:my-app';
-  await vault.write('auth/jwt/role/other', {
-    role_type: 'jwt',
-    user_claim: 'sub',
-    bound_audiences: ['other'],
-    bound_subject: subject,
-  });
+  await here.writeRole('other', { bound_audiences: ['other'] });
   const both = ({ exchanges }: Config) => {
     const expect = { issuer: 'https://k8s-prod.oidc.pub', audience: 'other', subject };
     Object.assign(exchanges, {
@@ -33,7 +28,7 @@ export async function twoExchanges(_t: TestContext, here: Here): Promise<void> {
   );
   await createConfigured(here, 'two', both, jwts);
   await cluster.untilPod('two', 'the application runs', isRunning);
-  const token = (file: string) => cluster.exec('two', 'app', 'cat', `/vault/${file}`);
+  const token = (file: string) => cluster.token('two', file);
   assert.deepEqual(await policiesOf(here, await token('token')), ['default', 'my-app']);
   assert.deepEqual(await policiesOf(here, await token('other')), ['default']);
   await cluster.remove('two');

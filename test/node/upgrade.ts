@@ -17,7 +17,7 @@ export async function upgradesAlone(t: TestContext, here: Here): Promise<void> {
   };
   await createConfigured(here, 'upgrades', reuse);
   const before = await cluster.untilPod('upgrades', 'the application runs', isRunning);
-  const token = await cluster.exec('upgrades', 'app', 'cat', '/vault/token');
+  const token = await cluster.token('upgrades');
   const image = before.spec.initContainers?.[0]?.image ?? '';
   const upgraded = image.replace(/:[^:]*$/, ':99.0.0');
   await node.tagImage(image, upgraded);
@@ -31,7 +31,7 @@ export async function upgradesAlone(t: TestContext, here: Here): Promise<void> {
   t.diagnostic(`upgraded within ${((performance.now() - at) / 1000).toFixed(1)} s`);
   assert.equal(sidecarOf(after)?.lastState.terminated?.exitCode, 0);
   assert.equal(appOf(after)?.containerID, appOf(before)?.containerID);
-  assert.equal(await cluster.exec('upgrades', 'app', 'cat', '/vault/token'), token);
+  assert.equal(await cluster.token('upgrades'), token);
   // kubelet shows a new log with a delay
   await until(
     'the log',

@@ -3,19 +3,16 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { until } from '../support/settling.ts';
-import { isRunning, SIDECAR, sidecarOf } from './cluster.ts';
+import { isRunning, sidecarOf } from './cluster.ts';
 import { type Here, policiesOf } from './example-pod.ts';
-
-const FILE = '/etc/vault-token-sidecar/config.json';
 
 export async function outlivesSealedVault(t: TestContext, here: Here): Promise<void> {
   const { cluster, node, vault } = here;
   await cluster.create('sealed', (pod) => pod);
   const before = await cluster.untilPod('sealed', 'the application runs', isRunning);
-  const token = () => cluster.exec('sealed', 'app', 'cat', '/vault/token');
+  const token = () => cluster.token('sealed');
   // fails while kubelet restarts
-  const status = () =>
-    cluster.exec('sealed', SIDECAR, 'vault-token-sidecar', 'status', '--config', FILE).catch(() => '');
+  const status = () => cluster.command('sealed', 'status').catch(() => '');
   const old = await token();
   await vault.seal();
   await node.restartKubelet();
@@ -38,14 +35,14 @@ export async function followsEmptyVault(t: TestContext, here: Here): Promise<voi
   await cluster.create('follows', (pod) => pod);
   await cluster.untilPod('follows', 'the application runs', isRunning);
   t.diagnostic(`the application runs ${Math.round(performance.now() - createdAt)} ms after the creation of its pod`);
-  const token = () => cluster.exec('follows', 'app', 'cat', '/vault/token');
+  const token = () => cluster.token('follows');
   const old = await token();
   await vault.kill();
   await vault.startEmpty();
   await here.setup();
   assert.equal((await vault.call('GET', 'auth/token/lookup-self', undefined, { 'x-vault-token': old })).status, 403);
   const at = performance.now();
-  await cluster.exec('follows', SIDECAR, 'vault-token-sidecar', 'refresh', '--config', FILE);
+  await cluster.command('follows', 'refresh');
   const fresh = await until('another token', async () => (await token()) !== old && token(), 60_000);
   t.diagnostic(`another token ${Math.round(performance.now() - at)} ms after the refresh`);
   assert.deepEqual(await policiesOf(here, fresh), ['default', 'my-app']);
