@@ -3,6 +3,7 @@
 // and in some containers /proc/uptime is missing, frozen or wrong.
 
 import { uptime } from 'node:os';
+import { startDeadline } from '../files/deadline.ts';
 import type { Clock } from './runner.ts';
 
 /** Node's limit: a timer with a longer delay fires after 1 ms. */
@@ -35,8 +36,7 @@ export function openSystemClock(clocks: SystemClocks = SYSTEM): Clock {
     random: Math.random,
     wakeAt(at, wake) {
       // round up, so that the timer never fires before its instant
-      const timer = setTimeout(wake, Math.min(LONGEST_TIMER_MS, Math.max(1, Math.ceil(at - now()))));
-      return () => clearTimeout(timer);
+      return startDeadline(Math.min(LONGEST_TIMER_MS, Math.max(1, Math.ceil(at - now()))), wake);
     },
   };
 }

@@ -2,6 +2,8 @@
 // and blocks one of the few libuv threads, which DNS lookups need too. So each directory has one operation at a time,
 // few directories are in use at once, and a directory with an overdue operation fails fast.
 
+import { startDeadline } from './deadline.ts';
+
 /** Half of the threads that main.ts sets (UV_THREADPOOL_SIZE): sinks and DNS lookups always find a free one. */
 const MOST_AT_ONCE = 8;
 const DEADLINE_MS = 5000;
@@ -28,11 +30,11 @@ export function workIn<T>(
   if (inFlight.get(directory)?.isOverdue) return Promise.resolve('stuck');
   return new Promise((resolve, reject) => {
     const state = { isOverdue: false };
-    const timer = setTimeout(() => {
+    const cancel = startDeadline(deadlineMs, () => {
       state.isOverdue = true;
       queue.delete(work);
       resolve('stuck');
-    }, deadlineMs);
+    });
     const work: Work = {
       directory,
       begin() {
@@ -40,7 +42,7 @@ export function workIn<T>(
         operate()
           .then(resolve, reject)
           .finally(() => {
-            clearTimeout(timer);
+            cancel();
             inFlight.delete(directory);
             beginDue();
           });

@@ -5,6 +5,7 @@ import type { Dispatcher } from 'undici';
 import request from 'undici/lib/api/api-request.js';
 import { ExchangeError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
+import { startDeadline } from '../files/deadline.ts';
 import { openAgents, type TransportSettings } from './agent.ts';
 import { networkFailure } from './failure.ts';
 
@@ -49,13 +50,13 @@ export function openTransport(settings: TransportSettings): Transport {
     async call(requests, timeoutMs = settings.timeoutMs) {
       const aborter = new AbortController();
       const { signal } = aborter;
-      let timer: NodeJS.Timeout | undefined;
+      let cancel = () => {};
       // undici ignores the signal until it is connected, and a DNS lookup can't be cancelled, so race against a timer
       const deadline = new Promise<never>((_resolve, reject) => {
-        timer = setTimeout(() => {
+        cancel = startDeadline(timeoutMs, () => {
           reject(new ExchangeError('vault_timeout', { kind: 'timeout', limitMs: timeoutMs }));
           aborter.abort();
-        }, timeoutMs);
+        });
       });
       const work = async () => {
         const dispatcher = await agents.current(timeoutMs);
@@ -68,7 +69,7 @@ export function openTransport(settings: TransportSettings): Transport {
         aborter.abort();
         throw networkFailure(error);
       } finally {
-        clearTimeout(timer);
+        cancel();
       }
     },
     close: () => agents.close(),

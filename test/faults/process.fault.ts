@@ -177,6 +177,35 @@ describe('signals and ends', { concurrency: 4 }, () => {
     await until('the login is logged', () => log().filter((line) => line.event === 'logged_in').length > logins);
   });
 
+  test('a reply that arrives while the process is stopped counts, although its deadline passes meanwhile (I6)', async (t) => {
+    const world = await openFaultWorld(t);
+    await world.configure({ vault: { address: world.vault.url, timeout: '2s' } });
+    const stopped = Promise.withResolvers<void>();
+    let logins = 0;
+    world.vault.setFault(async ({ path }) => {
+      if (!path.endsWith('/login')) return { status: 404, body: { errors: [] } };
+      logins += 1;
+      await stopped.promise;
+      return {
+        status: 200,
+        body: { auth: { client_token: 'hvs.late', accessor: 'late', lease_duration: 3600, renewable: true } },
+      };
+    });
+    const { event, signal, log } = await startSidecar(t, world.configFile);
+    await until('Vault has the login', () => logins === 1);
+    signal('SIGSTOP');
+    stopped.resolve();
+    const from = performance.now();
+    await until('all deadlines of the call have passed', () => performance.now() > from + 4000);
+    signal('SIGCONT');
+    await event('ready');
+    assert.deepEqual(
+      log().filter(({ event: name }) => name === 'login_failed'),
+      [],
+    );
+    assert.equal(logins, 1);
+  });
+
   test('handles SIGHUP and SIGTERM as process 1 of a container (I7)', {
     skip: withoutNamespaces(),
   }, async (t) => {

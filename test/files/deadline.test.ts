@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { startDeadline } from '../../src/files/deadline.ts';
+
+/** Keeps the event loop from its turn, as a stopped process does. */
+function block(ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}
+
+/** Resolves with the order in which the deadline and a read of a small file end, while the process is blocked for `ms`. */
+async function race(deadlineMs: number, blockedMs: number): Promise<readonly string[]> {
+  const order: string[] = [];
+  const reached = new Promise<void>((resolve) => {
+    startDeadline(deadlineMs, () => {
+      order.push('deadline');
+      resolve();
+    });
+  });
+  const read = readFile('/proc/self/stat').then(() => order.push('result'));
+  block(blockedMs);
+  await Promise.all([reached, read]);
+  return order;
+}
+
+test('a result that arrived while the process was blocked beats a deadline that passed meanwhile', async () => {
+  assert.deepEqual(await race(20, 300), ['result', 'deadline']);
+});
+
+test('a deadline is reached on time in a process that runs', async () => {
+  const from = performance.now();
+  await new Promise<void>((resolve) => startDeadline(30, resolve));
+  assert.ok(performance.now() - from >= 29);
+});
+
+test('a cancelled deadline is never reached, not even within its grace', async () => {
+  let count = 0;
+  const cancelEarly = startDeadline(10, () => (count += 1));
+  const cancelLate = startDeadline(10, () => (count += 1));
+  cancelEarly();
+  block(200);
+  // the late timer has fired by then, and waits for results
+  await new Promise<void>((resolve) => setTimeout(resolve, 1));
+  cancelLate();
+  await new Promise<void>((resolve) => startDeadline(400, resolve));
+  assert.equal(count, 0);
+});
