@@ -102,7 +102,7 @@ const hasPermanentFailure = ({ source }: ExchangeSettings, { reading, loginStrea
     .flatMap((one) => one?.failure ?? [])
     .some((failure) => {
       const { code, facts } = failure;
-      if (facts?.kind === 'variable') return true;
+      if (facts?.kind === 'variable' || (code === 'jwt_expired' && source.kind === 'env')) return true;
       if (!PERMANENT.has(code)) return false;
       // A file may still be replaced.
       if (entryOf(failure).area === 'jwt') return source.kind !== 'file';
@@ -118,6 +118,8 @@ const PERMANENT: ReadonlySet<ErrorCode> = new Set([
   'jwt_wrong_subject',
   'jwt_endpoint_refused',
   'jwt_endpoint_unusable',
+  // also for an unknown mount
+  'login_forbidden',
   'mount_missing',
   'mount_unconfigured',
   'role_missing',
@@ -131,6 +133,7 @@ const PERMANENT: ReadonlySet<ErrorCode> = new Set([
   'algorithm_refused',
   'sink_directory_missing',
   'sink_directory_unsafe',
+  'sink_file_system',
   'sink_blocked',
   'sink_denied',
 ]);

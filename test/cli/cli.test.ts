@@ -191,11 +191,16 @@ test('once exits within two seconds on an error that lasts, and says what to cha
     ],
     [{ login: { role: 'nobody' } }, 4, /Create role "nobody" on http:.*vault write auth\/jwt\/role\/nobody /],
     [{ source: { env: { name: 'JWT' } }, expect: { audience: 'other' } }, 6, /aud is "vault", expected "other"/],
+    [{ login: { role: 'app', mount: 'absent' } }, 4, /Vault forbids the login.*Check login\.mount/],
+    [{ source: { env: { name: 'OLD_JWT' } } }, 4, /the workload JWT has expired/],
     [{ sinks: [{ file: { path: join(directory, 'none', 'token') } }] }, 7, /none: ENOENT/],
+    [{ sinks: [{ file: { path: '/proc/token' } }] }, 7, /holds no files/],
   ] as const) {
     await write(config(members));
     const startedAt = performance.now();
-    const ended = await cli(['once', '--config', configFile], { env: { JWT: await issuer.mint() } });
+    const ended = await cli(['once', '--config', configFile], {
+      env: { JWT: await issuer.mint(), OLD_JWT: await issuer.mint({ iat: 1000, exp: 2000 }) },
+    });
     assert.ok(performance.now() - startedAt < 2000, `${performance.now() - startedAt} ms`);
     assert.equal(ended.code, code, ended.err);
     assert.match(ended.err.trim().split('\n').at(-1) ?? '', said);
