@@ -133,6 +133,27 @@ test('S3: Vault stores the documented role, and refuses a service account of ano
   assert.match(failure.hint, /bound_subject/);
 });
 
+test('S2: while oidc.pub has not published a rotated key, the token lives on, and the failure names the wait', async (t) => {
+  const { issuer, directory, writeJwt, exchange, config, tokenIn } = await k8s(t);
+  await writeJwt();
+  const expect = { issuer: 'https://k8s-prod.oidc.pub' };
+  const { daemon } = await runDaemon(t, config({ app: exchange({ expect }) }));
+  const first = await until('a token', () => tokenIn());
+  await issuer.rotateKeys(false);
+  await writeJwt();
+  const failure = await until('the refusal', () => failureOf(daemon, 'app'));
+  assert.equal(failure.code, 'signature_invalid');
+  assert.match(
+    failure.hint,
+    /oidc\.pub's sync worker publishes the new key within six minutes; the sidecar keeps trying/,
+  );
+  assert.equal(await tokenIn(), first);
+  assert.equal((await fetch(`${daemon.ops}/readyz`)).status, 200);
+  await issuer.sync();
+  await untilChanged(join(directory, 'token'), first);
+  await until('the failure is over', () => failureOf(daemon, 'app') === undefined);
+});
+
 test('S4: the token in the file and over HTTP has the policies and the lease of the role', async (t) => {
   const { writeJwt, exchange, config, tokenIn, lookUp } = await k8s(t);
   await writeJwt();
