@@ -139,7 +139,15 @@ async function openListeners({ settings, exchanges, observer, clock, isStepping,
   const { views, isStarted } = exchanges;
   const shared = { exchanges: views, callerToken, now: clock.now, onRequest };
   const api = buildTokenApi({ ...shared, listen: settings.api.listen });
-  const ops = buildOpsApi({ ...shared, listen: settings.ops.listen, metrics, isStarted, isStepping, version });
+  const ops = buildOpsApi({
+    ...shared,
+    listen: settings.ops.listen,
+    metrics,
+    isStarted,
+    isStepping,
+    version,
+    recent: observer.recent,
+  });
   const apis = { close: () => Promise.all([closeApp(api), closeApp(ops)]) };
   closers.push(apis.close);
   const urls = { api: await listen(api, settings.api.listen), ops: await listen(ops, settings.ops.listen) };

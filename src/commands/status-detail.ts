@@ -10,26 +10,44 @@ const BAR = 20;
 type Token = NonNullable<ExchangeReply['token']>;
 type Sink = ExchangeReply['sinks'][number];
 
-export function describeExchange(exchange: ExchangeReply, view: View): string {
-  const { phase, ready, reasons, vault, token, sinks } = exchange;
+/** @param version of the sidecar that answers */
+export function describeExchange(exchange: ExchangeReply, version: string, view: View): string {
+  const { phase, ready, reasons, token, sinks } = exchange;
   const { paint } = view;
   const plan = planOf(exchange, view.now);
   const state = ready ? paint('green', `${phase}, ready`) : paint('red', `${phase}, not ready`);
   return [
     `${exchange.exchange}: ${state}`,
     ...reasons.map((reason) => paint('red', `  ${reason}`)),
-    ...part('Vault', vault === undefined ? [] : [vault]),
+    ...part('Vault', vaultLines(exchange, view)),
     ...part('JWT', jwtLines(exchange, view)),
     ...part('token', token === null ? ['none'] : tokenLines(token, view)),
     ...part('plan', plan === undefined ? [] : [plan]),
     ...sinks.flatMap((sink) => part('sink', sinkLines(sink, view))),
     ...part('failure', failureLines(exchange, view)),
+    ...part('last hour', hourLines(exchange, view)),
+    ...part('sidecar', [version]),
   ].join('\n');
 }
 
 /** A label before the first of its lines. */
 const part = (label: string, lines: readonly string[]): readonly string[] =>
   lines.map((line, index) => `  ${(index === 0 ? label : '').padEnd(LABEL)}${line}`);
+
+/** The address, and how the last call ended: a refusal shows that Vault works. */
+function vaultLines({ vault, last_call: call }: ExchangeReply, { now, paint }: View): readonly string[] {
+  const address = vault === undefined ? [] : [vault];
+  if (!call) return address;
+  const { operation, title, at } = call;
+  const end = title === null ? paint('green', 'succeeded') : `${paint('red', 'failed')}: ${title}`;
+  return [...address, `the last call, ${operation} ${timeSince(at, now)} ago, ${end}`];
+}
+
+function hourLines({ failures_last_hour: failures }: ExchangeReply, { now }: View): readonly string[] {
+  if (failures === undefined) return [];
+  if (failures.length === 0) return ['no failures'];
+  return failures.map(({ title, count, last_at: at }) => `${count}x ${title}, last ${timeSince(at, now)} ago`);
+}
 
 function jwtLines({ jwt }: ExchangeReply, { now }: View): readonly string[] {
   if (jwt === null) return ['none'];
@@ -54,14 +72,17 @@ function tokenLines(token: Token, { now, paint }: View): readonly string[] {
   ];
 }
 
-function sinkLines({ id, current, written_at: writtenAt, failure }: Sink, { now, paint }: View): readonly string[] {
+function sinkLines(
+  { id, mode, current, written_at: writtenAt, failure }: Sink,
+  { now, paint }: View,
+): readonly string[] {
   const age = writtenAt === null ? 'not written yet' : `written ${timeSince(writtenAt, now)} ago`;
   const state =
     failure === null
       ? paint(current ? 'green' : 'yellow', current ? 'current' : 'not current')
       : paint('red', 'failed');
   return [
-    `${id}  ${state}, ${age}`,
+    `${id}  ${state}, ${age}${mode === undefined ? '' : `, mode ${mode}`}`,
     ...(failure === null ? [] : [failure.title, failure.evidence, failure.hint].filter(isText)),
   ];
 }

@@ -22,13 +22,24 @@ export function describeAll({ api, exchanges }: StatusReply, { now, paint }: Vie
   const header = ['EXCHANGE', 'PHASE', 'READY', 'TIME LEFT', 'NEXT'];
   const [titles = '', ...lines] = table([header, ...rows]).split('\n');
   const coloured = lines.map((line, index) => paint(exchanges[index]?.ready === true ? 'green' : 'red', line));
-  const below = [...exchanges.flatMap((one) => planLine(one, now)), ...exchanges.flatMap(troubles), ...apiTrouble(api)];
+  const below = [
+    ...exchanges.flatMap((one) => planLine(one, now)),
+    ...exchanges.flatMap(hourLine),
+    ...exchanges.flatMap(troubles),
+    ...apiTrouble(api),
+  ];
   return [paint('dim', titles), ...coloured, ...below].join('\n');
 }
 
 function planLine(exchange: ExchangeReply, now: number): readonly string[] {
   const plan = planOf(exchange, now);
   return plan === undefined ? [] : [`${exchange.exchange}: ${plan}`];
+}
+
+/** The failures of the last hour, if there are any: also those that are over. */
+function hourLine({ exchange, failures_last_hour: failures = [] }: ExchangeReply): readonly string[] {
+  const counts = failures.map(({ title, count }) => `${count}x ${title}`);
+  return counts.length === 0 ? [] : [`${exchange}: in the last hour, ${counts.join('; ')}`];
 }
 
 const troubles = ({ exchange, failure, sinks }: ExchangeReply): readonly string[] => [

@@ -44,7 +44,10 @@ async function look(flags: Flags, io: Io): Promise<{ text: string; isReady: bool
   const isReady = one === undefined ? status.exchanges.every(({ ready }) => ready) : one.ready;
   if (flags['json'] === true) return { text: linesWithoutControls(asJson(one ?? status)), isReady };
   const view = { now: Date.now(), paint: painter(io) };
-  const text = one === undefined ? describeAll(printable(status), view) : describeExchange(printable(one), view);
+  const text =
+    one === undefined
+      ? describeAll(printable(status), view)
+      : describeExchange(printable(one), withoutControls(status.version), view);
   return { text, isReady };
 }
 

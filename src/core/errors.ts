@@ -228,9 +228,15 @@ export function explain({ code, facts }: Failure, place?: LoginPlace): Explanati
   return { code, title, evidence, hint: `${hintFor(hint, place)}${isAwaited ? PUBLISHING_HINT : ''}` };
 }
 
-/** Fills in the placeholders of a hint about a path in Vault, and gives a listener's problem its own hint. */
+const NO_SIDECAR_HINT =
+  'Start it with "vault-token-sidecar run". If it runs, name its config with --config, or its listener with --ops (token, refresh: --api).';
+const DENIED_SOCKET_HINT = 'Run the command as a user that may open the socket.';
+
+/** Fills in the placeholders of a hint about a path in Vault. A listener's problem and a missing sidecar have their own hints. */
 function hintAbout(hint: string, facts: Facts | undefined): string {
   if (facts?.kind === 'listener' && facts.problem !== undefined) return LISTENER_PROBLEMS[facts.problem].hint;
+  if (facts?.kind === 'no-sidecar') return facts.errno === undefined ? NO_SIDECAR_HINT : DENIED_SOCKET_HINT;
+  if (facts?.kind === 'other-server') return NO_SIDECAR_HINT;
   if (facts?.kind !== 'reply' || facts.path === undefined || facts.capabilities === undefined) return hint;
   const values = { path: facts.path, capabilities: facts.capabilities.map((one) => JSON.stringify(one)).join(', ') };
   return hint.replace(/<(path|capabilities)>/g, (_, name: keyof typeof values) => withoutControls(values[name]));

@@ -2,9 +2,10 @@
 // Instants are epoch milliseconds on the wall clock.
 
 import { nextCall, wantedLogin } from './decide.ts';
-import { type Explanation, entryOf, explain, type Failure } from './errors.ts';
+import { type ErrorCode, type Explanation, entryOf, explain, type Failure } from './errors.ts';
 import { expiryMargin } from './schedule.ts';
 import type { HeldToken, Moment, Policy, SinkState, State, Streak } from './state.ts';
+import type { Operation } from './vault-protocol.ts';
 import { isStale, shownClaims } from './workload-jwt.ts';
 
 /** For display only: no decision depends on it. */
@@ -64,8 +65,19 @@ export interface FailureStatus extends Explanation {
   readonly retryAt: number | undefined;
 }
 
+/** What happened to an exchange lately, as far as its observer remembers it. */
+export interface RecentStatus {
+  readonly lastCall:
+    | { readonly operation: Operation; readonly code: 'ok' | ErrorCode; readonly at: number }
+    | undefined;
+  /** the failures within the last hour, the latest one first; `at` is the last of that code */
+  readonly failures: readonly { readonly code: ErrorCode; readonly count: number; readonly at: number }[];
+}
+
 export interface SinkStatus {
   readonly id: string;
+  /** permission bits, such as 0o640 */
+  readonly mode: number;
   readonly current: boolean;
   readonly writtenAt: number | undefined;
   readonly failure: Explanation | undefined;
@@ -179,6 +191,7 @@ function sinkStatus(
   const failure = sink.failure?.failure;
   return {
     id: sink.id,
+    mode: settings.sinks.find(({ path }) => path === sink.id)?.mode ?? 0,
     current: token !== undefined && sink.holds?.generation === token.generation,
     writtenAt: sink.writtenAt === undefined ? undefined : onWall(sink.writtenAt),
     failure: failure && explain(failure, settings),

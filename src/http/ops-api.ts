@@ -3,7 +3,7 @@
 
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { ListenAddress } from '../core/settings.ts';
-import type { ExchangeStatus } from '../core/status.ts';
+import type { ExchangeStatus, RecentStatus } from '../core/status.ts';
 import type { ExchangeView } from '../exchange/view.ts';
 import type { CallerToken } from './caller-token.ts';
 import { mostConnections } from './connections.ts';
@@ -29,6 +29,7 @@ export interface OpsApiOptions extends AppOptions {
   /** Reports whether the exchanges still run their steps. */
   readonly isStepping: () => boolean;
   readonly version: string;
+  readonly recent: (exchange: string) => RecentStatus;
   /** the caller token of the token API; read at each scrape and status, so that its metric is current without API requests */
   readonly callerToken?: CallerToken | undefined;
 }
@@ -73,7 +74,7 @@ export function buildOpsApi(options: OpsApiOptions): FastifyInstance {
     return reply.type(contentType).send(body);
   });
   app.get('/status', { schema: { response: { 200: StatusReply } } }, async () =>
-    statusReply(options.version, statuses(), await options.callerToken?.()),
+    statusReply(options, statuses(), await options.callerToken?.()),
   );
   return app;
 }

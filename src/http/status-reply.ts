@@ -2,8 +2,8 @@
 // Members are in snake_case, instants are RFC 3339 strings, absent values are null. Undeclared members are never sent.
 
 import Type, { type Static, type TSchema } from 'typebox';
-import { type Explanation, explain, isFailure } from '../core/errors.ts';
-import type { ExchangeStatus } from '../core/status.ts';
+import { ERRORS, type Explanation, explain, isFailure } from '../core/errors.ts';
+import type { ExchangeStatus, RecentStatus } from '../core/status.ts';
 import type { CallerToken } from './caller-token.ts';
 
 /** Makes a schema accept null. A list of types, unlike a union, serializes without loading a validator. */
@@ -25,6 +25,14 @@ const ExchangeReply = Type.Object({
   reasons: Type.Array(Type.String()),
   // optional for readers of the reply of an earlier version
   vault: Type.Optional(Type.String()),
+  last_call: Type.Optional(
+    nullable(Type.Object({ operation: Type.String(), code: Type.String(), title: optionalText, at: Type.String() })),
+  ),
+  failures_last_hour: Type.Optional(
+    Type.Array(
+      Type.Object({ code: Type.String(), title: Type.String(), count: Type.Number(), last_at: Type.String() }),
+    ),
+  ),
   jwt: nullable(
     Type.Object({
       issuer: optionalText,
@@ -53,6 +61,8 @@ const ExchangeReply = Type.Object({
   sinks: Type.Array(
     Type.Object({
       id: Type.String(),
+      // optional for readers of the reply of an earlier version
+      mode: Type.Optional(Type.String()),
       current: Type.Boolean(),
       written_at: optionalText,
       // optional for readers of the reply of an earlier version
@@ -72,12 +82,16 @@ export type StatusReply = Static<typeof StatusReply>;
 export type ExchangeReply = Static<typeof ExchangeReply>;
 
 export function statusReply(
-  version: string,
+  { version, recent }: { readonly version: string; readonly recent: (exchange: string) => RecentStatus },
   statuses: readonly ExchangeStatus[],
   callerToken: Awaited<ReturnType<CallerToken>> | undefined,
 ): StatusReply {
   const failure = isFailure(callerToken) ? failureReply(explain(callerToken)) : null;
-  return { version, api: { failure }, exchanges: statuses.map(exchangeReply) };
+  return {
+    version,
+    api: { failure },
+    exchanges: statuses.map((status) => exchangeReply(status, recent(status.exchange))),
+  };
 }
 
 const failureReply = ({ code, title, evidence, hint }: Explanation) => ({
@@ -87,7 +101,7 @@ const failureReply = ({ code, title, evidence, hint }: Explanation) => ({
   hint,
 });
 
-function exchangeReply(status: ExchangeStatus): ExchangeReply {
+function exchangeReply(status: ExchangeStatus, { lastCall, failures }: RecentStatus): ExchangeReply {
   const { exchange, phase, ready, reasons, vault, jwt, token, failure, sinks, nextAction } = status;
   return {
     exchange,
@@ -95,6 +109,13 @@ function exchangeReply(status: ExchangeStatus): ExchangeReply {
     ready,
     reasons: [...reasons],
     vault,
+    last_call: lastCall === undefined ? null : lastCallReply(lastCall),
+    failures_last_hour: failures.map(({ code, count, at }) => ({
+      code,
+      title: ERRORS[code].title,
+      count,
+      last_at: iso(at),
+    })),
     jwt: jwt === undefined ? null : jwtReply(jwt),
     token: token === undefined ? null : tokenReply(token),
     failure:
@@ -108,6 +129,7 @@ function exchangeReply(status: ExchangeStatus): ExchangeReply {
           },
     sinks: sinks.map((sink) => ({
       id: sink.id,
+      mode: sink.mode.toString(8).padStart(4, '0'),
       current: sink.current,
       written_at: optionalIso(sink.writtenAt),
       failure: sink.failure === undefined ? null : failureReply(sink.failure),
@@ -115,6 +137,13 @@ function exchangeReply(status: ExchangeStatus): ExchangeReply {
     next_action: nextAction === undefined ? null : { kind: nextAction.kind, at: iso(nextAction.at) },
   };
 }
+
+const lastCallReply = ({ operation, code, at }: NonNullable<RecentStatus['lastCall']>) => ({
+  operation,
+  code,
+  title: code === 'ok' ? null : ERRORS[code].title,
+  at: iso(at),
+});
 
 const jwtReply = ({ issuer, subject, audience, expiresAt }: NonNullable<ExchangeStatus['jwt']>) => ({
   issuer: issuer ?? null,

@@ -3,17 +3,20 @@
 import type { Failure } from '../core/errors.ts';
 import type { LogLevel } from '../core/settings.ts';
 import type { ExchangeEvent, Moment, Policy, State } from '../core/state.ts';
-import { type ExchangeStatus, statusOf } from '../core/status.ts';
+import { type ExchangeStatus, type RecentStatus, statusOf } from '../core/status.ts';
 import type { HookResult, RunnerObserver, VaultCall } from '../exchange/runner.ts';
 import { type LineFormat, type Log, type LogTarget, openLog } from './log.ts';
 import { type Metrics, type MetricsOptions, openMetrics } from './metrics.ts';
 import { failureFields, logHook, logJwt, logReadiness, logSink, openFailureLog, type WriteLine } from './news.ts';
+import { openRecent, type RecentLog } from './recent.ts';
 import { logToken } from './token-news.ts';
 
 export interface Observer extends RunnerObserver {
   readonly log: Log;
   readonly metrics: Metrics;
   configRead(ok: boolean, wall: number): void;
+  /** what happened to an exchange lately; of an unknown one, nothing */
+  recent(exchange: string): RecentStatus;
   /** Counts a request to the API proxy. @param code the status of the reply */
   proxied(exchange: string, method: string, code: number, durationMs: number): void;
   /** Records a read of the caller token in the metrics, and logs a change. */
@@ -41,6 +44,7 @@ export interface ObserverOptions extends MetricsOptions {
 export function openObserver(options: ObserverOptions): Observer {
   const metrics = openMetrics(options);
   const log = openLog(options.level, options.target, () => metrics.logLinesDropped.inc(), options.format);
+  const recent = openRecent();
   const seen = new Map<string, ExchangeStatus>();
   const logFailures = openFailureLog();
 
@@ -64,36 +68,30 @@ export function openObserver(options: ObserverOptions): Observer {
     logFailures(writeTraced, before, after, { moment, status });
     for (const sink of after.sinks) logSink(write, before, { sink, token: after.token }, event);
     logReadiness(write, last, status);
-    count(policy, before, after, event, moment);
-  }
-
-  function count(policy: Policy, before: State, after: State, event: ExchangeEvent, { wall }: Moment): void {
-    const exchange = policy.settings.name;
-    if (after.jwt?.serial !== before.jwt?.serial) metrics.jwtChanges.inc({ exchange });
-    if ((event.type === 'jwt-read' || event.type === 'jwt-unreadable') && !event.watched) metrics.fallbackPolls.inc();
-    if (event.type === 'logged-in' || event.type === 'renewed') metrics.succeeded(exchange, wall);
-    if (event.type === 'delivered' && event.written)
-      metrics.sinkWrites.inc({ exchange, sink: event.sink, result: 'ok' });
-    for (const [index, { id, failure }] of after.sinks.entries())
-      if (failure !== undefined && failure !== before.sinks[index]?.failure)
-        metrics.sinkWrites.inc({ exchange, sink: id, result: 'error' });
+    countStep({ metrics, recent }, exchange, { before, after, event }, moment.wall);
   }
 
   return {
     log,
     metrics,
     added: metrics.addExchange,
-    removed: (exchange) => void seen.delete(exchange),
+    recent: (exchange) => recent.statusOf(exchange, Date.now()),
+    removed(exchange) {
+      seen.delete(exchange);
+      recent.removed(exchange);
+    },
     left: (exchange, sink) => log.write('warn', 'sink_left', { exchange, sink, hint: LEFT_HINT }),
     stepped,
     called(policy: Policy, { operation, code, durationMs, clockSkewMs }: VaultCall) {
       metrics.called(policy.settings.name, operation, code);
+      recent.called(policy.settings.name, operation, code, Date.now());
       metrics.durations.observe({ operation }, durationMs / 1000);
       if (clockSkewMs !== undefined) metrics.clockSkew.set(Math.round(clockSkewMs / 1000));
     },
     hooked(policy: Policy, result: HookResult) {
       const outcome = logHook(writer(policy), result);
       metrics.hooks.inc({ exchange: policy.settings.name, sink: result.sink, result: outcome });
+      if (outcome === 'error' && result.failure) recent.failed(policy.settings.name, result.failure.code, Date.now());
     },
     configRead(ok, wall) {
       metrics.configReloaded.set(ok ? 1 : 0);
@@ -105,6 +103,26 @@ export function openObserver(options: ObserverOptions): Observer {
     },
     callerTokenRead: openCallerTokenLog(log, metrics),
   };
+}
+
+/** Counts what a step brought, in the metrics and among the recent failures. */
+function countStep(
+  { metrics, recent }: { readonly metrics: Metrics; readonly recent: RecentLog },
+  exchange: string,
+  { before, after, event }: { readonly before: State; readonly after: State; readonly event: ExchangeEvent },
+  wall: number,
+): void {
+  if (after.jwt?.serial !== before.jwt?.serial) metrics.jwtChanges.inc({ exchange });
+  if ((event.type === 'jwt-read' || event.type === 'jwt-unreadable') && !event.watched) metrics.fallbackPolls.inc();
+  if (event.type === 'logged-in' || event.type === 'renewed') metrics.succeeded(exchange, wall);
+  if (event.type === 'delivered' && event.written) metrics.sinkWrites.inc({ exchange, sink: event.sink, result: 'ok' });
+  for (const [index, { id, failure }] of after.sinks.entries()) {
+    if (failure === undefined || failure === before.sinks[index]?.failure) continue;
+    metrics.sinkWrites.inc({ exchange, sink: id, result: 'error' });
+    recent.failed(exchange, failure.failure.code, wall);
+  }
+  const { failure } = after.reading;
+  if (failure !== undefined && failure !== before.reading.failure) recent.failed(exchange, failure.failure.code, wall);
 }
 
 /** Adds the ids of the call that the event is the result of. */

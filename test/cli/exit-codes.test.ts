@@ -45,7 +45,7 @@ const FAILURES: readonly (readonly [args: readonly string[], code: number, said:
   [['run', 'more'], 2, /^vault-token-sidecar: unexpected argument "more" of "run"$/m],
   [['once'], 2, /^VAULT_ADDR: is required without --config/],
   [['exec'], 2, /^vault-token-sidecar: exec needs a command after --/],
-  [['status', '--ops', `http://${NOBODY}`], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],
+  [['status', '--ops', `http://${NOBODY}`], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1\. Start it with .*--ops/],
   [['wait', '--ops', `http://${NOBODY}`, '--timeout', '100ms'], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],
   [['token', '--api', `http://${NOBODY}`], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],
   [['token-helper', 'get', '--api', `http://${NOBODY}`], 3, /no sidecar answers at http:\/\/127\.0\.0\.1:1/],

@@ -131,6 +131,6 @@ test('a user whom the mode of the socket keeps out gets the reason instead of th
   );
   assert.equal(
     said,
-    `3  the sidecar isn't ready: no sidecar answers at unix:${api} (EACCES). Run "vault-token-sidecar status" to see what is missing.`,
+    `3  the sidecar isn't ready: no sidecar answers at unix:${api} (EACCES). Run the command as a user that may open the socket.`,
   );
 });

@@ -59,6 +59,11 @@ const FAILING: ExchangeReply = {
   ready: false,
   reasons: ['sink file:/a: there is no space left'],
   vault: 'https://vault.example.com:8200',
+  last_call: { operation: 'renew', code: 'vault_sealed', title: 'Vault is sealed', at: later(-3) },
+  failures_last_hour: [
+    { code: 'vault_sealed', title: 'Vault is sealed', count: 3, last_at: later(-3) },
+    { code: 'vault_timeout', title: "Vault didn't answer in time", count: 1, last_at: later(-300) },
+  ],
   jwt: { issuer: 'https://issuer.example', subject: 'sub\u001b[31m', audience: ['vault'], expires_at: later(-90) },
   failure: {
     code: 'vault_sealed',
@@ -76,8 +81,10 @@ const FAILING: ExchangeReply = {
 
 test('one exchange is shown in detail', async (t) => {
   const token = { ...TOKEN, renewable: true, policies: ['default', 'app'], expires_at: later(45) };
-  const sinks = [{ id: 'file:/run/token', current: true, written_at: later(-15), failure: null }];
-  const ops = await serve(t, { ...EXCHANGE, token, sinks }, { ...FAILING, exchange: 'other' });
+  const sinks = [{ id: '/run/token', mode: '0640', current: true, written_at: later(-15), failure: null }];
+  const last_call = { operation: 'renew', code: 'ok', title: null, at: later(-12) };
+  const fine = { ...EXCHANGE, token, sinks, last_call, failures_last_hour: [] };
+  const ops = await serve(t, fine, { ...FAILING, exchange: 'other' });
   const app = await invoke(status, { ops, argument: 'app' });
   assert.equal(app.code, 0);
   assert.match(app.out, /^app: active, ready\n/);
@@ -85,12 +92,15 @@ test('one exchange is shown in detail', async (t) => {
     app.out,
     /^ {2}token {5}\[#{15}\.{5}\] 4[56]s of 1m 0s left, until \d{4}-.* UTC\n {12}accessor a, service, renewable\n {12}policies default, app$/m,
   );
-  assert.match(app.out, /^ {2}sink {6}file:\/run\/token {2}current, written 1[45]s ago$/m);
+  assert.match(app.out, /^ {2}sink {6}\/run\/token {2}current, written 1[45]s ago, mode 0640$/m);
+  assert.match(app.out, /^ {2}Vault {5}the last call, renew 1[12]s ago, succeeded$/m);
+  assert.match(app.out, /^ {2}last hour {1}no failures\n {2}sidecar {3}1$/m);
   const other = await invoke(status, { ops, argument: 'other' });
   assert.equal(other.code, 3);
   for (const line of [
     /^other: overdue, not ready\n {2}sink file:\/a: there is no space left$/m,
-    /^ {2}Vault {5}https:\/\/vault\.example\.com:8200$/m,
+    /^ {2}Vault {5}https:\/\/vault\.example\.com:8200\n {12}the last call, renew [23]s ago, failed: Vault is sealed$/m,
+    /^ {2}last hour {1}3x Vault is sealed, last [23]s ago\n {12}1x Vault didn't answer in time, last (4m 59|5m 0)s ago$/m,
     /^ {2}JWT {7}issuer https:\/\/issuer\.example\n {12}subject sub.{0,4}\[31m\n {12}audience vault\n {12}expires in 0s/m,
     /^ {2}sink {6}file:\/a {2}failed, not written yet\n {12}No space\.\n {12}Free some\.$/m,
     /^ {2}failure {3}Vault is sealed\n {12}status 503\n {12}Unseal it\.\n {12}3 in 1m 1s, next try in (9|10)s$/m,
@@ -114,6 +124,13 @@ test('an unknown exchange is an error that names the known ones', async (t) => {
   const ops = await serve(t, EXCHANGE, { ...EXCHANGE, exchange: 'other' });
   const { code, err } = await invoke(status, { ops, argument: 'ap' });
   assert.deepEqual({ code, err }, { code: 2, err: 'there is no exchange "ap"; the sidecar has app, other' });
+});
+
+test('the table counts the failures of the last hour, also those that are over', async (t) => {
+  const { failures_last_hour = [] } = FAILING;
+  assert.deepEqual(await below(t, { failures_last_hour }), [
+    "app: in the last hour, 3x Vault is sealed; 1x Vault didn't answer in time",
+  ]);
 });
 
 test('JSON of one exchange is that exchange', async (t) => {

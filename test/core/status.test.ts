@@ -127,8 +127,16 @@ test('a sink is current once it has the latest token, and its times are on the w
   const { world } = loggedIn();
   const writtenAt = world.state.sinks[0]?.writtenAt ?? 0;
   world.wallOffsetMs = HOUR;
-  const [sink] = world.status().sinks;
-  assert.deepEqual(sink, { id: '/vault/token', current: true, writtenAt: writtenAt + HOUR, failure: undefined });
+  const sinks = [{ kind: 'file', path: '/vault/token', mode: 0o640, format: 'raw' }] as const;
+  const policy = { ...world.policy, settings: { ...world.policy.settings, sinks } };
+  const [sink] = statusOf(policy, world.state, world.moment()).sinks;
+  assert.deepEqual(sink, {
+    id: '/vault/token',
+    mode: 0o640,
+    current: true,
+    writtenAt: writtenAt + HOUR,
+    failure: undefined,
+  });
   assert.equal(world.status().token?.expiresAt, tokenOf(world).expiresAt + HOUR);
 });
 

@@ -11,6 +11,7 @@ import { buildOpsApi, type OpsApiOptions } from '../../src/http/ops-api.ts';
 import { buildTokenApi } from '../../src/http/token-api.ts';
 import { listen } from '../support/listening.ts';
 import { until } from '../support/settling.ts';
+import { BARE_OPS } from './bare-ops.ts';
 import { fakeView } from './fake-view.ts';
 import { openSwarm, pipelined } from './pipelining.ts';
 import { ask, closed, openSocket, portOf, request, statusesIn } from './raw-socket.ts';
@@ -30,9 +31,7 @@ async function openApi(t: TestContext, view = fakeView()) {
 }
 
 async function openOps(t: TestContext, over: Partial<OpsApiOptions> = {}) {
-  const metrics = async () => ({ contentType: 'text/plain', body: '' });
-  const checks = { isStarted: () => true, isStepping: () => true };
-  const app = buildOpsApi({ exchanges: () => [], metrics, ...checks, version: '', listen: LISTEN, now, ...over });
+  const app = buildOpsApi({ ...BARE_OPS, now, ...over });
   t.after(() => closeApp(app));
   return { app, port: portOf(await app.listen(LISTEN)) };
 }

@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { mostConnections } from '../../src/http/connections.ts';
 import { closeApp } from '../../src/http/limits.ts';
 import { buildOpsApi } from '../../src/http/ops-api.ts';
+import { BARE_OPS } from './bare-ops.ts';
 import { ask, askInTurn, closed, openSocket, portOf, request, statusesIn } from './raw-socket.ts';
 
 const LISTEN = { host: '127.0.0.1', port: 0 };
@@ -15,9 +16,7 @@ const ALIVE = ['Connection: keep-alive'];
 const PROBE = 'GET /livez HTTP/1.1';
 
 async function setUp(t: TestContext): Promise<number> {
-  const metrics = async () => ({ contentType: 'text/plain', body: '' });
-  const checks = { isStarted: () => true, isStepping: () => true };
-  const app = buildOpsApi({ exchanges: () => [], metrics, ...checks, version: '', listen: LISTEN, now: () => 0 });
+  const app = buildOpsApi(BARE_OPS);
   t.after(() => closeApp(app));
   return portOf(await app.listen(LISTEN));
 }

@@ -17,6 +17,7 @@ import { runUnprivileged } from '../support/confined.ts';
 import { until } from '../support/settling.ts';
 import { startProgram } from '../support/started.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
+import { BARE_OPS } from './bare-ops.ts';
 import { fakeView } from './fake-view.ts';
 import { ask, request, statusesIn, without } from './raw-socket.ts';
 
@@ -270,15 +271,7 @@ test('on a socket, the guard takes any single Host, and refuses everything else 
 test('on a socket, the ops API takes any single Host too, and refuses web pages', async (t) => {
   const { directory } = await setUp(t);
   const address = { path: join(directory, 'ops.sock'), mode: 0o600 };
-  const app = buildOpsApi({
-    exchanges: () => [],
-    metrics: async () => ({ contentType: 'text/plain', body: '' }),
-    isStarted: () => true,
-    isStepping: () => true,
-    version: '',
-    listen: address,
-    now: () => 0,
-  });
+  const app = buildOpsApi({ ...BARE_OPS, listen: address });
   t.after(() => closeApp(app));
   await listen(app, address);
   for (const [line, status] of [

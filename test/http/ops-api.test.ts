@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import type { ExchangeStatus } from '../../src/core/status.ts';
 import { closeApp } from '../../src/http/limits.ts';
 import { buildOpsApi, type OpsApiOptions } from '../../src/http/ops-api.ts';
+import { BARE_OPS } from './bare-ops.ts';
 import { fakeView } from './fake-view.ts';
 import { ask, portOf, request, statusesIn } from './raw-socket.ts';
 
@@ -14,11 +15,9 @@ async function setUp(t: TestContext, over: Partial<OpsApiOptions> = {}) {
   const told: [string, number][] = [];
   let now = 0;
   const app = buildOpsApi({
-    listen: { host: '127.0.0.1', port: 0 },
+    ...BARE_OPS,
     exchanges: () => [fakeView()],
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', body: 'm 1\n' }),
-    isStarted: () => true,
-    isStepping: () => true,
     version: '1.2.3',
     now: () => now,
     onRequest: (route, code) => void told.push([route, code]),
