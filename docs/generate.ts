@@ -10,6 +10,7 @@ import { asJson } from '../src/commands/command.ts';
 import { configJsonSchema } from '../src/config/schema.ts';
 import { type Area, ERRORS, EXIT_CODES } from '../src/core/errors.ts';
 import { DIAGNOSES } from '../src/doctor/diagnose/codes.ts';
+import { eventMembers, eventTable } from './log-events.ts';
 import { manPage } from './man-page.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -21,6 +22,7 @@ export function generated(): ReadonlyMap<string, string> {
   const parts: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
     'docs/configuration.md': { configuration: () => configuration(schema as Schema) },
     'docs/cli.md': { commands },
+    'docs/observability.md': { events: eventTable, members: eventMembers },
     'docs/errors.md': { errors: () => byExitCode(ERRORS), findings: () => codes(DIAGNOSES) },
   };
   const files = new Map([

@@ -6,17 +6,19 @@ import { setTimeout as pause } from 'node:timers/promises';
 import pino from 'pino';
 import { linesWithoutControls, scrub } from '../core/secret.ts';
 import type { LogLevel } from '../core/settings.ts';
+import type { EventName, FieldsOf, LevelOf, LogValue } from './events.ts';
 
-export type LogFields = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
+/** The members of any event. */
+export type LogFields = Readonly<Record<string, LogValue>>;
 
 export interface Log {
   /** @param wall the time of the event in epoch milliseconds; by default, now */
-  write(level: LogLevel, event: string, fields?: LogFields, wall?: number): void;
+  write<E extends EventName>(level: LevelOf<E>, event: E, fields?: FieldsOf<E>, wall?: number): void;
   setLevel(level: LogLevel): void;
   /** Flushes the log before the process ends. Lines that the reader doesn't accept within a second are lost. */
   flush(): Promise<void>;
   /** Writes the last line before the process ends, synchronously, so that it doesn't need a free file thread. */
-  writeLast(level: LogLevel, event: string, fields: LogFields): void;
+  writeLast<E extends EventName>(level: LevelOf<E>, event: E, fields: FieldsOf<E>): void;
 }
 
 /** The destination: a file descriptor, or a function that takes whole lines. */
@@ -50,7 +52,7 @@ export function openLog(
     },
     destination,
   );
-  const write: Log['write'] = (at, event, fields = {}, wall = Date.now()) => {
+  const write = (at: LogLevel, event: EventName, fields: LogFields = {}, wall = Date.now()) => {
     wallOfLine = wall;
     logger[at]({ event, ...safe(fields) });
   };
@@ -62,7 +64,7 @@ export function openLog(
     async flush() {
       if ('flush' in destination) await destination.flush();
     },
-    writeLast(at, event, fields) {
+    writeLast(at: LogLevel, event: EventName, fields: LogFields) {
       if ('hold' in destination) destination.hold();
       write(at, event, fields);
       if ('flush' in destination) void destination.flush();

@@ -2,17 +2,21 @@
 
 import { explain, type Failure, type LoginPlace } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
-import type { LogLevel } from '../core/settings.ts';
 import type { ExchangeEvent, HeldToken, Moment, SinkState, State } from '../core/state.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 import { shownClaims } from '../core/workload-jwt.ts';
 import type { HookResult } from '../exchange/runner.ts';
-import type { LogFields } from './log.ts';
+import type { EventName, FieldsOf, LevelOf } from './events.ts';
 
 const SUMMARY_MS = 60_000;
 
 /** Writes a line about the exchange. A failure adds its code, title, evidence and hint. */
-export type WriteLine = (level: LogLevel, event: string, fields?: LogFields, failure?: Failure) => void;
+export type WriteLine = <E extends EventName>(
+  level: LevelOf<E>,
+  event: E,
+  fields?: FieldsOf<E>,
+  failure?: Failure,
+) => void;
 
 /** Reports failures of calls: a new failure at once, a repeated one once a minute. */
 export function openFailureLog() {
@@ -48,7 +52,11 @@ export function openFailureLog() {
   };
 }
 
-const revocationFields = (before: State, { revocationStreak }: State, offsetMs: number): LogFields => ({
+const revocationFields = (
+  before: State,
+  { revocationStreak }: State,
+  offsetMs: number,
+): FieldsOf<'revocation_failed'> => ({
   accessor: accessorOf(before, before.call?.revokes),
   retry_at: iso(revocationStreak && revocationStreak.retryAt + offsetMs),
 });
@@ -117,7 +125,7 @@ export function logReadiness(write: WriteLine, last: ExchangeStatus | undefined,
     write('error', 'not_ready', { reasons: status.reasons });
 }
 
-export const failureFields = (failure: Failure, place?: LoginPlace): LogFields => ({ ...explain(failure, place) });
+export const failureFields = (failure: Failure, place?: LoginPlace) => ({ ...explain(failure, place) });
 
 /** Returns the accessor of a token that the exchange holds or has replaced. */
 export const accessorOf = ({ token, replaced }: State, secret: Secret | undefined): string | undefined =>

@@ -5,7 +5,9 @@ import type { LogLevel } from '../core/settings.ts';
 import type { ExchangeEvent, Moment, Policy, State } from '../core/state.ts';
 import { type ExchangeStatus, type RecentStatus, statusOf } from '../core/status.ts';
 import type { HookResult, RunnerObserver, VaultCall } from '../exchange/runner.ts';
-import { type LineFormat, type Log, type LogTarget, openLog } from './log.ts';
+import { openDelayLog } from './delay-news.ts';
+import type { EventName, LevelOf } from './events.ts';
+import { type LineFormat, type Log, type LogFields, type LogTarget, openLog } from './log.ts';
 import { type Metrics, type MetricsOptions, openMetrics } from './metrics.ts';
 import { failureFields, logHook, logJwt, logReadiness, logSink, openFailureLog, type WriteLine } from './news.ts';
 import { openRecent, type RecentLog } from './recent.ts';
@@ -47,11 +49,12 @@ export function openObserver(options: ObserverOptions): Observer {
   const recent = openRecent();
   const seen = new Map<string, ExchangeStatus>();
   const logFailures = openFailureLog();
+  const logDelay = openDelayLog();
 
   /** @param wall the time of the lines; by default, now */
   const writer =
     ({ settings }: Policy, wall?: number): WriteLine =>
-    (level, name, fields = {}, failure) => {
+    (level: LevelOf<EventName>, name: EventName, fields: LogFields = {}, failure?: Failure) => {
       const inWords = failure === undefined ? {} : failureFields(failure, settings);
       log.write(level, name, { exchange: settings.name, ...inWords, ...fields }, wall);
     };
@@ -66,6 +69,7 @@ export function openObserver(options: ObserverOptions): Observer {
     const writeTraced = traced(write, event);
     logToken(writeTraced, { settings: policy.settings, before, after, event, status });
     logFailures(writeTraced, before, after, { moment, status });
+    logDelay(write, policy, after, moment);
     for (const sink of after.sinks) logSink(write, before, { sink, token: after.token }, event);
     logReadiness(write, last, status);
     countStep({ metrics, recent }, exchange, { before, after, event }, moment.wall);
@@ -130,7 +134,8 @@ function traced(write: WriteLine, event: ExchangeEvent): WriteLine {
   const trace = 'trace' in event ? event.trace : undefined;
   if (trace === undefined) return write;
   const ids = { correlation_id: trace.correlationId, request_id: trace.requestId };
-  return (level, name, fields = {}, failure) => write(level, name, { ...fields, ...ids }, failure);
+  return (level: LevelOf<EventName>, name: EventName, fields: LogFields = {}, failure?: Failure) =>
+    write(level, name, { ...fields, ...ids }, failure);
 }
 
 function openCallerTokenLog(log: Log, metrics: Metrics): Observer['callerTokenRead'] {

@@ -7,7 +7,7 @@ import type { ExchangeSettings } from '../core/settings.ts';
 import type { ExchangeEvent, HeldToken, State } from '../core/state.ts';
 import type { ExchangeStatus } from '../core/status.ts';
 import { whyNotReusable } from '../core/token-life.ts';
-import type { LogFields } from './log.ts';
+import type { FieldsOf } from './events.ts';
 import { accessorOf, iso, type WriteLine } from './news.ts';
 
 /** One step of an exchange. */
@@ -50,7 +50,9 @@ function logGrant(write: WriteLine, { before, after, event, status }: Step): voi
   }
 }
 
-function nameOfGrant({ type }: ExchangeEvent, isKnown: boolean): string {
+type GrantEvent = 'lease_shortened' | 'token_reused' | 'renewed' | 'logged_in';
+
+function nameOfGrant({ type }: ExchangeEvent, isKnown: boolean): GrantEvent {
   if (type === 'looked-up') return isKnown ? 'lease_shortened' : 'token_reused';
   return isKnown ? 'renewed' : 'logged_in';
 }
@@ -100,7 +102,7 @@ function revokedBy({ call, stopping }: State, attempt: number): Secret | undefin
   return call?.attempt === attempt ? call.revokes : undefined;
 }
 
-function tokenFields(token: HeldToken, status: ExchangeStatus): LogFields {
+function tokenFields(token: HeldToken, status: ExchangeStatus): FieldsOf<GrantEvent> {
   return {
     accessor: token.accessor,
     ttl_seconds: token.leaseMs / 1000,

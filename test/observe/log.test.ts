@@ -5,14 +5,14 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openLog } from '../../src/observe/log.ts';
 import { openObserver } from '../../src/observe/observe.ts';
+import { openLooseLog } from '../support/loose-log.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 
-function collecting(level: Parameters<typeof openLog>[0] = 'info') {
+function collecting(level: Parameters<typeof openLooseLog>[0] = 'info') {
   const lines: string[] = [];
-  const log = openLog(
+  const log = openLooseLog(
     level,
     (line) => void lines.push(line),
     () => {},
@@ -58,7 +58,7 @@ test('drops and counts lines while the reader stalls, and never blocks (J4)', as
   const fd = openSync(fifo, 'r+');
   t.after(() => closeSync(fd));
   let dropped = 0;
-  const log = openLog('info', openSync(`/proc/self/fd/${fd}`, 'w'), () => {
+  const log = openLooseLog('info', openSync(`/proc/self/fd/${fd}`, 'w'), () => {
     dropped += 1;
   });
   const startedAt = performance.now();
@@ -77,7 +77,7 @@ function openPipe(path: string) {
 
 test('a flush writes all pending lines before it returns', async (t) => {
   const path = join(await temporaryDirectory(t), 'log');
-  const log = openLog('info', openSync(path, 'w'), () => {});
+  const log = openLooseLog('info', openSync(path, 'w'), () => {});
   for (let line = 0; line < 100; line += 1) log.write('info', 'ready', { line });
   void log.flush();
   assert.equal(readFileSync(path, 'utf8').split('\n').length, 101);
@@ -89,7 +89,7 @@ test('a flush into a full pipe gives up after a second (J4)', async (t) => {
   assert.throws(() => {
     for (;;) writeSync(writer, Buffer.alloc(1024));
   }, /EAGAIN/);
-  const log = openLog('info', writer, () => {});
+  const log = openLooseLog('info', writer, () => {});
   // the first one is being written already
   for (let line = 0; line < 2; line += 1) log.write('info', 'ready', { line });
   const startedAt = performance.now();
@@ -115,7 +115,7 @@ test('counts lost lines on a full disk, without an exception or a wait (J4)', as
 test('drops lines after the reader has exited, and neither writing nor flushing throws (I5)', async (t) => {
   const { reader, writer } = openPipe(join(await temporaryDirectory(t), 'stdout'));
   let dropped = 0;
-  const log = openLog('info', writer, () => {
+  const log = openLooseLog('info', writer, () => {
     dropped += 1;
   });
   closeSync(reader);
@@ -130,7 +130,7 @@ test('lines before, at and after a flush all arrive', async (t) => {
   const path = join(await temporaryDirectory(t), 'log');
   const fd = openSync(path, 'w');
   t.after(() => closeSync(fd));
-  const log = openLog('info', fd, () => {});
+  const log = openLooseLog('info', fd, () => {});
   const has = (event: string) => () => readFileSync(path, 'utf8').includes(`"${event}"`);
   log.write('info', 'before');
   await until('the first line', has('before'));
@@ -150,7 +150,7 @@ test('the last line is a line like any other', () => {
 
 test('after a flush, no file request is active: the process can exit at once', async (t) => {
   const path = join(await temporaryDirectory(t), 'log');
-  const log = openLog('info', openSync(path, 'w'), () => {});
+  const log = openLooseLog('info', openSync(path, 'w'), () => {});
   log.write('info', 'ready');
   await log.flush();
   assert.deepEqual(

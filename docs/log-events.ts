@@ -1,0 +1,28 @@
+// The reference of the log events in docs/observability.md: a table, and the members of each event.
+
+import { wrap } from '../src/cli/text.ts';
+import { EVENTS } from '../src/observe/events.ts';
+
+const WIDTH = 100;
+
+export function eventTable(): string {
+  const rows = Object.entries(EVENTS).map(([name, { level, meaning }]) => [`\`${name}\``, level, meaning]);
+  const all = [['event', 'level', 'meaning'], ...rows];
+  const widths = [0, 1, 2].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  const line = (cells: readonly string[]) => `| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(' | ')} |`;
+  const [head = [], ...body] = all;
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
+}
+
+/** One item for all events with the same members, in the order of the table. */
+export function eventMembers(): string {
+  const groups = new Map<string, string[]>();
+  for (const [name, { members }] of Object.entries(EVENTS)) {
+    if (members.length === 0) continue;
+    const key = members.map((member) => `\`${member}\``).join(', ');
+    groups.set(key, [...(groups.get(key) ?? []), `\`${name}\``]);
+  }
+  return [...groups]
+    .map(([members, names]) => `- ${wrap(`${names.join(', ')}: ${members}`, WIDTH - 2).join('\n  ')}`)
+    .join('\n');
+}
