@@ -13,6 +13,7 @@ interface Line {
   readonly title?: string;
   readonly evidence?: string;
   readonly hint?: string;
+  readonly reason?: string;
   readonly reasons?: readonly string[];
   readonly [other: string]: unknown;
 }
@@ -56,11 +57,13 @@ function sentence(line: Line): string {
 }
 
 function inWords(line: Line) {
-  const { time: _, level: __, event, exchange, code: ___, title, evidence, hint, reasons, ...others } = line;
+  const { time: _, level: __, event, exchange, code: ___, title, evidence, hint, reason, reasons, ...others } = line;
   const more = Object.entries(others).map(([name, value]) => `${name}=${value}`);
   const words = [
     event.replaceAll('_', ' '),
     ...(title === undefined || hint === undefined ? [evidence, hint] : [lineOf({ title, evidence, hint })]),
+    // after a failure, the reason is its title
+    title === undefined ? reason : undefined,
     reasons?.join('; '),
   ].filter((one) => one !== undefined);
   return { exchange, words: `${words.join(': ')}${more.length === 0 ? '' : ` (${more.join(', ')})`}` };

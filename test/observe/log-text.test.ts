@@ -20,6 +20,14 @@ test('a line of text says what happened, why, and what to do', () => {
       { ...at, exchange: undefined, event: 'crashed', evidence: 'Error: x' },
       'vault-token-sidecar: crashed: Error: x\n',
     ],
+    [
+      { ...at, event: 'call_delayed', operation: 'login', reason: 'two logins came', wait_seconds: 3 },
+      'vault-token-sidecar: exchange app: call delayed: two logins came (operation=login, wait_seconds=3)\n',
+    ],
+    [
+      { ...at, event: 'token_not_reused', ...why, reason: why.title },
+      'vault-token-sidecar: exchange app: token not reused: Vault is sealed: status 503. Ask an operator.\n',
+    ],
     [{ ...at, event: 'ready' }, 'vault-token-sidecar: exchange app: ready\n'],
   ] as const)
     assert.equal(asText(`${JSON.stringify(line)}\n`), text);
