@@ -15,12 +15,8 @@ export function openDelayLog() {
   return (write: WriteLine, policy: Policy, state: State, { now, wall }: Moment): void => {
     const exchange = policy.settings.name;
     const delay = delayOf(policy, state, now);
-    if (delay === undefined) {
-      told.delete(exchange);
-      return;
-    }
+    if (delay === undefined || told.get(exchange) === delay.until) return;
     const { operation, until, limit } = delay;
-    if (told.get(exchange) === until) return;
     told.set(exchange, until);
     write('info', 'call_delayed', {
       operation,

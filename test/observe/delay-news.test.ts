@@ -2,11 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openDelayLog } from '../../src/observe/delay-news.ts';
 import { jwtText } from '../support/jwt-text.ts';
 import { type ObservedWorld, observedWorld } from '../support/observed-world.ts';
+import { MOMENT, NOW, POLICY, SECOND, stateOf } from '../support/states.ts';
 import { T0 } from '../support/world.ts';
 
-const SECOND = 1000;
 const jwt = (serial: number) => jwtText({ iss: 'https://issuer', sub: 'app', aud: 'vault', jti: `${serial}`, exp: T0 });
 const delays = ({ told }: ObservedWorld) =>
   told('call_delayed').map(({ operation, wait_seconds: wait, reason }) => [
@@ -14,6 +15,20 @@ const delays = ({ told }: ObservedWorld) =>
     wait,
     String(reason).split(':')[0],
   ]);
+
+test('steps during the wait repeat nothing; the next delay is told', () => {
+  const lines: unknown[] = [];
+  const log = openDelayLog();
+  const at = (level: number) => stateOf({ logins: { level, at: NOW } });
+  const write = (_level: unknown, _event: unknown, fields: unknown) => void lines.push(fields);
+  for (const state of [at(0), at(0), stateOf(), at(-1)])
+    log(write, POLICY, state, { ...MOMENT, wall: NOW + 60 * SECOND });
+  const told = { operation: 'login', reason: 'two logins came shortly before: after them, one in 5 s is allowed' };
+  assert.deepEqual(lines, [
+    { ...told, wait_seconds: 5, starts_at: new Date(NOW + 65 * SECOND).toISOString() },
+    { ...told, wait_seconds: 10, starts_at: new Date(NOW + 70 * SECOND).toISOString() },
+  ]);
+});
 
 test('the third JWT within a second waits for its login, and says so once', () => {
   const observed = observedWorld();
