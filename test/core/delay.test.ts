@@ -30,6 +30,7 @@ test('nothing is delayed that is not due, in flight, in its backoff, stopping, b
     { call: { operation: 'login', attempt: 1, startedAt: NOW, timeoutMs: SECOND, jwtSerial: 1 } },
   ] as const)
     assert.equal(delay({ logins: empty, ...changes }), undefined, Object.keys(changes).join());
-  assert.equal(delay({ logins: { level: 0.9, at: NOW } }), undefined);
+  const waiting = (ms: number) => delay({ logins: { level: 1 - ms / 5000, at: NOW } })?.until;
+  assert.deepEqual([waiting(1000), waiting(1250)], [undefined, NOW + 1250]);
   assert.notEqual(delay({ logins: empty, jwt: jwt(2), token: token() }), undefined, 'a new JWT is due');
 });

@@ -29,6 +29,12 @@ const EQUIVALENT: readonly Equivalent[] = [
     why: 'at equality there is nothing to wait for either way',
   },
   {
+    file: 'src/core/decide-hooks.ts',
+    before: 'if (due.length === 0) return decision;',
+    after: '',
+    why: 'the rest changes nothing if no sink is due',
+  },
+  {
     file: 'src/core/decide.ts',
     before: 'const LONGEST_SLEEP_MS = 3_600_000;',
     after: 'const LONGEST_SLEEP_MS = 7200000;',

@@ -10,7 +10,7 @@ const CORE = ['test/core/*.test.ts', 'test/stories/*.test.ts'];
 export const ROOMS: readonly Room[] = [
   {
     sources:
-      'src/core/{record*,decide,step,origin,schedule,bucket,errors,secret,status,vault-protocol,login-refusals,workload-jwt}.ts',
+      'src/core/{record*,decide*,delay,token-life,step,origin,schedule,bucket,errors,secret,status,vault-protocol,login-refusals,workload-jwt}.ts',
     tests: CORE,
   },
   {
