@@ -23,7 +23,7 @@ export function* scenes(): Generator<Scene> {
     },
   };
   yield {
-    says: 'Vault is unsealed; the sidecar tries again by itself:',
+    says: 'Vault is unsealed, and the sidecar tries again:',
     act: async ({ vault }) => vault.setSealed(false),
   };
   yield rotation;

@@ -5,7 +5,9 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { wrap } from '../cli/text.ts';
 import { parseConfig } from '../config/parse.ts';
+import { type Paint, painter } from '../core/paint.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
 import { type Issuer, openIssuer } from '../dev/issuer.ts';
 import { openDevVault } from '../dev/vault.ts';
@@ -34,18 +36,20 @@ export const command: Command = async (flags, io) => {
     settings: { token_ttl: TOKEN_TTL_SECONDS, token_policies: ['app-read'] },
   });
   await writeJwt(issuer, directory);
-  const daemon = await startSidecar({ directory, issuer, vaultUrl: vault.url }, io);
+  const lines = openLines(io);
+  const daemon = await startSidecar({ directory, issuer, vaultUrl: vault.url }, io, lines.take);
   io.out(whereToLook({ directory, issuer, vaultUrl: vault.url }, daemon, everyMs));
+  lines.release();
   for (const { says, act } of scenes()) {
     await sleep(everyMs, undefined, { signal: stop.signal }).catch(() => {});
     if (stop.signal.aborted) break;
-    if (says !== undefined) io.out(`\n  ${says}\n`);
+    if (says !== undefined) io.out(painter(io)('cyan', `\n  ${says}\n`));
     await act({ vault, writeJwt: (claims) => writeJwt(issuer, directory, claims) });
   }
   await daemon.stop();
   await Promise.all([issuer.close(), vault.close()]);
   await rm(directory, { recursive: true });
-  io.out('\nThe demo has ended, and its files are removed. For your own Vault: vault-token-sidecar help init');
+  io.out('\nThe demo has ended, and its files are removed.\nFor your own Vault: vault-token-sidecar help init');
   return 0;
 };
 
@@ -68,7 +72,8 @@ interface Peers {
 
 async function startSidecar(
   { directory, issuer, vaultUrl }: Peers,
-  { version, nodeVersion, out }: Io,
+  { version, nodeVersion }: Io,
+  show: (line: LogLine) => void,
 ): Promise<Daemon> {
   const text = JSON.stringify({
     vault: { address: vaultUrl },
@@ -88,52 +93,95 @@ async function startSidecar(
     log: { level: 'debug' },
   });
   const { settings } = parseConfig(text, { fileName: 'dev', env: {} });
-  const target = (line: string) => {
-    const shown = asText(JSON.parse(line));
-    if (shown !== undefined) out(shown);
-  };
+  const target = (line: string) => show(JSON.parse(line));
   const observer = openObserver({ version, nodeVersion, nodeMetrics: false, level: 'debug', target });
   return startDaemon({ settings, openObserver: async () => observer, env: {}, version });
 }
 
 type LogLine = Readonly<Record<string, unknown>>;
 
-const WORDS: Readonly<Record<string, (line: LogLine) => string>> = {
-  jwt_changed: ({ jwt_expires_at }) =>
-    `issuer   -> JWT      a new workload JWT is in its file, valid until ${clock(jwt_expires_at)}`,
-  logged_in: ({ accessor, ttl_seconds }) =>
-    `JWT      -> Vault    logged in: token with accessor ${shorten(accessor)}, for ${ttl_seconds} s`,
-  renewed: ({ accessor, expires_at }) =>
-    `token    -> Vault    renewed: accessor ${shorten(accessor)}, valid until ${clock(expires_at)}`,
-  sink_written: ({ sink }) => `token    -> file     ${sink}`,
-  ready: () => 'ready               every file holds a valid token',
-  not_ready: ({ reasons }) => `not ready           ${[reasons].flat().join('; ')}`,
-  recovered: ({ attempts }) => `recovered           after ${attempts} failed ${attempts === 1 ? 'try' : 'tries'}`,
+interface Lines {
+  take(line: LogLine): void;
+  release(): void;
+}
+
+/** Prints the lines of the log. Those of the start wait until the demo has printed where to look. */
+function openLines(io: Io): Lines {
+  const paint = painter(io);
+  const early: LogLine[] = [];
+  let isHeld = true;
+  const print = (line: LogLine) => {
+    const text = asText(line, paint);
+    if (text !== undefined) io.out(text);
+  };
+  return {
+    take(line) {
+      if (isHeld) early.push(line);
+      else print(line);
+    },
+    release() {
+      isHeld = false;
+      for (const line of early) print(line);
+    },
+  };
+}
+
+/** The columns of the time and of what the line is about; the lines below it start at the second one. */
+const [CLOCK, ABOUT] = [10, 21];
+const WIDTH = 80;
+
+const WORDS: Readonly<Record<string, (line: LogLine) => readonly [about: string, words: string]>> = {
+  jwt_changed: ({ jwt_expires_at }) => ['issuer   -> JWT', `a new workload JWT, valid until ${clock(jwt_expires_at)}`],
+  logged_in: ({ accessor, ttl_seconds }) => [
+    'JWT      -> Vault',
+    `logged in: accessor ${shorten(accessor)}, for ${ttl_seconds} s`,
+  ],
+  renewed: ({ accessor, expires_at }) => [
+    'token    -> Vault',
+    `renewed: accessor ${shorten(accessor)}, valid until ${clock(expires_at)}`,
+  ],
+  sink_written: ({ sink }) => ['token    -> file', String(sink)],
+  ready: () => ['ready', 'every file holds a valid token'],
+  not_ready: ({ reasons }) => ['not ready', [reasons].flat().join('; ')],
+  recovered: ({ attempts }) => ['recovered', `after ${attempts} failed ${attempts === 1 ? 'try' : 'tries'}`],
 };
 
 /** Renders a log line for the demo; undefined for events that the demo leaves out. */
-function asText(line: LogLine): string | undefined {
+function asText(line: LogLine, paint: Paint): string | undefined {
   const { event, time, level } = line;
-  const words = WORDS[String(event)]?.(line) ?? (level === 'warn' || level === 'error' ? troubleOf(line) : undefined);
-  return words === undefined ? undefined : `${clock(time)}  ${words}`;
+  const words = WORDS[String(event)]?.(line);
+  const isBad = level === 'warn' || level === 'error';
+  if (words === undefined && !isBad) return undefined;
+  const [about, said] = words ?? [
+    String(event).replaceAll('_', ' ').replace(/^jwt/, 'JWT'),
+    String(line['title'] ?? ''),
+  ];
+  const colour = COLOURS[String(event)] ?? (isBad ? 'red' : undefined);
+  const padded = about.padEnd(ABOUT);
+  const first = `${clock(time).padEnd(CLOCK)}${colour === undefined ? padded : paint(colour, padded)}${said}`;
+  return [first, ...(words === undefined ? detailsOf(line) : [])].join('\n');
 }
 
-function troubleOf({ event, title, evidence, hint, retry_at: retryAt }: LogLine): string {
-  const next = retryAt === undefined ? '' : `\n${INDENT}next try at ${clock(retryAt)}`;
-  const why = [evidence, hint].filter((text) => text !== undefined).map((text) => `\n${INDENT}${text}`);
-  return `${String(event).replaceAll('_', ' ').padEnd(20)}${title ?? ''}${why.join('')}${next}`;
-}
+const COLOURS: Readonly<Record<string, 'green' | 'red'>> = { ready: 'green', recovered: 'green', not_ready: 'red' };
 
-const INDENT = ' '.repeat(30);
+/** The evidence, the hint and the next try of a failure, in lines below its title. */
+function detailsOf({ evidence, hint, retry_at: retryAt }: LogLine): readonly string[] {
+  const next = retryAt === undefined ? undefined : `next try at ${clock(retryAt)}`;
+  const texts = [evidence, hint, next].filter((text) => typeof text === 'string');
+  return texts.flatMap((text) => wrap(text, WIDTH - CLOCK)).map((text) => ' '.repeat(CLOCK) + text);
+}
 
 const clock = (instant: unknown): string => String(instant).slice(11, 19);
 const shorten = (accessor: unknown): string => `${String(accessor).slice(0, 8)}...`;
 
 function whereToLook({ directory, issuer, vaultUrl }: Peers, daemon: Daemon, everyMs: number): string {
   return `
-  issuer  ${issuer.url}   writes a JWT to ${join(directory, 'jwt')} every ${everyMs / 1000} s
-  Vault   ${vaultUrl}   trusts the issuer, grants tokens of ${TOKEN_TTL_SECONDS} s
-  sidecar keeps a Vault token for the exchange "app". Inspect it from another terminal:
+  issuer   ${issuer.url}, writes a new JWT every ${everyMs / 1000} s, to
+           ${join(directory, 'jwt')}
+  Vault    ${vaultUrl}, trusts the issuer, grants tokens of ${TOKEN_TTL_SECONDS} s
+  sidecar  keeps a Vault token for the exchange "app"
+
+  Look at it from another terminal:
 
     cat ${join(directory, 'token')}
     cat ${join(directory, 'token.json')}

@@ -355,12 +355,12 @@ test('dev shows an outage, a wrong JWT and how both end', async (t) => {
   assert.deepEqual(await once(child, 'close'), [0, null]);
   const order = [
     /Vault is sealed, while/,
-    /login failed {8}Vault is sealed\n/,
+    /login failed {9}Vault is sealed\n/,
     /next try at \d\d:/,
     /Vault is unsealed/,
     /logged in/,
     /for another audience/,
-    /jwt unusable {8}.*\n.*"another-service"/,
+    /JWT unusable {9}.*\n.*"another-service"/,
     /The issuer writes the right one/,
     /logged in/,
     /The demo has ended/,
