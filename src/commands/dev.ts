@@ -18,7 +18,8 @@ import { scenes } from './dev-scenes.ts';
 
 const EVERY_MS = 10_000;
 const JWT_TTL_SECONDS = 60;
-const TOKEN_TTL_SECONDS = 12;
+/** Longer than the outage, so that it shows how the sidecar keeps the token. */
+const TOKEN_TTL_SECONDS = 20;
 
 export const command: Command = async (flags, io) => {
   const lifeMs = durationFlag(flags, Number.MAX_SAFE_INTEGER);
