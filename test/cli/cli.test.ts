@@ -339,41 +339,6 @@ test('a port in use prints one line and exits with 8 (B9)', async (t) => {
   );
 });
 
-test('dev shows an outage, a wrong JWT and how both end', async (t) => {
-  const [node = '', ...entry] = sidecarCommand();
-  const child = spawn(node, [...entry, 'dev', '--every', '3s'], {
-    env: CLEAN_ENV,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  t.after(() => child.kill('SIGKILL'));
-  let out = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    out += chunk.toString();
-  });
-  await until('the right JWT is in use', () => /writes the right one[\s\S]*logged in/.test(out), 60_000);
-  child.kill('SIGINT');
-  assert.deepEqual(await once(child, 'close'), [0, null]);
-  const order = [
-    /Vault is sealed, while/,
-    /login failed {9}Vault is sealed\n/,
-    /next try at \d\d:/,
-    /Vault is unsealed/,
-    /logged in/,
-    /for another audience/,
-    /JWT unusable {9}.*\n.*"another-service"/,
-    /The issuer writes the right one/,
-    /logged in/,
-    /The demo has ended/,
-  ];
-  let rest = out;
-  for (const one of order) {
-    const found = one.exec(rest);
-    assert.ok(found, `${one} is missing in: ${rest}`);
-    rest = rest.slice(found.index + found[0].length);
-  }
-  assert.doesNotMatch(out, SECRET_TEXT);
-});
-
 test('dev prints the JWT, the login, the file and the next commands', async () => {
   const { code, out } = await cli(['dev', '--timeout', '1s']);
   assert.equal(code, 0);
