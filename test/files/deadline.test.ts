@@ -25,15 +25,15 @@ async function race(deadlineMs: number, blockedMs: number): Promise<readonly str
 }
 
 test('a result that arrived while the process was blocked beats a deadline that passed meanwhile', async () => {
-  assert.deepEqual(await race(20, 300), ['result', 'deadline']);
+  assert.deepEqual(await race(400, 550), ['result', 'deadline']);
 });
 
-/** How long a deadline of 30 ms takes in a process that is blocked for `blockedMs` meanwhile: the shortest of ten. */
+/** How long a deadline of 200 ms takes in a process that is blocked for `blockedMs` meanwhile: the shortest of five. */
 async function shortest(blockedMs: number): Promise<number> {
   let least = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < 10; round += 1) {
+  for (let round = 0; round < 5; round += 1) {
     const from = performance.now();
-    const reached = new Promise<void>((resolve) => startDeadline(30, resolve));
+    const reached = new Promise<void>((resolve) => startDeadline(200, resolve));
     block(blockedMs);
     await reached;
     least = Math.min(least, performance.now() - from);
@@ -43,17 +43,25 @@ async function shortest(blockedMs: number): Promise<number> {
 
 test('a deadline is reached on time in a process that runs, or pauses shortly', async () => {
   const running = await shortest(0);
-  assert.ok(running >= 29 && running < 150, `${running} ms`);
-  const pausing = await shortest(80);
-  assert.ok(pausing < 180, `${pausing} ms`);
+  assert.ok(running >= 199 && running < 245, `${running} ms`);
+  const pausing = await shortest(270);
+  assert.ok(pausing < 315, `${pausing} ms`);
+});
+
+test('a short timer gets little grace, since nobody waits for a reply that long', async () => {
+  const from = performance.now();
+  const reached = new Promise<void>((resolve) => startDeadline(20, resolve));
+  block(200);
+  await reached;
+  assert.ok(performance.now() - from < 400, `${performance.now() - from} ms`);
 });
 
 test('a cancelled deadline is never reached, not even within its grace', async () => {
   let count = 0;
-  const cancelEarly = startDeadline(10, () => (count += 1));
-  const cancelLate = startDeadline(10, () => (count += 1));
+  const cancelEarly = startDeadline(200, () => (count += 1));
+  const cancelLate = startDeadline(200, () => (count += 1));
   cancelEarly();
-  block(200);
+  block(400);
   // the late timer has fired by then, and waits for results
   await new Promise<void>((resolve) => setTimeout(resolve, 1));
   cancelLate();
