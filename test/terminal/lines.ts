@@ -44,9 +44,11 @@ export function rowsOf(line: Line, columns: number): readonly Line[] {
   return rows;
 }
 
+const VERSION = new RegExp(`(?<![\\d.])${packageJson.version.replaceAll('.', '\\.')}(?![\\d.])`, 'g');
+
 /**
- * Replaces what differs in each run and means nothing: the home directory, the demo's directory, ports, tokens, accessors. Equal
- * names stay equal, and names of any length become names of one length.
+ * Replaces what differs in each run or release and means nothing: directories, ports, tokens, accessors, the version. Equal names
+ * stay equal.
  */
 export function withStableNames(lines: readonly Line[], home: string): readonly Line[] {
   const ports = namesOf((index) => `127.0.0.1:${40_001 + index}`);
@@ -56,7 +58,7 @@ export function withStableNames(lines: readonly Line[], home: string): readonly 
   const stable = (text: string) =>
     text
       .replaceAll(home, '/home/me')
-      .replaceAll(`:${packageJson.version}`, ':1.0.0')
+      .replaceAll(VERSION, '1.0.0')
       .replaceAll(/127\.0\.0\.1:\d{5}/g, ports)
       .replaceAll(/\/tmp\/vault-token-sidecar-\w{6}/g, directories)
       .replaceAll(/hvs\.[\w-]+/g, secrets)
@@ -96,9 +98,13 @@ function isAfter(one: Line = [], other: Line = []): boolean {
 export const withoutTimes = (text: string): string =>
   text.replaceAll(/\b20\d\d-\d\d-\d\d(?!\d)/g, 'YYYY-MM-DD').replaceAll(/(?<!\d)\d\d:\d\d:\d\d(\.\d+)?/g, 'HH:MM:SS');
 
-/** Replaces durations, and the bar of what is left of a token, of a text or of a picture. Columns stay aligned. */
+/**
+ * Replaces what depends on the time since the last login or renewal, of a text or of a picture: durations, the bar of what is left
+ * of a token, the last call. Columns stay aligned.
+ */
 export const withoutDurations = (text: string): string =>
   text
     .replaceAll(/\b(?:\d+m )?\d+ ?s\b(?: {2,})?/g, (found) => 'Ns'.padEnd(found.trimEnd() === found ? 0 : found.length))
     .replaceAll(/(?<="expires_in":)\d+/g, 'N')
+    .replaceAll(/(?<=the last call, )\w+/g, 'login')
     .replaceAll(/\[(<[^>]*>)?#+(<[^>]*>)?\.*\]/g, '[$1####$2....]');

@@ -15,7 +15,7 @@ const EVERY = '3.2s';
 
 const textOfAll = (lines: readonly Line[]): string => lines.map(textOf).join('\n');
 
-describe("a newcomer's first minutes", { concurrency: true }, () => {
+describe("a newcomer's first minutes", () => {
   test('the help, a mistyped command, a config and a mistyped key', async (t) => {
     const home = await temporaryDirectory(t);
     const { run, lines } = await openWindow(t, home);
