@@ -1,5 +1,6 @@
 // deploy/monitoring: the alerts are tested by promtool. The alerts and the dashboard's queries run on a real Prometheus
 // that scrapes a sidecar whose parts fail and recover: alerts fire and resolve, and panels show the faults.
+// REWRITE_SERIES=1 redraws the picture in docs/observability.md.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -12,6 +13,7 @@ import { temporaryDirectory } from '../support/temporary.ts';
 import { debian } from '../support/tools.ts';
 import { legendOf, PANELS, plain, VARIABLES } from './monitoring-dashboard.ts';
 import { EXPECTED, plainLabels } from './monitoring-panels.ts';
+import { drawRun } from './monitoring-picture.ts';
 import { decodeStrictly, promtool } from './monitoring-prometheus.ts';
 import { type Fault, measureRun, type Run } from './monitoring-run.ts';
 
@@ -162,6 +164,8 @@ test('alerts and dashboard show the faults of a running sidecar', async (t) => {
       assert.ok(least <= across[0] && most >= across[1], `${least} to ${most}, not across ${across}`);
     });
   }
+
+  if (process.env['REWRITE_SERIES'] !== undefined) await writeFile('docs/images/series.svg', await drawRun(run));
 });
 
 const FIRING = 'ALERTS{alertstate="firing"}';
