@@ -22,7 +22,14 @@ export interface Series {
   readonly value: readonly [number, string];
 }
 
+/** A series over a time, with a point each second in which it exists. */
+export interface Line {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly values: readonly (readonly [number, string])[];
+}
+
 export interface Alert {
+  readonly state: 'pending' | 'firing';
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
 }
@@ -65,6 +72,11 @@ export async function openPrometheus(t: Scope, rulesFile: string, targets: reado
   return {
     async query(expression: string): Promise<readonly Series[]> {
       return (await get<{ result: readonly Series[] }>('query', { query: expression })).result;
+    },
+    /** @param from,to epoch seconds */
+    async range(expression: string, { from, to }: { from: number; to: number }): Promise<readonly Line[]> {
+      const span = { start: `${from}`, end: `${to}`, step: '1' };
+      return (await get<{ result: readonly Line[] }>('query_range', { query: expression, ...span })).result;
     },
     /** The values of a label in the series of a selector. */
     labelValues: (label: string, selector: string) =>

@@ -1,19 +1,21 @@
 // deploy/monitoring: the alerts are tested by promtool. The alerts and the dashboard's queries run on a real Prometheus
-// that scrapes a healthy and a broken sidecar, which proves that all their metrics and labels exist.
+// that scrapes a sidecar whose parts fail and recover: alerts fire and resolve, and panels show the faults.
+// REWRITE_SERIES=1 redraws the picture in docs/observability.md.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { readmeBlock, readmeCommands } from '../support/readme.ts';
-import { until } from '../support/settling.ts';
-import { openPeers, runDaemon } from '../support/sidecar.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { debian } from '../support/tools.ts';
-import { PANELS, plain, VARIABLES } from './monitoring-dashboard.ts';
-import { decodeStrictly, openPrometheus, type Prometheus, promtool } from './monitoring-prometheus.ts';
+import { legendOf, PANELS, plain, VARIABLES } from './monitoring-dashboard.ts';
+import { EXPECTED, plainLabels } from './monitoring-panels.ts';
+import { drawRun } from './monitoring-picture.ts';
+import { decodeStrictly, promtool } from './monitoring-prometheus.ts';
+import { type Fault, measureRun, type Run } from './monitoring-run.ts';
 
 const HERE = 'deploy/monitoring';
 const RULES = readFileSync(`${HERE}/alerts.yaml`, 'utf8');
@@ -42,7 +44,7 @@ test('Prometheus accepts the documented scrape config', async (t) => {
 test("the alerts' tests fail for an alert that never fires or always fires", async (t) => {
   const directory = await temporaryDirectory(t);
   await writeFile(join(directory, 'alerts_test.yaml'), readFileSync(`${HERE}/alerts_test.yaml`));
-  assert.equal(ALERTS.length, 7);
+  assert.equal(ALERTS.length, 9);
   for (const name of ALERTS) {
     const rule = new RegExp(`(- alert: ${name}\n[^]*?expr: )[^]*?(\n +for: )`);
     assert.match(RULES, rule);
@@ -84,40 +86,55 @@ test('the dashboard is valid for Grafana, and works with any data source', () =>
   assert.deepEqual([...new Set(sources)], [`{ "type": "prometheus", "uid": "\${datasource}" }`]);
 });
 
-test('alerts and dashboard work on a real Prometheus', async (t) => {
-  const healthy = await startSidecar(t, 3600);
-  const broken = await startSidecar(t, 4);
-  const prometheus = await openPrometheus(t, `${HERE}/alerts.yaml`, [
-    { ops: healthy.ops, labels: { namespace: 'test', pod: 'healthy' } },
-    { ops: broken.ops, labels: { namespace: 'test', pod: 'broken' } },
-  ]);
-  const scraped = async () => (await prometheus.labelValues('pod', 'vault_token_sidecar_ready')).length === 2;
-  await until('both are scraped', scraped);
+test('alerts and dashboard show the faults of a running sidecar', async (t) => {
+  const run = await measureRun(t);
+  const { prometheus, faults, fired, metrics } = run;
+  for (const { name, from, to } of faults)
+    t.diagnostic(`${(from - run.from).toFixed(1)} to ${(to - run.from).toFixed(1)} s: ${name}`);
 
-  await t.test('the metrics pass promtool check metrics', async () => {
-    const metrics = await (await fetch(`${healthy.ops}/metrics`)).text();
+  await t.test('the metrics pass promtool check metrics', () => {
     assert.match(metrics, /^vault_token_sidecar_build_info/m);
     assert.deepEqual(promtool(['check', 'metrics'], metrics), { ok: true, output: '' });
   });
 
-  await t.test('each fault of the broken sidecar raises its alert, and the healthy one raises none', async () => {
-    await broken.breakAll();
-    const expected = ALERTS.filter((name) => name !== 'VaultTokenSidecarDown').sort();
-    const missing = async () => {
-      const names = await raised(prometheus);
-      return expected.filter((name) => !names.includes(name));
-    };
-    await until('every alert', async () => (await missing()).length === 0, 60_000).catch(async (error) => {
-      throw new Error(`not raised: ${await missing()}`, { cause: error });
-    });
-    assert.deepEqual(await raised(prometheus), expected);
-    for (const { labels, annotations } of await prometheus.alerts()) {
+  await t.test('each alert fires during its fault, and is resolved at the end', async () => {
+    const lines = await prometheus.range('ALERTS{alertstate="firing",pod="web-0"}', run);
+    assert.deepEqual(lines.map(({ metric }) => metric['alertname']).sort(), [...ALERTS].sort());
+    for (const { metric, values } of lines) {
+      const { name, from, to } = faultOf(run, metric);
+      const times = values.map(([at]) => at);
+      assert.ok(
+        times.some((at) => at >= from && at <= to),
+        `${metric['alertname']} at ${times.join()}; from ${from} to ${to}: ${name}`,
+      );
+    }
+    assert.deepEqual(await prometheus.query(FIRING), []);
+  });
+
+  await t.test('no alert fires before its fault, and none for the other sidecar', async () => {
+    for (const { metric, values } of await prometheus.range(`${FIRING} ${UNLESS_STALLED}`, run)) {
+      const { name, from } = faultOf(run, metric);
+      const [first = 0] = values[0] ?? [];
+      assert.ok(first >= from, `${metric['alertname']} at ${first}; from ${from}: ${name}`);
+      assert.equal(metric['pod'], 'web-0');
+    }
+  });
+
+  await t.test('the texts of the alerts name the sidecar, and have no gap', () => {
+    assert.deepEqual(new Set(fired.map(({ labels }) => labels['alertname'])), new Set(ALERTS));
+    for (const { labels, annotations } of fired) {
       const { summary = '', description = '' } = annotations;
-      assert.equal(labels['pod'], 'broken');
-      assert.match(summary, 'exchange' in labels ? /\bapp\b.*\bbroken\b/ : /\bbroken\b/);
+      assert.match(summary, 'exchange' in labels ? /\bapp\b.*\bweb-0\b/ : /\bweb-0\b/);
       // a label that the alert lacks would leave a gap in the text
       for (const text of [summary, description]) assert.match(text, /^[\w/](?!.*( {2}|<no value>)).*\.$/);
     }
+  });
+
+  await t.test('the dashboard has all metrics', () => {
+    const names = [...metrics.matchAll(/^# HELP (vault_token_sidecar_\w+)/gm)].map(([, name]) => name);
+    const queries = PANELS.flatMap(({ targets }) => targets.map(({ expr }) => expr)).join('\n');
+    assert.ok(names.length > 20);
+    for (const name of names) assert.match(queries, new RegExp(`\\b${name}(_bucket)?\\b`));
   });
 
   for (const { label, name, selector } of VARIABLES) {
@@ -125,69 +142,50 @@ test('alerts and dashboard work on a real Prometheus', async (t) => {
       const expected = {
         job: ['vault-token-sidecar'],
         namespace: ['test'],
-        pod: ['broken', 'healthy'],
+        pod: ['web-0', 'web-1'],
         exchange: ['app'],
       }[name];
-      const all = { job: '.*', namespace: '.*', pod: '.*', exchange: '.*' };
-      assert.deepEqual(await prometheus.labelValues(label, plain(selector, all)), expected);
-    });
-  }
-  for (const { title, targets } of PANELS) {
-    await t.test(`dashboard panel: ${title}`, async () => {
-      assert.ok(targets.length > 0);
-      const here = { job: 'vault-token-sidecar', namespace: 'test', pod: 'broken', exchange: 'app' };
-      for (const { expr, legendFormat = '' } of targets) {
-        const answer = await prometheus.query(plain(expr, here));
-        assert.ok(answer.length > 0, expr);
-        for (const [, label = ''] of legendFormat.matchAll(/{{(\w+)}}/g)) {
-          assert.ok(
-            answer.every(({ metric }) => metric[label]),
-            `${label} of ${expr}`,
-          );
-        }
-      }
+      assert.deepEqual(await prometheus.labelValues(label, plain(selector, ALL)), expected);
     });
   }
 
-  await t.test('a stopped sidecar raises the alert VaultTokenSidecarDown', async () => {
-    await broken.stop();
-    const told = async () => (await raised(prometheus)).includes('VaultTokenSidecarDown');
-    await until('the alert', told, 20_000);
-  });
+  assert.deepEqual(PANELS.map(({ title }) => title).sort(), Object.keys(EXPECTED).sort());
+  for (const panel of PANELS) {
+    await t.test(`dashboard panel: ${panel.title}`, async () => {
+      const { unit, legends, within, across } = EXPECTED[panel.title] ?? assert.fail();
+      assert.equal(panel.fieldConfig.defaults.unit, unit);
+      const shown = await seriesOf(panel, run);
+      const names = shown.map(({ legend }) => legend);
+      assert.equal(new Set(names).size, names.length, `${names}`);
+      for (const legend of legends) assert.ok(names.includes(legend), `${legend} of ${names.join()}`);
+      const values = shown.flatMap((one) => one.values);
+      const [least, most] = [Math.min(...values), Math.max(...values)];
+      assert.ok(least >= within[0] && most <= within[1], `${least} to ${most}, not within ${within}`);
+      assert.ok(least <= across[0] && most >= across[1], `${least} to ${most}, not across ${across}`);
+    });
+  }
+
+  if (process.env['REWRITE_SERIES'] !== undefined) await writeFile('docs/images/series.svg', await drawRun(run));
 });
 
-/** Starts a daemon with two sinks and an in-memory Vault. */
-async function startSidecar(t: TestContext, token_ttl: number) {
-  const peers = await openPeers(t);
-  const { directory, issuer, vault } = peers;
-  vault.trust({ issuer: issuer.issuer, role: 'app', settings: { token_ttl } });
-  await peers.writeJwt();
-  const fragile = join(directory, 'fragile');
-  await mkdir(fragile);
-  const sinks = [directory, fragile].map((place) => ({ file: { path: join(place, 'token') } }));
-  const { daemon, stop } = await runDaemon(t, peers.config({ sinks }));
-  await until('it is ready', async () => (await fetch(`${daemon.ops}/readyz`)).ok);
-  return {
-    ops: daemon.ops,
-    stop,
-    /** Makes a sink unwritable, lets the JWT expire, and makes Vault refuse all calls with a skewed clock. */
-    async breakAll() {
-      const logins = () => vault.requests.filter(({ path }) => path.endsWith('/login')).length;
-      const before = logins();
-      await rm(fragile, { recursive: true });
-      await peers.writeJwt({ exp: Math.floor(Date.now() / 1000) + 3 });
-      await until('it logs in with the new JWT', () => logins() > before);
-      vault.setFault(() => ({
-        status: 503,
-        body: { errors: ['Vault is sealed'] },
-        headers: { date: new Date(Date.now() - 120_000).toUTCString() },
-      }));
-    },
-  };
+const FIRING = 'ALERTS{alertstate="firing"}';
+/** If the machine stalls, scrapes of the other sidecar fail too. What fires within half a minute of that has another reason. */
+const UNLESS_STALLED = 'unless on() (min_over_time(up{pod="web-1"}[30s]) == 0)';
+
+function faultOf({ faults }: Run, { alertname = '' }: Readonly<Record<string, string>>): Fault {
+  return faults.find(({ alerts }) => alerts.includes(alertname)) ?? assert.fail(alertname);
 }
 
-/** The names of the pending and firing alerts. */
-async function raised(prometheus: Prometheus): Promise<string[]> {
-  const names = (await prometheus.alerts()).map(({ labels }) => labels['alertname'] ?? '');
-  return [...new Set(names)].sort();
+const ALL = { job: '.*', namespace: '.*', pod: '.*', exchange: '.*' };
+
+/** The series with values that a panel shows for the run. */
+async function seriesOf({ targets }: (typeof PANELS)[number], run: Run) {
+  const all = targets.map(async ({ expr, legendFormat = '' }) => {
+    const lines = await run.prometheus.range(plain(expr, ALL), run);
+    return lines.map(({ metric, values }) => ({
+      legend: legendOf(legendFormat, plainLabels(metric)),
+      values: values.map(([, value]) => Number(value)).filter(Number.isFinite),
+    }));
+  });
+  return (await Promise.all(all)).flat().filter(({ values }) => values.length > 0);
 }

@@ -1,6 +1,8 @@
 // Draws the life of a pod: a panel for each phase, a lane for kubelet, the sidecar and the application. Plain SVG that follows the
 // reader's light or dark scheme.
 
+import { drawPicture, round } from '../support/svg.ts';
+
 const LANES = ['kubelet', 'sidecar', 'application'] as const;
 
 export interface Mark {
@@ -37,10 +39,7 @@ export function drawTimeline(phases: readonly Phase[]): string {
   const height = phases.length * PANEL + 10;
   const panels = phases.flatMap((phase, index) => drawPhase(phase, index * PANEL + 10));
   const title = 'How a pod starts, rotates its token and ends';
-  const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img">`;
-  const ground = `<rect class="ground" width="${WIDTH}" height="${height}"/>`;
-  const body = [ground, ...panels].map((part) => `  ${part}\n`).join('');
-  return `${head}\n  <title>${title}</title>\n  <style>${STYLE}\n  </style>\n${body}</svg>\n`;
+  return drawPicture({ title, width: WIDTH, height, style: STYLE }, panels);
 }
 
 function drawPhase({ title, from, marks }: Phase, top: number): string[] {
@@ -77,5 +76,3 @@ function drawMark({ lane, text }: Mark, { x, y, isFollowed }: { x: number; y: nu
     `<text class="small" ${where} y="${y - 6}">${text}</text>`,
   ];
 }
-
-const round = (coordinate: number): string => coordinate.toFixed(1);
