@@ -151,7 +151,7 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
       const next = (role: string) => role.replace(/\d+$/, (number) => String(Number(number) + 1));
       const name = String(fault.args['exchange']);
       life.reload(changed(life, name, (one) => ({ ...one, login: { ...one.login, role: next(one.login.role) } })));
-      return { ...onEverything(false, SOON_MS), touches: (exchange) => life.feeds(name, exchange) };
+      return { ...onEverything(false, SOON_MS), touches: (exchange) => life.family.feeds(name, exchange) };
     },
   },
   'a reload moves an exchange to the other vault': {
@@ -162,7 +162,7 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
       const from = life.settings.find((one) => one.name === name)?.vault.address;
       const address = life.vaults.find((vault) => vault.address !== from)?.address ?? '';
       life.reload(withIdentityAddresses(changed(life, name, (one) => ({ ...one, vault: { ...one.vault, address } }))));
-      return { ...onEverything(true, SLOW_MS), touches: (exchange) => life.feeds(name, exchange) };
+      return { ...onEverything(true, SLOW_MS), touches: (exchange) => life.family.feeds(name, exchange) };
     },
   },
   'reloads remove an exchange and add it again': {
@@ -176,7 +176,7 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
         if (taken !== undefined && !life.names().includes(name))
           life.reload(withIdentityAddresses([...life.settings, taken]));
       };
-      return { ...onEverything(true, SLOW_MS, end), touches: (exchange) => life.feeds(name, exchange) };
+      return { ...onEverything(true, SLOW_MS, end), touches: (exchange) => life.family.feeds(name, exchange) };
     },
   },
   'refreshes are requested': {

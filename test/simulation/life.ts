@@ -8,7 +8,7 @@ import { SimulatedSidecar } from '../support/simulated-sidecar.ts';
 import { SimulatedTime, T0 } from '../support/simulated-time.ts';
 import { Ledger, SimulatedVault } from '../support/simulated-vault.ts';
 import { CallPromises } from './call-promises.ts';
-import { isFedBy, usesVault, withIdentityAddresses } from './family.ts';
+import { Family, withIdentityAddresses } from './family.ts';
 import { KINDS } from './faults.ts';
 import { Health } from './health.ts';
 import { clockOf, DAY, describeFault, type Fault, HOUR, MINUTE, type Plan, SECOND, SLOW_MS } from './plan.ts';
@@ -42,6 +42,7 @@ export class Life {
   readonly host: SimulatedHost;
   readonly sidecar: SimulatedSidecar;
   readonly chance;
+  readonly family: Family;
   /** the current config, or the one that a reload is applying */
   settings: readonly ExchangeSettings[];
   /** exchanges whose JWT the issuer doesn't rotate */
@@ -63,6 +64,7 @@ export class Life {
       Object.assign(new SimulatedVault(address, this.time, this.ledger), modes),
     );
     this.settings = withIdentityAddresses(plan.setup.exchanges);
+    this.family = new Family(() => this.settings, this.vaults);
     this.#calls = new CallPromises(this);
     this.#promises = new Promises(this);
     this.#health = new Health(this.time, Math.max(...ttlsOf(plan)), () => this.#promises.probe());
@@ -173,38 +175,6 @@ export class Life {
     this.writeJwt(name);
   }
 
-  // relations between exchanges, Vaults and files
-
-  usesVault(name: string, address: string): boolean {
-    const one = this.#settingsOf(name);
-    return one !== undefined && usesVault(one, address);
-  }
-
-  /** Whether `exchange` is the exchange `name`, or gets its JWTs with the token of `name`. */
-  feeds(name: string, exchange: string): boolean {
-    const fed = this.#settingsOf(exchange);
-    return name === exchange || (fed !== undefined && isFedBy(fed, name));
-  }
-
-  writesTo = (name: string, path: string): boolean =>
-    this.#settingsOf(name)?.sinks.some((sink) => sink.path === path) === true;
-
-  /** Whether renewals alone keep a token of this Vault alive for the whole month. */
-  renews({ tokenType, maxTtlMs }: SimulatedVault): boolean {
-    return tokenType === 'service' && maxTtlMs > 31 * DAY;
-  }
-
-  renewsFor(name: string): boolean {
-    const address = this.#settingsOf(name)?.vault.address;
-    return this.vaults.some((vault) => vault.address === address && this.renews(vault));
-  }
-
-  /** How often the JWT is read without file events. */
-  pollMs(name: string): number {
-    const source = this.#settingsOf(name)?.source;
-    return source?.kind === 'file' ? source.pollIntervalMs : 0;
-  }
-
   spoiled = (path: string): void => this.#promises.spoiled(path);
   get isStopping(): boolean {
     return this.#promises.isStopping;
@@ -212,17 +182,13 @@ export class Life {
 
   hasLoggedInWith = (jwt: string): boolean => this.#calls.hasLoggedInWith(jwt);
 
-  #settingsOf(name: string): ExchangeSettings | undefined {
-    return this.settings.find((one) => one.name === name);
-  }
-
   // health
 
   /** Whether the exchange must be ready now. */
   isDue(name: string): boolean {
     const isUp = this.sidecar.exchanges !== undefined && !this.#promises.isStopping;
     // late timers may miss the end of a short lease, or of one cut by the maximum TTL
-    const isSeen = this.isExact || (Math.min(...ttlsOf(this.plan)) >= HOUR && this.vaults.every(this.renews));
+    const isSeen = this.isExact || (Math.min(...ttlsOf(this.plan)) >= HOUR && this.family.allRenew);
     return isUp && isSeen && this.#health.isWell(name);
   }
 
@@ -254,8 +220,7 @@ export class Life {
 
   #end({ id }: Fault): void {
     this.tell(`<< fault ${id} is over`);
-    const isFed = (name: string) => this.#settingsOf(name)?.source.kind === 'vault-identity';
-    const recoveryMs = this.#health.ends(id, isFed);
+    const recoveryMs = this.#health.ends(id, this.family.isFed);
     this.time.at(this.time.now + recoveryMs + MINUTE, () => this.#lookAway());
     void this.#promises.metricsHold();
     this.time.touch();
