@@ -31,11 +31,13 @@ function starving(life: Life, fault: Fault, end?: () => void): Ongoing {
   };
 }
 
+/** A path has one trouble at a time: where operations hang, others can't be merely slow. */
 function withPathTrouble(
   path: string,
   life: Life,
   trouble: { code?: ErrorCode; latencyMs?: number; isHung?: boolean },
 ) {
+  if (life.host.troubles.has(path)) return () => {};
   life.host.troubles.set(path, trouble);
   return () => life.host.mend(path);
 }

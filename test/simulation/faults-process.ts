@@ -4,6 +4,7 @@
 import type { ExchangeSettings } from '../../src/core/settings.ts';
 import { withIdentityAddresses } from './family.ts';
 import type { Kind, Ongoing } from './faults.ts';
+import { nextRole } from './faults-tokens.ts';
 import type { Life } from './life.ts';
 import { DAY, type Fault, HOUR, MINUTE, SECOND, SLOW_MS, SOON_MS } from './plan.ts';
 
@@ -148,9 +149,8 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
     lasts: [SECOND, MINUTE],
     draw: pickExchange,
     begin(life, fault) {
-      const next = (role: string) => role.replace(/\d+$/, (number) => String(Number(number) + 1));
       const name = String(fault.args['exchange']);
-      life.reload(changed(life, name, (one) => ({ ...one, login: { ...one.login, role: next(one.login.role) } })));
+      life.reload(changed(life, name, (one) => ({ ...one, login: { ...one.login, role: nextRole(one.login.role) } })));
       return { ...onEverything(false, SOON_MS), touches: (exchange) => life.family.feeds(name, exchange) };
     },
   },

@@ -13,6 +13,7 @@ import { KINDS } from './faults.ts';
 import { Health } from './health.ts';
 import { clockOf, DAY, describeFault, type Fault, HOUR, MINUTE, type Plan, SECOND, SLOW_MS } from './plan.ts';
 import { Promises } from './promises.ts';
+import type { TokenPromises } from './token-promises.ts';
 
 export interface Outcome {
   readonly steps: number;
@@ -132,6 +133,7 @@ export class Life {
     this.tell('-- starts');
     for (const { name } of this.settings) this.#health.mustBeWellIn(name, START_MS);
     this.shake(this.names());
+    this.tokens.started(this.settings);
     this.sidecar.start(this.settings);
   }
 
@@ -156,6 +158,7 @@ export class Life {
     this.shake(changed);
     if (this.#promises.isStopping) return;
     this.#promises.reloaded();
+    this.tokens.configured(settings);
     this.sidecar.reload(settings, (error) => this.broken('V7', `a reload failed: ${error}`));
   }
 
@@ -176,6 +179,10 @@ export class Life {
   }
 
   spoiled = (path: string): void => this.#promises.spoiled(path);
+  get tokens(): TokenPromises {
+    return this.#promises.tokens;
+  }
+
   get isStopping(): boolean {
     return this.#promises.isStopping;
   }
@@ -194,6 +201,10 @@ export class Life {
 
   /** Whether a fault affects the exchange, or did so minutes ago. */
   isHeldUp = (name: string): boolean => this.#health.isHeldUp(name);
+
+  get lonelyFault(): number | undefined {
+    return this.#health.lonelyFault;
+  }
 
   /** Lets each active fault excuse the exchanges for not being ready, after an event such as a restart. */
   shake = (names: readonly string[]): void => this.#health.shake(names);
