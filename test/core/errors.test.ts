@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ERRORS, ExchangeError, explain, hintFor, isRefusal } from '../../src/core/errors.ts';
+import { ERRORS, ExchangeError, explain, hintFor, isRefusal, unlessFailure } from '../../src/core/errors.ts';
 import { settingsOf } from '../support/world.ts';
 
 test('an error reads as its title, its evidence if there is any, and its hint', () => {
@@ -34,6 +34,25 @@ test('a hint about a login names its Vault, mount, role and issuer, unless a she
   assert.match(hintFor(hint, { ...place, login: { ...login, role: 'a;b' } }), /role\/<role> at/);
 });
 
+test('an outcome that is a failure is thrown with its facts, any other one is returned', () => {
+  assert.equal(unlessFailure('fine'), 'fine');
+  const failure = { code: 'vault_rate_limited', retryAfterMs: 7000 } as const;
+  assert.throws(
+    () => unlessFailure(failure),
+    (error) => {
+      assert.ok(error instanceof ExchangeError);
+      assert.deepEqual(error.failure, failure);
+      return true;
+    },
+  );
+});
+
+test('the hint about a missing variable is for a variable with the JWT, not for a request that needs one', () => {
+  const facts = { kind: 'variable', name: 'JWT', problem: 'unset' } as const;
+  assert.match(explain({ code: 'jwt_missing', facts }).hint, /^Set the variable; in GitLab CI/);
+  assert.equal(explain({ code: 'jwt_request_incomplete', facts }).hint, ERRORS.jwt_request_incomplete.hint);
+});
+
 test('a hint about a path in Vault names the path and its capabilities; one about a listener is its own', () => {
   const { hint } = explain({
     code: 'setup_denied',
@@ -41,6 +60,8 @@ test('a hint about a path in Vault names the path and its capabilities; one abou
   });
   assert.match(hint, /auth\/jwt\/config/);
   assert.match(hint, /"read", "sudo"/);
+  const unknown = explain({ code: 'setup_denied', facts: { kind: 'reply', status: 403, words: '', path: 'auth/jwt' } });
+  assert.equal(unknown.hint, ERRORS.setup_denied.hint);
   const listener = explain({
     code: 'listen_failed',
     facts: { kind: 'listener', address: 'unix:/run/a', problem: 'taken' },

@@ -54,6 +54,14 @@ test('the first token that the sinks return is the one to look up, and a late on
   assert.equal(recorded(seeking(), { type: 'token-found', token: undefined }).earlier, undefined);
 });
 
+test('a sink that has not returned its token after two seconds counts as empty; a token that was found stays', () => {
+  const waited = (ms: number, secret?: Secret) =>
+    recorded(seeking(secret), { type: 'woke' }, { now: NOW + ms, wall: NOW + ms }).earlier;
+  assert.deepEqual(waited(1999), { soughtAt: NOW, secret: undefined });
+  assert.equal(waited(2000), undefined);
+  assert.deepEqual(waited(HOUR, FOUND), { soughtAt: NOW, secret: FOUND });
+});
+
 test('a token that is taken over has the lease that Vault states, counted from the moment of asking', () => {
   const before = { ...seeking(FOUND), generation: 5, clockOffsetMs: 7 * SECOND, jwt: undefined };
   const state = lookedUp(before, {}, { wall: NOW + 7 * SECOND });
