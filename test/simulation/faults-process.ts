@@ -70,7 +70,9 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
       const end = () => {
         life.host.lostShare = 0;
       };
-      return onEverything(true, SLOW_MS, end);
+      // after several lost readings, the next one comes with the next poll
+      const pollMs = Math.max(...life.names().map((name) => life.family.pollMs(name)));
+      return onEverything(true, SLOW_MS + 1.1 * pollMs, end);
     },
   },
   'the process is stopped': {
