@@ -13,6 +13,7 @@ import {
   recheckDelay,
   renewalPoint,
   SUSPICION_GAP_MS,
+  suspicionDelay,
 } from './schedule.ts';
 import type { Secret } from './secret.ts';
 import type { HeldJwt, HeldToken, Moment, Policy, State } from './state.ts';
@@ -29,10 +30,11 @@ export function withTokenFound(state: State, token: Secret | undefined): State {
  * Checks the token that Vault denied a request with: the token may be dead, or its policies may deny the request. A policy that
  * denies many requests leads to one check in SUSPICION_GAP_MS.
  */
-export function withSuspicion(state: State, generation: number, { now }: Moment): State {
+export function withSuspicion(state: State, generation: number, { now, random }: Moment): State {
   const { token, deniedChecks, suspectableAt } = state;
   if (token?.generation !== generation || deniedChecks >= MOST_DENIED_CHECKS || suspectableAt > now) return state;
-  return { ...state, checkAt: Math.min(state.checkAt, now), suspectableAt: now + SUSPICION_GAP_MS };
+  const checkAt = Math.min(state.checkAt, now + suspicionDelay(random));
+  return { ...state, checkAt, suspectableAt: now + SUSPICION_GAP_MS };
 }
 
 export function withLookedUp(policy: Policy, state: State, life: TokenLife, moment: Moment): State {

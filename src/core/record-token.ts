@@ -45,7 +45,7 @@ export function withFailedLogin(state: State, failure: Failure, moment: Moment):
  * try, since the policies may have changed. Another denial restores the state.
  */
 function withRenewalRetried({ token, deniedRenewals }: State, { now }: Moment): Partial<State> {
-  if (token === undefined || token.renewable || !token.grantedRenewable || deniedRenewals < 2) return {};
+  if (token === undefined || !token.grantedRenewable || deniedRenewals < 2) return {};
   return { token: { ...token, renewable: true, renewAt: now }, deniedRenewals: 1 };
 }
 

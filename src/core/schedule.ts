@@ -130,8 +130,13 @@ export const budgetReadyAt = (budget: Bucket, leavesRoom: boolean): number =>
 
 /** How long the start waits for the token of an earlier process: a sink may hang. */
 export const FIND_TOKEN_MS = 2 * SECOND;
-/** The minimum gap between two checks of the token because of denied requests. */
+/** The minimum gap between two denied requests that each lead to a check of the token. */
 export const SUSPICION_GAP_MS = 10 * SECOND;
+/**
+ * Returns the delay from a denied request to the check of the token: if Vault has lost all tokens, the proxies of a fleet
+ * notice in the same second. With the gap between two calls, a login comes within 4 s.
+ */
+export const suspicionDelay = (random: number): number => 3 * SECOND * random;
 /** After this many tokens whose first check was denied, the policies lack lookup-self, and checks end. */
 export const MOST_DENIED_CHECKS = 2;
 

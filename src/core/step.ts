@@ -48,7 +48,7 @@ export function initialState(policy: Policy, { now, wall, random }: Moment, begi
     // the result of a revocation in flight is lost
     replaced: (earlier?.replaced ?? []).filter(({ secret }) => earlier?.call?.revokes?.equals(secret) !== true),
     earlier:
-      policy.settings.onStart === 'reuse' && (earlier === undefined || isSeeking(earlier))
+      policy.settings.onStart === 'reuse' && (earlier === undefined || earlier.earlier !== undefined)
         ? { soughtAt: undefined, secret: undefined }
         : undefined,
     checkAt: inheritedCheck(policy, earlier, { now, random }),
@@ -96,9 +96,6 @@ function inheritedToken(
     return { ...token, fromEarlierConfig: true, renewable: false, jwtSerial: 0, renewAt: now };
   return isSameSource(settings, next) ? token : { ...token, jwtSerial: 0 };
 }
-
-/** Reports whether the token of an earlier process was still being looked for. */
-const isSeeking = ({ earlier, token }: State): boolean => earlier !== undefined && token === undefined;
 
 /** Keeps the planned check, unless the reload turned the checks on or off. */
 function inheritedCheck(

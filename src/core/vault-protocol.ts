@@ -143,14 +143,8 @@ export function judgeRevocation(reply: VaultReply, sent: readonly Secret[]): Fai
 export function requestIdOf({ body }: VaultReply, { token }: VaultRequest): string | undefined {
   const answer = parseObject(body);
   const granted = textOf(objectOf(answer?.['auth'])?.['client_token']);
-  const secrets = [token, granted === undefined ? undefined : new Secret(granted)];
-  const id = textOf(answer?.['request_id']);
-  return id === undefined
-    ? undefined
-    : scrubbedLine(
-        id,
-        secrets.filter((one) => one !== undefined),
-      ) || undefined;
+  const secrets = [token?.reveal(), granted].flatMap((one) => (one === undefined ? [] : [new Secret(one)]));
+  return scrubbedLine(textOf(answer?.['request_id']) ?? '', secrets) || undefined;
 }
 
 /** Maps an error reply to a failure. The meaning of a status and of Vault's messages depends on the operation. */

@@ -6,6 +6,7 @@ import { decide, isStopped, nextCall } from '../../src/core/decide.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { ExchangeSettings } from '../../src/core/settings.ts';
 import type { Effect, HeldToken, SinkState, State } from '../../src/core/state.ts';
+import type { Operation } from '../../src/core/vault-protocol.ts';
 import {
   HOUR,
   holding,
@@ -140,19 +141,38 @@ test('a stop that keeps the token waits for writes alone, one that revokes for t
   assert.equal(stopped({ token: token({ expiresAt: NOW }) }, 'revoke'), true);
   const revocation = { attempt: 1, secret: new Secret('hvs.being-revoked') };
   assert.equal(stopped({ stopping: stopping({ revocation }) }, 'revoke'), false);
-  assert.equal(
+  const during = (operation: Operation, earlier?: State['earlier']) =>
     stopped(
-      { call: { operation: 'login', attempt: 1, startedAt: NOW, timeoutMs: 15 * SECOND, jwtSerial: 1 } },
+      { call: { operation, attempt: 1, startedAt: NOW, timeoutMs: 15 * SECOND, jwtSerial: 1 }, earlier },
       'revoke',
-    ),
-    false,
-  );
+    );
+  const earlier = { soughtAt: NOW, secret: new Secret('hvs.earlier') };
+  assert.deepEqual([during('login'), during('revoke')], [false, false]);
+  assert.equal(during('lookup', earlier), false, 'the lookup may grant a token that must be revoked');
+  assert.deepEqual([during('lookup'), during('renew', earlier), stopped({ earlier }, 'revoke')], [true, true, true]);
 });
 
 test('nothing starts before its turn, and the exchange wakes then', () => {
   const { effects, wakeAt } = decided({ startsAt: NOW + 5 * SECOND, honoursLastLogin: true });
   assert.deepEqual([effects, wakeAt], [[], NOW + 5 * SECOND]);
   assert.deepEqual(types(decided({ startsAt: NOW }).effects), ['log-in']);
+});
+
+test('the token of an earlier process is looked for once, and for two seconds', () => {
+  const seeking = (soughtAt: number | undefined) => decided({ earlier: { soughtAt, secret: undefined } });
+  const first = seeking(undefined);
+  assert.deepEqual(types(first.effects), ['find-token']);
+  assert.deepEqual([first.state.earlier?.soughtAt, first.wakeAt], [NOW, NOW + 2 * SECOND]);
+  const second = seeking(NOW - 1500);
+  assert.deepEqual([types(second.effects), second.state.earlier?.soughtAt], [[], NOW - 1500]);
+  assert.equal(second.wakeAt, NOW + 500);
+});
+
+test('the token of an earlier process is looked up before any login, even with the last of the budget', () => {
+  const earlier = { soughtAt: NOW, secret: new Secret('hvs.earlier') };
+  assert.deepEqual(next({ earlier, budget: { level: 1, at: NOW } }), { operation: 'lookup', at: NOW });
+  assert.deepEqual(next({ earlier, loginStreak: streak(1, NOW + MINUTE) }), { operation: 'lookup', at: NOW + MINUTE });
+  assert.equal(next({ earlier: { soughtAt: NOW, secret: undefined } }), undefined);
 });
 
 test("an earlier process's login is looked for once", () => {

@@ -54,6 +54,14 @@ test('the first token that the sinks return is the one to look up, and a late on
   assert.equal(recorded(seeking(), { type: 'token-found', token: undefined }).earlier, undefined);
 });
 
+test('a sink that has not returned its token after two seconds counts as empty; a token that was found stays', () => {
+  const waited = (ms: number, secret?: Secret) =>
+    recorded(seeking(secret), { type: 'woke' }, { now: NOW + ms, wall: NOW + ms }).earlier;
+  assert.deepEqual(waited(1999), { soughtAt: NOW, secret: undefined });
+  assert.equal(waited(2000), undefined);
+  assert.deepEqual(waited(HOUR, FOUND), { soughtAt: NOW, secret: FOUND });
+});
+
 test('a token that is taken over has the lease that Vault states, counted from the moment of asking', () => {
   const before = { ...seeking(FOUND), generation: 5, clockOffsetMs: 7 * SECOND, jwt: undefined };
   const state = lookedUp(before, {}, { wall: NOW + 7 * SECOND });
@@ -100,21 +108,24 @@ test('a JWT read later tells whether a token that was taken over is its own; a l
   assert.equal(serial({ jwtSerial: 4 }), 4);
 });
 
-test('denied requests lead to one check in ten seconds, and to none after two denied checks', () => {
-  const checkAt = (changes: Partial<State>, generation = 1) => {
+test('a denied request leads to one check at random within three seconds, and to none after two denied checks', () => {
+  const checkAt = (changes: Partial<State>, { generation = 1, random = 0.5 } = {}) => {
     const after = recorded(
       { token: token(), checkAt: NOW + HOUR, ...changes },
       { type: 'token-suspected', generation },
+      { random },
     );
     return [after.checkAt - NOW, after.suspectableAt - NOW];
   };
-  assert.deepEqual(checkAt({}), [0, 10 * SECOND]);
-  assert.deepEqual(checkAt({ checkAt: NOW - 5 }), [-5, 10 * SECOND]);
-  assert.deepEqual(checkAt({ suspectableAt: NOW }), [0, 10 * SECOND]);
+  assert.deepEqual(checkAt({}, { random: 0 }), [0, 10 * SECOND]);
+  assert.deepEqual(checkAt({}), [1.5 * SECOND, 10 * SECOND]);
+  assert.deepEqual(checkAt({}, { random: 0.9 }), [2.7 * SECOND, 10 * SECOND]);
+  assert.deepEqual(checkAt({ checkAt: NOW + SECOND }), [SECOND, 10 * SECOND], 'a check that is due sooner');
+  assert.deepEqual(checkAt({ suspectableAt: NOW }), [1.5 * SECOND, 10 * SECOND]);
   assert.deepEqual(checkAt({ suspectableAt: NOW + 1 }), [HOUR, 1]);
-  assert.deepEqual(checkAt({ deniedChecks: 1 }), [0, 10 * SECOND]);
+  assert.deepEqual(checkAt({ deniedChecks: 1 }), [1.5 * SECOND, 10 * SECOND]);
   assert.equal(checkAt({ deniedChecks: 2 })[0], HOUR);
-  assert.equal(checkAt({}, 2)[0], HOUR);
+  assert.equal(checkAt({}, { generation: 2 })[0], HOUR);
   assert.equal(checkAt({ token: undefined })[0], HOUR);
 });
 

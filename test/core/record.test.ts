@@ -326,6 +326,32 @@ test('a revocation takes the token out of what is still to be revoked', () => {
   assert.deepEqual(recorded({}, { type: 'revoked', attempt: 7 }), stateOf());
 });
 
+test('a revocation while the exchange runs takes the token away, and a failed one is retried', () => {
+  const origin = { address: 'http://vault', namespace: undefined };
+  const one = (name: string, retryAt?: number) => ({
+    ...{ secret: new Secret(name), accessor: 'a', origin, expiresAt: NOW + HOUR },
+    ...(retryAt === undefined ? {} : { retryAt }),
+  });
+  const [this_, other, failedBefore] = [one('hvs.this'), one('hvs.other'), one('hvs.failed', NOW + MINUTE)];
+  const ends = (replaced: State['replaced'], code?: ErrorCode) =>
+    recorded(
+      { ...call('revoke', { revokes: this_.secret }), replaced, revocationStreak: streak(2) },
+      code === undefined
+        ? { type: 'revoked', attempt: 7 }
+        : { type: 'revocation-failed', attempt: 7, failure: failed(code) },
+    );
+  for (const code of [undefined, 'revocation_denied'] as const) {
+    const after = ends([this_, other], code);
+    assert.deepEqual([secretsOf(after), after.revocationStreak, after.call], [['hvs.other'], undefined, undefined]);
+    assert.equal(after.budget.level, code === undefined ? 10 : 9);
+  }
+  assert.equal(ends([this_, failedBefore]).revocationStreak?.count, 2, 'another one is still to be retried');
+  const sealed = ends([this_, other], 'vault_sealed');
+  assert.deepEqual([secretsOf(sealed), sealed.revocationStreak?.count], [['hvs.this', 'hvs.other'], 3]);
+  const retries = sealed.replaced.map(({ retryAt }) => retryAt);
+  assert.deepEqual(retries, [sealed.revocationStreak?.retryAt, undefined]);
+});
+
 test('the lease of a login counts from the moment of asking', () => {
   const askedAt = NOW - 10 * SECOND;
   const { token: held, generation } = recorded(
@@ -554,7 +580,29 @@ test('an exchange that goes on under a new config keeps its token at the same Va
   assert.equal(inherit({}, { generation: 9, lastCallAt: NOW - 5 }).generation, 9);
   assert.equal(inherit({}, { lastCallAt: NOW - 5 }).lastCallAt, NOW - 5);
   assert.deepEqual(inherit({}, { budget: { level: 3, at: NOW } }).budget, { level: 5, at: NOW + MINUTE });
+  const replaced = ['hvs.one', 'hvs.two'].map((text) => ({ ...token(), secret: new Secret(text) }));
+  assert.deepEqual(inherit({}, { replaced }).replaced, replaced);
+  const revoking = call('revoke', { revokes: new Secret('hvs.one') });
+  assert.deepEqual(secretsOf(inherit({}, { replaced, ...revoking })), ['hvs.two'], 'its revocation is under way');
   assert.deepEqual(inherit({}, { logins: { level: 0, at: NOW + 55 * SECOND } }).logins.level, 1);
+});
+
+test('a reload goes on looking for the token of an earlier process, and keeps the plan of checks', () => {
+  const inherit = (next: Partial<ExchangeSettings>, state: Partial<State>) =>
+    initialState(policyOf(next), MOMENT, { inherited: { settings: settingsOf(), state: stateOf(state) } });
+  const reuse = { onStart: 'reuse' } as const;
+  const found = { soughtAt: NOW - SECOND, secret: new Secret('hvs.earlier') };
+  const fromStart = { soughtAt: undefined, secret: undefined };
+  assert.deepEqual(inherit(reuse, { earlier: found }).earlier, fromStart);
+  assert.equal(inherit(reuse, {}).earlier, undefined, 'it was rejected before the reload');
+  assert.equal(inherit({}, { earlier: found }).earlier, undefined);
+  const checkAt = (planned: number, checkIntervalMs: number, changes: Partial<State> = { token: token() }) =>
+    inherit({ checkIntervalMs }, { checkAt: planned, ...changes }).checkAt - NOW;
+  const never = Number.POSITIVE_INFINITY;
+  assert.equal(checkAt(never, MINUTE), MINUTE / 2, 'the reload has turned the checks on');
+  assert.equal(checkAt(NOW + 7, MINUTE), 7);
+  assert.equal(checkAt(NOW + 7, 0), never, 'the reload has turned the checks off');
+  assert.equal(checkAt(NOW + 7, MINUTE, {}), never, 'without a token');
 });
 
 test('each sink that goes on under a new config keeps what it holds, unless its format or mode changed', () => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { HeldToken, State } from '../../src/core/state.ts';
-import { servedToken, statusOf } from '../../src/core/status.ts';
+import { servedToken, statusOf, whyUnserved } from '../../src/core/status.ts';
 import { jwtText } from '../support/jwt-text.ts';
 import { T0, World, type WorldOptions } from '../support/world.ts';
 
@@ -44,6 +44,20 @@ test('before its start, an exchange plans its login for the start, and a renewal
   const delayed = Math.round(token.renewAt) + MINUTE;
   world.state = { ...world.state, startsAt: delayed };
   assert.deepEqual(world.status().nextAction, { kind: 'renew', at: delayed });
+});
+
+test('without a JWT, an exchange that has started plans nothing', () => {
+  assert.equal(new World().status().nextAction, undefined);
+});
+
+test('a client hears why no token is served: the failure, or that there is none yet, or none any more', () => {
+  const { world, token } = loggedIn();
+  const { failure, token: held } = world.status();
+  assert.equal(whyUnserved({ failure, token: held }), 'the Vault token has expired');
+  assert.equal(whyUnserved({ failure, token: undefined }), 'there is no Vault token yet');
+  world.vault.outage = { code: 'vault_sealed' };
+  world.pass(token.expiresAt - world.now);
+  assert.equal(whyUnserved(world.status()), 'Vault is sealed');
 });
 
 test('a renewable token has a login that renewals move, and no end', () => {

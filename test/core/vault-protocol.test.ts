@@ -14,6 +14,7 @@ import {
   loginRequest,
   lookupRequest,
   renewalRequest,
+  requestIdOf,
   revocationRequest,
   type VaultReply,
 } from '../../src/core/vault-protocol.ts';
@@ -35,6 +36,18 @@ const reply = (status: number, body: unknown, headers: Record<string, string> = 
   body: new Secret(typeof body === 'string' ? body : JSON.stringify(body)),
   durationMs: 1,
 });
+test('the id of a request is a safe line without its secrets; a reply with an error has none', () => {
+  const token = new Secret('a-token-without-a-prefix');
+  const idIn = (request_id: unknown, more: object = {}) =>
+    requestIdOf(reply(200, { request_id, ...more }), { ...renewalRequest({ mount: 'jwt', role: 'app' }, token) });
+  assert.equal(idIn('36f7a5a6-7a5c'), '36f7a5a6-7a5c');
+  for (const id of [undefined, 7, '']) assert.equal(idIn(id), undefined);
+  assert.equal(idIn(`of ${token.reveal()}`), 'of [redacted]');
+  assert.equal(idIn('of another-plain-token', { auth: { client_token: 'another-plain-token' } }), 'of [redacted]');
+  const login = loginRequest({ mount: 'jwt', role: 'app' }, JWT);
+  assert.equal(requestIdOf(reply(200, { request_id: 'one' }), login), 'one');
+});
+
 const loginCode = (status: number, body: unknown): string | undefined =>
   codeIn(judgeGrant('login', reply(status, body), [JWT]));
 const renewalCode = (status: number, body: unknown): string | undefined =>

@@ -23,19 +23,21 @@ const pickSink = (chance: Chance, { exchanges }: Setup) => {
 /** A fault of an exchange's JWT file, under which the last JWT stays in use. */
 function starving(life: Life, fault: Fault, end?: () => void): Ongoing {
   return {
-    touches: (exchange) => life.feeds(nameOf(fault), exchange),
-    upsets: !life.renewsFor(nameOf(fault)),
+    touches: (exchange) => life.family.feeds(nameOf(fault), exchange),
+    upsets: !life.family.renewsFor(nameOf(fault)),
     // read by the next poll at the latest, then possibly the minute's wait after an expired JWT
-    recoveryMs: SOON_MS + MINUTE + 1.1 * life.pollMs(nameOf(fault)),
+    recoveryMs: SOON_MS + MINUTE + 1.1 * life.family.pollMs(nameOf(fault)),
     ...(end && { end }),
   };
 }
 
+/** A path has one trouble at a time: where operations hang, others can't be merely slow. */
 function withPathTrouble(
   path: string,
   life: Life,
   trouble: { code?: ErrorCode; latencyMs?: number; isHung?: boolean },
 ) {
+  if (life.host.troubles.has(path)) return () => {};
   life.host.troubles.set(path, trouble);
   return () => life.host.mend(path);
 }
@@ -217,5 +219,5 @@ export const FILE_FAULTS: Readonly<Record<string, Kind>> = {
 function blocking(life: Life, fault: Fault, trouble: Parameters<typeof withPathTrouble>[2]): Ongoing {
   const path = String(fault.args['path']);
   const end = withPathTrouble(path, life, trouble);
-  return { touches: (exchange) => life.writesTo(exchange, path), upsets: true, recoveryMs: 75 * SECOND, end };
+  return { touches: (exchange) => life.family.writesTo(exchange, path), upsets: true, recoveryMs: 75 * SECOND, end };
 }

@@ -4,6 +4,7 @@
 import type { ExchangeSettings } from '../../src/core/settings.ts';
 import { withIdentityAddresses } from './family.ts';
 import type { Kind, Ongoing } from './faults.ts';
+import { nextRole } from './faults-tokens.ts';
 import type { Life } from './life.ts';
 import { DAY, type Fault, HOUR, MINUTE, SECOND, SLOW_MS, SOON_MS } from './plan.ts';
 
@@ -69,7 +70,9 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
       const end = () => {
         life.host.lostShare = 0;
       };
-      return onEverything(true, SLOW_MS, end);
+      // after several lost readings, the next one comes with the next poll
+      const pollMs = Math.max(...life.names().map((name) => life.family.pollMs(name)));
+      return onEverything(true, SLOW_MS + 1.1 * pollMs, end);
     },
   },
   'the process is stopped': {
@@ -148,10 +151,9 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
     lasts: [SECOND, MINUTE],
     draw: pickExchange,
     begin(life, fault) {
-      const next = (role: string) => role.replace(/\d+$/, (number) => String(Number(number) + 1));
       const name = String(fault.args['exchange']);
-      life.reload(changed(life, name, (one) => ({ ...one, login: { ...one.login, role: next(one.login.role) } })));
-      return { ...onEverything(false, SOON_MS), touches: (exchange) => life.feeds(name, exchange) };
+      life.reload(changed(life, name, (one) => ({ ...one, login: { ...one.login, role: nextRole(one.login.role) } })));
+      return { ...onEverything(false, SOON_MS), touches: (exchange) => life.family.feeds(name, exchange) };
     },
   },
   'a reload moves an exchange to the other vault': {
@@ -162,7 +164,7 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
       const from = life.settings.find((one) => one.name === name)?.vault.address;
       const address = life.vaults.find((vault) => vault.address !== from)?.address ?? '';
       life.reload(withIdentityAddresses(changed(life, name, (one) => ({ ...one, vault: { ...one.vault, address } }))));
-      return { ...onEverything(true, SLOW_MS), touches: (exchange) => life.feeds(name, exchange) };
+      return { ...onEverything(true, SLOW_MS), touches: (exchange) => life.family.feeds(name, exchange) };
     },
   },
   'reloads remove an exchange and add it again': {
@@ -176,7 +178,7 @@ export const PROCESS_FAULTS: Readonly<Record<string, Kind>> = {
         if (taken !== undefined && !life.names().includes(name))
           life.reload(withIdentityAddresses([...life.settings, taken]));
       };
-      return { ...onEverything(true, SLOW_MS, end), touches: (exchange) => life.feeds(name, exchange) };
+      return { ...onEverything(true, SLOW_MS, end), touches: (exchange) => life.family.feeds(name, exchange) };
     },
   },
   'refreshes are requested': {

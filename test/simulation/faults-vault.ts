@@ -113,8 +113,9 @@ const pickVault = (chance: Chance, { exchanges, vaults }: Setup) => {
 function touching(life: Life, fault: Fault, how: { upsets?: boolean; recoveryMs: number; end?: () => void }): Ongoing {
   const vault = vaultOf(life, fault);
   return {
-    upsets: fault.forMs + 400 * SECOND > 0.3 * vault.ttlMs || (vault.tokenType === 'service' && !life.renews(vault)),
-    touches: (exchange) => life.usesVault(exchange, vault.address),
+    upsets:
+      fault.forMs + 400 * SECOND > 0.3 * vault.ttlMs || (vault.tokenType === 'service' && !life.family.renews(vault)),
+    touches: (exchange) => life.family.usesVault(exchange, vault.address),
     ...how,
   };
 }
@@ -146,7 +147,7 @@ function answering(
 }
 
 /** Whether only logins keep a token alive. */
-const needsLogins = (life: Life, fault: Fault): boolean => !life.renews(vaultOf(life, fault));
+const needsLogins = (life: Life, fault: Fault): boolean => !life.family.renews(vaultOf(life, fault));
 
 /** Handles the request as Vault does, and echoes the request's secrets in the reply. */
 function echo({ request, honest, operation }: ArrivedCall, where: string): RawReply {
@@ -223,7 +224,7 @@ export const VAULT_FAULTS: Readonly<Record<string, Kind>> = {
     begin(life, fault) {
       const vault = vaultOf(life, fault);
       vault.forget();
-      life.shake(life.names().filter((name) => life.usesVault(name, vault.address)));
+      life.shake(life.names().filter((name) => life.family.usesVault(name, vault.address)));
       // the exchange notices at its next renewal; until then Vault grants it no identity tokens
       life.excuseIdentityExchanges(vault.ttlMs);
       return { touches: () => false, upsets: false, recoveryMs: 0 };

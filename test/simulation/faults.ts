@@ -5,6 +5,7 @@
 import type { Chance } from '../support/random.ts';
 import { FILE_FAULTS } from './faults-files.ts';
 import { PROCESS_FAULTS } from './faults-process.ts';
+import { TOKEN_FAULTS } from './faults-tokens.ts';
 import { VAULT_FAULTS } from './faults-vault.ts';
 import type { Life } from './life.ts';
 import type { Fault, FaultArgs, Setup } from './plan.ts';
@@ -25,4 +26,9 @@ export interface Ongoing {
   readonly end?: () => void;
 }
 
-export const KINDS: Readonly<Record<string, Kind>> = { ...VAULT_FAULTS, ...FILE_FAULTS, ...PROCESS_FAULTS };
+export const KINDS: Readonly<Record<string, Kind>> = {
+  ...VAULT_FAULTS,
+  ...FILE_FAULTS,
+  ...PROCESS_FAULTS,
+  ...TOKEN_FAULTS,
+};

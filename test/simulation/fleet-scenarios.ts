@@ -1,7 +1,8 @@
 // The scenarios of a fleet, the figures of Vault's load, and the table of both.
 
 import type { Failure } from '../../src/core/errors.ts';
-import { Fleet, type Load, naive, type Scenario, sidecar } from './fleet.ts';
+import { Fleet, type Load, type Scenario } from './fleet.ts';
+import { naive, sidecar } from './fleet-clients.ts';
 import { HOUR, MINUTE, SECOND } from './plan.ts';
 
 const SEED = 1;
@@ -76,14 +77,20 @@ export const loss = (clients: number): Scenario => ({
   lossShare: (ms) => (ms >= HOUR && ms < 2 * HOUR ? 0.3 : 0),
 });
 
+const storageLost = (clients: number) => ({ clients, ms: 2 * HOUR, startOverMs: 10 * SECOND, forgetsAtMs: HOUR });
+
 /** Vault comes back with empty storage after an hour; each client asks every minute whether its token is known. */
 export const forgetting = (clients: number): Scenario => ({
+  ...storageLost(clients),
   name: 'storage lost, checks each minute',
-  clients,
-  ms: 2 * HOUR,
-  startOverMs: 10 * SECOND,
   checkIntervalMs: MINUTE,
-  forgetsAtMs: HOUR,
+});
+
+/** Vault comes back with empty storage after an hour, while an application uses each client's token every second. */
+export const denying = (clients: number): Scenario => ({
+  ...storageLost(clients),
+  name: 'storage lost, proxies in use',
+  isInUse: true,
 });
 
 export const ofSidecars = (scenario: Scenario): Load => new Fleet(scenario, SEED).run(sidecar);
@@ -91,7 +98,7 @@ export const ofNaives = (scenario: Scenario): Load => new Fleet(scenario, SEED).
 
 /** The peak rate of requests over any span of that many seconds. */
 export function peak(
-  { arrivals }: Load,
+  { arrivals }: Pick<Load, 'arrivals'>,
   seconds: number,
   [fromMs, toMs]: readonly [fromMs: number, toMs: number] = [0, Number.POSITIVE_INFINITY],
 ): number {
@@ -106,10 +113,22 @@ export function peak(
   return most / seconds;
 }
 
+/** The most requests and logins in a second after the loss of all tokens. */
+export function peaksAfterLoss(load: Load, { forgetsAtMs = 0 }: Scenario): { requests: number; logins: number } {
+  const after = [forgetsAtMs, Number.POSITIVE_INFINITY] as const;
+  return { requests: peak(load, 1, after), logins: peak({ arrivals: load.logins }, 1, after) };
+}
+
 export const total = ({ arrivals }: Load): number => arrivals.reduce((sum, count) => sum + count, 0);
 
+interface Row {
+  readonly scenario: Scenario;
+  readonly sidecars: Load;
+  readonly naives: Load;
+}
+
 /** Renders one line for each scenario and kind of client. */
-export function table(rows: readonly { scenario: Scenario; sidecars: Load; naives: Load }[]): string {
+export function table(rows: readonly Row[]): string {
   const head = ['', 'clients', 'peak in 1 s', 'in 10 s', 'requests', 'all served', 'gaps'];
   const cells = rows.flatMap(({ scenario, sidecars, naives }) =>
     [sidecars, naives].map((load, index) => [
@@ -125,4 +144,14 @@ export function table(rows: readonly { scenario: Scenario; sidecars: Load; naive
   const widths = head.map((_, column) => Math.max(...[head, ...cells].map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
   return [head, ...cells].map(line).join('\n');
+}
+
+/** Renders one line for each kind of client after the loss of all tokens. */
+export function lossLines({ scenario, sidecars, naives }: Row): string {
+  const lines = [sidecars, naives].map((load, index) => {
+    const { requests, logins } = peaksAfterLoss(load, scenario);
+    const kind = index === 0 ? 'sidecars' : 'naive';
+    return `${kind}: ${requests} requests and ${logins} logins in 1 s, all served again after ${load.recoveredMs / SECOND} s`;
+  });
+  return [scenario.name, ...lines].join('\n  ');
 }

@@ -5,15 +5,19 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { drawPlot } from './fleet-plot.ts';
 import {
+  denying,
+  forgetting,
   jitteredStart,
   keyRotation,
   largerQuota,
   loss,
+  lossLines,
   ofNaives,
   ofSidecars,
   outage,
   overload,
   peak,
+  peaksAfterLoss,
   quota,
   startTogether,
   table,
@@ -78,6 +82,28 @@ test('a thousand sidecars that overload Vault at their start come back in ever s
     `${peaks}`,
   );
   assert.ok(load.allServedMs <= 30 * SECOND, `${load.allServedMs} ms`);
+});
+
+test('a thousand proxies that meet a Vault with empty storage in one second log in over three seconds (L4)', () => {
+  const scenario = denying(1000);
+  const [sidecars, naives] = [ofSidecars(scenario), ofNaives(scenario)];
+  const [most, naiveMost] = [sidecars, naives].map((load) => peaksAfterLoss(load, scenario).logins);
+  assert.ok(most !== undefined && most > 100 && most <= 400, `${most} logins in a second`);
+  assert.ok(naiveMost !== undefined && naiveMost > 900, `${naiveMost} logins of naive clients in a second`);
+  assert.ok(sidecars.recoveredMs <= 15 * SECOND, `${sidecars.recoveredMs} ms`);
+  assert.equal(sidecars.refused, 0);
+  assert.match(
+    lossLines({ scenario, sidecars, naives }),
+    /in use\n {2}sidecars: \d+ requests and \d+ logins in 1 s, all served again after \d+ s\n {2}naive: /,
+  );
+});
+
+test('checks each minute replace lost tokens without a wave of logins, within the minute and its jitter', () => {
+  const scenario = forgetting(1000);
+  const load = ofSidecars(scenario);
+  const { logins } = peaksAfterLoss(load, scenario);
+  assert.ok(logins > 0 && logins <= 50, `${logins} logins in a second`);
+  assert.ok(load.recoveredMs <= 70 * SECOND, `${load.recoveredMs} ms`);
 });
 
 test('the table has a line for each kind of client', () => {

@@ -22,6 +22,8 @@ export class Health {
   readonly #onWell: () => void;
   readonly #ongoing = new Map<number, Ongoing>();
   readonly #feelings = new Map<string, Feelings>();
+  #lonely: number | undefined = 0;
+  #endedAt = Number.NEGATIVE_INFINITY;
 
   /** @param onWell called whenever an exchange must be ready again */
   constructor(time: SimulatedTime, longestTtlMs: number, onWell: () => void) {
@@ -42,6 +44,11 @@ export class Health {
     return isTouched || this.#time.now < this.#of(name).calmAt;
   }
 
+  /** The id of the latest fault, or 0 before the first one, unless another one was active minutes before it. */
+  get lonelyFault(): number | undefined {
+    return this.#lonely;
+  }
+
   fragile(names: readonly string[]): string[] {
     return names.filter((name) => this.#time.now < this.#of(name).fragileUntil);
   }
@@ -55,6 +62,7 @@ export class Health {
       // of several faults at once, each is an excuse
       for (const [other] of others) upsetBy.add(other);
     }
+    this.#lonely = this.#ongoing.size === 0 && this.#time.now > this.#endedAt + SLOW_MS ? id : undefined;
     this.#ongoing.set(id, ongoing);
   }
 
@@ -64,6 +72,7 @@ export class Health {
     if (ongoing === undefined) return 0;
     let longestMs = 0;
     this.#ongoing.delete(id);
+    this.#endedAt = this.#time.now;
     ongoing.end?.();
     for (const [name, feelings] of this.#feelings) {
       const wasUpset = feelings.upsetBy.delete(id);

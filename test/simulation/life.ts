@@ -8,11 +8,12 @@ import { SimulatedSidecar } from '../support/simulated-sidecar.ts';
 import { SimulatedTime, T0 } from '../support/simulated-time.ts';
 import { Ledger, SimulatedVault } from '../support/simulated-vault.ts';
 import { CallPromises } from './call-promises.ts';
-import { isFedBy, usesVault, withIdentityAddresses } from './family.ts';
+import { Family, withIdentityAddresses } from './family.ts';
 import { KINDS } from './faults.ts';
 import { Health } from './health.ts';
 import { clockOf, DAY, describeFault, type Fault, HOUR, MINUTE, type Plan, SECOND, SLOW_MS } from './plan.ts';
 import { Promises } from './promises.ts';
+import type { TokenPromises } from './token-promises.ts';
 
 export interface Outcome {
   readonly steps: number;
@@ -42,6 +43,7 @@ export class Life {
   readonly host: SimulatedHost;
   readonly sidecar: SimulatedSidecar;
   readonly chance;
+  readonly family: Family;
   /** the current config, or the one that a reload is applying */
   settings: readonly ExchangeSettings[];
   /** exchanges whose JWT the issuer doesn't rotate */
@@ -63,6 +65,7 @@ export class Life {
       Object.assign(new SimulatedVault(address, this.time, this.ledger), modes),
     );
     this.settings = withIdentityAddresses(plan.setup.exchanges);
+    this.family = new Family(() => this.settings, this.vaults);
     this.#calls = new CallPromises(this);
     this.#promises = new Promises(this);
     this.#health = new Health(this.time, Math.max(...ttlsOf(plan)), () => this.#promises.probe());
@@ -130,6 +133,7 @@ export class Life {
     this.tell('-- starts');
     for (const { name } of this.settings) this.#health.mustBeWellIn(name, START_MS);
     this.shake(this.names());
+    this.tokens.started(this.settings);
     this.sidecar.start(this.settings);
   }
 
@@ -154,6 +158,7 @@ export class Life {
     this.shake(changed);
     if (this.#promises.isStopping) return;
     this.#promises.reloaded();
+    this.tokens.configured(settings);
     this.sidecar.reload(settings, (error) => this.broken('V7', `a reload failed: ${error}`));
   }
 
@@ -173,48 +178,16 @@ export class Life {
     this.writeJwt(name);
   }
 
-  // relations between exchanges, Vaults and files
-
-  usesVault(name: string, address: string): boolean {
-    const one = this.#settingsOf(name);
-    return one !== undefined && usesVault(one, address);
-  }
-
-  /** Whether `exchange` is the exchange `name`, or gets its JWTs with the token of `name`. */
-  feeds(name: string, exchange: string): boolean {
-    const fed = this.#settingsOf(exchange);
-    return name === exchange || (fed !== undefined && isFedBy(fed, name));
-  }
-
-  writesTo = (name: string, path: string): boolean =>
-    this.#settingsOf(name)?.sinks.some((sink) => sink.path === path) === true;
-
-  /** Whether renewals alone keep a token of this Vault alive for the whole month. */
-  renews({ tokenType, maxTtlMs }: SimulatedVault): boolean {
-    return tokenType === 'service' && maxTtlMs > 31 * DAY;
-  }
-
-  renewsFor(name: string): boolean {
-    const address = this.#settingsOf(name)?.vault.address;
-    return this.vaults.some((vault) => vault.address === address && this.renews(vault));
-  }
-
-  /** How often the JWT is read without file events. */
-  pollMs(name: string): number {
-    const source = this.#settingsOf(name)?.source;
-    return source?.kind === 'file' ? source.pollIntervalMs : 0;
-  }
-
   spoiled = (path: string): void => this.#promises.spoiled(path);
+  get tokens(): TokenPromises {
+    return this.#promises.tokens;
+  }
+
   get isStopping(): boolean {
     return this.#promises.isStopping;
   }
 
   hasLoggedInWith = (jwt: string): boolean => this.#calls.hasLoggedInWith(jwt);
-
-  #settingsOf(name: string): ExchangeSettings | undefined {
-    return this.settings.find((one) => one.name === name);
-  }
 
   // health
 
@@ -222,12 +195,16 @@ export class Life {
   isDue(name: string): boolean {
     const isUp = this.sidecar.exchanges !== undefined && !this.#promises.isStopping;
     // late timers may miss the end of a short lease, or of one cut by the maximum TTL
-    const isSeen = this.isExact || (Math.min(...ttlsOf(this.plan)) >= HOUR && this.vaults.every(this.renews));
+    const isSeen = this.isExact || (Math.min(...ttlsOf(this.plan)) >= HOUR && this.family.allRenew);
     return isUp && isSeen && this.#health.isWell(name);
   }
 
   /** Whether a fault affects the exchange, or did so minutes ago. */
   isHeldUp = (name: string): boolean => this.#health.isHeldUp(name);
+
+  get lonelyFault(): number | undefined {
+    return this.#health.lonelyFault;
+  }
 
   /** Lets each active fault excuse the exchanges for not being ready, after an event such as a restart. */
   shake = (names: readonly string[]): void => this.#health.shake(names);
@@ -254,8 +231,7 @@ export class Life {
 
   #end({ id }: Fault): void {
     this.tell(`<< fault ${id} is over`);
-    const isFed = (name: string) => this.#settingsOf(name)?.source.kind === 'vault-identity';
-    const recoveryMs = this.#health.ends(id, isFed);
+    const recoveryMs = this.#health.ends(id, this.family.isFed);
     this.time.at(this.time.now + recoveryMs + MINUTE, () => this.#lookAway());
     void this.#promises.metricsHold();
     this.time.touch();

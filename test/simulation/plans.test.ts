@@ -114,3 +114,47 @@ test('kills every two seconds cause at most one login in five seconds, and the f
   const { calls } = await live({ faults: [at(30 * MINUTE, 'killed repeatedly', 5 * MINUTE, { everyMs: 2000 })] });
   assert.ok(calls >= 60 && calls <= 70, `${calls} calls with 150 starts`);
 });
+
+/** Keeps its token over restarts. */
+const REUSING: ExchangeSettings = {
+  ...APP,
+  onStart: 'reuse',
+  onNewJwt: 'when-needed',
+  sinks: [{ kind: 'file', path: '/vault/app.json', mode: 0o640, format: 'json' }],
+};
+
+test('a token that an operator revokes is replaced at the next renewal, by a check, or after a denied request (K17, L4)', async () => {
+  const revoked = (use: string) => [
+    at(10 * MINUTE, 'an operator revokes a token', 100 * MINUTE, { exchange: 'app', use }),
+  ];
+  const renewed = await live({ faults: revoked('idle') });
+  const checked = await live({ faults: revoked('idle'), exchanges: [{ ...APP, checkIntervalMs: 10 * MINUTE }] });
+  const denied = await live({ faults: revoked('busy') });
+  // two logins, a denied renewal and three or four others; checks replace the token earlier, and so do denied requests
+  assert.ok(
+    renewed.calls >= 5 && denied.calls > renewed.calls && checked.calls > denied.calls,
+    'each way has its calls',
+  );
+});
+
+test('a restart keeps the token of its file, and logs in without one (V14)', async () => {
+  const calls = async (kind: string, args: Fault['args']) => {
+    const { calls: sent } = await live({
+      exchanges: [REUSING],
+      ttlMs: 12 * HOUR,
+      faults: [at(HOUR, kind, MINUTE, args)],
+    });
+    return sent;
+  };
+  assert.equal(await calls('killed and started again', { downMs: SECOND }), 2, 'a login and a lookup');
+  for (const by of ['gone', 'empty', 'other'])
+    assert.equal(await calls('restarted without its files', { downMs: SECOND, by }), 2, 'two logins');
+});
+
+test('after a restart with another role or Vault, the token in the file is never taken over (V11)', async () => {
+  for (const to of ['role', 'vault']) {
+    const faults = [at(HOUR, 'restarted with another role or vault', MINUTE, { exchange: 'app', downMs: SECOND, to })];
+    const { calls } = await live({ exchanges: [REUSING], ttlMs: 12 * HOUR, faults });
+    assert.equal(calls, 2, `${to}: two logins`);
+  }
+});

@@ -1,5 +1,6 @@
 // Checks the promises about tokens, sinks, readiness and output against the state of the simulated world. A rule is
-// named after its invariant or matrix row. The promises about calls to Vault are in call-promises.ts.
+// named after its invariant or matrix row. The promises about calls to Vault are in call-promises.ts, those about which
+// token is held in token-promises.ts.
 
 import type { ExchangeSettings } from '../../src/core/settings.ts';
 import type { ExchangeEvent, Moment, Policy, State } from '../../src/core/state.ts';
@@ -7,6 +8,7 @@ import { servedToken } from '../../src/core/status.ts';
 import type { ExchangeView } from '../../src/exchange/view.ts';
 import type { Life } from './life.ts';
 import { SECOND } from './plan.ts';
+import { TokenPromises, tokenIn } from './token-promises.ts';
 
 const CANARY = /CANARY|eyJ[\w-]+\.eyJ/;
 const STOP_MS = 1500;
@@ -27,6 +29,7 @@ const RESTORED_MS = 11 * SECOND;
 const REVOKED_MS = 2 * LATEST_TIMER_MS;
 
 export class Promises {
+  readonly tokens: TokenPromises;
   readonly #life: Life;
   readonly #written = new Map<string, number>();
   readonly #spoiledUntil = new Map<string, number>();
@@ -39,6 +42,7 @@ export class Promises {
 
   constructor(life: Life) {
     this.#life = life;
+    this.tokens = new TokenPromises(life);
   }
 
   /** Called after each step of an exchange. */
@@ -61,6 +65,7 @@ export class Promises {
       if (starts && (sink.writing?.expiresAt ?? 0) <= now) broken('V1', 'an expired token is written');
     }
     this.#noReplacedTokenLingers(policy, after, now);
+    this.tokens.stepped(name, after);
     if (FROM_OUTSIDE.has(event.type)) return;
     const second = Math.floor(now / SECOND);
     const busy = this.#busy.get(name);
@@ -185,7 +190,7 @@ export class Promises {
     if (served !== undefined) {
       if (token === undefined) this.#life.broken('V1', `${name} serves a token that no Vault granted`);
       else if (token.toldUntil <= time.now) this.#life.broken('V1', `${name} serves a token after its lease`);
-      else if (!token.role.startsWith(`${name}#`)) this.#life.broken('V11', `${name} serves a token of ${token.role}`);
+      else this.tokens.served(name, token);
     }
     if (status.authenticated !== (served !== undefined)) this.#life.broken('V9', `${name}: authenticated is wrong`);
     if (status.ready && served === undefined) this.#life.broken('V9', `${name} is ready without a token`);
@@ -250,16 +255,5 @@ export class Promises {
         this.#life.broken('K23', `${name}: ${live.length} tokens aren't revoked at the stop`);
       for (const { path } of sinks) if (host.files.has(path)) this.#life.broken('I1', `${path} is left behind`);
     }
-  }
-}
-
-/** The token in a sink's file, by the format in the file's extension; undefined if the file isn't complete. */
-function tokenIn(path: string, content: string): string | undefined {
-  if (path.endsWith('.env')) return /^VAULT_TOKEN=(\S+)\n$/.exec(content)?.[1];
-  if (path.endsWith('.raw')) return /^\S+$/.exec(content)?.[0];
-  try {
-    return JSON.parse(content).token;
-  } catch {
-    return undefined;
   }
 }

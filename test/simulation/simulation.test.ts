@@ -5,8 +5,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { drawPlan } from './draw.ts';
 import { KINDS } from './faults.ts';
+import { revokeToken } from './faults-tokens.ts';
 import { Life } from './life.ts';
-import { HOUR } from './plan.ts';
+import { HOUR, SECOND } from './plan.ts';
 import { shrink } from './shrink.ts';
 import { trySeed } from './try-seed.ts';
 
@@ -36,6 +37,23 @@ test('the simulator detects a broken promise', async () => {
   const breakings: Readonly<Record<string, (life: Life) => void>> = {
     V7: () => {
       throw new Error('planted');
+    },
+    V11: ({ ledger, settings }) => {
+      const [{ name } = { name: '' }] = settings;
+      for (const token of ledger.tokens.values()) Object.assign(token, { role: `${name}#9` });
+    },
+    K17: (life) => {
+      for (const { troubles } of life.vaults) troubles.push({ operations: ['lookup', 'renew'], network: 'silent' });
+      const fault = { id: 0, kind: 'planted', atMs: 0, forMs: HOUR, args: {} };
+      for (const name of life.names()) revokeToken(life, name, fault, true);
+    },
+    V14: (life) => {
+      for (const path of life.host.files.keys()) if (path.startsWith('/vault/')) life.host.files.delete(path);
+      life.kill();
+      life.start();
+      life.time.at(life.time.now + 10 * SECOND, () => {
+        for (const token of life.ledger.tokens.values()) Object.assign(token, { issuedAt: 0 });
+      });
     },
     V8: ({ vaults }) => {
       for (const { troubles } of vaults) troubles.push({ network: 'silent' });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import crypto from 'node:crypto';
 import { once } from 'node:events';
-import { chown, readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
+import { chown, lutimes, readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -68,6 +68,9 @@ test('removes only old temporary files of a killed writer, also with three sinks
     await writeFile(join(directory, name), 'x');
     await utimes(join(directory, name), past, past);
   }
+  const link = `.token.${'ef'.repeat(12)}.tmp`;
+  await symlink('nowhere', join(directory, link));
+  await lutimes(join(directory, link), past, past);
   const young = `.token.${'ab'.repeat(12)}.tmp`;
   await writeFile(join(directory, young), 'x');
   const recently = new Date(Date.now() - 30_000);
@@ -80,7 +83,7 @@ test('removes only old temporary files of a killed writer, also with three sinks
     await utimes(join(directory, name), past, past);
   }
   await Promise.all([1, 2, 3].map(() => sinkAt(path).deliver(TOKEN)));
-  assert.deepEqual((await readdir(directory)).sort(), [...foreign, ...anothers, young, 'token'].sort());
+  assert.deepEqual((await readdir(directory)).sort(), [...foreign, ...anothers, link, young, 'token'].sort());
 });
 
 /** What a child needs to deliver a token of `length` equal digits, and to tell what became of it. */

@@ -60,6 +60,8 @@ export class Ledger {
     return text;
   }
 
+  jwtIssuedAt = (jwt: string): number | undefined => this.#jwts.get(jwt)?.issuedAt;
+
   /** Vault's error for a JWT; undefined if it is valid. */
   refusal(jwt: string, at: number): string | undefined {
     const known = this.#jwts.get(jwt);
