@@ -2,6 +2,7 @@
 
 import type { Secret } from '../core/secret.ts';
 import type { ExchangeSettings, Settings, VaultSettings } from '../core/settings.ts';
+import { openCorrelationIds } from '../exchange/correlation.ts';
 import type { OperatorToken } from '../setup/operator-token.ts';
 import { openChecks, wordsOf } from './checks.ts';
 import { brokenFinding, diagnose, diagnoseListeners } from './diagnose/diagnose.ts';
@@ -37,6 +38,7 @@ export async function examine(
   { chosen, env, operatorTokenFor, isOurs, servedToken, mayFetchIssuer, deadline }: ExaminationTools,
 ): Promise<Examination> {
   const gatherings = new Map<string, Gathering>();
+  const nextCorrelationId = openCorrelationIds(Math.random);
   const notes = new Map<string, string>();
   /** Includes exchanges that only supply the token for another exchange's source. */
   function gatheringOf(name: string): Gathering | undefined {
@@ -48,7 +50,8 @@ export async function examine(
       return token;
     });
     const tokenOf = async (other: string) => gatheringOf(other)?.token;
-    const begun = gather(one, { setup, env, operatorToken, tokenOf, servedToken, fetchIssuer: mayFetchIssuer });
+    const shared = { env, servedToken, fetchIssuer: mayFetchIssuer, nextCorrelationId };
+    const begun = gather(one, { ...shared, setup, operatorToken, tokenOf });
     gatherings.set(name, begun);
     return begun;
   }

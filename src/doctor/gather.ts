@@ -47,6 +47,8 @@ export interface GatheringTools {
   readonly servedToken: (exchange: string) => Promise<Secret | undefined>;
   /** allows fetching the issuer's documents from hosts that the config doesn't name */
   readonly fetchIssuer: boolean;
+  /** returns a new id for a call to Vault */
+  readonly nextCorrelationId: () => string;
 }
 
 type Draft = { -readonly [Member in keyof Evidence]: Evidence[Member] };
@@ -65,7 +67,7 @@ const CALL_MS = 5000;
 const quick = (vault: VaultSettings): VaultSettings => ({ ...vault, timeoutMs: Math.min(vault.timeoutMs, CALL_MS) });
 
 export function gather(settings: ExchangeSettings, tools: GatheringTools): Gathering {
-  const client = openVaultClient(quick(settings.vault));
+  const client = openVaultClient(quick(settings.vault), tools.nextCorrelationId);
   const self = `${process.geteuid?.()}:${process.getegid?.()}`;
   const draft: Draft = { settings, setup: tools.setup, wall: Date.now(), self, sinks: [] };
   const gatherer: Gatherer = { settings, tools, client, draft };
@@ -103,13 +105,14 @@ export function gather(settings: ExchangeSettings, tools: GatheringTools): Gathe
     checks.run("Vault's side", async () => {
       const token = await tools.operatorToken;
       if (token === undefined) return;
-      const asOperator = { client: openOperatorClient(quick(settings.vault)), token, login: settings.login };
+      const operatorClient = openOperatorClient(quick(settings.vault), tools.nextCorrelationId);
+      const asOperator = { client: operatorClient, token, login: settings.login };
       try {
         await inspectSetup(gatherer, asOperator);
         const policies = (await grant)?.policies ?? [];
         draft.existing = await lookAround(asOperator, { ...draft, policies });
       } finally {
-        await asOperator.client.close();
+        await operatorClient.close();
       }
     }),
   ]).then(() => {});
@@ -139,7 +142,7 @@ async function readWorkloadJwt({ settings, tools, draft }: Gatherer): Promise<Se
       : undefined;
   const opened = openSource(source, {
     env: tools.env,
-    openVault: (vault) => openVaultClient(quick(vault)),
+    openVault: (vault) => openVaultClient(quick(vault), tools.nextCorrelationId),
     onHint() {},
     tokenOf: () => asking,
   });

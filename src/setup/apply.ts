@@ -4,6 +4,7 @@
 import { defined } from '../core/defined.ts';
 import { EXIT_CODES, ExchangeError, exitCodeOf, explain, lineOf, unlessFailure } from '../core/errors.ts';
 import { linesWithoutControls, oneLine, type Secret, withoutControls } from '../core/secret.ts';
+import { openCorrelationIds } from '../exchange/correlation.ts';
 import { type Io, UsageError } from '../host/io.ts';
 import type { VaultClient } from '../vault/client.ts';
 import { bodyToWrite, changesOf, type Difference, lostMembers, refusalOf, remarksOn, unknownMembers } from './diff.ts';
@@ -35,7 +36,7 @@ export async function applySetup(
     throw new UsageError(severalVaults(exchanges));
   const { token, without } = await findOperatorToken(first.vault, io);
   if (token === undefined) throw new UsageError(without);
-  const client = openOperatorClient(first.vault);
+  const client = openOperatorClient(first.vault, openCorrelationIds(Math.random));
   const progress: Progress = { written: [], due: [] };
   try {
     return await apply(steps, exchanges, { ...options, client, token, progress });

@@ -8,8 +8,8 @@ import { openVaultClient, type VaultClient } from '../vault/client.ts';
  * Opens a client that follows no redirect to another host: the hosts that an exchange may be redirected to come from a config,
  * and the operator's token is for the host in VAULT_ADDR.
  */
-export function openOperatorClient(vault: VaultSettings): VaultClient {
-  const { send, close } = openVaultClient({ ...vault, redirectHosts: [] });
+export function openOperatorClient(vault: VaultSettings, nextCorrelationId: () => string): VaultClient {
+  const { send, close } = openVaultClient({ ...vault, redirectHosts: [] }, nextCorrelationId);
   return {
     close,
     send: (request) =>

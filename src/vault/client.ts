@@ -16,12 +16,16 @@ export interface VaultClient {
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
-export function openVaultClient(settings: VaultSettings): VaultClient {
+/** @param nextCorrelationId for requests without an id of their own */
+export function openVaultClient(
+  settings: VaultSettings,
+  nextCorrelationId: () => string | undefined = () => undefined,
+): VaultClient {
   const transport = openTransport(settings);
   return {
     async send(asked) {
       const startedAt = performance.now();
-      const request = httpRequest(asked);
+      const request = httpRequest({ ...defined({ correlationId: nextCorrelationId() }), ...asked });
       const first = new URL(asked.path, settings.address);
       const reply = await transport.call(
         (send) => followOneRedirect(first, settings.redirectHosts, (url) => send(url, request)),
