@@ -9,7 +9,7 @@ import { wrap } from '../cli/text.ts';
 import { parseConfig } from '../config/parse.ts';
 import { type Paint, painter } from '../core/paint.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
-import { type Issuer, openIssuer } from '../dev/issuer.ts';
+import { type Issuer, type JwtWish, openIssuer } from '../dev/issuer.ts';
 import { openDevVault } from '../dev/vault.ts';
 import type { Io } from '../host/io.ts';
 import { openObserver } from '../observe/observe.ts';
@@ -17,7 +17,7 @@ import { type Command, durationFlag } from './command.ts';
 import { scenes } from './dev-scenes.ts';
 
 const EVERY_MS = 10_000;
-const JWT_TTL_SECONDS = 60;
+const LEAST_JWT_TTL_SECONDS = 60;
 /** Longer than the outage, so that it shows how the sidecar keeps the token. */
 const TOKEN_TTL_SECONDS = 20;
 
@@ -36,7 +36,9 @@ export const command: Command = async (flags, io) => {
     role: 'app',
     settings: { token_ttl: TOKEN_TTL_SECONDS, token_policies: ['app-read'] },
   });
-  await writeJwt(issuer, directory);
+  // each JWT is replaced within half of its life
+  const ttlSeconds = Math.max(LEAST_JWT_TTL_SECONDS, (2 * everyMs) / 1000);
+  await writeJwt(issuer, directory, { ttlSeconds });
   const lines = openLines(io);
   const daemon = await startSidecar({ directory, issuer, vaultUrl: vault.url }, io, lines.take);
   io.out(whereToLook({ directory, issuer, vaultUrl: vault.url }, daemon, everyMs));
@@ -46,8 +48,10 @@ export const command: Command = async (flags, io) => {
     lastAt += everyMs;
     await sleep(Math.max(0, lastAt - performance.now()), undefined, { signal: stop.signal }).catch(() => {});
     if (stop.signal.aborted) break;
+    // after a pause of the process, the scenes go on at their pace
+    lastAt = Math.max(lastAt, performance.now() - everyMs / 2);
     if (says !== undefined) io.out(painter(io)('cyan', `\n  ${says}\n`));
-    await act({ vault, writeJwt: (claims) => writeJwt(issuer, directory, claims) });
+    await act({ vault, writeJwt: (claims) => writeJwt(issuer, directory, { ttlSeconds, ...claims }) });
   }
   await daemon.stop();
   await Promise.all([issuer.close(), vault.close()]);
@@ -57,12 +61,8 @@ export const command: Command = async (flags, io) => {
 };
 
 /** Replaces the JWT file as an issuer's agent does: writes a new file and renames it over the old one. */
-async function writeJwt(
-  issuer: Issuer,
-  directory: string,
-  claims: Readonly<Record<string, unknown>> = {},
-): Promise<void> {
-  const jwt = await issuer.mint({ sub: 'system:serviceaccount:default:app', ttlSeconds: JWT_TTL_SECONDS, ...claims });
+async function writeJwt(issuer: Issuer, directory: string, claims: JwtWish): Promise<void> {
+  const jwt = await issuer.mint({ sub: 'system:serviceaccount:default:app', ...claims });
   await writeFile(join(directory, 'jwt.new'), jwt, { mode: 0o600 });
   await rename(join(directory, 'jwt.new'), join(directory, 'jwt'));
 }

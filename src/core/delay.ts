@@ -13,14 +13,19 @@ export interface Delay {
   readonly limit: 'logins' | 'failures';
 }
 
-/** Shorter delays aren't told: calls of an exchange are a second apart. */
+/** Shorter delays aren't reported: calls of an exchange are a second apart. */
 const SHORTEST_MS = 1000;
 
-/** Returns the delay of a call that would start at once without the rate limits. The backoff after a failure is none. */
+/**
+ * Returns the delay of a call that would start at once without the rate limits. A call that failed before has none: the time of its
+ * next try is known from the failure.
+ */
 export function delayOf(policy: Policy, state: State, now: number): Delay | undefined {
   if (state.call !== undefined || state.stopping !== undefined || state.startsAt > now) return undefined;
   const next = nextCall(policy, state, now);
   if (next === undefined || next.at <= now + SHORTEST_MS) return undefined;
+  const { loginStreak, renewalStreak } = state;
+  if ((next.operation === 'renew' ? renewalStreak : loginStreak) !== undefined) return undefined;
   const [logins, budget] = [fullBucket(LOGIN_BUDGET, now), fullBucket(FAILURE_BUDGET, now)];
   const free = nextCall(policy, { ...state, logins, budget, lastCallAt: Number.NEGATIVE_INFINITY }, now);
   if (free === undefined || free.at > now) return undefined;

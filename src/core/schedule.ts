@@ -134,7 +134,7 @@ export const FIND_TOKEN_MS = 2 * SECOND;
 export const SUSPICION_GAP_MS = 10 * SECOND;
 /**
  * Returns the delay from a denied request to the check of the token: if Vault has lost all tokens, the proxies of a fleet
- * notice in the same second. With the gap between two calls, a login comes within 4 s.
+ * notice in the same second. With the gap between two calls, a login usually comes within 4 s.
  */
 export const suspicionDelay = (random: number): number => 3 * SECOND * random;
 /** After this many tokens whose first check was denied, the policies lack lookup-self, and checks end. */

@@ -76,8 +76,8 @@ export interface RecentStatus {
 
 export interface SinkStatus {
   readonly id: string;
-  /** permission bits, such as 0o640 */
-  readonly mode: number;
+  /** the configured permission bits, such as 0o640 */
+  readonly mode: number | undefined;
   readonly current: boolean;
   readonly writtenAt: number | undefined;
   readonly failure: Explanation | undefined;
@@ -191,7 +191,7 @@ function sinkStatus(
   const failure = sink.failure?.failure;
   return {
     id: sink.id,
-    mode: settings.sinks.find(({ path }) => path === sink.id)?.mode ?? 0,
+    mode: settings.sinks.find(({ path }) => path === sink.id)?.mode,
     current: token !== undefined && sink.holds?.generation === token.generation,
     writtenAt: sink.writtenAt === undefined ? undefined : onWall(sink.writtenAt),
     failure: failure && explain(failure, settings),

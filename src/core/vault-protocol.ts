@@ -143,7 +143,7 @@ export function judgeRevocation(reply: VaultReply, sent: readonly Secret[]): Fai
 export function requestIdOf({ body }: VaultReply, { token }: VaultRequest): string | undefined {
   const answer = parseObject(body);
   const granted = textOf(objectOf(answer?.['auth'])?.['client_token']);
-  const secrets = [token?.reveal(), granted].flatMap((one) => (one === undefined ? [] : [new Secret(one)]));
+  const secrets = [token, granted === undefined ? undefined : new Secret(granted)].filter((one) => one !== undefined);
   return scrubbedLine(textOf(answer?.['request_id']) ?? '', secrets) || undefined;
 }
 

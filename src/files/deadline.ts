@@ -3,7 +3,7 @@
 
 /** A timer that is later than this shows that the process didn't run. */
 const LATE_MS = 100;
-/** Enough turns of the event loop for a reply: its socket, TLS, its parser, its body. Short timers wait a quarter of their time. */
+/** Enough turns of the event loop for a reply: its socket, TLS, its parser, its body. */
 const GRACE_MS = 250;
 
 /** Calls `reached` once, after `ms` or a little later. @returns cancels it */
@@ -11,7 +11,7 @@ export function startDeadline(ms: number, reached: () => void): () => void {
   const due = performance.now() + ms;
   let timer = setTimeout(() => {
     if (performance.now() < due + LATE_MS) reached();
-    else timer = setTimeout(reached, Math.min(GRACE_MS, ms / 4));
+    else timer = setTimeout(reached, GRACE_MS);
   }, ms);
   return () => clearTimeout(timer);
 }

@@ -129,7 +129,7 @@ function exchangeReply(status: ExchangeStatus, { lastCall, failures }: RecentSta
           },
     sinks: sinks.map((sink) => ({
       id: sink.id,
-      mode: sink.mode.toString(8).padStart(4, '0'),
+      ...(sink.mode === undefined ? {} : { mode: sink.mode.toString(8).padStart(4, '0') }),
       current: sink.current,
       written_at: optionalIso(sink.writtenAt),
       failure: sink.failure === undefined ? null : failureReply(sink.failure),

@@ -6,18 +6,18 @@ import { iso, type WriteLine } from './news.ts';
 
 const REASONS: Readonly<Record<Delay['limit'], string>> = {
   logins: 'two logins came shortly before: after them, one in 5 s is allowed',
-  failures: 'many calls have failed: one in 30 s is allowed',
+  failures: 'many calls have failed lately',
 };
 
 /** Reports each delay once. */
 export function openDelayLog() {
-  const told = new Map<string, number>();
+  const reported = new Map<string, number>();
   return (write: WriteLine, policy: Policy, state: State, { now, wall }: Moment): void => {
     const exchange = policy.settings.name;
     const delay = delayOf(policy, state, now);
-    if (delay === undefined || told.get(exchange) === delay.until) return;
+    if (delay === undefined || reported.get(exchange) === delay.until) return;
     const { operation, until, limit } = delay;
-    told.set(exchange, until);
+    reported.set(exchange, until);
     write('info', 'call_delayed', {
       operation,
       reason: REASONS[limit],

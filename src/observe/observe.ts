@@ -109,6 +109,17 @@ export function openObserver(options: ObserverOptions): Observer {
   };
 }
 
+const streaksOf = (before: State, after: State) =>
+  [
+    [before.loginStreak, after.loginStreak],
+    [before.renewalStreak, after.renewalStreak],
+    [before.revocationStreak, after.revocationStreak],
+  ] as const;
+
+/** Reports whether no call ended with this failure: the call never returned, or its token was no longer valid. */
+const isFoundByCore = ({ code, facts }: Failure): boolean =>
+  code === 'vault_call_stuck' || facts?.kind === 'lease-over';
+
 /** Counts what a step brought, in the metrics and among the recent failures. */
 function countStep(
   { metrics, recent }: { readonly metrics: Metrics; readonly recent: RecentLog },
@@ -125,6 +136,8 @@ function countStep(
     metrics.sinkWrites.inc({ exchange, sink: id, result: 'error' });
     recent.failed(exchange, failure.failure.code, wall);
   }
+  for (const [was, is] of streaksOf(before, after))
+    if (is !== undefined && is !== was && isFoundByCore(is.failure)) recent.failed(exchange, is.failure.code, wall);
   const { failure } = after.reading;
   if (failure !== undefined && failure !== before.reading.failure) recent.failed(exchange, failure.failure.code, wall);
 }

@@ -55,5 +55,8 @@ export function openRecent() {
   };
 }
 
-const isRecent = ({ minute }: { readonly minute: number }, now: number): boolean =>
-  minute > Math.floor(now / MINUTE_MS) - WINDOW_MINUTES;
+/** Reports whether the minute is within the window. One that is ahead comes from a clock that was set back. */
+function isRecent({ minute }: { readonly minute: number }, at: number): boolean {
+  const now = Math.floor(at / MINUTE_MS);
+  return minute > now - WINDOW_MINUTES && minute <= now;
+}

@@ -25,6 +25,8 @@ test('nothing is delayed that is not due, in flight, in its backoff, stopping, b
     { token: token() },
     { jwt: undefined },
     { loginStreak: streak(1, NOW + 10 * SECOND) },
+    { loginStreak: streak(3, NOW - SECOND), budget: empty },
+    { token: token({ renewAt: NOW }), renewalStreak: streak(3, NOW - SECOND), budget: empty },
     { stopping: stopping() },
     { startsAt: NOW + SECOND },
     { call: { operation: 'login', attempt: 1, startedAt: NOW, timeoutMs: SECOND, jwtSerial: 1 } },

@@ -48,14 +48,6 @@ test('a deadline is reached on time in a process that runs, or pauses shortly', 
   assert.ok(pausing < 315, `${pausing} ms`);
 });
 
-test('a short timer gets little grace, since nobody waits for a reply that long', async () => {
-  const from = performance.now();
-  const reached = new Promise<void>((resolve) => startDeadline(20, resolve));
-  block(200);
-  await reached;
-  assert.ok(performance.now() - from < 400, `${performance.now() - from} ms`);
-});
-
 test('a cancelled deadline is never reached, not even within its grace', async () => {
   let count = 0;
   const cancelEarly = startDeadline(200, () => (count += 1));

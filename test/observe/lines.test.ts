@@ -353,3 +353,14 @@ test('logs each change of readiness once, and none during a stop', () => {
   assert.equal(world.state.token, undefined);
   assert.equal(eventsIn(news()).filter((line) => line.endsWith('not_ready')).length, 1);
 });
+
+test('a call that never returned is among the failures of the last hour', (t) => {
+  const { world, observer } = observedWorld({ latencyMs: (effect) => (effect === 'log-in' ? HOUR : 1) });
+  world.writeJwt(jwtFor(24 * HOUR));
+  world.pass(30 * SECOND);
+  t.mock.timers.enable({ apis: ['Date'], now: T0 + MINUTE });
+  assert.deepEqual(
+    observer.recent('app').failures.map(({ code, count }) => [code, count]),
+    [['vault_call_stuck', 1]],
+  );
+});

@@ -34,6 +34,13 @@ test('failures are counted by code over the last hour, the latest code first', (
   assert.deepEqual(recent.statusOf('app', AT + 149 * MINUTE).failures, [], 'an hour later, they are forgotten');
 });
 
+test('after the clock was set back, failures of the future are forgotten', () => {
+  const recent = openRecent();
+  recent.failed('app', 'vault_sealed', AT + 60 * MINUTE);
+  recent.failed('app', 'vault_sealed', AT);
+  assert.deepEqual(recent.statusOf('app', AT).failures, [{ code: 'vault_sealed', count: 1, at: AT }]);
+});
+
 test('the failures of a removed exchange are forgotten', () => {
   const recent = openRecent();
   recent.failed('app', 'vault_sealed', AT);

@@ -51,7 +51,7 @@ describe("a newcomer's first minutes", () => {
     const demo = await openWindow(t, home);
     const { run, lines } = await openWindow(t, home);
     // nothing happens in the demo meanwhile
-    await demo.start('vault-token-sidecar dev --every 1m', / ready /);
+    await demo.start('vault-token-sidecar dev --every 10m', / ready /);
     const [, issuer, directory, vault, api, ops] =
       /issuer +(\S+),.*\n *(\S+)\/jwt\n *Vault +(\S+),[\s\S]* (\S+)\/v1\/token\n[\s\S]*--ops (\S+)/.exec(
         textOfAll(demo.lines()),
