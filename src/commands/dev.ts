@@ -122,8 +122,9 @@ function openLines(io: Io): Lines {
   return {
     take(line) {
       // The first JWT starts the first login. The budget of logins counts from there, and so do the scenes: a slow machine
-      // shows the same story.
-      if (line['event'] === 'jwt_changed') startedAt ??= performance.now();
+      // shows the same story. The line itself may come later.
+      if (line['event'] === 'jwt_changed')
+        startedAt ??= performance.now() - Date.now() + Date.parse(String(line['time']));
       if (isHeld) early.push(line);
       else print(line);
     },
