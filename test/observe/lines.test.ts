@@ -6,7 +6,7 @@ import type { ErrorCode } from '../../src/core/errors.ts';
 import { record } from '../../src/core/record.ts';
 import { jwtText } from '../support/jwt-text.ts';
 import { type Line, type ObservedWorld, observedWorld } from '../support/observed-world.ts';
-import { MOMENT, POLICY, sink, stateOf, token } from '../support/states.ts';
+import { MOMENT, NOW, POLICY, sink, stateOf, token } from '../support/states.ts';
 import { settingsOf, T0, type World } from '../support/world.ts';
 
 const SECOND = 1000;
@@ -355,12 +355,10 @@ test('logs each change of readiness once, and none during a stop', () => {
 });
 
 test('a call that never returned is among the failures of the last hour', (t) => {
-  const { world, observer } = observedWorld({ latencyMs: (effect) => (effect === 'log-in' ? HOUR : 1) });
-  world.writeJwt(jwtFor(24 * HOUR));
-  world.pass(30 * SECOND);
-  t.mock.timers.enable({ apis: ['Date'], now: T0 + MINUTE });
-  assert.deepEqual(
-    observer.recent('app').failures.map(({ code, count }) => [code, count]),
-    [['vault_call_stuck', 1]],
-  );
+  const { observer } = observedWorld();
+  const call = { operation: 'login', attempt: 1, startedAt: NOW - MINUTE, timeoutMs: SECOND, jwtSerial: 1 } as const;
+  const [before, event] = [stateOf({ call }), { type: 'woke' } as const];
+  observer.stepped(POLICY, before, record(POLICY, before, event, MOMENT), event, MOMENT);
+  t.mock.timers.enable({ apis: ['Date'], now: NOW });
+  assert.deepEqual(observer.recent('app').failures, [{ code: 'vault_call_stuck', count: 1, at: NOW }]);
 });
