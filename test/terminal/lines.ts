@@ -104,7 +104,9 @@ export const withoutTimes = (text: string): string =>
  */
 export const withoutDurations = (text: string): string =>
   text
-    .replaceAll(/\b(?:\d+m )?\d+ ?s\b(?: {2,})?/g, (found) => 'Ns'.padEnd(found.trimEnd() === found ? 0 : found.length))
+    .replaceAll(/\b(?:\d+m )?\d+ ?(?:s|min)\b(?: {2,})?/g, (found) =>
+      'Ns'.padEnd(found.trimEnd() === found ? 0 : found.length),
+    )
     .replaceAll(/(?<="expires_in":)\d+/g, 'N')
     .replaceAll(/(?<=the last call, )\w+/g, 'login')
     .replaceAll(/\[(<[^>]*>)?#+(<[^>]*>)?\.*\]/g, '[$1####$2....]');
