@@ -342,5 +342,6 @@ test('S10: renews the token, and replaces it at its maximum TTL, with a new JWT,
   assert.equal((await lookUp(fourth))['path'], 'auth/jwt/login');
   assert.ok(log.some((line) => line.includes('renewal_denied')));
   assert.ok(count('auth/jwt/login') <= 5, `${count('auth/jwt/login')} logins`);
-  assert.equal((await fetch(`${daemon.ops}/readyz`)).status, 200);
+  // the file is there a moment before the sidecar knows
+  await until('it is ready', async () => (await fetch(`${daemon.ops}/readyz`)).ok);
 });
