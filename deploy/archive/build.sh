@@ -13,7 +13,7 @@ trap 'rm -rf "$tree"' EXIT
 npm run -s build -- --log-level=warning --metafile="$tree/bundle.json"
 mkdir -p "$tree/$name/docs"
 cp dist/*.mjs LICENSE README.md CHANGELOG.md SECURITY.md config.example.json config.schema.json "$tree/$name"
-cp docs/*.md "$tree/$name/docs"
+cp -R docs/*.md docs/images "$tree/$name/docs"
 node deploy/image/notices.ts "$tree/bundle.json" > "$tree/$name/THIRD-PARTY-NOTICES.txt"
 node > "$tree/$name/package.json" -e '
   const { name, version, description, license, type, engines } = require("./package.json");
