@@ -7,6 +7,7 @@ import type { Secret } from '../core/secret.ts';
 import type { ExchangeSettings, SetupSettings, VaultSettings } from '../core/settings.ts';
 import { type Grant, judgeGrant, loginRequest, renewalRequest, revocationRequest } from '../core/vault-protocol.ts';
 import { decodeWorkloadJwt, readJwt } from '../core/workload-jwt.ts';
+import { withCorrelationIds } from '../exchange/correlation.ts';
 import { changesOf } from '../setup/diff.ts';
 import { openOperatorClient } from '../setup/operator-client.ts';
 import { planProvision } from '../setup/plan.ts';
@@ -66,8 +67,11 @@ const CALL_MS = 5000;
 
 const quick = (vault: VaultSettings): VaultSettings => ({ ...vault, timeoutMs: Math.min(vault.timeoutMs, CALL_MS) });
 
+const openClient = (vault: VaultSettings, { nextCorrelationId }: GatheringTools): VaultClient =>
+  withCorrelationIds(openVaultClient(quick(vault)), nextCorrelationId);
+
 export function gather(settings: ExchangeSettings, tools: GatheringTools): Gathering {
-  const client = openVaultClient(quick(settings.vault), tools.nextCorrelationId);
+  const client = openClient(settings.vault, tools);
   const self = `${process.geteuid?.()}:${process.getegid?.()}`;
   const draft: Draft = { settings, setup: tools.setup, wall: Date.now(), self, sinks: [] };
   const gatherer: Gatherer = { settings, tools, client, draft };
@@ -142,7 +146,7 @@ async function readWorkloadJwt({ settings, tools, draft }: Gatherer): Promise<Se
       : undefined;
   const opened = openSource(source, {
     env: tools.env,
-    openVault: (vault) => openVaultClient(quick(vault), tools.nextCorrelationId),
+    openVault: (vault) => openClient(vault, tools),
     onHint() {},
     tokenOf: () => asking,
   });

@@ -11,6 +11,7 @@ import type { Beginning } from '../core/step.ts';
 import type { TokenSink } from '../sinks/sink.ts';
 import type { VaultClient } from '../vault/client.ts';
 import { within } from './clock.ts';
+import { withCorrelationIds } from './correlation.ts';
 import { openHooks } from './hooks.ts';
 import type { Ports } from './ports.ts';
 import { type Clock, momentOf, type RunnerObserver, type RunnerParts, startRunner } from './runner.ts';
@@ -193,10 +194,7 @@ function openParts(
   );
   const policy: Policy = { settings, sinks: sinks.map(({ id }) => id) };
   const onHint = () => runner.post({ type: 'jwt-hinted' });
-  const openVault = (issuing: VaultSettings): VaultClient => {
-    const { send, close } = ports.openVault(issuing);
-    return { send: (request) => send({ ...request, correlationId: nextCorrelationId() }), close };
-  };
+  const openVault = (issuing: VaultSettings) => withCorrelationIds(ports.openVault(issuing), nextCorrelationId);
   const tokenOf = (exchange: string) => tokenFor(settings, exchange);
   const source = ports.openSource(settings.source, { env, onHint, tokenOf, openVault });
   const client = ports.openVault(settings.vault);

@@ -2,6 +2,7 @@
 
 import { ExchangeError } from '../core/errors.ts';
 import type { VaultSettings } from '../core/settings.ts';
+import { withCorrelationIds } from '../exchange/correlation.ts';
 import { openVaultClient, type VaultClient } from '../vault/client.ts';
 
 /**
@@ -9,7 +10,7 @@ import { openVaultClient, type VaultClient } from '../vault/client.ts';
  * and the operator's token is for the host in VAULT_ADDR.
  */
 export function openOperatorClient(vault: VaultSettings, nextCorrelationId: () => string): VaultClient {
-  const { send, close } = openVaultClient({ ...vault, redirectHosts: [] }, nextCorrelationId);
+  const { send, close } = withCorrelationIds(openVaultClient({ ...vault, redirectHosts: [] }), nextCorrelationId);
   return {
     close,
     send: (request) =>

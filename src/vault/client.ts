@@ -16,16 +16,12 @@ export interface VaultClient {
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
-/** @param nextCorrelationId for requests without an id of their own */
-export function openVaultClient(
-  settings: VaultSettings,
-  nextCorrelationId: () => string | undefined = () => undefined,
-): VaultClient {
+export function openVaultClient(settings: VaultSettings): VaultClient {
   const transport = openTransport(settings);
   return {
     async send(asked) {
       const startedAt = performance.now();
-      const request = httpRequest({ ...defined({ correlationId: nextCorrelationId() }), ...asked });
+      const request = httpRequest(asked);
       const first = new URL(asked.path, settings.address);
       const reply = await transport.call(
         (send) => followOneRedirect(first, settings.redirectHosts, (url) => send(url, request)),
