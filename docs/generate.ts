@@ -5,16 +5,15 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GROUPS } from '../src/cli/commands.ts';
 import { helpOf, overview } from '../src/cli/help.ts';
-import { wrap } from '../src/cli/text.ts';
 import { asJson } from '../src/commands/command.ts';
 import { configJsonSchema } from '../src/config/schema.ts';
 import { type Area, ERRORS, EXIT_CODES } from '../src/core/errors.ts';
 import { DIAGNOSES } from '../src/doctor/diagnose/codes.ts';
 import { eventMembers, eventTable } from './log-events.ts';
 import { manPage } from './man-page.ts';
+import { wrapped } from './wrapped.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const WIDTH = 100;
 
 /** Returns the current content of each file with generated text. */
 export function generated(): ReadonlyMap<string, string> {
@@ -198,9 +197,5 @@ const entries = (rows: readonly (readonly [string, Entry])[], note: (entry: Entr
     .join('\n\n');
 
 const escaped = (text: string): string => text.replaceAll('<', '&lt;');
-
-/** Wraps text at the line width; continuation lines align with the text after the bullet. */
-const wrapped = (text: string, bullet: string): string =>
-  bullet + wrap(text, WIDTH - bullet.length).join(`\n${' '.repeat(bullet.length)}`);
 
 if (import.meta.main) for (const [file, text] of generated()) writeFileSync(join(ROOT, file), text);

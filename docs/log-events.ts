@@ -1,9 +1,7 @@
 // The reference of the log events in docs/observability.md: a table, and the members of each event.
 
-import { wrap } from '../src/cli/text.ts';
 import { EVENTS } from '../src/observe/events.ts';
-
-const WIDTH = 100;
+import { wrapped } from './wrapped.ts';
 
 export function eventTable(): string {
   const rows = Object.entries(EVENTS).map(([name, { level, meaning }]) => [`\`${name}\``, level, meaning]);
@@ -22,7 +20,5 @@ export function eventMembers(): string {
     const key = members.map((member) => `\`${member}\``).join(', ');
     groups.set(key, [...(groups.get(key) ?? []), `\`${name}\``]);
   }
-  return [...groups]
-    .map(([members, names]) => `- ${wrap(`${names.join(', ')}: ${members}`, WIDTH - 2).join('\n  ')}`)
-    .join('\n');
+  return [...groups].map(([members, names]) => wrapped(`${names.join(', ')}: ${members}`, '- ')).join('\n');
 }
