@@ -109,12 +109,7 @@ export function openObserver(options: ObserverOptions): Observer {
   };
 }
 
-const streaksOf = (before: State, after: State) =>
-  [
-    [before.loginStreak, after.loginStreak],
-    [before.renewalStreak, after.renewalStreak],
-    [before.revocationStreak, after.revocationStreak],
-  ] as const;
+const STREAKS = ['loginStreak', 'renewalStreak', 'revocationStreak'] as const;
 
 /** Reports whether no call ended with this failure: the call never returned, or its token was no longer valid. */
 const isFoundByCore = ({ code, facts }: Failure): boolean =>
@@ -136,8 +131,11 @@ function countStep(
     metrics.sinkWrites.inc({ exchange, sink: id, result: 'error' });
     recent.failed(exchange, failure.failure.code, wall);
   }
-  for (const [was, is] of streaksOf(before, after))
-    if (is !== undefined && is !== was && isFoundByCore(is.failure)) recent.failed(exchange, is.failure.code, wall);
+  for (const name of STREAKS) {
+    const streak = after[name];
+    if (streak !== undefined && streak !== before[name] && isFoundByCore(streak.failure))
+      recent.failed(exchange, streak.failure.code, wall);
+  }
   const { failure } = after.reading;
   if (failure !== undefined && failure !== before.reading.failure) recent.failed(exchange, failure.failure.code, wall);
 }
