@@ -16,7 +16,7 @@ const delays = ({ told }: ObservedWorld) =>
     String(reason).split(':')[0],
   ]);
 
-test('steps during the wait repeat nothing; the next delay is told', () => {
+test('steps during the wait repeat nothing; the next delay is reported', () => {
   const lines: unknown[] = [];
   const log = openDelayLog();
   const at = (level: number) => stateOf({ logins: { level, at: NOW } });

@@ -76,8 +76,8 @@ export class TokenPromises {
   }
 
   /**
-   * Called when a fault has revoked the token that the exchange serves. Checks that the exchange has another one in time, if
-   * that is before the end of the fault, and no other fault interferes.
+   * Called when a fault has revoked the token that the exchange serves. Checks that the exchange has another one in time. Checks
+   * nothing if that time is after the end of the fault, or if another fault interferes.
    */
   revoked(name: string, text: string, { id, forMs }: Fault, isInUse: boolean): void {
     const { time } = this.#life;
