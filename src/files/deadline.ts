@@ -1,17 +1,28 @@
-// Deadlines of work that may hang. A process that got no processor time for a while (SIGSTOP, a busy node) runs its timers before it
-// sees what has arrived in the meantime. So a late deadline gives the results that are already here a moment.
+// Deadlines of work that may hang. A process that gets no processor time (SIGSTOP, a busy node) runs its timers before it sees what
+// has arrived in the meantime. So after a late deadline, the results that are already here are waited for: until the process has
+// run without interruption for a moment, or for as long as the deadline itself.
 
 /** A timer that is later than this shows that the process didn't run. */
 const LATE_MS = 100;
-/** Enough turns of the event loop for a reply: its socket, TLS, its parser, its body. */
-const GRACE_MS = 250;
+/** So many short timers in a row must be on time: enough turns of the event loop for a reply's socket, TLS, parser and body. */
+const TICKS = 10;
+const TICK_MS = 25;
 
-/** Calls `reached` once, after `ms` or a little later. @returns cancels it */
+/** Calls `reached` once, after `ms` or later. @returns cancels it */
 export function startDeadline(ms: number, reached: () => void): () => void {
-  const due = performance.now() + ms;
-  let timer = setTimeout(() => {
-    if (performance.now() < due + LATE_MS) reached();
-    else timer = setTimeout(reached, GRACE_MS);
-  }, ms);
+  let timer: NodeJS.Timeout;
+  let [ticksLeft, end] = [0, Number.POSITIVE_INFINITY];
+  const wait = (delayMs: number) => {
+    const due = performance.now() + delayMs;
+    timer = setTimeout(() => {
+      const now = performance.now();
+      if (now >= due + LATE_MS) ticksLeft = TICKS;
+      if (ticksLeft === TICKS) end = Math.min(end, now + Math.max(ms, TICKS * TICK_MS));
+      if (ticksLeft === 0 || now >= end) return reached();
+      ticksLeft -= 1;
+      wait(TICK_MS);
+    }, delayMs);
+  };
+  wait(ms);
   return () => clearTimeout(timer);
 }

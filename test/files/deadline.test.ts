@@ -28,6 +28,27 @@ test('a result that arrived while the process was blocked beats a deadline that 
   assert.deepEqual(await race(400, 550), ['result', 'deadline']);
 });
 
+test('results in many steps beat it too in a process that runs a little at a time', async () => {
+  const order: string[] = [];
+  const reached = new Promise<void>((resolve) => {
+    startDeadline(3000, () => {
+      order.push('deadline');
+      resolve();
+    });
+  });
+  block(3200);
+  let blocked = 0;
+  const starve = () => {
+    block(150);
+    if (++blocked < 12) setImmediate(starve);
+  };
+  setImmediate(starve);
+  for (let step = 0; step < 6; step += 1) await readFile('/proc/self/stat');
+  order.push('result');
+  await reached;
+  assert.deepEqual(order, ['result', 'deadline']);
+});
+
 /** How long a deadline of 200 ms takes in a process that is blocked for `blockedMs` meanwhile: the shortest of five. */
 async function shortest(blockedMs: number): Promise<number> {
   let least = Number.POSITIVE_INFINITY;
