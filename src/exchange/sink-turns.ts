@@ -37,10 +37,10 @@ const MOST_HUNG = 3;
 
 /**
  * Returns a function that does work in turn. It returns undefined if a newer request superseded this one, or the exchange no longer
- * owns the sink.
+ * owns the sink. The work may ask whether it is still current: false once a later one didn't wait for it, since it hung.
  */
 export function openTurn(id: string, { turns, now, isOurs, hungMs = HUNG_MS }: TurnTools) {
-  return async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+  return async <T>(work: (isCurrent: () => boolean) => Promise<T>): Promise<T | undefined> => {
     if (!isOurs()) return undefined;
     const queue = turns.get(id) ?? { current: undefined, inFlight: 0, newest: undefined };
     turns.set(id, queue);
@@ -53,7 +53,7 @@ export function openTurn(id: string, { turns, now, isOurs, hungMs = HUNG_MS }: T
       await Promise.race([superseded, queue.current.settled]);
       if (queue.newest !== request || !isOurs()) return undefined;
     }
-    const done = work();
+    const done = work(() => queue.current === turn);
     const turn: Turn = { settled: done.catch(() => {}), startedAt: now() };
     queue.current = turn;
     queue.inFlight += 1;
@@ -69,7 +69,7 @@ export function inTurn(sink: TokenSink, tools: TurnTools): TokenSink {
   const after = openTurn(sink.id, tools);
   return {
     id: sink.id,
-    deliver: async (token) => (await after(() => sink.deliver(token))) ?? { written: false },
+    deliver: async (token) => (await after((isCurrent) => sink.deliver(token, isCurrent))) ?? { written: false },
     read: () => sink.read(),
     age: () => sink.age(),
     check: () => sink.check(),

@@ -16,13 +16,26 @@ export interface FileSpec {
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 const ABANDONED_MS = 60_000;
 
-/** @throws NodeJS.ErrnoException, or ExchangeError sink_* if the errno alone isn't specific enough */
-export async function replaceFile(place: Place, spec: FileSpec, content: string): Promise<void> {
+/**
+ * @param isCurrent asked right before the rename; if false, the old file stays
+ * @returns whether the file was replaced
+ * @throws NodeJS.ErrnoException, or ExchangeError sink_* if the errno alone isn't specific enough
+ */
+export async function replaceFile(
+  place: Place,
+  spec: FileSpec,
+  content: string,
+  isCurrent = () => true,
+): Promise<boolean> {
   const target = place.at(place.name);
   const temporary = temporaryIn(place);
   try {
     await writeNew(temporary, spec, content);
     await refuseObstacle(target, place.name);
+    if (!isCurrent()) {
+      await unlink(temporary);
+      return false;
+    }
     await rename(temporary, target);
   } catch (error) {
     // best effort: the caller needs the original error
@@ -30,6 +43,7 @@ export async function replaceFile(place: Place, spec: FileSpec, content: string)
     throw error;
   }
   await place.sync();
+  return true;
 }
 
 /** Tries the steps of replaceFile up to the rename, with an empty temporary file. @throws as replaceFile does */

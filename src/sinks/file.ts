@@ -15,15 +15,14 @@ export function openFileSink(settings: FileSinkSettings): TokenSink {
   let swept = false;
   return {
     id: path,
-    async deliver(token) {
+    async deliver(token, isCurrent) {
       try {
         const content = renderToken(settings.format, token);
         return await withPlace(path, async (place) => {
           if (await holdsAlready(place, settings, content)) return { written: false };
           if (!swept) await removeAbandoned(place);
           swept = true;
-          await replaceFile(place, settings, content);
-          return { written: true };
+          return { written: await replaceFile(place, settings, content, isCurrent) };
         });
       } catch (error) {
         throw await sinkError(error, path);

@@ -26,10 +26,11 @@ export interface TokenSink {
   /**
    * Writes the token atomically; a no-op if it is already in place.
    * Called at intervals with the same token, to restore a deleted or altered file.
+   * @param isCurrent asked before the old token is replaced: false if a newer delivery has overtaken this one while it hung
    * @returns whether anything was written
    * @throws ExchangeError sink_*
    */
-  deliver(token: TokenDocument): Promise<{ readonly written: boolean }>;
+  deliver(token: TokenDocument, isCurrent?: () => boolean): Promise<{ readonly written: boolean }>;
   /**
    * Returns the token that an earlier process delivered; undefined if there is none, if another user could have written it,
    * or if the format doesn't name its Vault.

@@ -19,7 +19,10 @@ function setUp() {
     });
   const sink: TokenSink = {
     id: '/vault/token',
-    deliver: ({ accessor }) => work(accessor),
+    deliver: async ({ accessor }, isCurrent = () => true) => {
+      await work(accessor);
+      return { written: isCurrent() };
+    },
     read: async () => undefined,
     age: async () => 0,
     check: async () => {},
@@ -70,6 +73,18 @@ test('waits at most 45 s for a write without a result, and allows at most three 
     await nextTurn();
   }
   assert.deepEqual(begun, ['0', '2', '4']);
+});
+
+test('a write that was hung and is over after a later one is no longer current (V2)', async () => {
+  const { begun, world, of, end } = setUp();
+  const app = of('app');
+  const hung = app.deliver(token('1'));
+  world.now = 45_000;
+  const later = app.deliver(token('2'));
+  await end('2');
+  await end('1');
+  assert.deepEqual(begun, ['1', '2']);
+  assert.deepEqual([await hung, await later], [{ written: false }, { written: true }]);
 });
 
 test('a write is waited for until 45 s are over', async () => {

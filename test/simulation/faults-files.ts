@@ -31,13 +31,12 @@ function starving(life: Life, fault: Fault, end?: () => void): Ongoing {
   };
 }
 
-/** A path has one trouble at a time: where operations hang, others can't be merely slow. */
+/** A second trouble of a path replaces the first one: operations that hang then go on when newer ones have ended. */
 function withPathTrouble(
   path: string,
   life: Life,
   trouble: { code?: ErrorCode; latencyMs?: number; isHung?: boolean },
 ) {
-  if (life.host.troubles.has(path)) return () => {};
   life.host.troubles.set(path, trouble);
   return () => life.host.mend(path);
 }

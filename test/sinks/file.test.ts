@@ -58,6 +58,15 @@ async function setUp(t: TestContext, settings: Partial<FileSinkSettings> = {}) {
 
 const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o7777;
 
+test('a delivery that a newer one has overtaken leaves the file alone, and no temporary file (V2)', async (t) => {
+  const { directory, path, sink, code } = await setUp(t);
+  assert.equal(await code(), 'written');
+  const older = { ...TOKEN, secret: new Secret('hvs.CAESIolder') };
+  assert.deepEqual(await sink.deliver(older, () => false), { written: false });
+  assert.equal(await readFile(path, 'utf8'), 'hvs.CAESIexample');
+  assert.deepEqual(await readdir(directory), ['token']);
+});
+
 test('writes the three formats', async (t) => {
   const contents = new Map<string, string>();
   for (const format of ['raw', 'json', 'env'] as const) {

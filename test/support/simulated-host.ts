@@ -177,10 +177,10 @@ export class SimulatedHost {
     const { path, format } = settings;
     return {
       id: path,
-      deliver: async (token) => {
+      deliver: async (token, isCurrent = () => true) => {
         const content = renderToken(format, token);
         await this.#troubled(path);
-        const written = this.files.get(path) !== content;
+        const written = this.files.get(path) !== content && isCurrent();
         if (written) {
           this.put(path, content);
           this.#observer.wrote(path, content);
