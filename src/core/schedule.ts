@@ -164,8 +164,8 @@ export const choreReadyAt = (budget: Bucket): number => readyAt(budget, FAILURE_
 /** Returns the poll interval with a jitter of 10 % in either direction. */
 export const pollDelay = (intervalMs: number, random: number): number => intervalMs * (0.9 + 0.2 * random);
 
-/** Returns the delay after a failed reading: three quick retries, since the file may be half written, then the poll. */
-export const rereadDelay = (count: number, pollMs: number): number => (count <= 3 ? Math.min(200, pollMs) : pollMs);
+/** Returns the delay after a failed reading: three quick retries, since the file may be half written, then a minute at most. */
+export const rereadDelay = (count: number, pollMs: number): number => Math.min(count <= 3 ? 200 : MINUTE, pollMs);
 
 /** A reading without a result after this long counts as failed. Sources time out a little earlier. */
 export const readDeadline = (source: SourceSettings): number => 6 * SECOND + requestTimeout(source);

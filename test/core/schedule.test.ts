@@ -118,12 +118,12 @@ test('the budget holds ten failures, a timeout costs two, and what must leave ro
   );
 });
 
-test('the JWT is looked for again three times at once, then at each poll; a poll varies by a tenth', () => {
+test('the JWT is looked for again three times at once, then at each poll or minute; a poll varies by a tenth', () => {
   assert.deepEqual(
     [1, 3, 4].map((count) => schedule.rereadDelay(count, 10_000)),
     [200, 200, 10_000],
   );
-  assert.equal(schedule.rereadDelay(1, 100), 100);
+  assert.deepEqual([schedule.rereadDelay(1, 100), schedule.rereadDelay(4, 1_800_000)], [100, 60_000]);
   assert.deepEqual([schedule.pollDelay(10_000, 0), schedule.pollDelay(10_000, 0.5)], [9000, 10_000]);
 });
 
