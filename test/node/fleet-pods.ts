@@ -3,7 +3,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { until } from '../support/settling.ts';
-import { isRunning, sidecarOf } from './cluster.ts';
+import { isRunning, SIDECAR, sidecarOf } from './cluster.ts';
 import { type Here, hasEnded } from './example-pod.ts';
 import { kept, type PodChange, withApp } from './pod-changes.ts';
 import { firstProcess, pssOf, tokenFile } from './processes.ts';
@@ -42,6 +42,16 @@ export function podFleet({ cluster, node }: Here, count: number) {
     /** The memory of each sidecar, with its share of what processes have in common. */
     async pssMiB(): Promise<readonly number[]> {
       return (await pods()).map((pod) => pssOf(firstProcess(pod, sidecarOf(pod))));
+    },
+    /** For the message of a failure: the logs of sidecars that restarted, warned, or logged in more than `logins` times. */
+    async story(logins: number): Promise<string> {
+      const stories = (await pods()).map(async (pod) => {
+        const restarts = sidecarOf(pod)?.restartCount ?? 0;
+        const log = await cluster.logs(pod.metadata.name, SIDECAR);
+        const isPlain = log.split('"logged_in"').length <= 1 + logins && !/"level":"(warn|error)"/.test(log);
+        return restarts === 0 && isPlain ? '' : `${pod.metadata.name}, ${restarts} restarts:\n${log}`;
+      });
+      return (await Promise.all(stories)).join('');
     },
     /** Restarts kubelet. @returns when each pod had another token, in milliseconds after that */
     async rotate(): Promise<readonly number[]> {
