@@ -74,7 +74,11 @@ export function openApp({ onRequest }: Pick<AppOptions, 'onRequest'>, places: nu
   app.addHook('onResponse', async (request, reply) =>
     onRequest?.(request.routeOptions.url ?? 'unknown', reply.statusCode),
   );
-  app.setNotFoundHandler((_request, reply) => sendError(reply, 404, ['not_found', 'There is no such route.']));
+  const routes = new Set<string>();
+  app.addHook('onRoute', ({ url }) => void routes.add(url));
+  app.setNotFoundHandler((_request, reply) =>
+    sendError(reply, 404, ['not_found', `There is no such route. The routes are ${[...routes].join(', ')}.`]),
+  );
   app.setErrorHandler((error: { statusCode?: number }, _request, reply) => {
     const status = error.statusCode !== undefined && error.statusCode < 500 ? 400 : 500;
     return sendError(

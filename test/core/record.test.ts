@@ -141,7 +141,7 @@ test('an unreadable JWT is counted while the reason stays the same, and looked f
   assert.equal(fourth.nextAt, NOW + 10 * SECOND);
   const other = unreadable('jwt_malformed', earlier);
   assert.deepEqual([other.failure?.since, other.failure?.count], [NOW, 1]);
-  assert.equal(unreadable('jwt_missing', earlier, { source: { kind: 'env', name: 'JWT' } }).nextAt, NOW + HOUR);
+  assert.equal(unreadable('jwt_missing', earlier, { source: { kind: 'env', name: 'JWT' } }).nextAt, NOW + MINUTE);
 });
 
 test('a reading, a call and a delivery without a result by their deadlines count as failed', () => {

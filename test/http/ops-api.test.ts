@@ -87,7 +87,9 @@ test('/startupz is 503 until the first delivery; /metrics and /status return the
   const { version, exchanges } = JSON.parse(String((await read('/status'))[1]));
   assert.deepEqual([version, exchanges.length, exchanges[0].exchange], ['1.2.3', 1, 'app']);
   await read('/readyz/x?y=z');
-  await read('/elsewhere');
+  const routes = '/livez, /readyz, /readyz/:exchange, /startupz, /metrics, /status';
+  const error_description = `There is no such route. The routes are ${routes}.`;
+  assert.deepEqual(await read('/health'), [404, JSON.stringify({ error: 'not_found', error_description })]);
   assert.deepEqual(told.slice(-4), [
     ['/metrics', 200],
     ['/status', 200],
