@@ -1,6 +1,5 @@
 // Requests to the running daemon, for the commands that query it. The listener comes from a flag, the config or the defaults.
 
-import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { Check } from 'typebox/schema';
 import { parseListen } from '../config/address.ts';
@@ -13,6 +12,7 @@ import { parseObject } from '../core/vault-protocol.ts';
 import { type Io, UsageError } from '../host/io.ts';
 import { readCallerToken } from '../http/caller-token.ts';
 import { StatusReply } from '../http/status-reply.ts';
+import { request as requestHttp } from '../network/node-http.ts';
 import { type Flags, textFlag } from './command.ts';
 import { configPath, loadSettings, warnOfVariables } from './load-settings.ts';
 

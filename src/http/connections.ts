@@ -2,8 +2,9 @@
 // client that pipelines requests is disconnected. So none of these can lock out others.
 
 import { readFileSync } from 'node:fs';
-import { createServer, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import type { RequestListener, Server, ServerOptions, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { createServer } from '../network/node-http.ts';
 
 const MOST_CONNECTIONS = 64;
 /** File descriptors reserved for the daemon itself: connections to Vault, and the files that it reads and writes. */

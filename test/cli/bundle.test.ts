@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { dirname, join, normalize } from 'node:path';
+import { basename, dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
 import { bundle } from '../../build.ts';
 import { NODE_FLAGS } from '../support/node-flags.ts';
@@ -25,6 +25,18 @@ function dynamicImportsOf(file: string): DynamicImport[] {
     return { file, specifier, names: names.length > 0 ? names : ['command'] };
   });
 }
+
+test("no part imports node:http, which would load Node's own undici", async () => {
+  const { outputFiles } = await bundle({ sourcemap: false });
+  const importing = outputFiles
+    .filter(({ text }) => /\bfrom ?"(?:node:)?http"/.test(text))
+    .map(({ path }) => basename(path));
+  // the demo doesn't count
+  assert.deepEqual(
+    importing.map((name) => name.replace(/-.*/, '')),
+    ['dev'],
+  );
+});
 
 test("each dynamic import finds its names in the exports of the bundle's part (K6)", async () => {
   const { metafile } = await bundle();
