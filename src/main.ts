@@ -17,7 +17,7 @@ import { parse } from './cli/parse.ts';
 import type { Command } from './commands/command.ts';
 import { ConfigError } from './config/problem.ts';
 import { EXIT_CODES, ExchangeError, exitCodeOf } from './core/errors.ts';
-import { scrub } from './core/secret.ts';
+import { linesWithoutControls, scrub } from './core/secret.ts';
 import { type Io, UsageError } from './host/io.ts';
 import { unsafeStart } from './host/unsafe-start.ts';
 
@@ -65,7 +65,8 @@ const io: Io = {
     return answer;
   },
   out: (text, end: string = '\n') => print(process.stdout, text + end),
-  err: (text) => print(process.stderr, `${text}\n`),
+  // also texts that quote others: a Vault, a JWT, a server that isn't ours
+  err: (text) => print(process.stderr, `${linesWithoutControls(text)}\n`),
   warn(text) {
     if (!warned.has(text)) io.err(`warning: ${text}`);
     warned.add(text);

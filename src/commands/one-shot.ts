@@ -2,7 +2,6 @@
 // is revoked.
 
 import { type ErrorCode, EXIT_CODES, entryOf, exitCodeOf, lineOf } from '../core/errors.ts';
-import { withoutControls } from '../core/secret.ts';
 import type { ExchangeSettings } from '../core/settings.ts';
 import type { State } from '../core/state.ts';
 import type { ExchangeStatus } from '../core/status.ts';
@@ -73,7 +72,7 @@ export function reportUndelivered(statuses: readonly ExchangeStatus[], io: Io): 
   const codes = statuses.map((status) => {
     const cause = causeOf(status);
     const why = cause === undefined ? (status.reasons[0] ?? 'no token yet') : lineOf(cause);
-    io.err(withoutControls(`exchange ${status.exchange}: ${why}`));
+    io.err(`exchange ${status.exchange}: ${why}`);
     return cause === undefined ? EXIT_CODES.readiness : exitCodeOf(cause);
   });
   return Math.max(0, ...codes);
@@ -87,8 +86,8 @@ function openOrphans() {
     if (event.type === 'revoked' && before.token !== undefined && state.token === undefined) accessors.delete(name);
   };
   const lines = () =>
-    [...accessors].map(([name, accessor]) =>
-      withoutControls(`exchange ${name}: the Vault token with accessor ${accessor || '(none)'} was not revoked`),
+    [...accessors].map(
+      ([name, accessor]) => `exchange ${name}: the Vault token with accessor ${accessor || '(none)'} was not revoked`,
     );
   return { stepped, lines };
 }

@@ -17,6 +17,6 @@ export const command: Command = async (flags, io) => {
   if (typeof words !== 'string') throw new ExchangeError('not_ready', { kind: 'other-server' });
   const isTooSoon = status === 429;
   const when = isTooSoon && /^\d{1,4}$/.test(retryAfter ?? '') ? ` Try again in ${retryAfter} s.` : '';
-  io.err(withoutControls(`${words}${when}`));
+  io.err(`${words}${when}`);
   return isTooSoon || status === 503 ? EXIT_CODES.readiness : EXIT_CODES.config;
 };

@@ -2,7 +2,6 @@
 
 import { ConfigError } from '../config/problem.ts';
 import { isFailure } from '../core/errors.ts';
-import { withoutControls } from '../core/secret.ts';
 import { type ExchangeSettings, isRequested } from '../core/settings.ts';
 import { decodeWorkloadJwt } from '../core/workload-jwt.ts';
 import type { Io } from '../host/io.ts';
@@ -23,7 +22,7 @@ export const command: Command = async (flags, io) => {
   const exchanges = plannedExchanges(chosen, settings, await jwtLives(chosen, io));
   const { steps, warnings, problems } = planProvision(exchanges);
   if (problems.length > 0) throw new ConfigError(problems.map((message) => ({ message })));
-  for (const warning of warnings) io.warn(withoutControls(warning));
+  for (const warning of warnings) io.warn(warning);
   if (flags['apply'] === true) {
     const [mayReplace, isAgreed] = [flags['replace'] === true, flags['yes'] === true];
     return applySetup(steps, exchanges, { mayReplace, isAgreed, io });

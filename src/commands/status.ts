@@ -31,7 +31,7 @@ export const command: Command = async (flags, io) => {
     // a sidecar that restarts is shown again
     const shown = await look(flags, io).then(
       (seen) => seen.text,
-      (error: unknown) => (error instanceof Error ? error.message : 'unknown error'),
+      (error: unknown) => withoutControls(error instanceof Error ? error.message : 'unknown error'),
     );
     io.out(`${HOME}${shown}`);
   }

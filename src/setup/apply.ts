@@ -3,7 +3,7 @@
 
 import { defined } from '../core/defined.ts';
 import { EXIT_CODES, ExchangeError, exitCodeOf, explain, lineOf, unlessFailure } from '../core/errors.ts';
-import { linesWithoutControls, oneLine, type Secret, withoutControls } from '../core/secret.ts';
+import { linesWithoutControls, oneLine, type Secret } from '../core/secret.ts';
 import { openCorrelationIds } from '../exchange/correlation.ts';
 import { type Io, UsageError } from '../host/io.ts';
 import type { VaultClient } from '../vault/client.ts';
@@ -83,13 +83,13 @@ async function apply(
     ...differences.flatMap(({ step, current }) => remarksOn(step, current)),
     ...(await missingPolicies(exchanges, client, token)),
   ])
-    io.warn(withoutControls(remark));
+    io.warn(remark);
   const address = exchanges[0]?.vault.address;
   io.out(linesWithoutControls(`Vault at ${address}\n${differences.map(describeDifference).join('\n')}`));
   const refusals = differences.flatMap(
     ({ step, changes, current }) => refusalOf(step, changes, { current, mayReplace }) ?? [],
   );
-  if (refusals.length > 0) throw new UsageError(withoutControls(refusals.join('; ')));
+  if (refusals.length > 0) throw new UsageError(refusals.join('; '));
   const due = differences.filter(({ changes }) => changes.length > 0);
   if (due.length === 0) {
     io.out('nothing to change');
@@ -102,7 +102,7 @@ async function apply(
     progress.written = [...progress.written, difference.step];
   }
   progress.due = [];
-  for (const loss of await losses(due, client, token)) io.warn(withoutControls(loss));
+  for (const loss of await losses(due, client, token)) io.warn(loss);
   io.out(`${due.length} of ${steps.length} changed`);
   return 0;
 }
@@ -127,7 +127,7 @@ function reportFailure({ failure }: ExchangeError, { written, due }: Progress, i
     lineOf(explain(failure)),
     'Then run "vault-token-sidecar setup --apply" again: it writes only what is missing or different.',
   ])
-    io.err(withoutControls(line));
+    io.err(line);
 }
 
 async function isAllowed(io: Io): Promise<boolean> {

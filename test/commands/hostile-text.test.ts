@@ -10,6 +10,7 @@ import { command as validate } from '../../src/commands/validate.ts';
 import { listenOn } from '../../src/dev/listen.ts';
 import type { ExchangeReply, StatusReply } from '../../src/http/status-reply.ts';
 import { invoke } from '../support/invoke.ts';
+import { cli } from '../support/program.ts';
 import { until } from '../support/settling.ts';
 import { openPeers, runDaemon } from '../support/sidecar.ts';
 
@@ -32,6 +33,32 @@ test('the log and /status shorten claims and replace control characters (K18)', 
     assert.ok(out.length < 4000, `${out.length}`);
   }
   for (const one of log) assert.doesNotMatch(one.replace(/\n$/, ''), /\\u00|\\n/);
+});
+
+test('no command prints control characters of another server on the port of the sidecar (K18)', async (t) => {
+  const exchanges = [
+    { exchange: HOSTILE, phase: 'active', ready: true, reasons: [], jwt: null, token: null, sinks: [] },
+  ];
+  const body = {
+    ...{ version: HOSTILE, api: { failure: null }, exchanges, next_action: null, failure: null },
+    ...{ ready: false, reasons: [HOSTILE], access_token: HOSTILE, error: 'not_found', error_description: HOSTILE },
+  };
+  const server = await listenOn({}, () => ({ status: 404, body }));
+  const fine = await listenOn({}, () => ({ status: 200, body }));
+  t.after(() => Promise.all([server.close(), fine.close()]));
+  for (const { url } of [server, fine])
+    for (const [name, flag, ...rest] of [
+      ['status', 'ops', 'no-such-exchange'],
+      ['status', 'ops'],
+      ['wait', 'ops', '--timeout', '1s'],
+      ['token', 'api'],
+      ['refresh', 'api'],
+    ] as const) {
+      const { code, out, err } = await cli([name, `--${flag}`, url, ...rest]);
+      assert.notEqual(code, 0, `${name}: ${out}`);
+      assert.notEqual(err, '', name);
+      assert.doesNotMatch((out + err).replaceAll('\n', ''), UNPRINTABLE, name);
+    }
 });
 
 test('status prints no control characters from the reply (K18)', async (t) => {
