@@ -19,6 +19,8 @@ export interface DaemonParts {
   readonly openObserver: () => Promise<Observer>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
+  /** ends the wait for the first logins */
+  readonly stopRequested?: Promise<void>;
 }
 
 export interface Daemon {
@@ -57,13 +59,13 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
 
 /** Opens the parts, and adds a function to `closers` for each. */
 async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<unknown>)[]): Promise<Daemon> {
-  const { settings, openObserver, env, version } = parts;
+  const { settings, openObserver, env, version, stopRequested } = parts;
   const { startJitterMs } = settings;
   const early = openLateObserver();
   const tools = { clock, observer: early, env, ports: REAL_PORTS, startJitterMs };
   const exchanges = openExchanges(settings.exchanges, tools);
   closers.push(() => exchanges.stop());
-  await within(clock, HEAD_START_MS, exchanges.started);
+  await within(clock, HEAD_START_MS, Promise.race([exchanges.started, ...(stopRequested ? [stopRequested] : [])]));
   const observer = await openObserver();
   closers.push(() => observer.log.flush());
   observer.configRead(true, clock.wall());
@@ -105,11 +107,12 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
       for (const view of exchanges.views()) view.refresh();
     },
     async stop() {
+      const endsAt = clock.now() + STOP_MS;
       // Clients get the replies to their requests in flight before `on_stop: revoke` ends the token.
       await within(clock, DRAIN_MS, proxies.close());
       // In parallel, as the kubelet may leave only two seconds.
       await within(clock, STOP_MS, Promise.all([apis.close(), exchanges.stop()]));
-      await observer.log.flush();
+      await observer.log.flush(endsAt - clock.now());
     },
   };
 }

@@ -22,7 +22,12 @@ const STDOUT = 1;
 export const command: Command = async (flags, io) => {
   const stopRequested = onStopSignal(io);
   const [onRefresh, onReload] = [early(io, 'SIGUSR2'), early(io, 'SIGHUP')];
-  const { settings, warnings } = await loadForLog(flags, io);
+  const loaded = await Promise.race([loadForLog(flags, io), stopRequested]);
+  if (loaded === undefined) {
+    io.exit(0);
+    return 0;
+  }
+  const { settings, warnings } = loaded;
   const { version, nodeVersion, env } = io;
   const startedAt = Date.now();
   let log: Log | undefined;
@@ -42,7 +47,7 @@ export const command: Command = async (flags, io) => {
     for (const warning of warnings) log.write('warn', 'config_warning', { warning });
     return observer;
   };
-  const daemon = await startDaemon({ settings, openObserver, env, version });
+  const daemon = await startDaemon({ settings, openObserver, env, version, stopRequested });
   const { observer } = daemon;
   onRefresh(daemon.refresh);
   onReload(coalesced(() => reload(daemon, observer, { flags, io })));

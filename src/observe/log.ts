@@ -15,8 +15,8 @@ export interface Log {
   /** @param wall the time of the event in epoch milliseconds; by default, now */
   write<E extends EventName>(level: LevelOf<E>, event: E, fields?: FieldsOf<E>, wall?: number): void;
   setLevel(level: LogLevel): void;
-  /** Flushes the log before the process ends. Lines that the reader doesn't accept within a second are lost. */
-  flush(): Promise<void>;
+  /** Flushes the log before the process ends. Lines that the reader doesn't accept by the limit, a second by default, are lost. */
+  flush(limitMs?: number): Promise<void>;
   /** Writes the last line before the process ends, synchronously, so that it doesn't need a free file thread. */
   writeLast<E extends EventName>(level: LevelOf<E>, event: E, fields: FieldsOf<E>): void;
 }
@@ -61,8 +61,8 @@ export function openLog(
     setLevel(next) {
       logger.level = next;
     },
-    async flush() {
-      if ('flush' in destination) await destination.flush();
+    async flush(limitMs) {
+      if ('flush' in destination) await destination.flush(limitMs);
     },
     writeLast(at: LogLevel, event: EventName, fields: LogFields) {
       if ('hold' in destination) destination.hold();
@@ -101,8 +101,8 @@ function openDestination(fd: number, onDropped: () => void) {
   return {
     write: (line: string) => void (isClosed || destination.write(line)),
     hold: () => hold(BUFFER_BYTES),
-    async flush() {
-      giveUpAt = performance.now() + FLUSH_MS;
+    async flush(limitMs = FLUSH_MS) {
+      giveUpAt = performance.now() + limitMs;
       try {
         if (!isBroken) destination.flushSync();
       } catch {

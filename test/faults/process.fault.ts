@@ -2,13 +2,13 @@
 // SIGCONT, unexpected exceptions.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { closeSync, constants, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, symlink, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, type TestContext, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { withoutNamespaces } from '../support/confined.ts';
-import { openHangingMount, withoutHangingMounts } from '../support/hanging-mount.ts';
+import { openFullPipe } from '../support/full-pipe.ts';
+import { isWaitingForMount, openHangingMount, withoutHangingMounts } from '../support/hanging-mount.ts';
 import { until } from '../support/settling.ts';
 import { replaceByRename } from '../support/temporary.ts';
 import { metric, openFaultWorld, served, startSidecar } from './sidecar-process.ts';
@@ -40,25 +40,8 @@ test('fifty SIGHUPs during a reload cause one more reload, which reads the last 
   assert.deepEqual([count('config_reloaded'), count('config_refused')], [1, 1]);
 });
 
-/** Whether a thread of the process waits for a FUSE file system. */
-const isWaitingForMount = (pid: number): boolean =>
-  readdirSync(`/proc/${pid}/task`).some((task) =>
-    /fuse|request_wait_answer/.test(readFileSync(`/proc/${pid}/task/${task}/wchan`, 'utf8')),
-  );
-
 const pendingSignals = (pid: number): boolean =>
   /^(SigPnd|ShdPnd):\s*0*[1-9a-f]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-
-/** The write end of a full pipe in blocking mode, as a container runtime's pipe would be. */
-function openFullPipe(t: TestContext, path: string): number {
-  execFileSync('mkfifo', [path]);
-  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
-  t.after(() => closeSync(fd));
-  assert.throws(() => {
-    for (;;) writeSync(fd, Buffer.alloc(1024));
-  }, /EAGAIN/);
-  return openSync(`/proc/self/fd/${fd}`, 'w');
-}
 
 // all threads of the pool are busy when it throws, as when a disk or a DNS server hangs
 const THROWING = `

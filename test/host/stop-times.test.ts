@@ -1,10 +1,10 @@
-// The stop timeout of each platform must exceed the 5 s that a stop of the sidecar may take.
+// The stop timeout of each platform must exceed the 5 s that a stop of the sidecar may take on a busy machine.
 
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-/** The deadline of a stop, after which the process exits anyway. */
+/** Three times what a stop takes at most on a machine with free CPU. */
 const STOP_SECONDS = 5;
 /** The probe, with the more indented lines below it. */
 const LIVENESS_PROBE = /^( *)livenessProbe:.*\n(?:\1 +.*\n)+/gm;

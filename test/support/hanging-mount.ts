@@ -2,7 +2,7 @@
 // it blocks until the mount is released, and then fails.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, rmdirSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Scope } from './scope.ts';
@@ -49,3 +49,9 @@ export function withoutHangingMounts(): string | false {
     return 'there is no /dev/fuse';
   }
 }
+
+/** Whether a thread of the process waits for a FUSE file system. */
+export const isWaitingForMount = (pid: number): boolean =>
+  readdirSync(`/proc/${pid}/task`).some((task) =>
+    /fuse|request_wait_answer/.test(readFileSync(`/proc/${pid}/task/${task}/wchan`, 'utf8')),
+  );
