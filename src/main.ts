@@ -5,9 +5,9 @@
 process.on('SIGUSR1', () => {});
 const umask = process.umask(0o077);
 // Must be set before the first file or DNS operation, which starts the thread pool. A hanging file system blocks some of the
-// threads; src/files/file-work.ts keeps half of them free. Twelve more threads than Node's default of four cost 0.2 MiB.
+// threads; src/files/file-work.ts and src/sinks/slots.ts keep a third of them free. Twenty more than Node's default cost 0.3 MiB.
 const { UV_THREADPOOL_SIZE } = process.env;
-process.env['UV_THREADPOOL_SIZE'] = '16';
+process.env['UV_THREADPOOL_SIZE'] = '24';
 // stdout is for the log and for the output of commands; library output goes to stderr.
 for (const print of ['log', 'info', 'debug', 'dir'] as const) console[print] = console.error;
 

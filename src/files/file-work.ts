@@ -4,7 +4,7 @@
 
 import { startDeadline } from './deadline.ts';
 
-/** Half of the threads that main.ts sets (UV_THREADPOOL_SIZE): sinks and DNS lookups always find a free one. */
+/** A third of the threads that main.ts sets (UV_THREADPOOL_SIZE): sinks and DNS lookups always find a free one. */
 const MOST_AT_ONCE = 8;
 const DEADLINE_MS = 5000;
 

@@ -10,9 +10,11 @@ import { test } from 'node:test';
 import { openHangingMount, withoutHangingMounts } from '../support/hanging-mount.ts';
 import { cli, type Ended } from '../support/program.ts';
 import { until } from '../support/settling.ts';
-import { openFaultWorld, servedBy, startSidecar } from './sidecar-process.ts';
+import { type LogLine, openFaultWorld, servedBy, startSidecar } from './sidecar-process.ts';
 
 const HUNG_EXCHANGES = 6;
+/** More than the process has threads for files. */
+const HUNG_SINKS = 20;
 
 test('six exchanges with hanging files report why, a seventh one goes on, and the stop is in time (K2)', {
   skip: withoutHangingMounts(),
@@ -73,6 +75,46 @@ test('six exchanges with hanging files report why, a seventh one goes on, and th
   }
   const threads = readdirSync(`/proc/${pid}/task`).length;
   assert.ok(threads >= 16, `${threads} threads`);
+  const { code, tookMs } = await stop();
+  assert.equal(code, 0);
+  assert.ok(tookMs < 5000, `${tookMs} ms`);
+});
+
+test('twenty hanging sinks hold up no reading, login, log line or name lookup of another exchange (K2)', {
+  skip: withoutHangingMounts(),
+}, async (t) => {
+  const world = await openFaultWorld(t);
+  const mount = openHangingMount(t).path;
+  const { exchanges, vault } = world.config() as { exchanges: { app: object }; vault: { address: string } };
+  const sinks = (path: string) => [{ file: { path } }];
+  const hung = Object.fromEntries(
+    Array.from({ length: HUNG_SINKS }, (_, index) => [
+      `hung-${index}`,
+      { ...exchanges.app, sinks: sinks(join(mount, String(index), 'token')) },
+    ]),
+  );
+  const app = {
+    ...exchanges.app,
+    sinks: [],
+    vault: { ...vault, address: vault.address.replace('127.0.0.1', 'localhost') },
+  };
+  await world.configure({}, { exchanges: { ...hung, app } });
+  const { event, log, stop } = await startSidecar(t, world.configFile);
+  await event('listening');
+  const isStuck = ({ event: name, code }: LogLine) => name === 'sink_failed' && code === 'sink_write_stuck';
+  await until('all sinks hang', () => log().filter(isStuck).length === HUNG_SINKS, 60_000);
+  const before = await until('a token', async () => {
+    const token = await servedBy(world, 'app');
+    return typeof token === 'string' && token;
+  });
+  await world.writeJwt();
+  const lines = log().length;
+  await until('the next token', async () => (await servedBy(world, 'app')) !== before);
+  await until('its line', () =>
+    log()
+      .slice(lines)
+      .some((line) => line.event === 'logged_in' && line['exchange'] === 'app'),
+  );
   const { code, tookMs } = await stop();
   assert.equal(code, 0);
   assert.ok(tookMs < 5000, `${tookMs} ms`);
