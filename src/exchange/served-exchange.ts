@@ -64,8 +64,9 @@ export function openServedExchange(
     onStep(state);
   };
   const earlierVaults = openEarlierVaults(tools.ports);
+  // after a change in progress, until which the runner is the closed one
   const onLateGrant: RunnerParts['onLateGrant'] = (grant, origin) =>
-    open.runner.post({ type: 'late-grant', grant, origin });
+    void work.then(() => open.runner.post({ type: 'late-grant', grant, origin }));
   const hooks = { onStepped, onLateGrant, earlierVault: earlierVaults.at };
   let open = openParts(first, tools, beginning, hooks);
   let work: Promise<unknown> = Promise.resolve();

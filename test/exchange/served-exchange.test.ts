@@ -25,7 +25,11 @@ const settingsFor = (changes: Partial<ExchangeSettings> = {}): ExchangeSettings 
 
 function setUp(
   settings: readonly ExchangeSettings[],
-  { shared = { isOneShot: true } as { isOneShot?: boolean }, files = {} as Record<string, string> } = {},
+  {
+    shared = { isOneShot: true } as { isOneShot?: boolean },
+    files = {} as Record<string, string>,
+    sourceClosesAfterMs = 0,
+  } = {},
 ) {
   const time = new SimulatedTime();
   const ledger = new Ledger();
@@ -58,6 +62,13 @@ function setUp(
     called() {},
     hooked() {},
   };
+  const pause = (ms: number) =>
+    new Promise<void>((resolve) => {
+      time.forProcess(ms, () => {
+        resolve();
+        time.touch();
+      });
+    });
   const exchanges = openExchanges(settings, {
     clock: time.clock(() => 0.5),
     observer: {
@@ -69,6 +80,14 @@ function setUp(
     env: {},
     ports: {
       ...host.ports,
+      openSource(...opening) {
+        const source = host.ports.openSource(...opening);
+        const close = async () => {
+          if (sourceClosesAfterMs > 0) await pause(sourceClosesAfterMs);
+          await source.close();
+        };
+        return { ...source, read: () => source.read(), close };
+      },
       watchDirectoryOf: (path, onHint) => ({
         ...host.ports.watchDirectoryOf(path, onHint),
         repair: async () => void repairs.push(path),
@@ -188,6 +207,19 @@ test('a login in flight during a reload still brings its token, for a revoking s
   vault.troubles.push({ operations: ['login'], latencyMs: 3 * SECOND });
   await pass(SECOND);
   assert.deepEqual(calls, ['login']);
+  await during(exchanges.apply([settingsFor({ onStop: 'revoke', login: { mount: 'jwt', role: 'next' } })]));
+  await pass(10 * SECOND);
+  assert.equal(ledger.tokens.size, 2);
+  await during(exchanges.stop());
+  assert.ok([...ledger.tokens.values()].every(({ expiresAt }) => expiresAt <= time.now));
+});
+
+test('a token that comes while a reload closes the old source is revoked by a revoking stop too', async () => {
+  const { ledger, time, vault, pass, during, exchanges } = setUp([settingsFor({ onStop: 'revoke' })], {
+    sourceClosesAfterMs: 4 * SECOND,
+  });
+  vault.troubles.push({ operations: ['login'], latencyMs: 3 * SECOND });
+  await pass(SECOND);
   await during(exchanges.apply([settingsFor({ onStop: 'revoke', login: { mount: 'jwt', role: 'next' } })]));
   await pass(10 * SECOND);
   assert.equal(ledger.tokens.size, 2);
