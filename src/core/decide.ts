@@ -268,7 +268,9 @@ function decideStop(draft: Draft): void {
   const { stopping, sinks } = draft.state;
   if (stopping === undefined || isDue(draft, stopping.since + STOP_MS) || policy.settings.onStop === 'keep') return;
   if (stopping.withdrawal === 'due') {
-    const isOurs = ({ writtenAt, writing }: SinkState) => writtenAt !== undefined || writing !== undefined;
+    // a token of an earlier process lives on, and so does its file, which each renewal writes
+    const isOurs = ({ writtenAt, writing }: SinkState) =>
+      draft.state.token?.takenOver !== true && (writtenAt !== undefined || writing !== undefined);
     const withdrawn = policy.settings.onStop === 'undo' ? sinks.filter(isOurs) : sinks;
     draft.effects.push({ type: 'withdraw', sinks: withdrawn.map(({ id }) => id) });
   }

@@ -250,10 +250,11 @@ test('an undoing stop withdraws only from sinks that the process wrote to or is 
     sink({ id: 'right already', holds: holding }),
     sink({ id: 'untouched' }),
   ];
-  const withdrawn = (onStop: 'revoke' | 'undo') =>
-    decided({ stopping: stopping({ withdrawal: 'due' }), sinks }, { onStop }).effects;
+  const withdrawn = (onStop: 'revoke' | 'undo', held?: HeldToken) =>
+    decided({ stopping: stopping({ withdrawal: 'due' }), sinks, token: held }, { onStop }).effects;
   assert.deepEqual(withdrawn('undo'), [{ type: 'withdraw', sinks: ['held', 'begun'] }]);
   assert.deepEqual(withdrawn('revoke'), [{ type: 'withdraw', sinks: ['held', 'begun', 'right already', 'untouched'] }]);
+  assert.deepEqual(withdrawn('undo', token({ takenOver: true })), [{ type: 'withdraw', sinks: [] }]);
 });
 
 test('an undoing stop leaves the token of an earlier process alone, and a stop skips one that is being revoked', () => {
