@@ -68,5 +68,5 @@ export const Setup = Type.Object(
       }),
     ),
   },
-  { ...strict, description: 'what "setup" creates in Vault; the daemon ignores it' },
+  { ...strict, description: 'what "setup" creates in Vault; the sidecar ignores it' },
 );

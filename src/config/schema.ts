@@ -169,7 +169,7 @@ export const ConfigSchema = Type.Object(
     }),
     start_jitter: Type.Optional(
       duration(
-        'after its start, the daemon delays its first logins by a random time up to this, so that many sidecars that ' +
+        'after its start, the sidecar delays its first logins by a random time up to this, so that many sidecars that ' +
           'start in one moment spread their load on Vault; 0 for no delay, at most 10m',
         '0',
       ),
@@ -183,7 +183,11 @@ export const ConfigSchema = Type.Object(
           // No mode for all users, as it serves tokens.
           ...socketMembers('0600', '0660'),
           caller_token_file: Type.Optional(
-            Type.String({ description: 'the file with the secret that clients must send as a bearer token' }),
+            Type.String({
+              pattern: '^(?:/.|$)',
+              description:
+                'the file with the secret that clients must send as a bearer token; an absolute path, or "" for none',
+            }),
           ),
           allow_non_loopback: Type.Optional(flag('allow an address other than loopback; needs caller_token_file')),
         },

@@ -16,7 +16,7 @@ export const VAULT_VARIABLES = {
   CLIENT_KEY: { pointer: '/vault/tls/client_key_file', meaning: 'the file with its private key' },
 } as const satisfies Readonly<Record<string, Variable>>;
 
-/** The variables of the exchange "default" and its listeners. They count only without a config file. */
+/** The variables of the exchange "default" and its listeners. They apply only without a config file. */
 export const VTS_VARIABLES = {
   VTS_JWT_FILE: {
     pointer: '/exchanges/default/source/file/path',

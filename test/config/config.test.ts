@@ -146,6 +146,11 @@ const CASES: readonly (readonly [string, unknown, string])[] = [
     'config.json: exchanges.app.source.file.path: must be an absolute path',
   ],
   [
+    'a relative path of the caller token',
+    { ...BASE, api: { caller_token_file: 'secret' } },
+    'config.json: api.caller_token_file: must be an absolute path',
+  ],
+  [
     'an unknown enum value',
     withApp({ on_stop: 'delete' }),
     'config.json: exchanges.app.on_stop: must be one of "keep", "revoke"',
