@@ -86,19 +86,18 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
     version,
     closers,
   });
-  let listeners = listenersOf(settings);
+  let fixed = fixedOf(settings);
   return {
     observer,
     exchanges,
     ...urls,
     isStepping,
     async reload(next) {
-      const moved = !isDeepStrictEqual(listeners, listenersOf(next));
-      if (moved)
+      if (!isDeepStrictEqual(fixed, fixedOf(next)))
         observer.log.write('warn', 'restart_needed', {
-          hint: 'Restart the sidecar to apply the changes to api, ops and proxy.',
+          hint: 'Restart the sidecar to apply the changes to api, ops, proxy and log.format.',
         });
-      listeners = listenersOf(next);
+      fixed = fixedOf(next);
       observer.log.setLevel(next.log.level);
       await exchanges.apply(next.exchanges);
       observer.configRead(true, clock.wall());
@@ -118,9 +117,10 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
 }
 
 /** The settings that only a restart applies. */
-const listenersOf = ({ api, ops, exchanges }: Settings) => ({
+const fixedOf = ({ api, ops, log, exchanges }: Settings) => ({
   api,
   ops,
+  logFormat: log.format,
   proxies: exchanges.map(({ name, proxy }) => ({ name, proxy })).filter(({ proxy }) => proxy !== undefined),
 });
 

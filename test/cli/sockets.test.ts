@@ -18,9 +18,9 @@ async function setUp(t: TestContext, members: object = {}) {
   const [api, ops] = ['api', 'ops'].map((name) => join(peers.directory, `${name}.sock`)) as [string, string];
   const configFile = join(peers.directory, 'config.json');
   /** @param more members of `api` */
-  const write = (more: object) => {
+  const write = (more: object, log: object = {}) => {
     const listeners = { api: { listen: `unix:${api}`, ...more }, ops: { listen: `unix:${ops}` } };
-    return writeFile(configFile, JSON.stringify({ ...peers.config(), ...listeners }));
+    return writeFile(configFile, JSON.stringify({ ...peers.config(), ...listeners, log }));
   };
   await write(members);
   const sockets = async () => (await readdir(peers.directory)).filter((name) => name.includes('.sock'));
@@ -92,14 +92,14 @@ test('a second instance is refused, and one after a kill takes over (G15)', asyn
   assert.equal((await cli(['wait', '--ops', `unix:${ops}`])).code, 0);
 });
 
-test('a reload with another mode or group of a socket says that a restart is needed', async (t) => {
+test('a reload with another mode or group of a socket, or format of the log, says that a restart is needed', async (t) => {
   const { configFile, api, write } = await setUp(t);
   const { event, log, signal } = await startSidecar(t, configFile);
   await event('listening');
   const counts = () =>
     ['config_reloaded', 'restart_needed'].map((name) => log().filter((one) => one.event === name).length);
-  const reload = async (members: object, expected: readonly number[]) => {
-    await write(members);
+  const reload = async (members: object, expected: readonly number[], logging: object = {}) => {
+    await write(members, logging);
     signal('SIGHUP');
     await until('the reload is logged', () => counts()[0] === expected[0]);
     assert.deepEqual(counts(), expected);
@@ -107,6 +107,8 @@ test('a reload with another mode or group of a socket says that a restart is nee
   await reload({}, [1, 0]);
   await reload({ socket_mode: '0660' }, [2, 1]);
   await reload({ socket_mode: '0660', socket_gid: 12_345 }, [3, 2]);
+  await reload({ socket_mode: '0660', socket_gid: 12_345 }, [4, 2], { level: 'debug' });
+  await reload({ socket_mode: '0660', socket_gid: 12_345 }, [5, 3], { format: 'text' });
   assert.equal((await lstat(api)).mode & 0o777, 0o600);
 });
 
