@@ -6,11 +6,15 @@ import { join } from 'node:path';
 import { GROUPS } from '../src/cli/commands.ts';
 import { helpOf, overview } from '../src/cli/help.ts';
 import { asJson } from '../src/commands/command.ts';
+import { environmentConfig } from '../src/config/environment.ts';
+import { keyOf } from '../src/config/problem.ts';
 import { configJsonSchema } from '../src/config/schema.ts';
+import { VAULT_VARIABLES, VTS_VARIABLES } from '../src/config/variables.ts';
 import { type Area, ERRORS, EXIT_CODES } from '../src/core/errors.ts';
 import { DIAGNOSES } from '../src/doctor/diagnose/codes.ts';
 import { eventMembers, eventTable } from './log-events.ts';
 import { manPage } from './man-page.ts';
+import { table } from './table.ts';
 import { wrapped } from './wrapped.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -19,7 +23,7 @@ const ROOT = join(import.meta.dirname, '..');
 export function generated(): ReadonlyMap<string, string> {
   const schema = configJsonSchema();
   const parts: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
-    'docs/configuration.md': { configuration: () => configuration(schema as Schema) },
+    'docs/configuration.md': { variables, configuration: () => configuration(schema as Schema) },
     'docs/cli.md': { commands },
     'docs/observability.md': { events: eventTable, members: eventMembers },
     'docs/errors.md': { errors: () => byExitCode(ERRORS), findings: () => codes(DIAGNOSES) },
@@ -41,6 +45,20 @@ function filled(page: string, name: string, text: string): string {
   const [from, to] = [page.indexOf(before), page.indexOf(after)];
   if (from < 0 || to < from) throw new Error(`the markers of ${name} are missing`);
   return `${page.slice(0, from + before.length)}\n${text.trim()}\n\n${page.slice(to)}`;
+}
+
+// the environment variables
+
+function variables(): string {
+  const ofVault = Object.entries(VAULT_VARIABLES).map(([name, variable]) => [`VAULT_${name}`, variable] as const);
+  const required = environmentConfig({}, { needsSink: true }).missing.map(({ origin }) => origin);
+  const rows = [...ofVault, ...Object.entries(VTS_VARIABLES)].map(([name, { pointer }]) => [
+    `\`${name}\``,
+    `\`${keyOf(pointer)}\``,
+    required.includes(name) ? 'required' : '',
+  ]);
+  const isOptional = ([, , need]: readonly string[]) => need === '';
+  return table([['variable', 'key', ''], ...rows.filter((row) => !isOptional(row)), ...rows.filter(isOptional)]);
 }
 
 // the reference of the config

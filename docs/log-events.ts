@@ -1,15 +1,12 @@
 // The reference of the log events in docs/observability.md: a table, and the members of each event.
 
 import { EVENTS } from '../src/observe/events.ts';
+import { table } from './table.ts';
 import { wrapped } from './wrapped.ts';
 
 export function eventTable(): string {
   const rows = Object.entries(EVENTS).map(([name, { level, meaning }]) => [`\`${name}\``, level, meaning]);
-  const all = [['event', 'level', 'meaning'], ...rows];
-  const widths = [0, 1, 2].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
-  const line = (cells: readonly string[]) => `| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(' | ')} |`;
-  const [head = [], ...body] = all;
-  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
+  return table([['event', 'level', 'meaning'], ...rows]);
 }
 
 /** One item for all events with the same members, in the order of the table. */

@@ -123,6 +123,7 @@ test('each documented variable sets its documented key', () => {
     VTS_ISSUER: 'https://k8s-prod.oidc.pub',
     VTS_TOKEN_MODE: '0640',
     VTS_LOG_LEVEL: 'debug',
+    VTS_LOG_FORMAT: 'json',
     VTS_API_LISTEN: '127.0.0.1:1',
     VTS_OPS_LISTEN: '127.0.0.1:2',
     VTS_PROXY_LISTEN: 'unix:/run/app/vault.sock',

@@ -63,7 +63,7 @@ export const EXIT_MEANINGS: Readonly<Record<number, string>> = {
   4: 'Vault refused the login',
   5: 'Vault is unreachable, sealed or failing',
   6: 'no usable workload JWT',
-  7: "a sink can't be written",
+  7: "a sink or stdout can't be written",
   8: "an address can't be used for listening",
 };
 
@@ -72,7 +72,7 @@ export const firstClause = (meaning: string): string => meaning.split(/[:;] /)[0
 
 /** The flags of several commands. */
 export const CONFIG = {
-  config: { short: 'c', value: 'FILE', isPath: true, meaning: 'the config file; without one, the environment counts' },
+  config: { short: 'c', value: 'FILE', isPath: true, meaning: 'the config file; without one, the environment is used' },
 } as const satisfies Flags;
 export const configFor = (keys: string): Flags => ({
   config: { ...CONFIG.config, meaning: `the config file, for ${keys}` },
@@ -84,7 +84,7 @@ export const API = {
   api: { value: 'URL', meaning: 'the URL of the token API, or unix:/PATH' },
 } as const satisfies Flags;
 export const OPS = {
-  ops: { value: 'URL', meaning: 'the URL of the ops listener, or unix:/PATH' },
+  ops: { value: 'URL', meaning: 'the URL of the ops API, or unix:/PATH' },
 } as const satisfies Flags;
 export const timeout = (meaning: string, fallback?: string): Flags => ({
   timeout: { value: 'DURATION', meaning, ...(fallback === undefined ? {} : { fallback }) },

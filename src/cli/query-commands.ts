@@ -13,7 +13,7 @@ const OF_OPS = { flags: { ...configFor('ops.listen'), ...OPS }, environment: env
 
 export const QUERY_COMMANDS = {
   status: {
-    summary: 'show what the running daemon holds',
+    summary: 'show what the running sidecar holds',
     about: `Shows for each exchange of the running sidecar: phase, time left on the token, next action, plan, and the last failure with its hint. For one exchange, shows Vault, JWT, token, sinks and failure in detail.`,
     argument: { name: 'EXCHANGE', meaning: 'shows this exchange in detail', isOptional: true },
     flags: {
@@ -33,7 +33,7 @@ export const QUERY_COMMANDS = {
     ],
   },
   wait: {
-    summary: 'wait until the running daemon is ready',
+    summary: 'wait until the running sidecar is ready',
     about: 'Waits until the running sidecar is ready. On a terminal, shows what it waits for.',
     flags: {
       exchange: { value: 'NAME', meaning: 'waits only for this exchange' },
@@ -45,7 +45,7 @@ export const QUERY_COMMANDS = {
     exits: [[0, 'ready'], 3],
   },
   token: {
-    summary: 'print the Vault token of the running daemon',
+    summary: 'print the Vault token of the running sidecar',
     about: "Prints the Vault token that the running sidecar holds. Don't run it where the output is logged.",
     ...OF_API,
     examples: [{ what: 'Print the token', command: 'vault-token-sidecar token' }],
@@ -75,8 +75,8 @@ export const QUERY_COMMANDS = {
     ],
   },
   refresh: {
-    summary: 'ask the running daemon for a new login',
-    about: `Asks the running sidecar to read the JWT and log in again, at once. Doesn't wait for the login: "status" shows its result. An exchange accepts one request in ten seconds.`,
+    summary: 'ask the running sidecar for a new login',
+    about: `Asks the running sidecar to log in again, at once unless only a new JWT can help. Doesn't wait for the login: "status" shows its result. An exchange accepts one request in ten seconds.`,
     ...OF_API,
     examples: [
       { what: 'Log in again after the policies of the role have changed', command: 'vault-token-sidecar refresh' },

@@ -14,7 +14,7 @@ import {
 
 export const TOKEN_COMMANDS = {
   run: {
-    summary: 'run the daemon',
+    summary: 'run the sidecar',
     about: `Keeps a Vault token for each exchange of the config, in its sinks and on the token API, until it is stopped.
 
 SIGTERM and SIGINT stop it, SIGHUP reloads the config, and SIGUSR2 logs in again.
@@ -55,7 +55,7 @@ Exits at once on errors that last, such as a missing role; waits for Vault and f
       },
     ],
     environment: CONFIG_ENVIRONMENT,
-    exits: [[0, 'every sink has a token'], 2, 3, 4, 5, 6, 7],
+    exits: [[0, 'every sink has a token'], 2, 3, 4, 5, 6, [7, "a sink can't be written"]],
   },
   exec: {
     summary: 'run a command with a Vault token in its environment',

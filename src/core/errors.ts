@@ -78,7 +78,7 @@ export const ERRORS = {
   jwt_endpoint_refused: row('new-jwt', 'jwt', 'the endpoint refuses to issue a workload JWT', 'Check the url, the query and the headers in source.http, and that the machine has the identity; redirects are not followed.'),
   jwt_endpoint_unusable: row('new-jwt', 'jwt', "the endpoint's reply holds no workload JWT", 'Check source.http.url, and that json_pointer names the member with the JWT (empty if the reply is the JWT).'),
   identity_token_missing: row('new-jwt', 'jwt', 'there is no Vault token to request the identity token with', 'Check source.vault_identity: its token_file, or the exchange that it names.'),
-  identity_refused: row('new-jwt', 'jwt', 'the source Vault refuses to issue an identity token', 'Check that the token has an entity and may read identity/oidc/token/ for source.vault_identity.role, that this role exists, and that its key allows its client_id.'),
+  identity_refused: row('new-jwt', 'jwt', 'the issuing Vault refuses to issue an identity token', 'Check that the token has an entity and may read identity/oidc/token/ for source.vault_identity.role, that this role exists, and that its key allows its client_id.'),
 
   // Vault is unreachable, sealed or failing
   vault_unreachable: row('soon', 'vault', "Vault can't be reached", 'Check vault.address and the network policy, and that Vault is running.'),

@@ -1,4 +1,4 @@
-// The interface between commands and the process. Only main.ts touches the process itself.
+// The interface between commands and the process: only main.ts reads the environment, writes the output of commands, or exits.
 
 export interface Io {
   readonly env: Environment;

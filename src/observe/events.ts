@@ -19,7 +19,7 @@ const TOKEN = ['accessor', 'ttl_seconds', 'renewable', 'token_type', 'policies',
 
 export const EVENTS = {
   starting: event('info', 'the process starts', 'version', 'exchanges'),
-  config_warning: event('warn', "a variable that doesn't count", 'warning'),
+  config_warning: event('warn', 'a variable that the sidecar ignores', 'warning'),
   start_delayed: event('info', '`start_jitter` delays the first logins', 'first_login_at'),
   listening: event('info', 'the listeners are open', 'api', 'ops', 'proxies'),
 
@@ -77,7 +77,7 @@ export const EVENTS = {
 
   config_reloaded: event('info', 'a reload succeeded'),
   config_refused: event('error', 'a reload failed: the old config stays', 'evidence', 'hint'),
-  restart_needed: event('warn', '`api` or `ops` changed in a reload', 'hint'),
+  restart_needed: event('warn', '`api`, `ops`, `proxy` or `log.format` changed in a reload', 'hint'),
   caller_token_unusable: event('warn', "the caller token's file can't be used", ...FAILURE),
   caller_token_usable: event('info', "the caller token's file can be used again"),
   systemd_unheard: event('error', "systemd can't be notified", 'evidence', 'hint'),

@@ -1,6 +1,6 @@
 // The Prometheus metrics. Counters are updated when an event happens; gauges are computed from the status of the exchanges at each
-// scrape, so that they are never stale. Labels are closed sets, and every label set starts at 0. Series that are mostly 0 exist only
-// during a scrape, to save memory with many exchanges.
+// scrape, so that they are never stale. Labels are closed sets, and every label set starts at 0, except those of requests to the
+// listeners and proxies. Series that are mostly 0 exist only during a scrape, to save memory with many exchanges.
 
 import prometheus from 'prom-client';
 import { ERRORS, type ErrorCode, type ErrorEntry } from '../core/errors.ts';

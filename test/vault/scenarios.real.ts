@@ -304,7 +304,7 @@ test('S8: requests identity tokens with the token of another exchange in the sam
     bound_subject: undefined,
     policies: 'vault-federation',
   });
-  // the first exchange logs in to the source Vault, which trusts the Kubernetes issuer by its keys
+  // the first exchange logs in to the issuing Vault, which trusts the Kubernetes issuer by its keys
   await source.write('sys/auth/jwt', { type: 'jwt' });
   const keys = await fetchKeys(k8sIssuer.url);
   await source.write('auth/jwt/config', { jwt_validation_pubkeys: keys, bound_issuer: k8sIssuer.issuer });

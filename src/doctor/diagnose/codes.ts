@@ -29,7 +29,7 @@ export const DIAGNOSES = {
   lookup_denied: row(undefined, 'the Vault token may not look itself up', 'Grant read on auth/token/lookup-self in its policies: applications that check their token fail without it.'),
   token_capped: row(undefined, 'Vault grants a shorter lease than the role asks for', "Lower the role's token_ttl, or raise its token_max_ttl or the mount's max_lease_ttl."),
   token_batch: row(undefined, 'the role issues batch tokens', "Set the role's token_type to service, unless batch is intended: batch tokens can't be renewed or revoked."),
-  token_uses_limited: row(undefined, 'the Vault token has a limited number of uses', "Set the role's token_num_uses to 0: each renewal spends a use."),
+  token_uses_limited: row(undefined, 'the Vault token has a limited number of uses', "Set the role's token_num_uses to 0: each request with the token spends a use."),
   token_outlives_jwt: row(undefined, 'the Vault token outlives the JWT', "Lower the role's token_ttl if a workload that loses its JWT must lose the token too."),
   token_powerless: row(undefined, 'the Vault token has only the policy "default"', "Set the role's token_policies."),
   policy_missing: row(undefined, "a policy doesn't exist in Vault, so it grants nothing", "Write the policy, or correct its name in the role's token_policies and in setup.role.token_policies."),
