@@ -1,7 +1,7 @@
 // Names that don't exist in Vault, and the existing names that were probably meant.
 
+import { nearest } from '../../core/nearest.ts';
 import { printable, shortened } from '../../core/secret.ts';
-import { closest } from './closest.ts';
 import type { Evidence } from './evidence.ts';
 import { toFinding, type UnfoldedFinding } from './finding.ts';
 
@@ -12,7 +12,7 @@ export function policyFindings(evidence: Evidence): UnfoldedFinding[] {
   const { missingPolicies = [], policies = [] } = evidence.existing ?? {};
   if (missingPolicies.length === 0) return [];
   const words = missingPolicies.map((name) => {
-    const meant = closest(name, policies);
+    const meant = nearest(name, policies);
     return meant === undefined ? inQuotes(name) : `${inQuotes(name)}; did you mean ${inQuotes(meant)}?`;
   });
   return [toFinding({ code: 'policy_missing', evidence: words, severity: 'warning' }, evidence)];
@@ -50,7 +50,7 @@ function withNames(finding: UnfoldedFinding, { key, wish, names = [], place }: W
   const rest = names.length - MOST_NAMES;
   const some = names.slice(0, MOST_NAMES).map(printable).join(', ');
   const evidence = shortened(`${finding.evidence}; ${place} ${some}${rest > 0 ? `, and ${rest} more` : ''}`, 800);
-  const meant = closest(wish, names);
+  const meant = nearest(wish, names);
   if (meant === undefined) return { ...finding, evidence };
   return {
     ...finding,

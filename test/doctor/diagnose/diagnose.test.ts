@@ -136,7 +136,7 @@ test('no name in Vault, header or certificate controls the terminal', () => {
       certificate: { names: said, issuer: said },
     }),
   ].flatMap((evidence) => diagnose(evidence).flatMap((one) => [one.evidence ?? '', one.remedy]));
-  assert.equal(texts.filter((text) => text.includes('app\ufffd[31m')).length, 4, texts.join('\n'));
+  assert.equal(texts.filter((text) => text.includes('app\ufffd[31m')).length, 5, texts.join('\n'));
   for (const text of texts) assert.doesNotMatch(text, /\p{Cc}/u);
 });
 
