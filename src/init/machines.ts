@@ -64,14 +64,17 @@ interface Machine {
   readonly http: NonNullable<ConfigFile['exchanges'][string]['source']['http']>;
 }
 
-const machineConfig = (given: Given, { mount, expect, http }: Machine): ConfigFile =>
-  configOf(given, {
+const machineConfig = (given: Given, { mount, expect, http }: Machine): ConfigFile => ({
+  ...configOf(given, {
     name: 'app',
     source: { http },
     sinks: [{ file: { path: '/run/vault-token-sidecar/app/token', mode: '0640' } }],
     expect,
     defaults: { mount, role: 'app', policy: 'app-read', secret: 'app', ttl: '1h' },
-  });
+  }),
+  // not on a port, where each user of the machine could ask for the token
+  api: { listen: 'unix:/run/vault-token-sidecar/app/api.sock', socket_mode: '0660' },
+});
 
 const unit = (
   where: string,

@@ -1,5 +1,5 @@
 // Sends a signal to the process in a pid file. The file may be a leftover, and its number may have been given to another process
-// since. A file that another user could have written is refused.
+// since. A file that any user could have written is refused.
 
 import type { ErrorCode, Failure } from '../core/errors.ts';
 import type { HookFacts } from '../core/facts-hook.ts';
