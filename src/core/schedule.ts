@@ -167,8 +167,8 @@ export const pollDelay = (intervalMs: number, random: number): number => interva
 /** Returns the delay after a failed reading: three quick retries, since the file may be half written, then a minute at most. */
 export const rereadDelay = (count: number, pollMs: number): number => Math.min(count <= 3 ? 200 : MINUTE, pollMs);
 
-/** A reading without a result after this long counts as failed. Sources time out a little earlier. */
-export const readDeadline = (source: SourceSettings): number => 6 * SECOND + requestTimeout(source);
+/** A reading without a result after this long counts as failed. Sources time out earlier, also in a process that hardly runs. */
+export const readDeadline = (source: SourceSettings): number => 15 * SECOND + 1.25 * requestTimeout(source);
 
 function requestTimeout(source: SourceSettings): number {
   if (!isRequested(source)) return 0;
@@ -182,7 +182,7 @@ function requestTimeout(source: SourceSettings): number {
 export const callTimeout = ({ timeoutMs }: Pick<VaultSettings, 'timeoutMs'>, tokenLeftMs: number): number =>
   tokenLeftMs <= 0 ? timeoutMs : Math.min(timeoutMs, Math.max(2 * SECOND, tokenLeftMs / 2));
 
-/** A call without a result after this long counts as failed. The Vault client times out 1 to 5 s earlier. */
+/** A call without a result after this long counts as failed. The Vault client times out earlier, also in a process that hardly runs. */
 export const callDeadline = ({ timeoutMs }: Pick<VaultSettings, 'timeoutMs'>): number =>
   timeoutMs + clamp(timeoutMs / 3, SECOND, 5 * SECOND);
 

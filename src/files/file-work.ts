@@ -30,11 +30,12 @@ export function workIn<T>(
   if (inFlight.get(directory)?.isOverdue) return Promise.resolve('stuck');
   return new Promise((resolve, reject) => {
     const state = { isOverdue: false };
-    const cancel = startDeadline(deadlineMs, () => {
+    const reached = () => {
       state.isOverdue = true;
       queue.delete(work);
       resolve('stuck');
-    });
+    };
+    const cancel = startDeadline(deadlineMs, reached, deadlineMs);
     const work: Work = {
       directory,
       begin() {

@@ -34,17 +34,20 @@ export interface Transport {
 export type Send = (url: URL, request: HttpRequest) => Promise<HttpReply>;
 
 const MOST_BYTES = 256 * 1024;
+/** A process that hardly runs gets the replies that have arrived. The core gives up later: callDeadline in core/schedule.ts. */
+const MOST_GRACE_MS = 4000;
 /** Calls are minutes apart, and each should use current DNS and certificates. */
 const CONNECTION_PER_CALL = { pipelining: 0 };
-const limitsOf = ({ timeoutMs }: TransportSettings) => ({
-  headersTimeout: timeoutMs,
-  bodyTimeout: timeoutMs,
+const LIMITS = {
+  // the call's own deadline ends it
+  headersTimeout: 0,
+  bodyTimeout: 0,
   maxResponseSize: MOST_BYTES,
   maxHeaderSize: 16 * 1024,
-});
+};
 
 export function openTransport(settings: TransportSettings): Transport {
-  const agents = openAgents(settings, { ...CONNECTION_PER_CALL, ...limitsOf(settings) });
+  const agents = openAgents(settings, { ...CONNECTION_PER_CALL, ...LIMITS });
 
   return {
     async call(requests, timeoutMs = settings.timeoutMs) {
@@ -53,10 +56,11 @@ export function openTransport(settings: TransportSettings): Transport {
       let cancel = () => {};
       // undici ignores the signal until it is connected, and a DNS lookup can't be cancelled, so race against a timer
       const deadline = new Promise<never>((_resolve, reject) => {
-        cancel = startDeadline(timeoutMs, () => {
+        const reached = () => {
           reject(new ExchangeError('vault_timeout', { kind: 'timeout', limitMs: timeoutMs }));
           aborter.abort();
-        });
+        };
+        cancel = startDeadline(timeoutMs, reached, Math.min(timeoutMs / 4, MOST_GRACE_MS));
       });
       const work = async () => {
         const dispatcher = await agents.current(timeoutMs);

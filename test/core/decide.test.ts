@@ -197,7 +197,7 @@ test('each action gets the next number, and the exchange wakes at its deadline',
   assert.equal(renewal.state.call?.jwtSerial, 3);
   const reading = { ...stateOf().reading, nextAt: NOW };
   const read = decided({ jwt: undefined, reading });
-  assert.deepEqual([types(read.effects), read.wakeAt], [['read-jwt'], NOW + 6 * SECOND]);
+  assert.deepEqual([types(read.effects), read.wakeAt], [['read-jwt'], NOW + 15 * SECOND]);
 });
 
 test('starts nothing twice that is in flight, and wakes at its deadline', () => {
@@ -206,7 +206,7 @@ test('starts nothing twice that is in flight, and wakes at its deadline', () => 
   assert.deepEqual([calling.effects, calling.wakeAt], [[], NOW + 3 * SECOND]);
   const inFlight = { attempt: 1, startedAt: NOW - SECOND };
   const reading = decided({ jwt: undefined, reading: { ...stateOf().reading, nextAt: NOW, inFlight } });
-  assert.deepEqual([reading.effects, reading.wakeAt], [[], NOW + 5 * SECOND]);
+  assert.deepEqual([reading.effects, reading.wakeAt], [[], NOW + 14 * SECOND]);
   const writing = { ...holding, attempt: 1, startedAt: NOW - SECOND };
   const delivering = decided({ token: token(), sinks: [sink({ writing })] });
   assert.deepEqual([delivering.effects, delivering.wakeAt], [[], NOW + 29 * SECOND]);

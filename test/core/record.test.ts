@@ -147,14 +147,14 @@ test('an unreadable JWT is counted while the reason stays the same, and looked f
 test('a reading, a call and a delivery without a result by their deadlines count as failed', () => {
   const reads = (now: number) =>
     recorded(reading({ inFlight, nextAt: Number.POSITIVE_INFINITY }), WOKE, at(now)).reading;
-  assert.equal(reads(NOW + 5999).failure, undefined);
+  assert.equal(reads(NOW + 14_999).failure, undefined);
   assert.deepEqual(
-    [reads(NOW + 6000).failure?.failure.code, reads(NOW + 6000).inFlight],
+    [reads(NOW + 15_000).failure?.failure.code, reads(NOW + 15_000).inFlight],
     ['jwt_read_stuck', undefined],
   );
   const failure = { failure: failed('jwt_read_stuck'), since: NOW, count: 3 };
-  const stuckAgain = recorded(reading({ inFlight, failure, nextAt: Number.POSITIVE_INFINITY }), WOKE, at(NOW + 6000));
-  assert.equal(stuckAgain.reading.nextAt, NOW + 16_000, 'at the poll interval of a watched file');
+  const stuckAgain = recorded(reading({ inFlight, failure, nextAt: Number.POSITIVE_INFINITY }), WOKE, at(NOW + 15_000));
+  assert.equal(stuckAgain.reading.nextAt, NOW + 25_000, 'at the poll interval of a watched file');
   for (const operation of ['login', 'renew'] as const) {
     const calls = (now: number) => recorded({ ...call(operation), token: token() }, WOKE, at(now));
     assert.equal(calls(NOW + 19_999).call?.attempt, 7);

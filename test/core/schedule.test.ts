@@ -164,15 +164,15 @@ test('a sink that fails is tried again after one second, then ever later up to h
   );
 });
 
-test('a reading has six seconds, and the timeout of the Vault that it asks; a call has one to five more than its timeout', () => {
+test('a reading has fifteen seconds, and more than the timeout of a request; a call has one to five more than its timeout', () => {
   const { vault } = settingsOf();
-  assert.equal(schedule.readDeadline({ kind: 'env', name: 'JWT' }), 6000);
+  assert.equal(schedule.readDeadline({ kind: 'env', name: 'JWT' }), 15_000);
   assert.equal(
     schedule.readDeadline({ kind: 'vault-identity', vault, role: 'r', token: { file: '/t' } }),
-    6000 + vault.timeoutMs,
+    15_000 + 1.25 * vault.timeoutMs,
   );
   const http = { kind: 'http', url: { env: 'U' }, query: {}, method: 'GET', headers: {}, jsonPointer: '' } as const;
-  assert.equal(schedule.readDeadline({ ...http, tls: {}, timeoutMs: 10_000, useProxyEnv: false }), 16_000);
+  assert.equal(schedule.readDeadline({ ...http, tls: {}, timeoutMs: 10_000, useProxyEnv: false }), 27_500);
   assert.equal(schedule.callDeadline(vault), vault.timeoutMs + 5000);
   assert.deepEqual(
     [60_000, 6000, 3000, 2000].map((timeoutMs) => schedule.callDeadline({ timeoutMs })),

@@ -31,12 +31,13 @@ test('a result that arrived while the process was blocked beats a deadline that 
 test('results in many steps beat it too in a process that runs a little at a time', async () => {
   const order: string[] = [];
   const reached = new Promise<void>((resolve) => {
-    startDeadline(3000, () => {
+    const reachedNow = () => {
       order.push('deadline');
       resolve();
-    });
+    };
+    startDeadline(1000, reachedNow, 3000);
   });
-  block(3200);
+  block(1200);
   let blocked = 0;
   const starve = () => {
     block(150);
@@ -67,6 +68,23 @@ test('a deadline is reached on time in a process that runs, or pauses shortly', 
   assert.ok(running >= 199 && running < 245, `${running} ms`);
   const pausing = await shortest(270);
   assert.ok(pausing < 315, `${pausing} ms`);
+});
+
+test('a process that never runs without interruption reaches a deadline at the end of the grace', async () => {
+  const from = performance.now();
+  let isReached = false;
+  const reached = new Promise<void>((resolve) => {
+    startDeadline(200, resolve, 600);
+  });
+  const starve = () => {
+    block(150);
+    if (!isReached) setImmediate(starve);
+  };
+  starve();
+  await reached;
+  isReached = true;
+  const tookMs = performance.now() - from;
+  assert.ok(tookMs >= 800 && tookMs < 1500, `${tookMs} ms`);
 });
 
 test('a cancelled deadline is never reached, not even within its grace', async () => {
