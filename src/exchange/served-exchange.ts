@@ -5,7 +5,7 @@ import { defined } from '../core/defined.ts';
 import { callDeadline } from '../core/schedule.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ExchangeSettings, TlsSettings, VaultSettings } from '../core/settings.ts';
-import type { HeldToken, Policy, State } from '../core/state.ts';
+import type { ExchangeEvent, HeldToken, Policy, State } from '../core/state.ts';
 import { servedToken, statusOf } from '../core/status.ts';
 import type { Beginning } from '../core/step.ts';
 import type { TokenSink } from '../sinks/sink.ts';
@@ -64,10 +64,8 @@ export function openServedExchange(
     onStep(state);
   };
   const earlierVaults = openEarlierVaults(tools.ports);
-  // after a change in progress, until which the runner is the closed one
-  const onLateGrant: RunnerParts['onLateGrant'] = (grant, origin) =>
-    void work.then(() => open.runner.post({ type: 'late-grant', grant, origin }));
-  const hooks = { onStepped, onLateGrant, earlierVault: earlierVaults.at };
+  const lateGrants = openLateGrants((event) => open.runner.post(event));
+  const hooks = { onStepped, onLateGrant: lateGrants.add, earlierVault: earlierVaults.at };
   let open = openParts(first, tools, beginning, hooks);
   let work: Promise<unknown> = Promise.resolve();
   /** Serializes change(), stop() and close(). */
@@ -102,8 +100,10 @@ export function openServedExchange(
         const { policy, runner, sinks, close } = open;
         const inherited = { settings: policy.settings, state: runner.state() };
         earlierVaults.remember(policy.settings.vault);
+        lateGrants.hold();
         await close('after the call in flight');
         open = openParts(settings, tools, { startsAt, inherited }, hooks);
+        lateGrants.release();
         if (policy.settings.onStop === 'revoke') await removeUnused(sinks, settings);
       }),
     stop: (graceMs) =>
@@ -231,6 +231,28 @@ function openParts(
       if (when === 'at once') await closeVault();
       else void within(clock, callDeadline(settings.vault), settled).then(closeVault);
       await Promise.allSettled([source.close(), ...watches.map((watch) => watch.close())]);
+    },
+  };
+}
+
+type LateGrant = Extract<ExchangeEvent, { type: 'late-grant' }>;
+
+/** Passes on the grants of calls that a change left in flight. Those that come while it replaces the runner wait for the new one. */
+function openLateGrants(post: (event: LateGrant) => void) {
+  let held: LateGrant[] | undefined;
+  return {
+    add(grant: LateGrant['grant'], origin: LateGrant['origin']) {
+      const event: LateGrant = { type: 'late-grant', grant, origin };
+      if (held === undefined) post(event);
+      else held.push(event);
+    },
+    hold() {
+      held = [];
+    },
+    release() {
+      const due = held ?? [];
+      held = undefined;
+      for (const event of due) post(event);
     },
   };
 }

@@ -227,6 +227,20 @@ test('a token that comes while a reload closes the old source is revoked by a re
   assert.ok([...ledger.tokens.values()].every(({ expiresAt }) => expiresAt <= time.now));
 });
 
+test('such a token is revoked too if the stop is requested before the reload ends', async () => {
+  const { ledger, time, vault, pass, during, exchanges } = setUp([settingsFor({ onStop: 'revoke' })], {
+    sourceClosesAfterMs: 1500,
+  });
+  vault.troubles.push({ operations: ['login'], latencyMs: 1500 });
+  await pass(SECOND);
+  vault.troubles.length = 0;
+  const reload = exchanges.apply([settingsFor({ onStop: 'revoke', login: { mount: 'jwt', role: 'next' } })]);
+  await during(Promise.all([reload, exchanges.stop()]).then(() => {}));
+  await pass(5 * SECOND);
+  assert.ok(ledger.tokens.size > 0);
+  assert.ok([...ledger.tokens.values()].every(({ expiresAt }) => expiresAt <= time.now));
+});
+
 test('a close leaves files and tokens, and nothing open', async () => {
   const { calls, host, time, pass, during, exchanges } = setUp([settingsFor({ onStop: 'revoke' })]);
   await pass(MINUTE);
