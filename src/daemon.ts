@@ -19,7 +19,7 @@ export interface DaemonParts {
   readonly openObserver: () => Promise<Observer>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
-  /** ends the wait for the first logins */
+  /** ends the start */
   readonly stopRequested?: Promise<void>;
 }
 
@@ -45,12 +45,18 @@ const DRAIN_MS = 200;
 /** The exchanges count as stuck after this long without a step: each one steps at least every 30 s. */
 const MOST_HEARTBEAT_MS = 60_000;
 
-/** Starts the daemon. @throws ExchangeError listen_failed, after closing all opened parts */
+/** A stop was requested during the start. */
+export class StoppedEarly extends Error {}
+
+/** Starts the daemon. @throws ExchangeError listen_failed, or StoppedEarly, after closing all opened parts */
 export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const clock = openSystemClock();
   const closers: (() => Promise<unknown>)[] = [];
+  const stop = parts.stopRequested?.then(() => {
+    throw new StoppedEarly();
+  });
   try {
-    return await open(parts, clock, closers);
+    return await Promise.race([open(parts, clock, closers), ...(stop ? [stop] : [])]);
   } catch (error) {
     await within(clock, STOP_MS, Promise.allSettled(closers.map((close) => close())));
     throw error;
@@ -59,13 +65,13 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
 
 /** Opens the parts, and adds a function to `closers` for each. */
 async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<unknown>)[]): Promise<Daemon> {
-  const { settings, openObserver, env, version, stopRequested } = parts;
+  const { settings, openObserver, env, version } = parts;
   const { startJitterMs } = settings;
   const early = openLateObserver();
   const tools = { clock, observer: early, env, ports: REAL_PORTS, startJitterMs };
   const exchanges = openExchanges(settings.exchanges, tools);
   closers.push(() => exchanges.stop());
-  await within(clock, HEAD_START_MS, Promise.race([exchanges.started, ...(stopRequested ? [stopRequested] : [])]));
+  await within(clock, HEAD_START_MS, exchanges.started);
   const observer = await openObserver();
   closers.push(() => observer.log.flush());
   observer.configRead(true, clock.wall());
@@ -110,7 +116,7 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
       // Clients get the replies to their requests in flight before `on_stop: revoke` ends the token.
       await within(clock, DRAIN_MS, proxies.close());
       // In parallel, as the kubelet may leave only two seconds.
-      await within(clock, STOP_MS, Promise.all([apis.close(), exchanges.stop()]));
+      await within(clock, endsAt - clock.now(), Promise.all([apis.close(), exchanges.stop()]));
       await observer.log.flush(endsAt - clock.now());
     },
   };

@@ -5,7 +5,7 @@ import { ConfigError } from '../config/problem.ts';
 import { ExchangeError } from '../core/errors.ts';
 import { scrub } from '../core/secret.ts';
 import type { Settings } from '../core/settings.ts';
-import { type Daemon, startDaemon } from '../daemon.ts';
+import { type Daemon, StoppedEarly, startDaemon } from '../daemon.ts';
 import { openSystemClock } from '../exchange/clock.ts';
 import type { Io } from '../host/io.ts';
 import { isJournal } from '../host/journal.ts';
@@ -33,8 +33,8 @@ export const command: Command = async (flags, io) => {
   let log: Log | undefined;
   io.onCrash((error) => {
     const evidence = crashEvidence(error);
-    if (log === undefined) return io.err(evidence);
-    log.writeLast('error', 'crashed', { evidence });
+    if (log !== undefined) log.writeLast('error', 'crashed', { evidence });
+    else for (const line of evidence.split('\n')) io.err(line);
   });
   const openObserver = async () => {
     const observe = await import('../observe/observe.ts');
@@ -47,7 +47,13 @@ export const command: Command = async (flags, io) => {
     for (const warning of warnings) log.write('warn', 'config_warning', { warning });
     return observer;
   };
-  const daemon = await startDaemon({ settings, openObserver, env, version, stopRequested });
+  const daemon = await startDaemon({ settings, openObserver, env, version, stopRequested }).catch((error: unknown) => {
+    if (!(error instanceof StoppedEarly)) throw error;
+  });
+  if (daemon === undefined) {
+    io.exit(0);
+    return 0;
+  }
   const { observer } = daemon;
   onRefresh(daemon.refresh);
   onReload(coalesced(() => reload(daemon, observer, { flags, io })));
