@@ -1,5 +1,5 @@
-// Serializes the work on each sink, and its hooks, also across reloads: a slow write can't overwrite a newer one, and an exchange that
-// no longer owns the sink doesn't touch it. Of the requests that wait, only the newest runs.
+// Serializes the work on each sink, and its hooks, also across reloads: a slow write can't overwrite a newer one, unless it hangs in
+// the rename itself, and an exchange that no longer owns the sink doesn't touch it. Of the requests that wait, only the newest runs.
 
 import type { TokenSink } from '../sinks/sink.ts';
 
@@ -32,7 +32,7 @@ export interface TurnTools {
 }
 
 const HUNG_MS = 45_000;
-/** The limit of operations in flight per sink: each hung one blocks a thread. */
+/** The limit of operations in flight per sink: each hung one may block a thread. */
 const MOST_HUNG = 3;
 
 /**
@@ -74,7 +74,7 @@ export function inTurn(sink: TokenSink, tools: TurnTools): TokenSink {
     age: () => sink.age(),
     check: () => sink.check(),
     remove: async () => {
-      await after(() => sink.remove());
+      await after((isCurrent) => sink.remove(isCurrent));
     },
   };
 }

@@ -40,8 +40,11 @@ export function openFileSink(settings: FileSinkSettings): TokenSink {
         throw await sinkError(error, path);
       });
     },
-    async remove() {
-      await withPlace(path, (place) => unlink(place.at(place.name))).catch(async (error: NodeJS.ErrnoException) => {
+    async remove(isCurrent = () => true) {
+      const removeFrom = async (place: Place) => {
+        if (isCurrent()) await unlink(place.at(place.name));
+      };
+      await withPlace(path, removeFrom).catch(async (error: NodeJS.ErrnoException) => {
         if (error.code !== 'ENOENT') throw await sinkError(error, path);
       });
     },

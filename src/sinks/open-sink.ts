@@ -13,6 +13,6 @@ export function openSink(settings: SinkSettings): TokenSink {
     read: () => inSlot(id, read),
     age: () => inSlot(id, age),
     check: () => inSlot(id, check),
-    remove: () => inSlot(id, remove),
+    remove: (...removal) => inSlot(id, () => remove(...removal)),
   };
 }

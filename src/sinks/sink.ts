@@ -41,6 +41,6 @@ export interface TokenSink {
   age(): Promise<number>;
   /** Tests whether a delivery would succeed, and leaves no trace. @throws ExchangeError sink_* */
   check(): Promise<void>;
-  /** Removes the token (`on_stop: revoke`). */
-  remove(): Promise<void>;
+  /** Removes the token (`on_stop: revoke`). @param isCurrent as for deliver */
+  remove(isCurrent?: () => boolean): Promise<void>;
 }

@@ -4,7 +4,7 @@
 /** A third of the threads that main.ts sets (UV_THREADPOOL_SIZE). */
 const MOST_AT_ONCE = 8;
 /** A sink with an operation in flight, which may hang, gets a second thread only while fewer than these are in use. */
-const MOST_WITH_SECOND = 4;
+const MOST_WITH_SECOND = 2;
 
 interface Work {
   readonly sink: string;
