@@ -125,7 +125,7 @@ function keysOf(place: string, { properties, items, required = [] }: Schema): st
     const at = place === '' ? name : `${place}.${name}`;
     if (member.properties !== undefined || member.items?.properties !== undefined) return keysOf(at, member);
     const facts = [typeOf(member), ...(required.includes(name) ? ['required'] : []), ...defaultOf(member)].join(', ');
-    const meaning = (member.description ?? '').replace(DURATION, '').replace(PATH, '');
+    const meaning = (member.description ?? '').replace(DURATION, '').replace(new RegExp(`${PATH}$`), '');
     return [wrapped(`\`${at}\`: ${facts}.${meaning === '' ? '' : ` ${sentence(meaning)}`}`, '- ')];
   });
 }

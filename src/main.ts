@@ -1,5 +1,6 @@
 #!/usr/bin/env -S node --disable-sigusr1
-// The entry point: runs the command that argv names and exits with its code. Only this file touches the process.
+// The entry point: runs the command that argv names and exits with its code. Besides healthcheck.ts, only this file reads argv
+// and the environment, writes to the standard streams, or exits.
 
 // Without --disable-sigusr1 or a listener, SIGUSR1 opens Node's debugger, and with it the whole heap.
 process.on('SIGUSR1', () => {});
@@ -17,7 +18,7 @@ import { parse } from './cli/parse.ts';
 import type { Command } from './commands/command.ts';
 import { ConfigError } from './config/problem.ts';
 import { EXIT_CODES, ExchangeError, exitCodeOf } from './core/errors.ts';
-import { linesWithoutControls, scrub } from './core/secret.ts';
+import { scrub, withoutControls } from './core/secret.ts';
 import { type Io, UsageError } from './host/io.ts';
 import { unsafeStart } from './host/unsafe-start.ts';
 
@@ -65,8 +66,8 @@ const io: Io = {
     return answer;
   },
   out: (text, end: string = '\n') => print(process.stdout, text + end),
-  // also texts that quote others: a Vault, a JWT, a server that isn't ours
-  err: (text) => print(process.stderr, `${linesWithoutControls(text)}\n`),
+  // one line, which may quote others: a Vault, a JWT, a server that isn't ours
+  err: (text) => print(process.stderr, `${withoutControls(text)}\n`),
   warn(text) {
     if (!warned.has(text)) io.err(`warning: ${text}`);
     warned.add(text);

@@ -1,6 +1,5 @@
 // Runs a command with a Vault token in its environment, and keeps the token alive until the command ends.
 
-import { withoutControls } from '../core/secret.ts';
 import type { ExchangeSettings, LogLevel, Settings } from '../core/settings.ts';
 import { SIGNALS, signalOf } from '../core/signals.ts';
 import { openSystemClock } from '../exchange/clock.ts';
@@ -54,9 +53,7 @@ export const command: Command = async (flags, io, words = []) => {
   tokens.passTo(undefined);
   await one.end((exchanges) => (flags['keep'] === true ? exchanges.close('all') : exchanges.stop()));
   if ('errno' in end)
-    io.err(
-      withoutControls(`vault-token-sidecar: can't start ${words[0]}: ${end.errno}. Check its path, its mode and PATH.`),
-    );
+    io.err(`vault-token-sidecar: can't start ${words[0]}: ${end.errno}. Check its path, its mode and PATH.`);
   return endAs(end, io);
 };
 

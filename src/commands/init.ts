@@ -40,7 +40,7 @@ export const command: Command = async (flags, io) => {
   const apply = commandLine('setup', file, ' --apply');
   const vaultText = `# Vault: paste this, or run "${apply}"\n\n${asScript(steps)}`;
   io.out([issuerText, vaultText, workloadText].filter((text) => text !== undefined).join('\n\n'));
-  io.err(['next:', apply, ...next].join('\n  '));
+  for (const line of ['next:', ...[apply, ...next].map((step) => `  ${step}`)]) io.err(line);
   return 0;
 };
 

@@ -48,7 +48,7 @@ export async function loadSettings(flags: Flags, io: Io, { needsSink = true } = 
 export const configPath = (flags: Flags, { env }: Io): string | undefined =>
   textFlag(flags, 'config') ?? (env[CONFIG_VARIABLE] || undefined);
 
-/** Warns of variables that don't count. */
+/** Warns of variables that the sidecar ignores. */
 export function warnOfVariables(flags: Flags, io: Io): void {
   for (const warning of environmentWarnings(io.env, configPath(flags, io))) io.warn(warning);
 }

@@ -82,7 +82,8 @@ export function reportUndelivered(statuses: readonly ExchangeStatus[], io: Io): 
 function openOrphans() {
   const accessors = new Map<string, string>();
   const stepped: RunnerObserver['stepped'] = ({ settings: { name } }, before, state, event) => {
-    if (state.stopping !== undefined && state.token !== undefined) accessors.set(name, state.token.accessor);
+    const { stopping, token } = state;
+    if (stopping !== undefined && token !== undefined && !token.takenOver) accessors.set(name, token.accessor);
     if (event.type === 'revoked' && before.token !== undefined && state.token === undefined) accessors.delete(name);
   };
   const lines = () =>

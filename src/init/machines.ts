@@ -25,7 +25,7 @@ export const gce: Scenario = {
         headers: { 'Metadata-Flavor': 'Google' },
       },
     });
-    return { config, workloadText: unit('on a VM with that service account', given) };
+    return { config, workloadText: unit('on a VM with that service account', given), next: UNIT_STEPS };
   },
 };
 
@@ -47,7 +47,7 @@ export const azure: Scenario = {
         json_pointer: '/access_token',
       },
     });
-    return { config, workloadText: unit('on a VM with that managed identity', given) };
+    return { config, workloadText: unit('on a VM with that managed identity', given), next: UNIT_STEPS };
   },
 };
 
@@ -75,6 +75,11 @@ const machineConfig = (given: Given, { mount, expect, http }: Machine): ConfigFi
   // not on a port, where each user of the machine could ask for the token
   api: { listen: 'unix:/run/vault-token-sidecar/app/api.sock', socket_mode: '0660' },
 });
+
+/** Checks the config as the unit's user. */
+const UNIT_STEPS = [
+  'sudo runuser -u vault-token-sidecar -- vault-token-sidecar doctor --config /etc/vault-token-sidecar/app.json',
+];
 
 const unit = (
   where: string,

@@ -58,6 +58,7 @@ test('no command prints control characters of another server on the port of the 
       assert.notEqual(code, 0, `${name}: ${out}`);
       assert.notEqual(err, '', name);
       assert.doesNotMatch((out + err).replaceAll('\n', ''), UNPRINTABLE, name);
+      assert.doesNotMatch(out + err, /^d/m, `${name}: the second line of the hostile text`);
     }
 });
 

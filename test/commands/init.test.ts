@@ -101,6 +101,14 @@ const SCENARIOS: readonly (readonly [string, Flags, Record<string, unknown>, str
   ],
 ];
 
+test('a machine serves its token on a socket of its group, and the next step runs as the user of the unit', async (t) => {
+  const config = await start(t);
+  const { err } = await invoke(init, { argument: 'gce', config, 'service-account-id': '1234', ...VAULT });
+  const { api } = JSON.parse(await readFile(config, 'utf8')) as ConfigFile;
+  assert.deepEqual(api, { listen: 'unix:/run/vault-token-sidecar/app/api.sock', socket_mode: '0660' });
+  assert.match(err, /runuser -u vault-token-sidecar -- vault-token-sidecar doctor --config \/etc\//);
+});
+
 test("prints the issuer's own setting and how to publish it, before the setup of Vault", async (t) => {
   for (const [argument, flags, setting, command] of [
     [
