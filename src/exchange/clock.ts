@@ -8,6 +8,8 @@ import type { Clock } from './runner.ts';
 
 /** Node's limit: a timer with a longer delay fires after 1 ms. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** Longer than that of a call or a reading: the exchange sees their results before it gives them up. */
+const GRACE_MS = 500;
 /** Smaller jumps of the wall clock are ignored. */
 const JUMP_MS = 200;
 /** How much wall clock and uptime may differ about a suspend: the wall clock is corrected on resume. */
@@ -36,7 +38,7 @@ export function openSystemClock(clocks: SystemClocks = SYSTEM): Clock {
     random: Math.random,
     wakeAt(at, wake) {
       // round up, so that the timer never fires before its instant
-      return startDeadline(Math.min(LONGEST_TIMER_MS, Math.max(1, Math.ceil(at - now()))), wake);
+      return startDeadline(Math.min(LONGEST_TIMER_MS, Math.max(1, Math.ceil(at - now()))), wake, { quietMs: GRACE_MS });
     },
   };
 }

@@ -4,15 +4,17 @@
 
 /** A timer that is later than this shows that the process didn't run. */
 const LATE_MS = 100;
-/** So many short timers in a row must be on time: enough turns of the event loop for a reply's socket, TLS, parser and body. */
-const TICKS = 10;
 const TICK_MS = 25;
 
-/** The least that a late deadline waits. */
-const SHORT_GRACE_MS = TICKS * TICK_MS;
+interface Grace {
+  /** how long the process must run without interruption; by default enough for a reply's socket, TLS, parser and body */
+  readonly quietMs?: number;
+  /** the limit for a process that is interrupted again and again; `quietMs` by default */
+  readonly mostMs?: number;
+}
 
-/** Calls `reached` once, after `ms`, or up to `mostGraceMs` later in a process that hardly runs. @returns cancels it */
-export function startDeadline(ms: number, reached: () => void, mostGraceMs: number = SHORT_GRACE_MS): () => void {
+/** Calls `reached` once, after `ms`, or after the grace that follows a late timer. @returns cancels it */
+export function startDeadline(ms: number, reached: () => void, { quietMs = 250, mostMs = 0 }: Grace = {}): () => void {
   let timer: NodeJS.Timeout;
   let [ticksLeft, end] = [0, Number.POSITIVE_INFINITY];
   const wait = (delayMs: number) => {
@@ -20,8 +22,8 @@ export function startDeadline(ms: number, reached: () => void, mostGraceMs: numb
     timer = setTimeout(() => {
       const now = performance.now();
       if (now >= due + LATE_MS) {
-        ticksLeft = TICKS;
-        end = Math.min(end, now + Math.max(SHORT_GRACE_MS, mostGraceMs));
+        ticksLeft = Math.ceil(quietMs / TICK_MS);
+        end = Math.min(end, now + Math.max(quietMs, mostMs));
       }
       if (ticksLeft === 0 || now >= end) return reached();
       ticksLeft -= 1;

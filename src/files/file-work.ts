@@ -35,7 +35,7 @@ export function workIn<T>(
       queue.delete(work);
       resolve('stuck');
     };
-    const cancel = startDeadline(deadlineMs, reached, deadlineMs);
+    const cancel = startDeadline(deadlineMs, reached, { mostMs: deadlineMs });
     const work: Work = {
       directory,
       begin() {

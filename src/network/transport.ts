@@ -60,7 +60,7 @@ export function openTransport(settings: TransportSettings): Transport {
           reject(new ExchangeError('vault_timeout', { kind: 'timeout', limitMs: timeoutMs }));
           aborter.abort();
         };
-        cancel = startDeadline(timeoutMs, reached, Math.min(timeoutMs / 4, MOST_GRACE_MS));
+        cancel = startDeadline(timeoutMs, reached, { mostMs: Math.min(timeoutMs / 4, MOST_GRACE_MS) });
       });
       const work = async () => {
         const dispatcher = await agents.current(timeoutMs);

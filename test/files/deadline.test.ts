@@ -35,7 +35,7 @@ test('results in many steps beat it too in a process that runs a little at a tim
       order.push('deadline');
       resolve();
     };
-    startDeadline(1000, reachedNow, 3000);
+    startDeadline(1000, reachedNow, { mostMs: 3000 });
   });
   block(1200);
   let blocked = 0;
@@ -74,7 +74,7 @@ test('a process that never runs without interruption reaches a deadline at the e
   const from = performance.now();
   let isReached = false;
   const reached = new Promise<void>((resolve) => {
-    startDeadline(200, resolve, 600);
+    startDeadline(200, resolve, { mostMs: 600 });
   });
   const starve = () => {
     block(150);
