@@ -30,7 +30,8 @@ export interface Decision {
 const LONGEST_SLEEP_MS = 3_600_000;
 
 export function decide(policy: Policy, state: State, moment: Moment): Decision {
-  const draft: Draft = { policy, now: moment.now, state, effects: [], wakeAt: moment.now + LONGEST_SLEEP_MS };
+  const wakeAt = Math.min(moment.now + LONGEST_SLEEP_MS, state.overdueUntil ?? Number.POSITIVE_INFINITY);
+  const draft: Draft = { policy, now: moment.now, state, effects: [], wakeAt };
   if (state.stopping !== undefined) {
     decideStop(draft);
   } else if (isDue(draft, state.startsAt)) {
@@ -265,12 +266,11 @@ function decideDelivery(draft: Draft): void {
  */
 function decideStop(draft: Draft): void {
   const { policy, now } = draft;
-  const { stopping, sinks } = draft.state;
+  const { stopping, sinks, token: held } = draft.state;
   if (stopping === undefined || isDue(draft, stopping.since + STOP_MS) || policy.settings.onStop === 'keep') return;
   if (stopping.withdrawal === 'due') {
     // a token of an earlier process lives on, and so does its file, which each renewal writes
-    const isOurs = ({ writtenAt, writing }: SinkState) =>
-      draft.state.token?.takenOver !== true && (writtenAt !== undefined || writing !== undefined);
+    const isOurs = ({ writtenAt, writing }: SinkState) => !held?.takenOver && (writtenAt ?? writing) !== undefined;
     const withdrawn = policy.settings.onStop === 'undo' ? sinks.filter(isOurs) : sinks;
     draft.effects.push({ type: 'withdraw', sinks: withdrawn.map(({ id }) => id) });
   }

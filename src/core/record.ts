@@ -22,6 +22,7 @@ import {
   callDeadline,
   DELIVERY_DEADLINE_MS,
   FIND_TOKEN_MS,
+  OVERDUE_MS,
   readDeadline,
   SINK_CHECK_MS,
   sinkDelay,
@@ -30,7 +31,7 @@ import type { Call, ExchangeEvent, Moment, Policy, SinkState, State } from './st
 
 export function record(policy: Policy, before: State, event: ExchangeEvent, moment: Moment): State {
   const happened = recordEvent(policy, withClockChecked(before, moment), event, moment);
-  const after = withReplacedOutOfUse(withOverdueFailed(policy, happened, moment), moment.now);
+  const after = withReplacedOutOfUse(withOverdueJudged(policy, happened, event, moment), moment.now);
   const inPlace = after.token !== undefined && after.sinks.every((sink) => sink.holds !== undefined);
   return inPlace && !after.started ? { ...after, started: true } : after;
 }
@@ -152,6 +153,18 @@ function withBackoffEnded(state: State, { now }: Moment): State {
     reading: reading.failure === undefined ? reading : { ...reading, nextAt: Math.min(reading.nextAt, now) },
     sinks: sinks.map((sink) => (sink.failure === undefined ? sink : { ...sink, checkAt: now })),
   };
+}
+
+/**
+ * Fails the overdue actions: at once if the timer caused the step, as the timer has waited for results; otherwise after
+ * OVERDUE_MS, as the result may be the next event.
+ */
+function withOverdueJudged(policy: Policy, state: State, { type }: ExchangeEvent, moment: Moment): State {
+  const failed = withOverdueFailed(policy, state, moment);
+  const isOverdue = failed !== state;
+  const { overdueUntil = type === 'woke' ? moment.now : moment.now + OVERDUE_MS } = state;
+  if (isOverdue && moment.now < overdueUntil) return { ...state, overdueUntil };
+  return failed.overdueUntil === undefined ? failed : { ...failed, overdueUntil: undefined };
 }
 
 /** Fails every action that is past its deadline, so that a lost result or a hang can't block the exchange. */

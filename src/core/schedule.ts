@@ -182,6 +182,9 @@ function requestTimeout(source: SourceSettings): number {
 export const callTimeout = ({ timeoutMs }: Pick<VaultSettings, 'timeoutMs'>, tokenLeftMs: number): number =>
   tokenLeftMs <= 0 ? timeoutMs : Math.min(timeoutMs, Math.max(2 * SECOND, tokenLeftMs / 2));
 
+/** How long an overdue action waits for its result among the events that follow. */
+export const OVERDUE_MS = 500;
+
 /** A call without a result after this long counts as failed. The Vault client times out earlier, also in a process that hardly runs. */
 export const callDeadline = ({ timeoutMs }: Pick<VaultSettings, 'timeoutMs'>): number =>
   timeoutMs + clamp(timeoutMs / 3, SECOND, 5 * SECOND);

@@ -62,6 +62,11 @@ export interface State {
   readonly deniedRenewals: number;
   /** nothing starts earlier, except after a refresh or a stop: staggers the start of many exchanges */
   readonly startsAt: number;
+  /**
+   * how long actions that are past their deadlines wait for their results: after a time without processor, these may be among
+   * the events that follow; undefined if none waits
+   */
+  readonly overdueUntil: number | undefined;
   /** whether to read the age of the sinks' files, which counts an earlier process's login against `logins` */
   readonly honoursLastLogin: boolean;
   readonly sinks: readonly SinkState[];

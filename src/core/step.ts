@@ -65,6 +65,7 @@ export function initialState(policy: Policy, { now, wall, random }: Moment, begi
     refreshRequestedAt: earlier?.refreshRequestedAt,
     deniedRenewals: 0,
     startsAt,
+    overdueUntil: undefined,
     honoursLastLogin,
     sinks: policy.sinks.map((id) => {
       const known = inherited && inheritedSink(inherited, policy.settings, id);

@@ -212,6 +212,11 @@ test('starts nothing twice that is in flight, and wakes at its deadline', () => 
   assert.deepEqual([delivering.effects, delivering.wakeAt], [[], NOW + 29 * SECOND]);
 });
 
+test('wakes when an overdue action has waited for its result', () => {
+  const call = { operation: 'login', attempt: 1, startedAt: NOW - HOUR, timeoutMs: 6000, jwtSerial: 1 } as const;
+  assert.equal(decided({ call, overdueUntil: NOW + 500 }).wakeAt, NOW + 500);
+});
+
 test('a login waits for a look at the JWT, unless one ended within a second or hangs', () => {
   const before = (changes: Partial<State['reading']>, settings: Partial<ExchangeSettings> = {}) =>
     types(decided({ reading: { ...stateOf().reading, ...changes } }, settings).effects);

@@ -144,6 +144,25 @@ test('an unreadable JWT is counted while the reason stays the same, and looked f
   assert.equal(unreadable('jwt_missing', earlier, { source: { kind: 'env', name: 'JWT' } }).nextAt, NOW + MINUTE);
 });
 
+test('an overdue call fails half a second after a step that the timer did not cause, unless its result comes before', () => {
+  const hinted = { type: 'jwt-hinted' } as const;
+  const late = NOW + 30_000;
+  const held = recorded(call('login'), hinted, at(late));
+  assert.deepEqual([held.call?.attempt, held.overdueUntil], [7, late + 500]);
+  const still = recorded({ ...call('login'), overdueUntil: late + 500 }, WOKE, at(late + 499));
+  assert.deepEqual([still.call?.attempt, still.overdueUntil], [7, late + 500]);
+  for (const event of [WOKE, hinted]) {
+    const over = recorded({ ...call('login'), overdueUntil: late + 500 }, event, at(late + 500));
+    assert.deepEqual([over.loginStreak?.failure.code, over.overdueUntil], ['vault_call_stuck', undefined]);
+  }
+  const granted = { type: 'logged-in', attempt: 7, grant: grant() } as const;
+  const done = recorded({ ...call('login'), overdueUntil: late + 500 }, granted, at(late + 500));
+  assert.deepEqual(
+    [done.loginStreak, done.token?.secret.reveal(), done.overdueUntil],
+    [undefined, 'hvs.granted-token', undefined],
+  );
+});
+
 test('a reading, a call and a delivery without a result by their deadlines count as failed', () => {
   const reads = (now: number) =>
     recorded(reading({ inFlight, nextAt: Number.POSITIVE_INFINITY }), WOKE, at(now)).reading;
