@@ -23,10 +23,7 @@ export const command: Command = async (flags, io) => {
   const stopRequested = onStopSignal(io);
   const [onRefresh, onReload] = [early(io, 'SIGUSR2'), early(io, 'SIGHUP')];
   const loaded = await Promise.race([loadForLog(flags, io), stopRequested]);
-  if (loaded === undefined) {
-    io.exit(0);
-    return 0;
-  }
+  if (loaded === undefined) return exit(io);
   const { settings, warnings } = loaded;
   const { version, nodeVersion, env } = io;
   const startedAt = Date.now();
@@ -50,10 +47,7 @@ export const command: Command = async (flags, io) => {
   const daemon = await startDaemon({ settings, openObserver, env, version, stopRequested }).catch((error: unknown) => {
     if (!(error instanceof StoppedEarly)) throw error;
   });
-  if (daemon === undefined) {
-    io.exit(0);
-    return 0;
-  }
+  if (daemon === undefined) return exit(io);
   const { observer } = daemon;
   onRefresh(daemon.refresh);
   onReload(coalesced(() => reload(daemon, observer, { flags, io })));
@@ -62,10 +56,14 @@ export const command: Command = async (flags, io) => {
   observer.log.write('info', 'stopping');
   systemd?.stopping();
   await daemon.stop();
-  // Open handles must not delay the exit.
+  return exit(io);
+};
+
+/** Ends the process without waiting for open handles. @returns 0 in tests, where it goes on */
+function exit(io: Io): number {
   io.exit(0);
   return 0;
-};
+}
 
 /** Loads the settings, with the warnings for the log. Before an error they go to stderr. */
 async function loadForLog(flags: Flags, io: Io): Promise<{ settings: Settings; warnings: readonly string[] }> {
