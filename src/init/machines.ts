@@ -3,7 +3,7 @@
 import type { ConfigFile } from '../config/schema.ts';
 import { UsageError } from '../host/io.ts';
 import { quoted } from '../setup/text.ts';
-import { configOf, type Given, issuerUrl, type Scenario } from './scenario.ts';
+import { configOf, type Given, issuerUrl, type Scenario, type Written } from './scenario.ts';
 
 /** https://cloud.google.com/compute/docs/instances/verifying-instance-identity */
 export const gce: Scenario = {
@@ -25,7 +25,7 @@ export const gce: Scenario = {
         headers: { 'Metadata-Flavor': 'Google' },
       },
     });
-    return { config, workloadText: unit('on a VM with that service account', given), next: UNIT_STEPS };
+    return { config, ...unit('on a VM with that service account', given) };
   },
 };
 
@@ -47,7 +47,7 @@ export const azure: Scenario = {
         json_pointer: '/access_token',
       },
     });
-    return { config, workloadText: unit('on a VM with that managed identity', given), next: UNIT_STEPS };
+    return { config, ...unit('on a VM with that managed identity', given) };
   },
 };
 
@@ -76,15 +76,13 @@ const machineConfig = (given: Given, { mount, expect, http }: Machine): ConfigFi
   api: { listen: 'unix:/run/vault-token-sidecar/app/api.sock', socket_mode: '0660' },
 });
 
-/** Checks the config as the unit's user. */
-const UNIT_STEPS = [
-  'sudo runuser -u vault-token-sidecar -- vault-token-sidecar doctor --config /etc/vault-token-sidecar/app.json',
-];
-
-const unit = (
-  where: string,
-  { file }: Given,
-): string => `# the workload: the systemd unit of the Debian package, ${where}
+/** Runs the config in the unit of the Debian package, and checks it as the user of the unit. */
+const unit = (where: string, { file }: Given): Pick<Written, 'workloadText' | 'next'> => ({
+  workloadText: `# the workload: the systemd unit of the Debian package, ${where}
 sudo install -m 644 ${quoted(file)} /etc/vault-token-sidecar/app.json
 
-sudo systemctl enable --now vault-token-sidecar@app`;
+sudo systemctl enable --now vault-token-sidecar@app`,
+  next: [
+    'sudo runuser -u vault-token-sidecar -- vault-token-sidecar doctor --config /etc/vault-token-sidecar/app.json',
+  ],
+});
