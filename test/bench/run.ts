@@ -3,6 +3,7 @@
 // how long the idle and the sealed phase take. Fails where a target is missed by more than the tolerance. Let the machine be quiet.
 
 import { parseArgs } from 'node:util';
+import { table } from '../../docs/table.ts';
 import { openScope } from '../support/scope.ts';
 import { api } from './api.ts';
 import type { Row } from './figures.ts';
@@ -55,7 +56,7 @@ try {
 } finally {
   await scope.end();
 }
-const table = [
+const figures = [
   ['', 'sidecar', 'vault agent', 'target (tolerance)'],
   ...rows.map(({ what, sidecar, agent, targets }) => [
     what,
@@ -64,11 +65,7 @@ const table = [
     targets.map(({ text, isMissed }) => (isMissed ? `MISSED ${text}` : text)).join('; '),
   ]),
 ];
-const widths = [0, 1, 2, 3].map((column) => Math.max(3, ...table.map((cells) => cells[column]?.length ?? 0)));
-const line = (cells: readonly string[]) =>
-  `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
-const [head = [], ...body] = table;
-console.log([line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n'));
+console.log(table(figures));
 for (const { name, config } of configs) console.log(`\nThe config of ${name}:\n${config.trim()}`);
 const missed = rows.flatMap(({ what, targets }) =>
   targets.filter(({ isMissed }) => isMissed).map(({ text }) => `${what}: ${text}`),
