@@ -30,7 +30,10 @@ export interface ExchangeSettings {
   readonly revokeDelayMs: number;
   /** how often Vault is asked whether it still knows the token; 0: never */
   readonly checkIntervalMs: number;
-  /** `undo` is set by one-shot commands: as `revoke`, but keeps files that this process didn't write, and a taken-over token in all files */
+  /**
+   * `undo` is set by one-shot commands: as `revoke`, but keeps files that this process didn't write, and a taken-over token in
+   * all files
+   */
   readonly onStop: 'keep' | 'revoke' | 'undo';
   readonly sinks: readonly SinkSettings[];
   readonly proxy?: ProxySettings;

@@ -364,7 +364,7 @@ test('a revocation while the exchange runs takes the token away, and a failed on
     assert.deepEqual([secretsOf(after), after.revocationStreak, after.call], [['hvs.other'], undefined, undefined]);
     assert.equal(after.budget.level, code === undefined ? 10 : 9);
   }
-  assert.equal(ends([this_, failedBefore]).revocationStreak?.count, 2, 'the retry of another one is due later');
+  assert.equal(ends([this_, failedBefore]).revocationStreak?.count, 2, 'the other token waits for its retry');
   const sealed = ends([this_, other], 'vault_sealed');
   assert.deepEqual([secretsOf(sealed), sealed.revocationStreak?.count], [['hvs.this', 'hvs.other'], 3]);
   const retries = sealed.replaced.map(({ retryAt }) => retryAt);

@@ -62,13 +62,6 @@ function setUp(
     called() {},
     hooked() {},
   };
-  const pause = (ms: number) =>
-    new Promise<void>((resolve) => {
-      time.forProcess(ms, () => {
-        resolve();
-        time.touch();
-      });
-    });
   const exchanges = openExchanges(settings, {
     clock: time.clock(() => 0.5),
     observer: {
@@ -83,7 +76,7 @@ function setUp(
       openSource(...opening) {
         const source = host.ports.openSource(...opening);
         const close = async () => {
-          if (sourceClosesAfterMs > 0) await pause(sourceClosesAfterMs);
+          if (sourceClosesAfterMs > 0) await time.pause(sourceClosesAfterMs);
           await source.close();
         };
         return { ...source, read: () => source.read(), close };
@@ -202,43 +195,40 @@ test('after a move to another Vault a revoking stop revokes the tokens of both, 
   assert.deepEqual([host.files.has('/vault/token'), host.opened, time.timers], [false, 0, 0]);
 });
 
-test('a login in flight during a reload still brings its token, for a revoking stop to end', async () => {
-  const { calls, ledger, time, vault, pass, during, exchanges } = setUp([settingsFor({ onStop: 'revoke' })]);
-  vault.troubles.push({ operations: ['login'], latencyMs: 3 * SECOND });
-  await pass(SECOND);
-  assert.deepEqual(calls, ['login']);
-  await during(exchanges.apply([settingsFor({ onStop: 'revoke', login: { mount: 'jwt', role: 'next' } })]));
-  await pass(10 * SECOND);
-  assert.equal(ledger.tokens.size, 2);
-  await during(exchanges.stop());
-  assert.ok([...ledger.tokens.values()].every(({ expiresAt }) => expiresAt <= time.now));
-});
+const REVOKING = settingsFor({ onStop: 'revoke' });
+const REVOKING_NEXT = { ...REVOKING, login: { mount: 'jwt', role: 'next' } };
 
-test('a token that comes while a reload closes the old source is revoked by a revoking stop too', async () => {
-  const { ledger, time, vault, pass, during, exchanges } = setUp([settingsFor({ onStop: 'revoke' })], {
-    sourceClosesAfterMs: 4 * SECOND,
-  });
-  vault.troubles.push({ operations: ['login'], latencyMs: 3 * SECOND });
-  await pass(SECOND);
-  await during(exchanges.apply([settingsFor({ onStop: 'revoke', login: { mount: 'jwt', role: 'next' } })]));
-  await pass(10 * SECOND);
-  assert.equal(ledger.tokens.size, 2);
-  await during(exchanges.stop());
-  assert.ok([...ledger.tokens.values()].every(({ expiresAt }) => expiresAt <= time.now));
+/** Begins the login of an exchange that revokes at its stop. The reply comes after `latencyMs`. */
+async function setUpLogin(latencyMs: number, sourceClosesAfterMs = 0) {
+  const world = setUp([REVOKING], { sourceClosesAfterMs });
+  world.vault.troubles.push({ operations: ['login'], latencyMs });
+  await world.pass(SECOND);
+  assert.deepEqual(world.calls, ['login']);
+  const { ledger, time } = world;
+  const areDead = () => [...ledger.tokens.values()].every(({ expiresAt }) => expiresAt <= time.now);
+  return { ...world, areDead };
+}
+
+test('a login in flight during a reload still brings its token, for a revoking stop to end', async () => {
+  // also if the reply comes while the reload closes the old source
+  for (const sourceClosesAfterMs of [0, 4 * SECOND]) {
+    const { ledger, pass, during, exchanges, areDead } = await setUpLogin(3 * SECOND, sourceClosesAfterMs);
+    await during(exchanges.apply([REVOKING_NEXT]));
+    await pass(10 * SECOND);
+    assert.equal(ledger.tokens.size, 2);
+    await during(exchanges.stop());
+    assert.ok(areDead(), `${sourceClosesAfterMs}`);
+  }
 });
 
 test('such a token is revoked too if the stop is requested before the reload ends', async () => {
-  const { ledger, time, vault, pass, during, exchanges } = setUp([settingsFor({ onStop: 'revoke' })], {
-    sourceClosesAfterMs: 1500,
-  });
-  vault.troubles.push({ operations: ['login'], latencyMs: 1500 });
-  await pass(SECOND);
+  const { ledger, vault, pass, during, exchanges, areDead } = await setUpLogin(1500, 1500);
   vault.troubles.length = 0;
-  const reload = exchanges.apply([settingsFor({ onStop: 'revoke', login: { mount: 'jwt', role: 'next' } })]);
+  const reload = exchanges.apply([REVOKING_NEXT]);
   await during(Promise.all([reload, exchanges.stop()]).then(() => {}));
   await pass(5 * SECOND);
   assert.ok(ledger.tokens.size > 0);
-  assert.ok([...ledger.tokens.values()].every(({ expiresAt }) => expiresAt <= time.now));
+  assert.ok(areDead());
 });
 
 test('a close leaves files and tokens, and nothing open', async () => {

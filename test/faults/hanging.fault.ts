@@ -44,7 +44,7 @@ test('six exchanges with hanging files report why, a seventh one goes on, and th
   assert.equal(broken.length, HUNG_EXCHANGES);
   const named = Object.fromEntries(broken.map((one, index) => [`broken-${index}`, one]));
   await world.configure({}, { exchanges: { ...named, ...exchanges } });
-  const { pid, event, log, stop } = await startSidecar(t, world.configFile);
+  const { pid, event, log, stopWithin } = await startSidecar(t, world.configFile);
   await event('listening');
   const expected = [
     'jwt_read_stuck',
@@ -75,9 +75,7 @@ test('six exchanges with hanging files report why, a seventh one goes on, and th
   }
   const threads = readdirSync(`/proc/${pid}/task`).length;
   assert.ok(threads >= 24, `${threads} threads`);
-  const { code, tookMs } = await stop();
-  assert.equal(code, 0);
-  assert.ok(tookMs < 5000, `${tookMs} ms`);
+  await stopWithin(5000);
 });
 
 test('thirty hanging sinks hold up no reading, login, log line or name lookup of another exchange (K2)', {
@@ -99,7 +97,7 @@ test('thirty hanging sinks hold up no reading, login, log line or name lookup of
     vault: { ...vault, address: vault.address.replace('127.0.0.1', 'localhost') },
   };
   await world.configure({}, { exchanges: { ...hung, app } });
-  const { event, log, stop } = await startSidecar(t, world.configFile);
+  const { event, log, stopWithin } = await startSidecar(t, world.configFile);
   await event('listening');
   const isStuck = ({ event: name, code }: LogLine) => name === 'sink_failed' && code === 'sink_write_stuck';
   await until('all sinks hang', () => log().filter(isStuck).length === HUNG_SINKS, 60_000);
@@ -115,9 +113,7 @@ test('thirty hanging sinks hold up no reading, login, log line or name lookup of
       .slice(lines)
       .some((line) => line.event === 'logged_in' && line['exchange'] === 'app'),
   );
-  const { code, tookMs } = await stop();
-  assert.equal(code, 0);
-  assert.ok(tookMs < 5000, `${tookMs} ms`);
+  await stopWithin(5000);
 });
 
 test('once and doctor with a hanging JWT, CA file or sink print their verdict and exit at their deadline (K3)', {

@@ -46,6 +46,8 @@ export interface SidecarProcess {
   signal(name: NodeJS.Signals): void;
   /** Sends SIGTERM; returns the exit code and the time that the process took to exit. */
   stop(): Promise<{ code: number | string; tookMs: number }>;
+  /** Stops it. @returns the time that it took @throws AssertionError unless it exits with 0 within `limitMs` */
+  stopWithin(limitMs: number): Promise<number>;
 }
 
 const BASE_ENV = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/' };
@@ -76,6 +78,15 @@ export async function startSidecar(t: Scope, configFile: string, around: Surroun
     return [child.pid ?? 0, ...descendants(child.pid ?? 0)].find((one) => isSidecar(one, [entry, configFile]));
   });
   let ending: number | string | undefined;
+  async function stop() {
+    const startedAt = performance.now();
+    kill(pid, 'SIGTERM');
+    void ended.then((code) => {
+      ending = code;
+    });
+    const code = await until('it ends', () => ending, 15_000);
+    return { code, tookMs: performance.now() - startedAt };
+  }
   const log = () =>
     out
       .slice(0, out.lastIndexOf('\n') + 1)
@@ -92,14 +103,12 @@ export async function startSidecar(t: Scope, configFile: string, around: Surroun
       until(`the event ${name}; ${err}`, () => log().find((line) => line.event === name && wanted(line)), limitMs),
     ended,
     signal: (name) => kill(pid, name),
-    async stop() {
-      const startedAt = performance.now();
-      kill(pid, 'SIGTERM');
-      void ended.then((code) => {
-        ending = code;
-      });
-      const code = await until('it ends', () => ending, 15_000);
-      return { code, tookMs: performance.now() - startedAt };
+    stop,
+    async stopWithin(limitMs) {
+      const { code, tookMs } = await stop();
+      assert.equal(code, 0);
+      assert.ok(tookMs < limitMs, `${tookMs} ms`);
+      return tookMs;
     },
   };
 }

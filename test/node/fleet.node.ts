@@ -23,6 +23,9 @@ test('fifty at once', async (t) => {
   const rows: string[] = [];
   const say = (what: string, ...figures: readonly string[]) => rows.push(`${what}: ${figures.join(', ')}`);
   const fleet = podFleet(here, COUNT);
+  const assertLogins = async (logins: number, ofEach: number) => {
+    if (logins !== COUNT) assert.fail(`${logins} logins\n${await fleet.story(ofEach)}`);
+  };
 
   for (const [name, kind] of Object.entries({ sidecars: sidecar, 'Vault Agents': agent })) {
     await t.test(`${name} as processes`, async (t) => {
@@ -42,14 +45,14 @@ test('fifty at once', async (t) => {
       `at most ${peak} requests/s`,
       memoryOf(await fleet.pssMiB()),
     );
-    if (logins !== COUNT) assert.fail(`${logins} logins\n${await fleet.story(1)}`);
+    await assertLogins(logins, 1);
   });
   await t.test('a restart of kubelet rotates all tokens, with one login each', async () => {
     const from = requests.open();
     const rotatedMs = await fleet.rotate();
     const { logins, peak } = requests.since(from);
     say('another token after a restart of kubelet', spread('in the files', rotatedMs), `at most ${peak} requests/s`);
-    if (logins !== COUNT) assert.fail(`${logins} logins\n${await fleet.story(2)}`);
+    await assertLogins(logins, 2);
     assert.ok((await fleet.pods()).every(isRunning));
   });
   await t.test('deleted pods end', async () => {

@@ -213,24 +213,15 @@ export class SimulatedHost {
       await new Promise<void>((goOn) => {
         this.#waiting.set(path, [...(this.#waiting.get(path) ?? []), goOn]);
       });
-    } else if (trouble?.latencyMs !== undefined) await this.#pause(trouble.latencyMs);
+    } else if (trouble?.latencyMs !== undefined) await this.#time.pause(trouble.latencyMs);
     if (trouble?.code !== undefined) throw new ExchangeError(trouble.code, { kind: 'file', path });
   }
 
   /** Rejects at the deadline of a hung read. */
   async #givingUp(path: string): Promise<void> {
     if (!this.troubles.get(path)?.isHung) return new Promise(() => {});
-    await this.#pause(READ_DEADLINE_MS);
+    await this.#time.pause(READ_DEADLINE_MS);
     throw new ExchangeError('jwt_read_stuck', { kind: 'file', path });
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#time.forProcess(ms, () => {
-        resolve();
-        this.#time.touch();
-      });
-    });
   }
 
   #openVault(settings: VaultSettings): VaultClient {

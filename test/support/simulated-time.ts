@@ -42,6 +42,16 @@ export class SimulatedTime {
     return this.#own.add(this.now - this.#asleepMs + delayMs, happen, lateMs);
   }
 
+  /** Waits for `ms` of the process, such as for the end of a write. */
+  pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.forProcess(ms, () => {
+        resolve();
+        this.touch();
+      });
+    });
+  }
+
   /** Ends the lateness of all pending timers. */
   catchUp(): void {
     this.#own = this.#own.caughtUp(this.now - this.#asleepMs);
