@@ -17,6 +17,7 @@ const NPM = `#!/bin/sh
 echo "$*" >> steps
 case "$*" in
   'run knip') [ -z "$KNIP_FAILS" ] || exit 3 ;;
+  'run test:simulation') chrt -p $$ > scheduling; echo simulated; exit $SIMULATION_ENDS ;;
   'run soak' | "$LASTS") trap '' TERM; sleep 300 & echo "$!" >> children; wait ;;
 esac
 `;
@@ -45,7 +46,7 @@ async function startCi(t: TestContext, env: Record<string, string>) {
     }
   };
   const living = () => lines('children').filter((pid) => procText(Number(pid), 'cmdline') !== '');
-  return { start, steps: () => lines('steps'), living };
+  return { start, lines, steps: () => lines('steps'), living };
 }
 
 test('a signal ends .ci/run at once, with all processes of its steps', async (t) => {
@@ -63,4 +64,19 @@ test('a failing step ends .ci/run with its exit code, and no further step runs',
   const { start, steps } = await startCi(t, { KNIP_FAILS: '1' });
   assert.deepEqual(await once(start(), 'exit'), [3, null]);
   assert.deepEqual(steps(), ['ci', 'run lint', 'run types', 'run knip']);
+});
+
+test('what runs aside yields the processor to the steps, and fails .ci/run when it fails', async (t) => {
+  const { start, steps, lines } = await startCi(t, { SIMULATION_ENDS: '4' });
+  const child = start();
+  let output = '';
+  child.stdout?.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  await until('the soak runs', () => lines('children').length === 1);
+  process.kill(Number(lines('children')[0]), 'SIGKILL');
+  assert.deepEqual(await once(child, 'exit'), [4, null]);
+  assert.match(lines('scheduling').join(), /SCHED_IDLE/);
+  assert.match(output, /^simulated$/m);
+  assert.ok(steps().includes('run test:vault') && !steps().includes('run test:clients'), steps().join());
 });

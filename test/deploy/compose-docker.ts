@@ -16,6 +16,10 @@ import { debian, goBuild } from '../support/tools.ts';
 
 const MODULE = join(import.meta.dirname, 'modules/compose');
 
+export const dockerd = (): string => goBuild(MODULE, 'github.com/moby/moby/v2/cmd/dockerd');
+
+export const dockerCompose = (): string => goBuild(MODULE, 'github.com/docker/compose/v5/cmd');
+
 export interface Docker {
   /** Calls the engine's API; `tar` is the body. @throws Error if the call fails */
   call(method: string, path: string, tar?: Readable): Promise<string>;
@@ -60,11 +64,10 @@ export async function openDocker(t: TestContext): Promise<Docker> {
 
 /** Starts the engine in its namespaces. @returns a function that stops it and its containers */
 async function launch(at: (name: string) => string): Promise<() => Promise<void>> {
-  const dockerd = goBuild(MODULE, 'github.com/moby/moby/v2/cmd/dockerd');
   const namespaces = ['--net', '--mount', '--pid', '--mount-proc', '--fork', '--kill-child'];
   const log = openSync(at('log'), 'w');
   // kill it with this process
-  const command = ['--pdeathsig=KILL', 'unshare', ...namespaces, dockerd, '--config-file', at('daemon.json')];
+  const command = ['--pdeathsig=KILL', 'unshare', ...namespaces, dockerd(), '--config-file', at('daemon.json')];
   const child = spawn('setpriv', command, { stdio: ['ignore', log, log] });
   return async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
@@ -92,7 +95,7 @@ const daemonConfig = (host: string, at: (name: string) => string): object => ({
 /** Installs compose as a separate program, and a `docker` script that calls it, instead of Docker's CLI. */
 async function installCompose(directory: string): Promise<void> {
   await mkdir(directory);
-  await symlink(goBuild(MODULE, 'github.com/docker/compose/v5/cmd'), join(directory, 'docker-compose'));
+  await symlink(dockerCompose(), join(directory, 'docker-compose'));
   const docker = '#!/bin/sh\n[ "$1" = compose ] && shift && exec docker-compose "$@"\n';
   await writeFile(join(directory, 'docker'), docker, { mode: 0o755 });
 }

@@ -11,12 +11,16 @@ import { temporaryDirectory } from '../support/temporary.ts';
 import { debian, made } from '../support/tools.ts';
 import { appImage } from './app-image.ts';
 
-const PROGRAMS = ['kube-apiserver', 'kubectl', 'kubelet', 'kube-scheduler', 'kube-controller-manager'];
+/** Builds the programs of Kubernetes. */
+export function kubernetesPrograms(): void {
+  const names = ['kube-apiserver', 'kubectl', 'kubelet', 'kube-scheduler', 'kube-controller-manager'];
+  for (const name of names) kubernetesProgram(name);
+}
 
 /** Makes all parts. @param archive where to write the sidecar's image */
 export async function makeParts(archive: string): Promise<void> {
   debian('iproute2', 'runc', 'containernetworking-plugins', 'etcd-server');
-  for (const name of PROGRAMS) kubernetesProgram(name);
+  kubernetesPrograms();
   kustomizeProgram();
   helmProgram();
   containerd();
