@@ -15,7 +15,7 @@ import { openPeers, runDaemon } from './support/sidecar.ts';
 
 const CI = readFileSync('.ci/run', 'utf8')
   .split('\n')
-  .map((line) => line.replace(/^begin | > .*$/g, ''));
+  .map((line) => line.replace(/^([A-Z_]+=\S+ )*begin_\w+ /, ''));
 
 /** Programs of the platforms, and the suite that runs their commands. */
 const ELSEWHERE: Readonly<Record<string, string>> = {

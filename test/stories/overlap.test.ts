@@ -39,7 +39,7 @@ const SHAPES: Readonly<Record<string, (world: World) => void>> = {
 
 for (const [name, shape] of Object.entries(SHAPES)) {
   test(`a reader that reads each half of the lease never holds a dead token: ${name}`, () => {
-    for (const seed of [1, 2, 3, 4, 5]) {
+    for (const seed of [1, 2]) {
       const world = begin(shape, seed);
       const reader = openReader(world);
       for (let rotation = 0; rotation < 40; rotation++) {
