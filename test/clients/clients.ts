@@ -8,14 +8,20 @@ import { sidecarCommand } from '../support/program.ts';
 import { debian, digest, goBuild, made } from '../support/tools.ts';
 import { findVault } from '../vault/find-vault.ts';
 import { type Client, type Road, run } from './client.ts';
-import { startConsulTemplate, startPrometheus } from './daemons.ts';
+import { consulTemplate, startConsulTemplate, startPrometheus } from './daemons.ts';
 import type { World } from './world.ts';
 
 const EXAMPLES = resolve(import.meta.dirname, '../../examples');
 
-/** Installs the programs, and returns the clients. */
-export async function clientsOf(world: World): Promise<readonly Client[]> {
+/** Installs the programs. On a new machine this takes longer than a token of the world lives. */
+export function installPrograms(): void {
   debian('python3-hvac', 'prometheus', 'curl');
+  goClient();
+  nodeVaultPackages();
+  consulTemplate();
+}
+
+export async function clientsOf(world: World): Promise<readonly Client[]> {
   const env = { PATH: `${await openBin(world)}:${process.env['PATH']}`, VAULT_ADDR: world.vaultUrl };
   const token = await world.token();
   const roads: Readonly<Record<Road, Readonly<Record<string, string>>>> = {
@@ -36,8 +42,8 @@ export async function clientsOf(world: World): Promise<readonly Client[]> {
     ['hvac', [python, example('hvac/read.py')], ['once', 'file', 'proxy', 'exec']],
     ['Node', [node, example('node/read.mjs')], ['file', 'proxy']],
     ['Node, long poll', [node, example('node/follow.mjs')], ['api']],
-    ['node-vault', [node, installNodeVault(world)], ['once', 'file', 'proxy', 'exec']],
-    ['Go, vault/api', [goBuild(example('go-vault-api'), '.')], ['once', 'file', 'proxy', 'socket', 'exec']],
+    ['node-vault', [node, placeNodeVault(world)], ['once', 'file', 'proxy', 'exec']],
+    ['Go, vault/api', [goClient()], ['once', 'file', 'proxy', 'socket', 'exec']],
   ];
   return [
     ...programs.flatMap(([name, command, taken]) =>
@@ -55,6 +61,8 @@ export async function clientsOf(world: World): Promise<readonly Client[]> {
 
 const example = (file: string): string => join(EXAMPLES, file);
 
+const NODE_VAULT = example('node-vault');
+
 /** A directory with the program `vault`. */
 async function openBin({ directory }: World): Promise<string> {
   const bin = join(directory, 'bin');
@@ -71,15 +79,18 @@ async function openHome({ directory, tokenFile }: World): Promise<string> {
   return home;
 }
 
-/** Returns the example, copied to where its packages are. */
-function installNodeVault({ directory }: World): string {
-  const source = example('node-vault');
-  const packages = made(`node-vault-${digest(join(source, 'package-lock.json'))}`, (unfinished) => {
-    cpSync(source, unfinished, { recursive: true });
+const goClient = (): string => goBuild(example('go-vault-api'), '.');
+
+const nodeVaultPackages = (): string =>
+  made(`node-vault-${digest(join(NODE_VAULT, 'package-lock.json'))}`, (unfinished) => {
+    cpSync(NODE_VAULT, unfinished, { recursive: true });
     execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: unfinished, stdio: 'inherit' });
   });
+
+/** Returns the example, copied to where its packages are. */
+function placeNodeVault({ directory }: World): string {
   const copy = join(directory, 'node-vault');
-  cpSync(source, copy, { recursive: true });
-  symlinkSync(join(packages, 'node_modules'), join(copy, 'node_modules'));
+  cpSync(NODE_VAULT, copy, { recursive: true });
+  symlinkSync(join(nodeVaultPackages(), 'node_modules'), join(copy, 'node_modules'));
   return join(copy, 'read.mjs');
 }

@@ -9,7 +9,8 @@ import { type Running, run } from './client.ts';
 import type { World } from './world.ts';
 
 const EXAMPLES = resolve(import.meta.dirname, '../../examples');
-const CONSUL_TEMPLATE = 'v0.41.1';
+
+export const consulTemplate = (): string => goInstall('github.com/hashicorp/consul-template', 'v0.41.1');
 
 /** It renders the secret to a file, and reads the token file every 15 s. */
 export async function startConsulTemplate(t: Scope, world: World, road: 'file' | 'proxy'): Promise<Running> {
@@ -26,7 +27,7 @@ export async function startConsulTemplate(t: Scope, world: World, road: 'file' |
     config,
     Object.entries(here).reduce((all, [from, to]) => all.replaceAll(from, to), text),
   );
-  const command = [goInstall('github.com/hashicorp/consul-template', CONSUL_TEMPLATE), '-config', config];
+  const command = [consulTemplate(), '-config', config];
   const running = run(t, command, { VAULT_ADDR: road === 'proxy' ? world.proxyUrl : world.vaultUrl });
   return {
     greetings: () => readFile(rendered, 'utf8').catch(() => ''),

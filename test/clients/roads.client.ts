@@ -7,7 +7,7 @@ import { pageText } from '../support/readme.ts';
 import { scopeOf } from '../support/scope.ts';
 import { until } from '../support/settling.ts';
 import type { Client, Running } from './client.ts';
-import { clientsOf } from './clients.ts';
+import { clientsOf, installPrograms } from './clients.ts';
 import { openWorld } from './world.ts';
 
 const START_MS = 30_000;
@@ -40,6 +40,7 @@ const untilRead = (client: Running, greeting: string, limitMs: number) =>
 
 test('over two new JWTs and a maximum TTL', async (t) => {
   scopeOf(t);
+  installPrograms();
   const world = await openWorld(t);
   const clients = await clientsOf(world);
   assert.deepEqual(documentedWays(), waysOf(clients));
