@@ -16,7 +16,8 @@ async function main(): Promise<number> {
     return process.env['VAULT_OPTIONAL'] === '1' && !process.env['CI'] ? 0 : 1;
   }
   process.stdout.write(spawnSync(binary, ['version'], { encoding: 'utf8' }).stdout);
-  const flags = ['--test-timeout=600000', ...process.argv.slice(2)];
+  // the tests mostly wait for leases to end
+  const flags = ['--test-concurrency=3', '--test-timeout=600000', ...process.argv.slice(2)];
   return runTests([...flags, 'test/vault/*.real.ts'], { ...process.env, VAULT_BIN: binary });
 }
 
