@@ -2,7 +2,7 @@
 // stages: the file that most likely kills it, the other quick ones in one process, the slow ones side by side.
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -135,6 +135,7 @@ function run(
     const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'pipe', 'ignore'], detached: true });
     const group = child.pid ?? Number.NaN;
     groups.add(group);
+    keepWeight(group);
     const end = (outcome: Outcome) => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abandon);
@@ -152,6 +153,16 @@ function run(
     });
     child.on('exit', (code) => end({ verdict: code === 0 ? 'passed' : 'failed' }));
   });
+}
+
+/** Gives a session the weight of this one: the kernel schedules sessions by it, and a new one has the usual weight. */
+function keepWeight(session: number): void {
+  try {
+    const [, nice = '0'] = / nice (-?\d+)/.exec(readFileSync('/proc/self/autogroup', 'utf8')) ?? [];
+    writeFileSync(`/proc/${session}/autogroup`, nice);
+  } catch {
+    // the kernel has no such groups
+  }
 }
 
 /** Reads V8's coverage: nested ranges with counts, the innermost of which decides. */
