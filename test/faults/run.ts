@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { MATRIX } from './matrix.ts';
 import { judge, type TestResult } from './verdict.ts';
 
-const SUITES = ['test', 'test:faults', 'test:vault'];
+const SUITES = ['test', 'test:program', 'test:simulation', 'test:faults', 'test:vault'];
 
 function main(): number {
   const recorded = process.env['FAULT_RESULTS'];

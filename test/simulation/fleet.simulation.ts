@@ -1,5 +1,4 @@
-// A small fleet doesn't overload its Vault. npm run test:simulation checks it with a thousand sidecars and draws the
-// plot.
+// A small fleet doesn't overload its Vault. run.ts checks it with a thousand sidecars and draws the plot.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

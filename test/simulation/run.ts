@@ -1,6 +1,6 @@
-// npm run test:simulation: simulates a month for each of many seeds, on two cores, and the fleet. SIMULATION_SEEDS sets
-// the number of seeds (1000), SIMULATION_FIRST the first one (1). SIMULATION_SEED=17 SIMULATION_FAULTS=3,9 replays one
-// seed with only these faults. SIMULATION_PLOT=write redraws the fleet's plot.
+// Simulates a month for each of many seeds, on two cores, and the fleet; npm run test:simulation runs it after the tests
+// beside it. SIMULATION_SEEDS sets the number of seeds (1000), SIMULATION_FIRST the first one (1). SIMULATION_SEED=17
+// SIMULATION_FAULTS=3,9 replays one seed with only these faults. SIMULATION_PLOT=write redraws the fleet's plot.
 
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { type FleetReport, reportFleet } from './fleet-report.ts';

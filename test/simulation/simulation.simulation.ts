@@ -1,4 +1,4 @@
-// A few of the virtual months that npm run test:simulation runs, and tests of the simulator: it is deterministic,
+// A few of the virtual months that run.ts runs, and tests of the simulator: it is deterministic,
 // detects broken promises, and shrinks a failing plan to the faults that it needs.
 
 import assert from 'node:assert/strict';

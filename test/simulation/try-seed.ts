@@ -59,6 +59,6 @@ function tell({ plan, outcome: { violation, story } }: { plan: Plan; outcome: Ou
     ...faults.map((fault) => `    ${describeFault(fault)}`),
     '  the last events:',
     ...story.slice(-STORY_TAIL).map((line) => `    ${line}`),
-    `  again: SIMULATION_SEED=${seed} SIMULATION_FAULTS=${ids} npm run test:simulation`,
+    `  again: SIMULATION_SEED=${seed} SIMULATION_FAULTS=${ids} node test/simulation/run.ts`,
   ].join('\n');
 }
