@@ -39,6 +39,7 @@ export function record(policy: Policy, before: State, event: ExchangeEvent, mome
 function recordEvent(policy: Policy, state: State, event: ExchangeEvent, moment: Moment): State {
   switch (event.type) {
     case 'woke':
+    case 'hook-ended':
       return state;
     case 'last-login-found':
       return withEarlierLogin(state, event.ageMs, moment);

@@ -204,6 +204,7 @@ interface ResultOfCall {
 
 export type ExchangeEvent =
   | { readonly type: 'woke' }
+  | { readonly type: 'hook-ended' }
   | { readonly type: 'jwt-hinted' }
   | {
       readonly type: 'jwt-read';

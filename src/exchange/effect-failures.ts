@@ -25,7 +25,7 @@ export function failureEvent(effect: Effect, failure: Failure, { watched }: JwtS
     case 'deliver':
       return { type: 'delivery-failed', sink: effect.sink, attempt: effect.attempt, failure };
     case 'run-hook':
-      return { type: 'woke' };
+      return { type: 'hook-ended' };
     case 'withdraw':
       return { type: 'withdrawn' };
   }

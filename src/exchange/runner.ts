@@ -205,7 +205,7 @@ async function perform(effect: Effect, parts: RunnerParts): Promise<ExchangeEven
       const result = await parts.runHook?.(effect);
       // no decision depends on it, and a reload may have ended this runner
       if (result !== undefined) parts.observer.hooked(parts.policy, result);
-      return { type: 'woke' };
+      return { type: 'hook-ended' };
     }
     case 'withdraw':
       await Promise.allSettled(sinks.filter(({ id }) => effect.sinks.includes(id)).map((sink) => sink.remove()));
