@@ -85,9 +85,9 @@ export function openExchanges(
         served.delete(name);
         firstDeliveries.done(name);
       }
+      const stopped = stopAll(gone);
       // a new exchange must not take over a token that a removed one is about to revoke
-      const mayReuse = next.some(({ name, onStart }) => onStart === 'reuse' && !served.has(name));
-      if (mayReuse) await stopAll(gone);
+      if (next.some(({ name, onStart }) => onStart === 'reuse' && !served.has(name))) await stopped;
       const nextTime = startTimes(tools.clock.now());
       for (const one of next) {
         // stop() was called while another exchange was being changed: open nothing more
@@ -97,7 +97,7 @@ export function openExchanges(
         else if (isDeepStrictEqual(known.settings(), one)) known.retry();
         else await known.change(one, nextTime());
       }
-      await stopAll(mayReuse ? [] : gone);
+      await stopped;
       for (const { name } of gone) if (!served.has(name)) tools.observer.removed(name);
       for (const { name, path } of orphanedSinks) tools.observer.left(name, path);
     },

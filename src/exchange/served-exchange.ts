@@ -68,6 +68,8 @@ export function openServedExchange(
   const hooks = { onStepped, onLateGrant: lateGrants.add, earlierVault: earlierVaults.at };
   let open = openParts(first, tools, beginning, hooks);
   let work: Promise<unknown> = Promise.resolve();
+  /** of dropped sinks: they may hang, and then hold up only the stop, within its limit */
+  let removals: Promise<unknown> = Promise.resolve();
   /** Serializes change(), stop() and close(). */
   const inOrder = (next: () => Promise<void>): Promise<void> => {
     const done = work.then(next);
@@ -104,11 +106,11 @@ export function openServedExchange(
         await close('after the call in flight');
         open = openParts(settings, tools, { startsAt, inherited }, hooks);
         lateGrants.release();
-        if (policy.settings.onStop === 'revoke') await removeUnused(sinks, settings);
+        if (policy.settings.onStop === 'revoke') removals = Promise.all([removals, removeUnused(sinks, settings)]);
       }),
     stop: (graceMs) =>
       inOrder(async () => {
-        await within(clock, graceMs, open.runner.stop());
+        await within(clock, graceMs, Promise.all([open.runner.stop(), removals]));
         await open.close('at once');
         await earlierVaults.close();
         waiting.wake();
