@@ -42,38 +42,68 @@ const HEAD_START_MS = 1000;
 const STOP_MS = 1400;
 /** How long a stop waits for requests in flight to Vault. */
 const DRAIN_MS = 200;
+/** How long a stop waits for the step that the start is in, such as a socket that is being created. */
+const LAST_STEP_MS = 100;
 /** The exchanges count as stuck after this long without a step: each one steps at least every 30 s. */
 const MOST_HEARTBEAT_MS = 60_000;
 
 /** A stop was requested during the start. */
 export class StoppedEarly extends Error {}
 
+/** What the start has opened so far. */
+interface Opened {
+  readonly closers: (() => Promise<unknown>)[];
+  log?: Observer['log'];
+}
+
 /** Starts the daemon. @throws ExchangeError listen_failed, or StoppedEarly, after closing all opened parts */
 export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const clock = openSystemClock();
-  const closers: (() => Promise<unknown>)[] = [];
-  const stop = parts.stopRequested?.then(() => {
-    throw new StoppedEarly();
-  });
+  const opened: Opened = { closers: [] };
   try {
-    return await Promise.race([open(parts, clock, closers), ...(stop ? [stop] : [])]);
+    return await open(parts, { clock, opened, step: openSteps(clock, parts.stopRequested) });
   } catch (error) {
-    await within(clock, STOP_MS, Promise.allSettled(closers.map((close) => close())));
+    const endsAt = clock.now() + STOP_MS;
+    await within(clock, STOP_MS, Promise.allSettled(opened.closers.map((close) => close())));
+    await opened.log?.flush(endsAt - clock.now());
     throw error;
   }
 }
 
-/** Opens the parts, and adds a function to `closers` for each. */
-async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<unknown>)[]): Promise<Daemon> {
-  const { settings, openObserver, env, version } = parts;
+type Step = <T>(begin: () => Promise<T>) => Promise<T>;
+
+/** Returns a function that runs a step of the start. After a request to stop, the step may end, and no other one begins. */
+function openSteps(clock: Clock, stopRequested: Promise<void> = new Promise(() => {})): Step {
+  let isStopping = false;
+  const asked = stopRequested.then(() => {
+    isStopping = true;
+  });
+  return async (begin) => {
+    if (isStopping) throw new StoppedEarly();
+    const work = begin();
+    await Promise.race([work, asked]);
+    if (!isStopping) return work;
+    await within(clock, LAST_STEP_MS, work).catch(() => {});
+    throw new StoppedEarly();
+  };
+}
+
+interface Start {
+  readonly clock: Clock;
+  readonly opened: Opened;
+  readonly step: Step;
+}
+
+async function open({ settings, openObserver, env, version }: DaemonParts, start: Start): Promise<Daemon> {
+  const { clock, opened, step } = start;
   const { startJitterMs } = settings;
   const early = openLateObserver();
   const tools = { clock, observer: early, env, ports: REAL_PORTS, startJitterMs };
   const exchanges = openExchanges(settings.exchanges, tools);
-  closers.push(() => exchanges.stop());
-  await within(clock, HEAD_START_MS, exchanges.started);
-  const observer = await openObserver();
-  closers.push(() => observer.log.flush());
+  opened.closers.push(() => exchanges.stop());
+  await step(() => within(clock, HEAD_START_MS, exchanges.started));
+  const observer = await step(openObserver);
+  opened.log = observer.log;
   observer.configRead(true, clock.wall());
   early.forwardTo(observer);
   if (startJitterMs > 0) {
@@ -83,15 +113,8 @@ async function open(parts: DaemonParts, clock: Clock, closers: (() => Promise<un
 
   // The monotonic clock excludes a suspend, during which no steps are due.
   const isStepping = () => performance.now() - exchanges.lastStepAt() < MOST_HEARTBEAT_MS;
-  const { apis, proxies, urls } = await openListeners({
-    settings,
-    exchanges,
-    observer,
-    clock,
-    isStepping,
-    version,
-    closers,
-  });
+  const parts = { settings, exchanges, observer, isStepping, version };
+  const { apis, proxies, urls } = await openListeners({ ...parts, ...start });
   let fixed = fixedOf(settings);
   return {
     observer,
@@ -130,14 +153,16 @@ const fixedOf = ({ api, ops, log, exchanges }: Settings) => ({
   proxies: exchanges.map(({ name, proxy }) => ({ name, proxy })).filter(({ proxy }) => proxy !== undefined),
 });
 
-interface ListenerParts extends Pick<DaemonParts, 'settings' | 'version'>, Pick<Daemon, 'exchanges' | 'observer'> {
-  readonly clock: Clock;
+interface ListenerParts
+  extends Start,
+    Pick<DaemonParts, 'settings' | 'version'>,
+    Pick<Daemon, 'exchanges' | 'observer'> {
   readonly isStepping: () => boolean;
-  readonly closers: (() => Promise<unknown>)[];
 }
 
-/** Opens the token API, the ops API and the proxies, and adds functions that close them to `closers`. */
-async function openListeners({ settings, exchanges, observer, clock, isStepping, version, closers }: ListenerParts) {
+/** Opens the token API, the ops API and the proxies, and adds functions that close them to `opened`. */
+async function openListeners(parts: ListenerParts) {
+  const { settings, exchanges, observer, clock, isStepping, version, opened, step } = parts;
   const { buildTokenApi } = await import('./http/token-api.ts');
   const { buildOpsApi } = await import('./http/ops-api.ts');
   const { closeApp } = await import('./http/limits.ts');
@@ -158,11 +183,14 @@ async function openListeners({ settings, exchanges, observer, clock, isStepping,
     recent: observer.recent,
   });
   const apis = { close: () => Promise.all([closeApp(api), closeApp(ops)]) };
-  closers.push(apis.close);
-  const urls = { api: await listen(api, settings.api.listen), ops: await listen(ops, settings.ops.listen) };
+  opened.closers.push(apis.close);
+  const urls = {
+    api: await step(() => listen(api, settings.api.listen)),
+    ops: await step(() => listen(ops, settings.ops.listen)),
+  };
   const proxies = await openProxiesOf(settings, { exchanges, observer });
-  closers.push(proxies.close);
-  const listening = await proxies.listen(listen);
+  opened.closers.push(proxies.close);
+  const listening = await step(() => proxies.listen(listen));
   observer.log.write('info', 'listening', { ...urls, ...(listening.length > 0 ? { proxies: listening } : {}) });
   return { apis, proxies, urls };
 }

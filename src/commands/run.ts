@@ -20,14 +20,21 @@ type LogFormat = Settings['log']['format'];
 const STDOUT = 1;
 
 export const command: Command = async (flags, io) => {
-  const stopRequested = onStopSignal(io);
+  let log: Log | undefined;
+  // a reader that stalls must not hold up the exit
+  const end = () => {
+    void log?.flush(0);
+    io.exit(0);
+    return 0; // in tests, where exit() returns
+  };
+  const stopRequested = onStopSignal(io, end);
   const [onRefresh, onReload] = [early(io, 'SIGUSR2'), early(io, 'SIGHUP')];
   const loaded = await Promise.race([loadForLog(flags, io), stopRequested]);
-  if (loaded === undefined) return exit(io);
+  if (loaded === undefined) return end();
+  void stopRequested.then(() => log?.write('info', 'stopping'));
   const { settings, warnings } = loaded;
   const { version, nodeVersion, env } = io;
   const startedAt = Date.now();
-  let log: Log | undefined;
   io.onCrash((error) => {
     const evidence = crashEvidence(error);
     if (log !== undefined) log.writeLast('error', 'crashed', { evidence });
@@ -47,23 +54,16 @@ export const command: Command = async (flags, io) => {
   const daemon = await startDaemon({ settings, openObserver, env, version, stopRequested }).catch((error: unknown) => {
     if (!(error instanceof StoppedEarly)) throw error;
   });
-  if (daemon === undefined) return exit(io);
+  if (daemon === undefined) return end();
   const { observer } = daemon;
   onRefresh(daemon.refresh);
   onReload(coalesced(() => reload(daemon, observer, { flags, io })));
   const systemd = env['NOTIFY_SOCKET'] ? await reportToSystemd(daemon, observer, env) : undefined;
   await stopRequested;
-  observer.log.write('info', 'stopping');
   systemd?.stopping();
   await daemon.stop();
-  return exit(io);
+  return end();
 };
-
-/** Ends the process without waiting for open handles. @returns 0 in tests, where it goes on */
-function exit(io: Io): number {
-  io.exit(0);
-  return 0;
-}
 
 /** Loads the settings, with the warnings for the log. Before an error they go to stderr. */
 async function loadForLog(flags: Flags, io: Io): Promise<{ settings: Settings; warnings: readonly string[] }> {
@@ -101,11 +101,11 @@ function early(io: Io, signal: 'SIGUSR2' | 'SIGHUP'): (handler: () => void) => v
 }
 
 /** Resolves at the first signal to stop; a second one ends the process at once. */
-function onStopSignal(io: Io): Promise<void> {
+function onStopSignal(io: Io, end: () => void): Promise<void> {
   return new Promise((resolve) => {
     let stopping = false;
     const onSignal = () => {
-      if (stopping) io.exit(0);
+      if (stopping) end();
       stopping = true;
       resolve();
     };

@@ -3,12 +3,13 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { closeSync, readdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { portOf, request } from '../http/raw-socket.ts';
+import { openFullPipe } from '../support/full-pipe.ts';
 import { until } from '../support/settling.ts';
 import { temporaryDirectory } from '../support/temporary.ts';
 import { debian } from '../support/tools.ts';
@@ -123,5 +124,53 @@ describe('SIGTERM', { concurrency: true }, () => {
     await deafClients(t, world);
     world.vault.setFault(() => undefined);
     t.diagnostic(`${Math.round(await sidecar.stopWithin(LIMIT_MS))} ms`);
+  });
+
+  test('after a reload took the sink from a hanging disk: revokes the token in time (I1, K22)', async (t) => {
+    const world = await openFaultWorld(t, { app: { on_stop: 'revoke' } });
+    const [libraries, hanging] = await Promise.all([temporaryDirectory(t), temporaryDirectory(t)]);
+    const env = hangingDisk(libraries, join(hanging, 'now'));
+    const sidecar = await startSidecar(t, world.configFile, { env });
+    await sidecar.event('ready');
+    await writeFile(join(hanging, 'now'), '');
+    await world.writeJwt();
+    await until('a write hangs', () => readdirSync(world.directory).some((name) => name.endsWith('.tmp')));
+    await world.configure({ on_stop: 'revoke', sinks: [] });
+    sidecar.signal('SIGHUP');
+    await sidecar.event('config_reloaded');
+    await sidecar.stopWithin(LIMIT_MS);
+    assert.deepEqual(world.vault.alive(), []);
+  });
+
+  test('during the start, with a Vault that hangs: exits in time, opens nothing more, and leaves no socket (I1)', async (t) => {
+    const world = await openFaultWorld(t, { app: { on_stop: 'revoke' } });
+    const socket = (name: string) => ({ listen: `unix:${join(world.directory, name)}` });
+    await world.configure({ on_stop: 'revoke' }, { api: socket('api.sock'), ops: socket('ops.sock') });
+    world.vault.setFault(() => undefined);
+    const sidecar = await startSidecar(t, world.configFile);
+    await sidecar.event('starting');
+    await sidecar.stopWithin(2000);
+    assert.deepEqual(sidecar.log().at(-1)?.event, 'stopping');
+    assert.deepEqual(
+      readdirSync(world.directory).filter((name) => name.includes('.sock')),
+      [],
+    );
+  });
+
+  test('twice, while its log is not read: exits at once (I2, J4)', async (t) => {
+    const world = await openFaultWorld(t, { app: { on_stop: 'revoke' } });
+    const stdout = openFullPipe(t, join(world.directory, 'stdout'));
+    const { signal, stopWithin } = await startSidecar(t, world.configFile, { stdout });
+    closeSync(stdout);
+    const token = await until('a token', world.token);
+    await until('it is served', async () => (await served(world).catch(() => undefined)) === token);
+    let revocations = 0;
+    world.vault.setFault(() => {
+      revocations += 1;
+      return undefined;
+    });
+    signal('SIGTERM');
+    await until('the revocation hangs', () => revocations > 0);
+    await stopWithin(800);
   });
 });
