@@ -102,10 +102,13 @@ async function open({ settings, openObserver, env, version }: DaemonParts, start
   const exchanges = openExchanges(settings.exchanges, tools);
   opened.closers.push(() => exchanges.stop());
   await step(() => within(clock, HEAD_START_MS, exchanges.started));
-  const observer = await step(openObserver);
-  opened.log = observer.log;
-  observer.configRead(true, clock.wall());
-  early.forwardTo(observer);
+  const observer = await step(async () => {
+    const late = await openObserver();
+    opened.log = late.log;
+    late.configRead(true, clock.wall());
+    early.forwardTo(late);
+    return late;
+  });
   if (startJitterMs > 0) {
     const startsAt = exchanges.startsAt - clock.now() + clock.wall();
     observer.log.write('info', 'start_delayed', { first_login_at: new Date(startsAt).toISOString() });
@@ -163,10 +166,7 @@ interface ListenerParts
 /** Opens the token API, the ops API and the proxies, and adds functions that close them to `opened`. */
 async function openListeners(parts: ListenerParts) {
   const { settings, exchanges, observer, clock, isStepping, version, opened, step } = parts;
-  const { buildTokenApi } = await import('./http/token-api.ts');
-  const { buildOpsApi } = await import('./http/ops-api.ts');
-  const { closeApp } = await import('./http/limits.ts');
-  const { listen } = await import('./http/listen.ts');
+  const { buildTokenApi, buildOpsApi, closeApp, listen } = await step(loadHttp);
   const onRequest = (route: string, code: number) => observer.metrics.apiRequests.inc({ route, code });
   const callerToken = await openCaller(settings.api.callerTokenFile, observer);
   const metrics = () => observer.metrics.render(exchanges.views().map((view) => view.status()));
@@ -188,11 +188,19 @@ async function openListeners(parts: ListenerParts) {
     api: await step(() => listen(api, settings.api.listen)),
     ops: await step(() => listen(ops, settings.ops.listen)),
   };
-  const proxies = await openProxiesOf(settings, { exchanges, observer });
+  const proxies = await step(() => openProxiesOf(settings, { exchanges, observer }));
   opened.closers.push(proxies.close);
-  const listening = await step(() => proxies.listen(listen));
+  const listening = await proxies.listen((...one) => step(() => listen(...one)));
   observer.log.write('info', 'listening', { ...urls, ...(listening.length > 0 ? { proxies: listening } : {}) });
   return { apis, proxies, urls };
+}
+
+async function loadHttp() {
+  const { buildTokenApi } = await import('./http/token-api.ts');
+  const { buildOpsApi } = await import('./http/ops-api.ts');
+  const { closeApp } = await import('./http/limits.ts');
+  const { listen } = await import('./http/listen.ts');
+  return { buildTokenApi, buildOpsApi, closeApp, listen };
 }
 
 /** Opens the proxies of the exchanges that have one. Without any, their code isn't loaded. */

@@ -118,12 +118,15 @@ export function openExchanges(
 /** Returns a function that stops exchanges, and waits for them and for earlier ones that still stop. */
 function openStops() {
   const pending = new Set<Promise<void>>();
-  return async (ending: readonly ServedExchange[]): Promise<void> => {
+  return (ending: readonly ServedExchange[]): Promise<unknown> => {
     for (const one of ending) {
       const stopped = one.stop(GRACE_MS).finally(() => pending.delete(stopped));
       pending.add(stopped);
     }
-    await Promise.all(pending);
+    const all = Promise.all(pending);
+    // a caller may await it later: a rejection must not end the process before
+    all.catch(() => {});
+    return all;
   };
 }
 

@@ -15,7 +15,10 @@ export interface Log {
   /** @param wall the time of the event in epoch milliseconds; by default, now */
   write<E extends EventName>(level: LevelOf<E>, event: E, fields?: FieldsOf<E>, wall?: number): void;
   setLevel(level: LogLevel): void;
-  /** Flushes the log before the process ends. Lines that the reader doesn't accept by the limit, a second by default, are lost. */
+  /**
+   * Flushes the log before the process ends. Lines that the reader doesn't accept by the limit, a second by default, are lost.
+   * Without time (0), it is done when it returns.
+   */
   flush(limitMs?: number): Promise<void>;
   /** Writes the last line before the process ends, synchronously, so that it doesn't need a free file thread. */
   writeLast<E extends EventName>(level: LevelOf<E>, event: E, fields: FieldsOf<E>): void;
@@ -111,6 +114,7 @@ function openDestination(fd: number, onDropped: () => void) {
       // pino flushes again at exit, and sonic-boom retries a failing write endlessly.
       isClosed = isBroken;
       if (isClosed) return destination.destroy();
+      if (limitMs <= 0) return;
       hold(BUFFER_BYTES);
       // Within the library's callback, its request still counts as active, which would make the exit replace the process.
       await Promise.race([

@@ -83,6 +83,18 @@ test('a flush writes all pending lines before it returns', async (t) => {
   assert.equal(readFileSync(path, 'utf8').split('\n').length, 101);
 });
 
+test('a flush without time leaves nothing in flight, which would make the exit replace the process', async (t) => {
+  const path = join(await temporaryDirectory(t), 'log');
+  const log = openLooseLog('info', openSync(path, 'w'), () => {});
+  log.write('info', 'ready');
+  await log.flush();
+  void log.flush(0);
+  assert.deepEqual(
+    process.getActiveResourcesInfo().filter((name) => name.startsWith('FSReq')),
+    [],
+  );
+});
+
 test('a flush into a full pipe gives up after a second (J4)', async (t) => {
   const { reader, writer } = openPipe(join(await temporaryDirectory(t), 'stdout'));
   t.after(() => closeSync(reader));
