@@ -4,24 +4,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ExchangeSettings, SourceSettings } from '../../src/core/settings.ts';
+import { settingsOf } from '../support/world.ts';
 import { Life, type Outcome } from './life.ts';
 import { type Fault, HOUR, MINUTE, type Plan, SECOND, type Setup } from './plan.ts';
 
 const [VAULT_A, VAULT_B] = ['https://vault-a.test:8200', 'https://vault-b.test:8200'];
 
 function exchangeOf(name: string, source: SourceSettings, address = VAULT_A): ExchangeSettings {
+  const settings = settingsOf();
   return {
+    ...settings,
     name,
     source,
-    vault: { address, tls: { caFile: '/ca/ca.pem' }, timeoutMs: 15_000, redirectHosts: [], useProxyEnv: false },
+    vault: { ...settings.vault, address, tls: { caFile: '/ca/ca.pem' } },
     login: { mount: 'jwt', role: `${name}#0` },
-    expect: {},
-    onStart: 'login',
-    onNewJwt: 'login',
-    onReplace: 'keep',
-    revokeDelayMs: 30_000,
-    checkIntervalMs: 0,
-    onStop: 'keep',
     sinks: [{ kind: 'file', path: `/vault/${name}.raw`, mode: 0o640, format: 'raw' }],
   };
 }
