@@ -59,12 +59,13 @@ async function deafClients(t: TestContext, world: FaultWorld): Promise<void> {
   await until('the token API has the requests', async () => (await served(world)) === world.token());
 }
 
-/** Environment variables that make every fsync of a process hang while `path` exists. */
-function hangingDisk(directory: string, path: string): Record<string, string> {
+/** A sidecar's environment in which every fsync hangs once hang() was called. */
+async function hangingDisk(t: TestContext) {
   debian('gcc', 'libc6-dev');
-  const library = join(directory, 'hanging-disk.so');
+  const [libraries, hanging] = await Promise.all([temporaryDirectory(t), temporaryDirectory(t)]);
+  const [library, now] = [join(libraries, 'hanging-disk.so'), join(hanging, 'now')];
   execFileSync('gcc', ['-shared', '-fPIC', '-o', library, join(import.meta.dirname, 'hanging-disk.c')]);
-  return { LD_PRELOAD: library, HANGS_WHILE: path };
+  return { env: { LD_PRELOAD: library, HANGS_WHILE: now }, hang: () => writeFile(now, '') };
 }
 
 // these wait more than they work
@@ -96,11 +97,10 @@ describe('SIGTERM', { concurrency: true }, () => {
 
   test('while a write hangs on its disk: exits with 0 in time, and the file holds the old token or the new one (I1)', async (t) => {
     const world = await openFaultWorld(t);
-    const [libraries, hanging] = await Promise.all([temporaryDirectory(t), temporaryDirectory(t)]);
-    const env = hangingDisk(libraries, join(hanging, 'now'));
+    const { env, hang } = await hangingDisk(t);
     const sidecar = await startSidecar(t, world.configFile, { env });
     await sidecar.event('ready');
-    await writeFile(join(hanging, 'now'), '');
+    await hang();
     const before = world.token();
     await world.writeJwt();
     await until('the next token is served', async () => (await served(world)) !== before);
@@ -128,11 +128,10 @@ describe('SIGTERM', { concurrency: true }, () => {
 
   test('after a reload took the sink from a hanging disk: revokes the token in time (I1, K22)', async (t) => {
     const world = await openFaultWorld(t, { app: { on_stop: 'revoke' } });
-    const [libraries, hanging] = await Promise.all([temporaryDirectory(t), temporaryDirectory(t)]);
-    const env = hangingDisk(libraries, join(hanging, 'now'));
+    const { env, hang } = await hangingDisk(t);
     const sidecar = await startSidecar(t, world.configFile, { env });
     await sidecar.event('ready');
-    await writeFile(join(hanging, 'now'), '');
+    await hang();
     await world.writeJwt();
     await until('a write hangs', () => readdirSync(world.directory).some((name) => name.endsWith('.tmp')));
     await world.configure({ on_stop: 'revoke', sinks: [] });
