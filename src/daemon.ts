@@ -72,7 +72,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
 
 type Step = <T>(begin: () => Promise<T>) => Promise<T>;
 
-/** Returns a function that runs a step of the start. After a request to stop, the step may end, and no other one begins. */
+/** Returns a function that runs a step of the start. When a stop is requested, the step has a moment to end, and the start ends. */
 function openSteps(clock: Clock, stopRequested: Promise<void> = new Promise(() => {})): Step {
   let isStopping = false;
   const asked = stopRequested.then(() => {
